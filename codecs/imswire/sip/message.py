@@ -1,0 +1,372 @@
+"""SIP messages (RFC 3261 7), read lazily: the octets stay as they came, views are made when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imswire.sip.errors import SipError
+from imswire.sip.grammar import COMPACT, LISTS, is_token, split
+from imswire.sip.headers import (
+    CSeq,
+    NameAddr,
+    Via,
+    parse_cseq,
+    parse_name_addr,
+    parse_parameters,
+    parse_via,
+)
+
+MAX_MESSAGE = 65_535
+MAX_HEADERS = 1024
+# Parts and nesting that a body is searched for its session description.
+MAX_PARTS = 32
+MAX_DEPTH = 4
+
+_VERSION = b"SIP/2.0"
+_UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def looks_like_sip(octets: bytes) -> bool:
+    """Whether the first line is a request or status line, right or not: cheap, for sorting packets."""
+    if not octets or octets[0] not in _UPPER:
+        return False
+    line = octets[: octets.find(b"\n", 0, 4096)]
+    return b"SIP/" in line
+
+
+class SipMessage:
+    """One message. Made by :func:`parse`, which has checked start line and framing; headers raise when asked.
+
+    ``octets`` are those received; ``head`` goes to the blank line, ``body`` has the length that Content-Length
+    says.
+    """
+
+    __slots__ = (
+        "_fields",
+        "_request_uri",
+        "body",
+        "head",
+        "is_request",
+        "octets",
+        "reason",
+        "start_line",
+        "start_method",
+        "status",
+    )
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        end = octets.find(b"\r\n\r\n")
+        width = 4
+        if end < 0:
+            # Line feeds alone are read where they are used throughout: test tools write them.
+            end, width = octets.find(b"\n\n"), 2
+        if end < 0:
+            raise SipError("head", "no blank line behind the headers")
+        self.head = octets[: end + width]
+        self._fields: dict[bytes, list[bytes]] | None = None
+        self._request_uri: str | None = None
+        self.status: int | None = None
+        self.reason: str | None = None
+        self.start_method = b""
+        self.start_line = self.head[: self.head.find(b"\n")].rstrip(b"\r")
+        self.is_request = not self.start_line.startswith(b"SIP/")
+        if self.is_request:
+            self._read_request_line()
+        else:
+            self._read_status_line()
+        self.body = self._cut_body(octets[end + width :])
+
+    # Start line
+
+    def _read_request_line(self) -> None:
+        parts = self.start_line.split(b" ")
+        if len(parts) != 3 or not is_token(parts[0]):
+            raise SipError("Request-Line", "not method, URI and version, one blank apart")
+        if parts[2].upper() != _VERSION:
+            raise SipError("Request-Line", "not SIP/2.0", 505)
+        if not parts[1] or parts[1][:1] == b"<":
+            raise SipError("Request-Line", "no URI")
+        self.start_method = parts[0]
+        self._request_uri = parts[1].decode("utf-8", "surrogateescape")
+
+    def _read_status_line(self) -> None:
+        version, _, rest = self.start_line.partition(b" ")
+        if version.upper() != _VERSION:
+            raise SipError("Status-Line", "not SIP/2.0", 505)
+        code, _, reason = rest.partition(b" ")
+        if len(code) != 3 or not code.isdigit() or not 100 <= int(code) <= 699:
+            raise SipError("Status-Line", "no status code from 100 to 699")
+        self.status = int(code)
+        self.reason = reason.decode("utf-8", "surrogateescape")
+
+    @property
+    def request_uri(self) -> str | None:
+        return self._request_uri
+
+    @property
+    def method(self) -> str:
+        """Method of the request; of a response, that of its CSeq."""
+        if self.is_request:
+            return self.start_method.decode("ascii")
+        return self.cseq.method
+
+    # Headers
+
+    def _index(self) -> dict[bytes, list[bytes]]:
+        """Raw values by lower-case long name, in order."""
+        if self._fields is not None:
+            return self._fields
+        head = self.head[len(self.start_line) :]
+        if b"\n " in head or b"\n\t" in head:
+            head = _unfold(head)
+        fields: dict[bytes, list[bytes]] = {}
+        lines = head.split(b"\n")
+        if len(lines) > MAX_HEADERS:
+            raise SipError("head", f"more than {MAX_HEADERS} lines", 513)
+        compact = COMPACT
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            name = name.lower()
+            if not colon:
+                if line.strip():
+                    raise SipError("head", "a line without colon")
+                continue
+            if name[-1:] in b" \t":
+                name = name.rstrip(b" \t")
+            if len(name) == 1:
+                name = compact.get(name, name)
+            if name in fields:
+                fields[name].append(value.strip())
+            else:
+                fields[name] = [value.strip()]
+        self._fields = fields
+        return fields
+
+    def raw(self, name: bytes) -> bytes | None:
+        """First value of a header by its lower-case long name, as octets."""
+        values = self._index().get(name)
+        return values[0] if values else None
+
+    def first(self, name: str) -> str | None:
+        """First value of a header line, unfolded; None when there is none."""
+        value = self.raw(_name(name))
+        return None if value is None else value.decode("utf-8", "surrogateescape")
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All values of a header: one a line, and one a comma where the header is a list."""
+        key = _name(name)
+        lines = self._index().get(key)
+        if lines is None:
+            return ()
+        texts = [line.decode("utf-8", "surrogateescape") for line in lines]
+        if key not in LISTS:
+            return tuple(texts)
+        return tuple(piece.strip() for text in texts for piece in split(text, ",") if piece.strip())
+
+    def header_lines(self) -> Iterator[tuple[str, bytes]]:
+        """Name as written and raw octets of each header line, folded lines whole."""
+        line = b""
+        for each in self.head[len(self.start_line) :].split(b"\n")[1:]:
+            if each[:1] in (b" ", b"\t") and line:
+                line += b"\n" + each
+                continue
+            if line.strip():
+                yield _named(line)
+            line = each
+        if line.strip():
+            yield _named(line)
+
+    def _one(self, name: bytes, text: str) -> str:
+        """Value of a header that must be there just once (RFC 3261 8.1.1, 20)."""
+        values = self._index().get(name)
+        if not values:
+            raise SipError(text, "missing")
+        if len(values) > 1:
+            raise SipError(text, "more than one")
+        return values[0].decode("utf-8", "surrogateescape")
+
+    @property
+    def call_id(self) -> str:
+        value = self._one(b"call-id", "Call-ID")
+        if not value or " " in value or "\t" in value:
+            raise SipError("Call-ID", "not a word")
+        return value
+
+    @property
+    def cseq(self) -> CSeq:
+        cseq = parse_cseq(self._one(b"cseq", "CSeq"))
+        if self.is_request and cseq.method.encode("utf-8", "surrogateescape") != self.start_method:
+            raise SipError("CSeq", "the method is not that of the request")
+        return cseq
+
+    @property
+    def from_(self) -> NameAddr:
+        return parse_name_addr(self._one(b"from", "From"), "From")
+
+    @property
+    def to(self) -> NameAddr:
+        return parse_name_addr(self._one(b"to", "To"), "To")
+
+    @property
+    def from_tag(self) -> str | None:
+        return _tag(self._one(b"from", "From"), "From")
+
+    @property
+    def to_tag(self) -> str | None:
+        return _tag(self._one(b"to", "To"), "To")
+
+    @property
+    def vias(self) -> tuple[Via, ...]:
+        return tuple(parse_via(value) for value in self.values("Via"))
+
+    @property
+    def top_branch(self) -> str | None:
+        """Branch of the topmost Via; None when it has none."""
+        value = self.raw(b"via")
+        if value is None:
+            return None
+        if b'"' not in value:
+            value = value.partition(b",")[0]
+            place = value.find(b";branch=")
+            if place >= 0:
+                return value[place + 8 :].partition(b";")[0].strip().decode("utf-8", "surrogateescape")
+        vias = self.values("Via")
+        return parse_via(vias[0]).branch if vias else None
+
+    # Body
+
+    def _cut_body(self, rest: bytes) -> bytes:
+        values = self._index().get(b"content-length")
+        if not values:
+            return rest
+        length = content_length(values)
+        if length > len(rest):
+            raise SipError("Content-Length", f"{length}, but the body has {len(rest)} octets")
+        return rest[:length]
+
+    @property
+    def content_type(self) -> str:
+        """type/subtype in lower case; "" when there is none."""
+        value = self.raw(b"content-type")
+        return "" if value is None else _media_type(value)
+
+    @property
+    def sdp(self) -> bytes | None:
+        """The session description: the body itself, or the first such part of a multipart body."""
+        value = self.raw(b"content-type")
+        if value is None or not self.body:
+            return None
+        encoding = self.raw(b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            return None
+        return _find_sdp(value, self.body)
+
+
+def parse(octets: bytes) -> SipMessage:
+    """Read one whole message, as a datagram or a stream framer gives it.
+
+    SipError: no message, or one of the headers without which nobody can tell what it belongs to is missing or
+    wrong (Call-ID, CSeq, From, To).
+    """
+    if len(octets) > MAX_MESSAGE:
+        raise SipError("message", f"longer than {MAX_MESSAGE} octets", 513)
+    start = 0
+    while octets[start : start + 2] == b"\r\n":
+        start += 2
+    return SipMessage(octets[start:] if start else octets)
+
+
+def content_length(values: list[bytes]) -> int:
+    """Content-Length; several must say the same."""
+    if len({*values}) > 1:
+        raise SipError("Content-Length", "more than one, and they differ")
+    value = values[0]
+    if not value.isdigit() or len(value) > 10:
+        raise SipError("Content-Length", "not a number")
+    return int(value)
+
+
+def _name(name: str) -> bytes:
+    key = name.lower().encode("utf-8", "surrogateescape")
+    return COMPACT.get(key, key) if len(key) == 1 else key
+
+
+def _named(line: bytes) -> tuple[str, bytes]:
+    line = line.rstrip(b"\r")
+    return line.partition(b":")[0].strip().decode("utf-8", "surrogateescape"), line
+
+
+def _unfold(head: bytes) -> bytes:
+    """Join folded lines by one blank (RFC 3261 7.3.1)."""
+    out: list[bytes] = []
+    for line in head.split(b"\n"):
+        if line[:1] in (b" ", b"\t") and out:
+            out[-1] = out[-1].rstrip(b"\r \t") + b" " + line.strip()
+        else:
+            out.append(line)
+    return b"\n".join(out)
+
+
+def _tag(value: str, field: str) -> str | None:
+    """The tag of From or To, by the short way where nothing can be mistaken for it."""
+    if '"' not in value:
+        if ";" not in value:
+            return None
+        closing = value.rfind(">")
+        place = value.find(";tag=", closing if closing >= 0 else 0)
+        if place >= 0:
+            return value[place + 5 :].partition(";")[0].strip()
+    return parse_name_addr(value, field).tag
+
+
+def _media_type(value: bytes) -> str:
+    return value.partition(b";")[0].strip().lower().decode("utf-8", "surrogateescape")
+
+
+def _find_sdp(content_type: bytes, body: bytes) -> bytes | None:
+    """Depth and number of parts are bounded; parts are looked at in order."""
+    waiting = [(content_type, body, 0)]
+    looked_at = 0
+    while waiting and looked_at < MAX_PARTS:
+        kind, octets, depth = waiting.pop(0)
+        looked_at += 1
+        media_type = _media_type(kind)
+        if media_type == "application/sdp":
+            return octets
+        if media_type.startswith("multipart/") and depth < MAX_DEPTH:
+            boundary = _boundary(kind)
+            if boundary:
+                parts = [(*part, depth + 1) for part in _parts(octets, boundary)]
+                waiting = parts + waiting
+    return None
+
+
+def _boundary(content_type: bytes) -> bytes:
+    text = content_type.partition(b";")[2].decode("utf-8", "surrogateescape")
+    try:
+        params = parse_parameters(";" + text, "Content-Type")
+    except SipError:
+        return b""
+    for name, value in params:
+        if name.lower() == "boundary" and value:
+            return value.strip('"').encode("utf-8", "surrogateescape")
+    return b""
+
+
+def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Content type and content of the parts between delimiter lines (RFC 2046 5.1.1)."""
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, MAX_PARTS + 1)
+    for piece in pieces[1:]:
+        if piece[:2] == b"--":
+            return
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        if not blank:
+            continue
+        for line in _unfold(head).split(b"\n"):
+            name, _, value = line.partition(b":")
+            if name.strip().lower() in (b"content-type", b"c"):
+                yield value.strip(), content
+                break
+        else:
+            yield b"text/plain", content

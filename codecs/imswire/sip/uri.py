@@ -1,0 +1,255 @@
+"""URIs (RFC 3261 19.1, RFC 3966, RFC 8141) and the canonical form of public identities.
+
+Two spellings of one identity give the same text, two identities never do: interception matches on it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv6Address
+
+from msgspec import Struct
+
+from imswire.sip.errors import SipError
+
+MAX_URI = 4096
+DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
+
+_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
+# RFC 3261 25.1: characters that may stand in the user part as they are.
+_USER = _UNRESERVED | frozenset("&=+$,;?/")
+_HEX = frozenset("0123456789abcdefABCDEF")
+_HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+_SEPARATORS = str.maketrans("", "", "-.()")
+_DIGITS = frozenset("0123456789")
+_LOCAL = frozenset("0123456789ABCDEF*#")
+
+Parameters = tuple[tuple[str, str | None], ...]
+
+
+class SipUri(Struct, frozen=True, gc=False):
+    """sip:user:password@host:port;parameters?headers, escapes as they came."""
+
+    scheme: str
+    user: str | None
+    password: str | None
+    host: str
+    port: int | None
+    params: Parameters = ()
+    headers: str = ""
+
+    def param(self, name: str) -> str | None:
+        """Value of a parameter, "" when it has none, None when it is not there."""
+        for each, value in self.params:
+            if each.lower() == name:
+                return value or ""
+        return None
+
+    def __str__(self) -> str:
+        user = ""
+        if self.user is not None:
+            user = self.user + ("" if self.password is None else f":{self.password}") + "@"
+        port = "" if self.port is None else f":{self.port}"
+        params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.params)
+        headers = f"?{self.headers}" if self.headers else ""
+        return f"{self.scheme}:{user}{self.host}{port}{params}{headers}"
+
+
+class TelUri(Struct, frozen=True, gc=False):
+    """tel:number;parameters (RFC 3966), visual separators as they came."""
+
+    number: str
+    params: Parameters = ()
+
+    def __str__(self) -> str:
+        return f"tel:{self.number}" + "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.params)
+
+
+class UrnUri(Struct, frozen=True, gc=False):
+    """urn:namespace:string (RFC 8141)."""
+
+    namespace: str
+    string: str
+
+    def __str__(self) -> str:
+        return f"urn:{self.namespace}:{self.string}"
+
+
+class OtherUri(Struct, frozen=True, gc=False):
+    """A URI of a scheme that names no IMS identity."""
+
+    scheme: str
+    rest: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.rest}"
+
+
+Uri = SipUri | TelUri | UrnUri | OtherUri
+
+
+def parse_uri(text: str) -> Uri:
+    """Read a URI; SipError when it is none."""
+    if len(text) > MAX_URI:
+        raise SipError("URI", f"longer than {MAX_URI} characters", 414)
+    scheme, colon, rest = text.partition(":")
+    if not colon or not scheme or not scheme[0].isalpha() or not rest or any(c in rest for c in " <>\t\r\n"):
+        raise SipError("URI", "not scheme:rest")
+    scheme = scheme.lower()
+    if scheme in ("sip", "sips"):
+        return _sip(scheme, rest)
+    if scheme == "tel":
+        number, params = _parameters(rest)
+        return TelUri(number, params)
+    if scheme == "urn":
+        namespace, colon, string = rest.partition(":")
+        if not namespace or not string:
+            raise SipError("URI", "URN without namespace or string")
+        return UrnUri(namespace, string)
+    return OtherUri(scheme, rest)
+
+
+def _sip(scheme: str, rest: str) -> SipUri:
+    user: str | None = None
+    password: str | None = None
+    info, at, tail = rest.rpartition("@") if "@" not in rest.partition("?")[2] else _at_before_headers(rest)
+    if at:
+        user, colon, secret = info.partition(":")
+        password = secret if colon else None
+        _check_escapes(user)
+        if not user:
+            raise SipError("URI", "empty user")
+    else:
+        tail = rest
+    tail, _, headers = tail.partition("?")
+    hostport, params = _parameters(tail)
+    host, port = _host_port(hostport)
+    return SipUri(scheme, user, password, host, port, params, headers)
+
+
+def _at_before_headers(rest: str) -> tuple[str, str, str]:
+    """An @ that stands in the headers part is not the one behind the user; a ? may stand in the user."""
+    info, at, tail = rest.partition("@")
+    return (info, at, tail) if at else ("", "", rest)
+
+
+def _check_escapes(user: str) -> None:
+    place = user.find("%")
+    while place >= 0:
+        if len(user) < place + 3 or user[place + 1] not in _HEX or user[place + 2] not in _HEX:
+            raise SipError("URI", "bad escape in the user")
+        place = user.find("%", place + 3)
+
+
+def _parameters(text: str) -> tuple[str, Parameters]:
+    head, *pieces = text.split(";")
+    params: list[tuple[str, str | None]] = []
+    for piece in pieces:
+        name, equals, value = piece.partition("=")
+        if not name:
+            raise SipError("URI", "empty parameter name")
+        params.append((name, value if equals else None))
+    return head, tuple(params)
+
+
+def _host_port(text: str) -> tuple[str, int | None]:
+    if text.startswith("["):
+        inside, bracket, tail = text[1:].partition("]")
+        if not bracket:
+            raise SipError("URI", "IPv6 address without closing bracket")
+        try:
+            IPv6Address(inside)
+        except (AddressValueError, ValueError):
+            raise SipError("URI", "bad IPv6 address") from None
+        host, colon, port = f"[{inside}]", tail[:1], tail[1:]
+        if colon not in ("", ":"):
+            raise SipError("URI", "octets behind the IPv6 address")
+    else:
+        host, colon, port = text.partition(":")
+        if not host or not _HOST.issuperset(host):
+            raise SipError("URI", "bad host")
+    if not colon:
+        return host, None
+    if not _DIGITS.issuperset(port) or not port or len(port) > 5 or int(port) > 65535:
+        raise SipError("URI", "bad port")
+    return host, int(port)
+
+
+def identities(uri: str) -> tuple[str, ...]:
+    """Canonical forms of a public identity: equal identities share one, different ones share none.
+
+    A SIP URI with user=phone and a global number gives its TEL form as well (RFC 3261 19.1.6). Parameters,
+    headers and a password do not name a user and are dropped, as is the default port; another port stays.
+    sip and sips name the same user. Empty when ``uri`` names nobody.
+    """
+    try:
+        parsed = parse_uri(uri)
+    except SipError:
+        return ()
+    if isinstance(parsed, SipUri):
+        return _sip_identities(parsed)
+    if isinstance(parsed, TelUri):
+        number = _tel(parsed)
+        return () if number is None else (number,)
+    if isinstance(parsed, UrnUri):
+        return (_urn(parsed),)
+    return ()
+
+
+def _sip_identities(uri: SipUri) -> tuple[str, ...]:
+    if uri.user is None:
+        return ()
+    host = _host(uri.host)
+    port = "" if uri.port in (None, DEFAULT_PORTS[uri.scheme]) else f":{uri.port}"
+    user = _user(uri.user)
+    number = user.split(";", 1)[0]
+    forms = [f"sip:{user}@{host}{port}"]
+    if (uri.param("user") or "").lower() == "phone" and number.startswith("+"):
+        digits = number.translate(_SEPARATORS)
+        if _is_global(digits):
+            forms = [f"sip:{digits}@{host}{port}", f"tel:{digits}"]
+    return tuple(forms)
+
+
+def _user(user: str) -> str:
+    """Escapes of characters that may stand as they are are undone; others get capital hex digits."""
+    if "%" not in user:
+        return "".join(c if c in _USER or ord(c) > 127 else f"%{ord(c):02X}" for c in user)
+    head, *pieces = user.split("%")
+    out = [head]
+    for piece in pieces:
+        character = chr(int(piece[:2], 16))
+        out.append(character if character in _USER else f"%{piece[:2].upper()}")
+        out.append(piece[2:])
+    return "".join(out)
+
+
+def _host(host: str) -> str:
+    if host.startswith("["):
+        return f"[{IPv6Address(host[1:-1]).compressed}]"
+    return host.lower().rstrip(".")
+
+
+def _is_global(digits: str) -> bool:
+    return len(digits) > 1 and digits[0] == "+" and _DIGITS.issuperset(digits[1:])
+
+
+def _tel(uri: TelUri) -> str | None:
+    digits = uri.number.translate(_SEPARATORS)
+    if _is_global(digits):
+        return f"tel:{digits}"
+    digits = digits.upper()
+    if not digits or not _LOCAL.issuperset(digits):
+        return None
+    for name, value in uri.params:
+        if name.lower() == "phone-context" and value:
+            context = value.translate(_SEPARATORS) if value.startswith("+") else value.lower().rstrip(".")
+            return f"tel:{digits};phone-context={context}"
+    return None
+
+
+def _urn(uri: UrnUri) -> str:
+    namespace = uri.namespace.lower()
+    string = uri.string.partition("?")[0].partition("#")[0]
+    if namespace in ("uuid", "gsma", "service"):
+        string = string.lower()
+    return f"urn:{namespace}:{string}"

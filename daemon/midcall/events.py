@@ -1,0 +1,239 @@
+"""What the functional entities tell each other.
+
+Values, one direction: ``poi`` makes X2 events, ``df2`` makes key queries and media plans, ``df3`` makes
+content. An event is complete and right when it exists; nobody downstream asks back.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct
+
+from imswire.sdp import Codec, Endpoint
+from imswire.srtp import MasterKey, Policy
+
+
+class Instant(Struct, frozen=True, gc=False):
+    """A moment on both clocks, in nanoseconds: wall time since 1970 (UTC) and a monotonic count."""
+
+    wall: int
+    mono: int
+
+    @classmethod
+    def of_capture(cls, time_ns: int) -> Instant:
+        """A capture has one clock; it serves as both."""
+        return cls(time_ns, time_ns)
+
+
+class Side(enum.IntEnum):
+    """The two ends of a dialog: CALLER sent the initial INVITE."""
+
+    CALLER = 0
+    CALLEE = 1
+
+    @property
+    def peer(self) -> Side:
+        return Side(1 - self)
+
+
+class SipSeen(Struct, frozen=True, gc=False):
+    """One SIP message as it passed: octets, addresses ("ip:port"), time, and the frame it came in (0: live)."""
+
+    octets: bytes
+    source: str
+    destination: str
+    at: Instant
+    frame: int = 0
+
+
+class Task(Struct, frozen=True):
+    """What X1 armed: one XID, and the identities (URIs) of its target, any of which matches.
+
+    ``window`` is the warrant's: from its start on and before its end (wall ns; None: open).
+    """
+
+    xid: str
+    targets: tuple[str, ...]
+    start: int | None = None
+    end: int | None = None
+
+
+class DialogId(Struct, frozen=True, gc=False):
+    """Call-ID and both tags (RFC 3261 12); ``callee_tag`` is empty before anybody answered."""
+
+    call_id: str
+    caller_tag: str
+    callee_tag: str
+
+
+class Kept(Struct, frozen=True, gc=False):
+    """Octets of a message that the cache keeps, with the time and the frame in which they were seen."""
+
+    octets: bytes
+    at: Instant
+    frame: int
+
+
+class Update(Struct, frozen=True, gc=False):
+    """A CSB update (RFC 6043 6.1): started by ``by``, with the answer when one was seen."""
+
+    by: Side
+    init: Kept
+    response: Kept | None
+
+
+class TicketExchange(Struct, frozen=True, gc=False):
+    """The MIKEY messages of one live crypto session bundle, raw, as one fork of the call saw them.
+
+    ``media`` is the index of the m-line whose media-level attribute carried them, None for the session level.
+    ``initiator`` is the side that sent TRANSFER_INIT: the offerer, not always the caller.
+    """
+
+    media: int | None
+    initiator: Side
+    init: Kept
+    response: Kept | None
+    updates: tuple[Update, ...] = ()
+
+
+class StartOfInterception(Struct, frozen=True, gc=False):
+    """The warrant began while this dialog was running (TS 33.107 7A.3.1, IMSevent 4)."""
+
+    xid: str
+    identity: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    offer: Kept | None
+    answer: Kept | None
+
+
+class SipReport(Struct, frozen=True, gc=False):
+    """A SIP message to, from or on behalf of the target (TS 33.107 7A.2)."""
+
+    xid: str
+    identity: str
+    correlation: bytes | None
+    dialog: DialogId | None
+    seen: SipSeen
+
+
+class SessionReport(Struct, frozen=True, gc=False):
+    """Where the media of an intercepted dialog flow and the raw ticket exchange that keys them.
+
+    For the own DF2 only, never product. ``pending`` says that an offer with new key material waits for its
+    answer, so that packets which fail under the old keys may belong to the new ones.
+    """
+
+    xid: str
+    identity: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    invited_at: Instant
+    offerer: Side
+    target: Side | None
+    offer: Kept | None
+    answer: Kept | None
+    exchanges: tuple[TicketExchange, ...]
+    pending: bool = False
+
+
+class DialogReleased(Struct, frozen=True, gc=False):
+    """The dialog ended, or the task did: nothing of it is content from ``at`` on."""
+
+    xid: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    reason: str
+
+
+class DialogFault(Struct, frozen=True, gc=False):
+    """Something in an intercepted dialog could not be read or honoured; the frame says where."""
+
+    xid: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    frame: int
+    reason: str
+
+
+X2Event = StartOfInterception | SipReport | SessionReport | DialogReleased | DialogFault
+
+
+class KeyQuery(Struct, frozen=True, gc=False):
+    """DF2 asks the KMS (TS 33.107 7A.7.2 get_keys): the identity that matched, and the raw exchange."""
+
+    query: int
+    xid: str
+    identity: str
+    exchange: TicketExchange
+
+
+class SessionKey(Struct, frozen=True, gc=False):
+    """The SRTP key of one crypto session of one generation (0: initial exchange, then one an update).
+
+    ``rollover``/``sequence`` are those of the CS ID map when it carried them (S = 1).
+    """
+
+    cs_id: int
+    generation: int
+    ssrc: int | None
+    rollover: int | None
+    sequence: int | None
+    policy: Policy
+    master: MasterKey
+    proved: bool
+
+
+class KeyAnswer(Struct, frozen=True, gc=False):
+    """What the KMS answered: session keys, and/or the reason why there are none (or not all)."""
+
+    query: int
+    keys: tuple[SessionKey, ...]
+    failures: tuple[str, ...] = ()
+
+
+class MediaFlow(Struct, frozen=True, gc=False):
+    """One direction of one m-line: what is sent by ``sender`` to any of ``destinations``."""
+
+    media: int
+    kind: str
+    sender: Side
+    destinations: tuple[Endpoint, ...]
+    control: tuple[Endpoint, ...]
+    expected_source: Endpoint | None
+    codecs: dict[int, Codec]
+    secure: bool
+
+
+class CryptoContext(Struct, frozen=True, gc=False):
+    """A session key together with where it is expected: m-line and sender by the map's order, any by the tag."""
+
+    bundle: int
+    order: int
+    media: int | None
+    sender: Side | None
+    key: SessionKey
+
+
+class MediaPlan(Struct, frozen=True, gc=False):
+    """DF2 tells DF3 all that is to be tapped for one dialog; it replaces the former plan of that dialog.
+
+    ``awaiting`` says that keys are still to come: packets that no key opens are held, within bounds.
+    """
+
+    xid: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    start: int | None
+    end: int | None
+    invited_at: Instant
+    target: Side | None
+    flows: tuple[MediaFlow, ...]
+    contexts: tuple[CryptoContext, ...]
+    awaiting: bool

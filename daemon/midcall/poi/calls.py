@@ -1,0 +1,104 @@
+"""The table of calls: found by Call-ID and tags, bounded by count and octets, evicted by worth.
+
+Calls that nobody answered go first, then the oldest answered ones; a call under interception never goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from midcall.base.bounded import BoundedTable
+from midcall.poi.dialog import Call
+from midcall.poi.limits import PoiLimits
+
+_Place = tuple[str, str]
+
+
+class CallTable:
+    """Calls by (Call-ID, caller's tag)."""
+
+    def __init__(self, limits: PoiLimits) -> None:
+        self._limits = limits
+        self._by_id: dict[str, list[Call]] = {}
+        # Each call is in just one of the three; together they hold at most ``limits.calls``.
+        self._unanswered: BoundedTable[_Place, Call] = BoundedTable("poi.calls.unanswered", limits.calls)
+        self._answered: BoundedTable[_Place, Call] = BoundedTable("poi.calls.answered", limits.calls)
+        self._intercepted: BoundedTable[_Place, Call] = BoundedTable("poi.calls.intercepted", limits.calls)
+        self._octets = 0
+        self.refused = 0
+
+    def find(self, call_id: str, from_tag: str, to_tag: str) -> Call | None:
+        """The call that a message with these tags belongs to, whichever side sent it."""
+        for call in self._by_id.get(call_id, ()):
+            if call.caller_tag == from_tag or (to_tag and call.caller_tag == to_tag):
+                return call
+        return None
+
+    def add(self, call: Call) -> list[Call]:
+        """Keep a new call; returns those that had to go for it (itself, when there is no room at all)."""
+        siblings = self._by_id.setdefault(call.call_id, [])
+        if len(siblings) >= self._limits.calls_of_a_call_id:
+            self.refused += 1
+            return [call]
+        siblings.append(call)
+        self._octets += call.octets
+        self._unanswered.put(_place(call), call)
+        return self._make_room()
+
+    def grew(self, call: Call, octets: int) -> list[Call]:
+        """A call keeps ``octets`` more (or fewer); returns calls that had to go for it."""
+        call.octets += octets
+        self._octets += octets
+        return self._make_room() if octets > 0 else []
+
+    def answered(self, call: Call) -> None:
+        if self._unanswered.pop(_place(call)) is not None:
+            self._answered.put(_place(call), call)
+
+    def intercepted(self, call: Call) -> None:
+        place = _place(call)
+        if self._unanswered.pop(place) is not None or self._answered.pop(place) is not None:
+            self._intercepted.put(place, call)
+
+    def released(self, call: Call) -> None:
+        if self._intercepted.pop(_place(call)) is not None:
+            self._answered.put(_place(call), call)
+
+    def remove(self, call: Call) -> None:
+        siblings = self._by_id.get(call.call_id, [])
+        if call not in siblings:
+            return
+        siblings.remove(call)
+        if not siblings:
+            del self._by_id[call.call_id]
+        self._octets -= call.octets
+        for table in (self._unanswered, self._answered, self._intercepted):
+            table.pop(_place(call))
+
+    def oldest_unanswered(self) -> Call | None:
+        return self._unanswered.oldest()
+
+    @property
+    def octets(self) -> int:
+        return self._octets
+
+    def __len__(self) -> int:
+        return len(self._unanswered) + len(self._answered) + len(self._intercepted)
+
+    def __iter__(self) -> Iterator[Call]:
+        for table in (self._unanswered, self._answered, self._intercepted):
+            yield from table.values()
+
+    def _make_room(self) -> list[Call]:
+        gone: list[Call] = []
+        while len(self) > self._limits.calls or self._octets > self._limits.octets:
+            call = self._unanswered.evict() or self._answered.evict()
+            if call is None:
+                break
+            self.remove(call)
+            gone.append(call)
+        return gone
+
+
+def _place(call: Call) -> _Place:
+    return call.call_id, call.caller_tag

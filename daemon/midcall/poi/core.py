@@ -1,0 +1,281 @@
+"""The point of interception: calls, their ticket exchanges, and the tasks armed on them (TS 33.107 7A).
+
+A core: it is given SIP messages, tasks and the time, and returns X2 events. It opens no ticket and knows no
+key; session descriptions are read only for dialogs under a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from imswire import sip
+from midcall.base.bounded import BoundedTable
+from midcall.events import (
+    DialogFault,
+    DialogReleased,
+    Instant,
+    Kept,
+    SessionReport,
+    Side,
+    SipReport,
+    SipSeen,
+    StartOfInterception,
+    Task,
+    X2Event,
+)
+from midcall.poi.dialog import Call, Dialog, Match
+from midcall.poi.exchange import Ledger
+from midcall.poi.identity import IdentityHasher, asserted, named
+from midcall.poi.index import IdentityIndex
+from midcall.poi.limits import MATCHING_ALL, PoiLimits
+from midcall.poi.offer_answer import Round
+from midcall.poi.tracker import Ended, Subject, Tracked, Tracker
+from midcall.poi.watch import Watch, Watched
+
+CORRELATION_OCTETS = 8
+
+
+class PointOfInterception:
+    """Dialogs, their ticket exchanges, and the tasks armed on them.
+
+    ``identity_key`` (16 to 64 octets) keys the hashes of identities, ``correlation_key`` the correlation ID;
+    ``matching`` names the headers in which a target is looked for.
+    """
+
+    def __init__(
+        self,
+        identity_key: bytes,
+        correlation_key: bytes,
+        matching: frozenset[str] = MATCHING_ALL,
+        limits: PoiLimits | None = None,
+    ) -> None:
+        self.limits = limits or PoiLimits()
+        self._matching = matching
+        self._correlation_key = correlation_key
+        self._hasher = IdentityHasher(identity_key, self.limits.hashes)
+        self._tracker = Tracker(self.limits)
+        self._index = IdentityIndex(self._hasher, matching, self.limits)
+        self._watch = Watch(self._hasher)
+        self._icids: BoundedTable[str, bytes] = BoundedTable("poi.icids", self.limits.calls)
+
+    # Tasks
+
+    def arm(self, task: Task, now: Instant) -> list[X2Event]:
+        """Arm a task; every running dialog of its targets is reported at once. ValueError: no identity."""
+        events: list[X2Event] = []
+        for hashed in self._watch.arm(task):
+            for call in self._index.calls(hashed):
+                for subject in (call, *call.dialogs.values()):
+                    self._match(subject, now, events, running=True)
+        return events
+
+    def disarm(self, xid: str, now: Instant) -> list[X2Event]:
+        """End a task: whatever runs under it is released at ``now``."""
+        events: list[X2Event] = []
+        for subject in self._watch.disarm(xid):
+            call = _call(subject)
+            events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
+            if not any(self._watch.under(each) for each in (call, *call.dialogs.values())):
+                self._tracker.calls.released(call)
+        return events
+
+    # SIP
+
+    def sip_seen(self, seen: SipSeen) -> list[X2Event]:
+        """Take in one message; raises SipError when it is none."""
+        message = sip.parse(seen.octets)
+        events = self.deadline(seen.at)
+        from_tag, to_tag = message.from_tag or "", message.to_tag or ""
+        call = self._tracker.find(message, from_tag, to_tag)
+        if call is None:
+            if not self._tracker.opens(message, from_tag, to_tag):
+                self._standalone(message, seen, events)
+                return events
+            call = self._tracker.open(message, seen, from_tag, self._correlation(message, from_tag))
+        tracked = self._tracker.message(call, message, seen, from_tag, to_tag)
+        self._learn(tracked, message, to_tag)
+        self._report(tracked, message, seen, events)
+        self._over(tracked.ended, seen.at, events)
+        return events
+
+    def next_deadline(self) -> int | None:
+        """Monotonic ns of the next thing that time alone brings; None when there is nothing."""
+        return self._tracker.next_deadline()
+
+    def deadline(self, now: Instant) -> list[X2Event]:
+        """Whatever is due at ``now``."""
+        events: list[X2Event] = []
+        self._over(self._tracker.deadline(now), now, events)
+        return events
+
+    def __len__(self) -> int:
+        """Calls in the cache."""
+        return len(self._tracker.calls)
+
+    def _learn(self, tracked: Tracked, message: sip.SipMessage, to_tag: str) -> None:
+        if tracked.dialog is not None:
+            sender = tracked.side if message.is_request else tracked.side.peer
+            self._index.learn(tracked.dialog, message, Match(sender))
+        if message.is_request and message.method == "INVITE" and (not to_tag or not tracked.call.identities):
+            self._index.learn_opening(tracked.call, message)
+
+    def _report(
+        self, tracked: Tracked, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]
+    ) -> None:
+        """The message itself, and what it changed, for each task on its call, its fork or its leg."""
+        if not self._watch.armed:
+            return
+        call, dialog = tracked.call, tracked.dialog
+        started = self._match(call, seen.at, events, running=False)
+        if dialog is not None:
+            started |= self._match(dialog, seen.at, events, running=False)
+        about = call if dialog is None else dialog
+        reported: dict[str, Watched] = {}
+        for watched in (*self._watch.under(about), *self._watch.under(call), *self._on_leg(tracked, message)):
+            reported.setdefault(watched.xid, watched)
+        for watched in reported.values():
+            events.append(SipReport(watched.xid, watched.identity, call.correlation, about.id, seen))
+        if started or tracked.session_changed:
+            for watched in self._watch.under(about):
+                events += self._session(about, watched, seen.at)
+
+    def _on_leg(self, tracked: Tracked, message: sip.SipMessage) -> Iterator[Watched]:
+        """Tasks on the Request-URI of the leg that a message outside any fork belongs to."""
+        if tracked.dialog is None:
+            hashes = tracked.call.branches.get(message.top_branch or "", ())
+            yield from self._watch.matches((hashed, Match.CALLEE) for hashed in hashes)
+
+    def _match(self, subject: Subject, now: Instant, events: list[X2Event], *, running: bool) -> bool:
+        """Begin to intercept a subject that has become a target's; ``running``: because a task was armed."""
+        started = False
+        for watched in self._watch.matches(self._identities(subject)):
+            if not self._watch.start(subject, watched):
+                continue
+            started = True
+            call = _call(subject)
+            self._tracker.calls.intercepted(call)
+            if running and not (isinstance(subject, Call) and call.dialogs):
+                events.append(self._start_of_interception(subject, watched, now))
+                events += self._session(subject, watched, now)
+        return started
+
+    def _identities(self, subject: Subject) -> Iterator[tuple[bytes, Match]]:
+        """Who takes part; a fork has the identities of its call and its own."""
+        yield from _call(subject).identities.items()
+        if isinstance(subject, Dialog):
+            yield from subject.identities.items()
+
+    def _start_of_interception(
+        self, subject: Subject, watched: Watched, now: Instant
+    ) -> StartOfInterception:
+        offer, answer = _latest(_current(subject))
+        call = _call(subject)
+        return StartOfInterception(
+            watched.xid, watched.identity, call.correlation, subject.id, now, offer, answer
+        )
+
+    # Sessions
+
+    def _session(self, subject: Subject, watched: Watched, now: Instant) -> Iterator[X2Event]:
+        """The session of a subject under one task, and the faults found while reading it."""
+        call = _call(subject)
+        current = _current(subject)
+        pending = subject.negotiation.pending if isinstance(subject, Dialog) else None
+        ledger = subject.ledger(self.limits) if isinstance(subject, Dialog) else Ledger()
+        waits = pending is not None and pending != current
+        if current is not None and current.answer is None:
+            ledger = ledger.enter(current, self.limits.updates)
+        for fault in ledger.faults:
+            yield DialogFault(watched.xid, call.correlation, subject.id, now, fault.frame, fault.reason)
+        offer, answer = _latest(current)
+        yield SessionReport(
+            watched.xid,
+            watched.identity,
+            call.correlation,
+            subject.id,
+            now,
+            call.invited_at,
+            current.offerer if current is not None else Side.CALLER,
+            watched.target,
+            offer,
+            answer,
+            ledger.exchanges,
+            waits,
+        )
+
+    # Messages outside calls
+
+    def _standalone(self, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]) -> None:
+        """REGISTER, MESSAGE, SUBSCRIBE, OPTIONS, ...: matched by what the message itself names."""
+        if not self._watch.armed:
+            return
+        reported: set[str] = set()
+        for watched in self._watch.matches(self._named(message)):
+            if watched.xid not in reported:
+                reported.add(watched.xid)
+                events.append(SipReport(watched.xid, watched.identity, None, None, seen))
+
+    def _named(self, message: sip.SipMessage) -> Iterator[tuple[bytes, Match]]:
+        uris = [*named(message, self._matching)]
+        sender = Match.CALLER if message.is_request else Match.CALLEE
+        uris += asserted(message, self._matching, sender)
+        if message.request_uri is not None and "request-uri" in self._matching:
+            uris.append((message.request_uri, Match.CALLEE))
+        for uri, match in uris:
+            for hashed in self._hasher.of_uri(uri):
+                yield hashed, match
+
+    # Ends
+
+    def _over(self, ended: list[Ended], now: Instant, events: list[X2Event]) -> None:
+        for each in ended:
+            subject = each.subject
+            call = _call(subject)
+            for watched in self._watch.release(subject):
+                events.append(
+                    DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason)
+                )
+            if isinstance(subject, Dialog):
+                self._index.forget_fork(subject)
+            else:
+                self._index.forget(subject)
+
+    def _correlation(self, message: sip.SipMessage, from_tag: str) -> bytes:
+        """64 bits over Call-ID and caller's tag; legs with one icid (RFC 7315 4.6) share the first one's."""
+        icid = _icid(message)
+        known = self._icids.get(icid) if icid else None
+        if known is not None:
+            return known
+        text = f"{message.call_id}\0{from_tag}".encode("utf-8", "surrogateescape")
+        correlation = blake2b(text, digest_size=CORRELATION_OCTETS, key=self._correlation_key).digest()
+        if icid:
+            self._icids.put(icid, correlation)
+        return correlation
+
+
+def _call(subject: Subject) -> Call:
+    return subject.call if isinstance(subject, Dialog) else subject
+
+
+def _current(subject: Subject) -> Round | None:
+    """What was agreed last; before that, what is on offer."""
+    if isinstance(subject, Dialog):
+        return subject.negotiation.current or subject.negotiation.pending
+    if subject.offer is None:
+        return None
+    transaction, offer = subject.offer
+    return Round(transaction, transaction.sender, offer, None)
+
+
+def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:
+    return (None, None) if round_ is None else (round_.offer, round_.answer)
+
+
+def _icid(message: sip.SipMessage) -> str:
+    vector = message.first("P-Charging-Vector") or ""
+    for part in vector.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name.strip().lower() == "icid-value":
+            return value.strip().strip('"')
+    return ""

@@ -1,0 +1,75 @@
+"""Who a message is from, to, or on behalf of: identities in canonical form, kept only as keyed hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from imswire import sip
+from midcall.base.bounded import BoundedTable
+from midcall.poi.dialog import Match
+
+HASH_OCTETS = 16
+# Values of one header that are looked at: History-Info of a hostile call can be long.
+HEADER_VALUES = 16
+
+
+class IdentityHasher:
+    """Keyed BLAKE2b of canonical identities; results for recent header values are remembered."""
+
+    def __init__(self, key: bytes, remembered: int) -> None:
+        self._key = key
+        self._known: BoundedTable[str, tuple[bytes, ...]] = BoundedTable("poi.identity_hashes", remembered)
+
+    def of_uri(self, uri: str) -> tuple[bytes, ...]:
+        """Hashes of all canonical forms of a URI; empty when it names nobody."""
+        hashes = self._known.get(uri)
+        if hashes is None:
+            hashes = tuple(
+                blake2b(form.encode("utf-8", "surrogateescape"), digest_size=HASH_OCTETS, key=self._key).digest()
+                for form in sip.identities(uri)
+            )
+            self._known.put(uri, hashes)
+        return hashes
+
+
+def asserted(message: sip.SipMessage, matching: frozenset[str], sender: Match) -> Iterator[tuple[str, Match]]:
+    """URIs that any message of a dialog may add, with the side they name."""
+    if "p-asserted-identity" in matching:
+        yield from _uris(message, "P-Asserted-Identity", sender)
+    if "p-called-party-id" in matching and message.is_request:
+        yield from _uris(message, "P-Called-Party-ID", Match.CALLEE)
+    if "history-info" in matching:
+        yield from _uris(message, "History-Info", Match.OTHER)
+    if "diversion" in matching:
+        yield from _uris(message, "Diversion", Match.OTHER)
+    if "instance-id" in matching:
+        yield from _instances(message, sender)
+
+
+def named(message: sip.SipMessage, matching: frozenset[str]) -> Iterator[tuple[str, Match]]:
+    """From and To of a message, which stay the same for the whole dialog."""
+    if "from" in matching:
+        yield message.from_.uri, Match.CALLER
+    if "to" in matching:
+        yield message.to.uri, Match.CALLEE
+
+
+def _uris(message: sip.SipMessage, name: str, match: Match) -> Iterator[tuple[str, Match]]:
+    for value in message.values(name)[:HEADER_VALUES]:
+        try:
+            yield sip.parse_name_addr(value).uri, match
+        except sip.SipError:
+            continue
+
+
+def _instances(message: sip.SipMessage, sender: Match) -> Iterator[tuple[str, Match]]:
+    """The +sip.instance of the sender's Contact (RFC 5626): an IMEI URN or a UUID URN."""
+    for value in message.values("Contact")[:HEADER_VALUES]:
+        try:
+            contact = sip.parse_name_addr(value)
+        except sip.SipError:
+            continue
+        for name, instance in contact.params:
+            if name.lower() == "+sip.instance" and instance:
+                yield instance.strip('"').strip("<>"), sender
