@@ -1,0 +1,84 @@
+"""WAV files written as the samples come: placed by time, gaps silent, nothing kept in memory.
+
+16-bit PCM, one file a direction; the stereo mix is joined from two of them at the end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from imswire import wav
+
+SAMPLE_OCTETS = 2
+FLUSH_OCTETS = 1 << 16
+COPY_SAMPLES = 1 << 15
+# RIFF sizes are 32 bits.
+MAX_OCTETS = (1 << 32) - 1024
+
+
+class WavWriter:
+    """One mono file; ``write`` places samples at a position, later ones behind earlier ones for speed."""
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self.path = path
+        self.rate = rate
+        self._file: BinaryIO = path.open("w+b")
+        self._file.write(wav.header(1, rate, 0))
+        self._base = self._file.tell()
+        self._pending = bytearray()
+        self._pending_at = 0
+        self._end = 0
+
+    @property
+    def samples(self) -> int:
+        """Length of what was written so far, silence included."""
+        return max(self._end, self._pending_at + len(self._pending)) // SAMPLE_OCTETS
+
+    def write(self, sample: int, pcm: bytes) -> None:
+        """Put 16-bit little-endian samples at position ``sample``; what is beyond the format's end is left out."""
+        at = sample * SAMPLE_OCTETS
+        if at < 0 or at + len(pcm) > MAX_OCTETS:
+            return
+        if at != self._pending_at + len(self._pending) or len(self._pending) >= FLUSH_OCTETS:
+            self._flush()
+            self._pending_at = at
+        self._pending += pcm
+
+    def close(self) -> None:
+        """Write what is pending and the right header."""
+        self._flush()
+        if self._end % SAMPLE_OCTETS:
+            self._end += 1
+        self._file.truncate(self._base + self._end)
+        self._file.seek(0)
+        self._file.write(wav.header(1, self.rate, self._end))
+        self._file.close()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        self._file.seek(self._base + self._pending_at)
+        self._file.write(self._pending)
+        self._end = max(self._end, self._pending_at + len(self._pending))
+        self._pending_at += len(self._pending)
+        self._pending.clear()
+
+
+def write_stereo(path: Path, left: Path, right: Path, rate: int) -> None:
+    """Join two mono files of one rate: ``left`` and ``right`` channel, the shorter one followed by silence."""
+    start = len(wav.header(1, rate, 0))
+    with left.open("rb") as first, right.open("rb") as second, path.open("wb") as mix:
+        first.seek(start)
+        second.seek(start)
+        octets = max(left.stat().st_size, right.stat().st_size) - start
+        mix.write(wav.header(2, rate, 2 * octets))
+        while octets > 0:
+            step = min(COPY_SAMPLES * SAMPLE_OCTETS, octets)
+            pair = bytearray(2 * step)
+            for channel, source in enumerate((first, second)):
+                pcm = source.read(step).ljust(step, b"\0")
+                pair[2 * channel :: 4] = pcm[0::2]
+                pair[2 * channel + 1 :: 4] = pcm[1::2]
+            mix.write(pair)
+            octets -= step

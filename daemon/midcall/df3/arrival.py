@@ -1,0 +1,241 @@
+"""A packet that no open stream takes: whose it is, which key opens it, or how it is counted."""
+
+from __future__ import annotations
+
+from imswire import inet, srtp
+from midcall.df3.destination import Claim, Destination, Trial
+from midcall.df3.dialog import Proof, crypto_key
+from midcall.df3.limits import Df3Limits
+from midcall.df3.stream import Content, Crypto, MediaPacket, Stream
+
+_RTP_HEADER = 12
+_RTCP_HEADER = 8
+_VERSION_BITS = 0x80
+
+
+class Arrival:
+    """The long way of a packet. The tag decides whose it is; without tags the source has to be the expected one."""
+
+    def __init__(self, limits: Df3Limits) -> None:
+        self.limits = limits
+
+    def unknown(self, destination: Destination, packet: MediaPacket) -> list[Content]:
+        """A packet of an SSRC that has no key here yet, or no RTP at all."""
+        payload = packet.payload
+        if len(payload) < _RTCP_HEADER or payload[0] & 0xC0 != _VERSION_BITS:
+            destination.not_rtp += 1
+            return []
+        claims = list(destination.standing(packet.time))
+        if not claims:
+            return []
+        if 192 <= payload[1] <= 223:
+            return self._control(destination, claims, packet)
+        if len(payload) < _RTP_HEADER:
+            destination.not_rtp += 1
+            return []
+        return self._media(destination, [claim for claim in claims if not claim.control], packet)
+
+    def refused(
+        self, destination: Destination, stream: Stream, packet: MediaPacket, refusal: srtp.Refusal
+    ) -> list[Content]:
+        """A packet that the key of its stream did not open: repeated, of another key, or forged."""
+        if refusal is srtp.Refusal.AUTH_FAILED:
+            return self.unknown(destination, packet)
+        stream.packets += 1
+        stream.refused(refusal)
+        return []
+
+    def abandon(self, destination: Destination) -> None:
+        """Nobody expects anything here any more: what still waits will never be opened."""
+        for trial in destination.trials.values():
+            trial.proof.unprotector.close()
+        destination.trials.clear()
+        destination.take_held()
+
+    # Media
+
+    def _media(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
+        ssrc = packet.payload[8:12]
+        trial = destination.trials.pop(ssrc, None)
+        if trial is not None and (confirmed := self._confirm(destination, trial, packet)):
+            return confirmed
+        for claim in claims:
+            if claim.flow.secure:
+                opened = self._open(destination, claim, packet)
+            else:
+                opened = self._pass(destination, claims, claim, packet)
+            if opened is not None:
+                return opened
+        self._unopened(destination, claims, packet)
+        return []
+
+    def _open(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content] | None:
+        """Try the keys of one dialog; None when none of them opens the packet."""
+        payload = packet.payload
+        crypto = claim.dialog.cryptos.get(crypto_key(claim.flow, payload[8:12]))
+        if crypto is not None:
+            verdict = crypto.unprotect(payload)
+            if isinstance(verdict, bytes):
+                return [self._deliver(destination, claim, packet, crypto, verdict)]
+            if verdict is not srtp.Refusal.AUTH_FAILED:
+                stream = self._stream(destination, claim, payload[8:12])
+                if stream is not None:
+                    stream.packets += 1
+                    stream.refused(verdict)
+                return []
+        elif claim.until is not None:
+            return None
+        proof, spent = claim.dialog.open(payload, claim.flow, packet.time, self.limits, destination.budget)
+        destination.spend(spent, self.limits)
+        if proof is None:
+            return None
+        if proof.searched and proof.context.key.policy.tag_length < self.limits.proof_octets:
+            destination.trials[payload[8:12]] = Trial(claim, proof, packet)
+            return []
+        return [self._adopt(destination, claim, packet, proof)]
+
+    def _confirm(self, destination: Destination, trial: Trial, packet: MediaPacket) -> list[Content]:
+        """A second packet under a searched counter: both count, or neither does."""
+        clear = trial.proof.unprotector.unprotect(packet.payload)
+        if not isinstance(clear, bytes):
+            trial.proof.unprotector.close()
+            self._unopened(destination, [trial.claim], trial.packet)
+            return []
+        first = self._adopt(destination, trial.claim, trial.packet, trial.proof)
+        assert first.stream.crypto is not None
+        second = self._deliver(destination, trial.claim, packet, first.stream.crypto, clear)
+        return [first, second]
+
+    def _adopt(
+        self, destination: Destination, claim: Claim, packet: MediaPacket, proof: Proof
+    ) -> Content:
+        crypto = claim.dialog.adopt(packet.payload[8:12], claim.flow, proof)
+        content = self._deliver(destination, claim, packet, crypto, proof.clear)
+        content.stream.method = proof.method
+        return content
+
+    def _deliver(
+        self, destination: Destination, claim: Claim, packet: MediaPacket, crypto: Crypto, clear: bytes
+    ) -> Content:
+        stream = self._proved(destination, claim, packet)
+        stream.crypto = crypto
+        stream.unprotect = crypto.unprotector.unprotect
+        stream.open = True
+        stream.decrypted += 1
+        return Content(packet.time, stream, clear, packet.frame)
+
+    def _pass(
+        self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket
+    ) -> list[Content] | None:
+        """RTP/AVP: content as it is, from the source that the session names, or the first one seen."""
+        if claim.until is not None or not self._from_expected(destination, claims, claim, packet):
+            return None
+        stream = self._proved(destination, claim, packet)
+        stream.clear += 1
+        return [Content(packet.time, stream, packet.payload, packet.frame)]
+
+    def _from_expected(
+        self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket
+    ) -> bool:
+        kind = packet.payload[1] & 0x7F
+        source = inet.flow_source(packet.flow)
+        expected = claim.flow.expected_source
+        if expected is not None and source == inet.endpoint_text(inet.pack(expected.address), expected.port):
+            return not (len(claims) > 1 and claim.flow.codecs and kind not in claim.flow.codecs)
+        if len({id(each.dialog) for each in claims}) > 1:
+            return False
+        others = {s.source for s in destination.streams.values() if s.flow is claim.flow and s.source}
+        return not others or source in others
+
+    # Control
+
+    def _control(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
+        """RTCP and SRTCP: content under the same correlation, counted apart from the media."""
+        ssrc = packet.payload[4:8]
+        for claim in claims:
+            if not claim.flow.secure:
+                clear: bytes | None = packet.payload
+            else:
+                clear = self._open_control(claim, packet.payload, ssrc)
+            if clear is not None:
+                stream = self._stream(destination, claim, b"rtcp" + ssrc, control=True)
+                if stream is None:
+                    return []
+                self._seen(stream, packet)
+                stream.decrypted += 1
+                return [Content(packet.time, stream, clear, packet.frame)]
+        claims[0].dialog.control_failed += 1
+        return []
+
+    def _open_control(self, claim: Claim, payload: bytes, ssrc: bytes) -> bytes | None:
+        crypto = claim.dialog.cryptos.get(crypto_key(claim.flow, ssrc))
+        if crypto is not None:
+            clear = crypto.unprotector.unprotect_rtcp(payload)
+            if isinstance(clear, bytes):
+                return clear
+        return claim.dialog.open_control(payload, claim.flow)
+
+    # Counting
+
+    def _unopened(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> None:
+        """Hold it while keys are to come; else it is counted where it most likely belongs."""
+        standing = [claim for claim in claims if claim.until is None]
+        if any(claim.dialog.plan.awaiting and claim.flow.secure for claim in standing):
+            destination.hold(packet, self.limits)
+            return
+        ssrc = packet.payload[8:12]
+        known = destination.streams.get(ssrc)
+        if known is None and not standing:
+            return
+        if known is None and not any(claim.flow.secure for claim in standing):
+            destination.foreign += 1
+            return
+        stream = known or self._stream(destination, standing[0], ssrc)
+        if stream is None:
+            return
+        self._seen(stream, packet)
+        if stream.flow.secure and (known is None or not stream.open) and not self._keyed(standing):
+            stream.unopened += 1
+        else:
+            stream.auth_failed += 1
+
+    @staticmethod
+    def _keyed(claims: list[Claim]) -> bool:
+        return any(claim.dialog.contexts for claim in claims)
+
+    def _proved(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Stream:
+        """The stream of a packet that is certainly its dialog's; room is made for it."""
+        ssrc = packet.payload[8:12]
+        stream = self._stream(destination, claim, ssrc)
+        if stream is None:
+            unproved = next((s for s, each in destination.streams.items() if not each.source), None)
+            destination.streams.pop(unproved if unproved is not None else next(iter(destination.streams)))
+            stream = self._stream(destination, claim, ssrc)
+            assert stream is not None
+        if not stream.source:
+            stream.source = inet.flow_source(packet.flow)
+        self._seen(stream, packet)
+        return stream
+
+    def _seen(self, stream: Stream, packet: MediaPacket) -> None:
+        stream.packets += 1
+        stream.first = stream.first or packet.time
+        stream.last = packet.time
+        if not stream.seen_source:
+            stream.seen_source = inet.flow_source(packet.flow)
+
+    def _stream(
+        self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False
+    ) -> Stream | None:
+        """The stream of an SSRC at a destination for a dialog; None when there are too many."""
+        plan = claim.dialog.plan
+        stream = destination.streams.get(ssrc)
+        if stream is not None and stream.dialog == plan.dialog and stream.flow.media == claim.flow.media:
+            return stream
+        if stream is None and len(destination.streams) >= self.limits.streams_of_a_destination:
+            destination.overflow += 1
+            return None
+        stream = Stream(plan, claim.flow, int.from_bytes(ssrc[-4:], "big"), destination.name, control)
+        destination.streams[ssrc] = stream
+        claim.dialog.streams.append(stream)
+        return stream

@@ -1,0 +1,225 @@
+"""Content mediation: takes media plans and batches of packets, returns content in clear (TS 33.107 7A.1.A).
+
+A core: times come with the packets. A destination of no plan costs one look-up; nothing outside target, window
+and negotiated destinations is decrypted, held or returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from imswire import inet
+from midcall.df3.arrival import Arrival
+from midcall.df3.destination import Claim, Destination
+from midcall.df3.dialog import TappedDialog
+from midcall.df3.limits import Df3Limits
+from midcall.df3.stream import Content, MediaPacket, Stream
+from midcall.events import DialogId, Endpoint, Instant, MediaFlow, MediaPlan
+
+_RTP_VERSION_BITS = 0x80
+_IPV4_FLOW = 12
+
+_Key = tuple[str, DialogId]
+# Destination, m-line, sender, and whether it is the RTCP port: what one claim is about.
+_Place = tuple[bytes, int, int, bool]
+
+
+class Finished(Struct, frozen=True):
+    """A dialog that nothing is expected of any more, with the final counters of its streams."""
+
+    xid: str
+    dialog: DialogId
+    streams: list[Stream]
+    errors: list[str]
+
+
+class ContentMediation:
+    """Destinations under a plan, their streams, and the keys that open them."""
+
+    def __init__(self, limits: Df3Limits | None = None) -> None:
+        self.limits = limits or Df3Limits()
+        self._arrival = Arrival(self.limits)
+        self._destinations: dict[bytes, Destination] = {}
+        self._dialogs: dict[_Key, TappedDialog] = {}
+        self._claims: dict[_Key, dict[_Place, Claim]] = {}
+        self._lingering: list[tuple[_Key, bytes, Claim]] = []
+        self._flows: dict[bytes, Destination | None] = {}
+        self._finished: list[Finished] = []
+
+    # Plans
+
+    def plan(self, plan: MediaPlan, now: Instant) -> list[Content]:
+        """Follow a new plan of a dialog; returns what packets that waited for it turn out to be."""
+        key = (plan.xid, plan.dialog)
+        dialog = self._dialogs.get(key)
+        if dialog is None:
+            dialog = self._dialogs[key] = TappedDialog(plan)
+        else:
+            dialog.renew(plan)
+        former = self._claims.get(key, {})
+        claims: dict[_Place, Claim] = {}
+        for place, flow, name in _places(plan):
+            claim = former.pop(place, None)
+            if claim is None:
+                claim = Claim(dialog, flow, place[3])
+                self._destination(place[0], name).claims.insert(0, claim)
+            claim.flow = flow
+            claims[place] = claim
+        for place, claim in former.items():
+            self._let_linger(key, place[0], claim, now)
+        self._claims[key] = claims
+        self._flows.clear()
+        return self._retry(place[0] for place in claims)
+
+    def close(self, xid: str, dialog: DialogId, now: Instant, *, linger: bool) -> list[Content]:
+        """A dialog is over; with ``linger`` packets under way of its proved streams count for a moment more."""
+        key = (xid, dialog)
+        tapped = self._dialogs.get(key)
+        if tapped is None:
+            return []
+        tapped.over()
+        claims = self._claims.pop(key, {})
+        content = self._retry(place[0] for place in claims)
+        for place, claim in claims.items():
+            if linger:
+                self._let_linger(key, place[0], claim, now)
+            else:
+                self._remove(place[0], claim)
+        if not linger:
+            for each in [each for each in self._lingering if each[0] == key]:
+                self._lingering.remove(each)
+                self._remove(each[1], each[2])
+        self._flows.clear()
+        self._finish(key)
+        return content
+
+    def next_deadline(self) -> int | None:
+        """Wall ns at which the next lingering destination is let go."""
+        return self._lingering[0][2].until if self._lingering else None
+
+    def deadline(self, now: int) -> None:
+        """Let go of what was only waiting for packets under way."""
+        while self._lingering and (self._lingering[0][2].until or 0) <= now:
+            key, place, claim = self._lingering.pop(0)
+            self._remove(place, claim)
+            self._flows.clear()
+            self._finish(key)
+
+    def finish(self) -> None:
+        """Nothing more comes (the capture ended): close every dialog."""
+        for xid, dialog in list(self._dialogs):
+            self.close(xid, dialog, Instant(0, 0), linger=False)
+
+    def take_finished(self) -> list[Finished]:
+        """Dialogs that have finished since the last call."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    # Packets
+
+    def tapped(self, flow: bytes) -> bool:
+        """Whether packets of a flow (addresses and ports as in MediaPacket) are wanted: one look-up."""
+        try:
+            return self._flows[flow] is not None
+        except KeyError:
+            return self._look_up(flow) is not None
+
+    def packets(self, batch: Iterable[MediaPacket]) -> list[Content]:
+        """Take in packets in the order of their arrival; returns those that are content, in clear."""
+        content: list[Content] = []
+        append = content.append
+        flows = self._flows
+        for packet in batch:
+            time, flow, payload, frame = packet
+            destination = flows.get(flow) or self._look_up(flow)
+            if destination is None:
+                continue
+            stream = destination.streams.get(payload[8:12])
+            # The short way: a stream with a key, and a packet that is RTP, in time, and right.
+            if stream is not None and stream.open and payload[0] & 0xC0 == _RTP_VERSION_BITS:
+                kind = payload[1]
+                if (kind < 192 or kind > 223) and stream.start <= time < stream.end:
+                    clear = stream.unprotect(payload)
+                    if clear.__class__ is bytes:
+                        stream.packets += 1
+                        stream.decrypted += 1
+                        stream.last = time
+                        append(Content(time, stream, clear, frame))
+                        continue
+                    content += self._arrival.refused(destination, stream, packet, clear)
+                    continue
+            content += self._arrival.unknown(destination, packet)
+        return content
+
+    # Destinations
+
+    def _destination(self, place: bytes, name: str) -> Destination:
+        destination = self._destinations.get(place)
+        if destination is None:
+            destination = self._destinations[place] = Destination(name, self.limits)
+        return destination
+
+    def _look_up(self, flow: bytes) -> Destination | None:
+        place = flow[4:8] + flow[10:12] if len(flow) == _IPV4_FLOW else flow[16:32] + flow[34:36]
+        destination = self._destinations.get(place)
+        if len(self._flows) >= self.limits.flows:
+            self._flows.clear()
+        self._flows[flow] = destination
+        return destination
+
+    def _retry(self, places: Iterable[bytes]) -> list[Content]:
+        content: list[Content] = []
+        for place in dict.fromkeys(places):
+            destination = self._destinations.get(place)
+            if destination is not None:
+                for packet in destination.take_held():
+                    content += self._arrival.unknown(destination, packet)
+        return content
+
+    def _let_linger(self, key: _Key, place: bytes, claim: Claim, now: Instant) -> None:
+        claim.until = now.wall + self.limits.linger
+        self._lingering.append((key, place, claim))
+
+    def _remove(self, place: bytes, claim: Claim) -> None:
+        destination = self._destinations.get(place)
+        if destination is None or claim not in destination.claims:
+            return
+        destination.claims.remove(claim)
+        destination.drop_streams(claim)
+        if not destination.claims:
+            self._arrival.abandon(destination)
+            del self._destinations[place]
+
+    def _finish(self, key: _Key) -> None:
+        """Report a dialog once nothing claims a packet for it any more."""
+        if key in self._claims or any(each[0] == key for each in self._lingering):
+            return
+        dialog = self._dialogs.pop(key, None)
+        if dialog is not None:
+            dialog.close()
+            self._finished.append(Finished(key[0], key[1], dialog.streams, list(dialog.errors)))
+
+
+def _places(plan: MediaPlan) -> Iterator[tuple[_Place, MediaFlow, str]]:
+    """What the plan claims; addresses that are no numbers were reported by whoever made the plan."""
+    for flow in plan.flows:
+        media = {_packed(each) for each in flow.destinations}
+        for control, endpoints in ((False, flow.destinations), (True, flow.control)):
+            for endpoint in endpoints:
+                packed = _packed(endpoint)
+                if packed is None or (control and packed in media):
+                    continue
+                yield (packed, flow.media, flow.sender, control), flow, _name(endpoint)
+
+
+def _packed(endpoint: Endpoint) -> bytes | None:
+    try:
+        return inet.pack(endpoint.address) + endpoint.port.to_bytes(2, "big")
+    except inet.InetError:
+        return None
+
+
+def _name(endpoint: Endpoint) -> str:
+    return inet.endpoint_text(inet.pack(endpoint.address), endpoint.port)

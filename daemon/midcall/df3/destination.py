@@ -1,0 +1,104 @@
+"""One address and port that intercepted media are sent to, and who may be meant by what arrives there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from midcall.df3.dialog import Proof, TappedDialog
+from midcall.df3.limits import Df3Limits
+from midcall.df3.stream import MediaPacket, Stream
+from midcall.events import MediaFlow
+
+
+class Claim:
+    """A dialog that expects a flow here; ``until`` is set when it no longer does, but packets are under way."""
+
+    __slots__ = ("control", "dialog", "flow", "until")
+
+    def __init__(self, dialog: TappedDialog, flow: MediaFlow, control: bool) -> None:
+        self.dialog = dialog
+        self.flow = flow
+        self.control = control
+        self.until: int | None = None
+
+    def within(self, time: int) -> bool:
+        """Inside the warrant's window, and the claim still stands."""
+        plan = self.dialog.plan
+        if plan.start is not None and time < plan.start:
+            return False
+        if plan.end is not None and time >= plan.end:
+            return False
+        return self.until is None or time < self.until
+
+
+class Trial(NamedTuple):
+    """A searched counter that a short tag confirmed once; its packet waits for the second time."""
+
+    claim: Claim
+    proof: Proof
+    packet: MediaPacket
+
+
+class Destination:
+    """Claims on one (address, port), the streams seen there, and packets that wait for keys.
+
+    ``not_rtp``, ``foreign``, ``overflow`` and ``unheld`` count what was dropped: no RTP; clear RTP of a source
+    that the session does not name; SSRCs beyond the bound; packets beyond the bound of those held.
+    """
+
+    __slots__ = (
+        "_held_octets",
+        "budget",
+        "claims",
+        "foreign",
+        "held",
+        "name",
+        "not_rtp",
+        "overflow",
+        "streams",
+        "trials",
+        "unheld",
+    )
+
+    def __init__(self, name: str, limits: Df3Limits) -> None:
+        self.name = name
+        self.claims: list[Claim] = []
+        self.streams: dict[bytes, Stream] = {}
+        self.trials: dict[bytes, Trial] = {}
+        self.held: deque[MediaPacket] = deque()
+        self.budget = limits.search_budget
+        self.not_rtp = 0
+        self.foreign = 0
+        self.overflow = 0
+        self.unheld = 0
+        self._held_octets = 0
+
+    def standing(self, time: int) -> Iterator[Claim]:
+        """Claims that a packet of ``time`` may belong to, the newest first."""
+        return (claim for claim in self.claims if claim.within(time))
+
+    def hold(self, packet: MediaPacket, limits: Df3Limits) -> None:
+        """Keep a packet until keys come, within the bounds."""
+        octets = self._held_octets + len(packet.payload)
+        if len(self.held) >= limits.held_packets or octets > limits.held_octets:
+            self.unheld += 1
+            return
+        self.held.append(packet)
+        self._held_octets = octets
+
+    def take_held(self) -> list[MediaPacket]:
+        held, self._held_octets = list(self.held), 0
+        self.held.clear()
+        return held
+
+    def spend(self, candidates: int, limits: Df3Limits) -> None:
+        self.budget = max(0, min(limits.search_budget, self.budget + limits.search_refill - candidates))
+
+    def drop_streams(self, claim: Claim) -> None:
+        """A claim is gone: its dialog's streams no longer stand here, unless another of its claims does."""
+        if any(other.dialog is claim.dialog for other in self.claims):
+            return
+        for ssrc in [s for s, stream in self.streams.items() if stream.dialog == claim.dialog.plan.dialog]:
+            del self.streams[ssrc]

@@ -1,0 +1,176 @@
+"""What DF3 knows of one intercepted dialog: its plan, the keys in force, and the state of its SSRCs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from imswire import srtp
+from midcall.base.bounded import BoundedTable
+from midcall.df3 import rollover
+from midcall.df3.limits import Df3Limits
+from midcall.df3.stream import Crypto, Stream
+from midcall.events import CryptoContext, MediaFlow, MediaPlan
+
+# SSRCs whose counters are remembered in one dialog; a genuine one has a few.
+SSRCS = 256
+# Generations of keys that may still be tried: rekeying keeps the former one for packets under way.
+CONTEXTS = 64
+
+
+class Proof:
+    """A key and a counter that opened a packet, and how the counter was found."""
+
+    __slots__ = ("clear", "context", "method", "searched", "unprotector")
+
+    def __init__(
+        self,
+        context: CryptoContext,
+        unprotector: srtp.Unprotector,
+        clear: bytes,
+        method: str,
+        searched: bool,
+    ) -> None:
+        self.context = context
+        self.unprotector = unprotector
+        self.clear = clear
+        self.method = method
+        self.searched = searched
+
+
+def crypto_key(flow: MediaFlow, ssrc: bytes) -> bytes:
+    """Both sides, and different media, may use one SSRC."""
+    return bytes((flow.media & 0xFF, flow.sender)) + ssrc
+
+
+class TappedDialog:
+    """Contexts and SSRC states of one dialog under one task."""
+
+    def __init__(self, plan: MediaPlan) -> None:
+        self.plan = plan
+        self.contexts = plan.contexts[-CONTEXTS:]
+        self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
+        self.streams: list[Stream] = []
+        self.errors: dict[str, None] = {}
+        self.control_failed = 0
+
+    def over(self) -> None:
+        """No more keys are to come."""
+        self.plan = structs.replace(self.plan, awaiting=False)
+
+    def open_control(self, packet: bytes, flow: MediaFlow) -> bytes | None:
+        """Open an SRTCP packet of a sender whose media was not seen; its index stands in the packet."""
+        ssrc = int.from_bytes(packet[4:8], "big")
+        for context in self.likely(ssrc, flow):
+            key = context.key
+            for width in {len(key.master.mki), 0}:
+                unprotector = srtp.open_stream(key.policy, key.master, ssrc, roc=0, mki_length=width)
+                clear = unprotector.unprotect_rtcp(packet)
+                unprotector.close()
+                if isinstance(clear, bytes):
+                    return clear
+        return None
+
+    def renew(self, plan: MediaPlan) -> None:
+        self.plan = plan
+        self.contexts = plan.contexts[-CONTEXTS:]
+
+    def open(
+        self, packet: bytes, flow: MediaFlow, time: int, limits: Df3Limits, budget: int
+    ) -> tuple[Proof | None, int]:
+        """Find the key and counter that open an RTP packet of an SSRC; returns also the candidates spent."""
+        ssrc = int.from_bytes(packet[8:12], "big")
+        known = self.cryptos.get(crypto_key(flow, packet[8:12]))
+        spent = 0
+        for context in self.likely(ssrc, flow):
+            if known is not None and known.knows(context):
+                continue
+            bound = min(self._bound(context, flow, time, limits), max(budget - spent, 1))
+            hints = list(self._hints(context, known, ssrc))
+            proof, tried = _prove(packet, ssrc, context, hints, bound)
+            spent += tried
+            if isinstance(proof, Proof):
+                return proof, spent
+            if proof:
+                self.errors.setdefault(proof)
+        return None, spent
+
+    def adopt(self, ssrc: bytes, flow: MediaFlow, proof: Proof) -> Crypto:
+        """Keep the state that a proof began, or let a stream that goes on switch to it."""
+        key = crypto_key(flow, ssrc)
+        crypto = self.cryptos.get(key)
+        if crypto is not None:
+            crypto.switch(proof.context, proof.unprotector)
+            return crypto
+        crypto = Crypto(proof.context, proof.unprotector)
+        gone = self.cryptos.put(key, crypto)
+        if gone is not None:
+            gone.close()
+        return crypto
+
+    def close(self) -> None:
+        for stream in self.streams:
+            stream.close()
+        for crypto in self.cryptos.values():
+            crypto.close()
+        for context in self.contexts:
+            context.key.master.wipe()
+        self.contexts = ()
+
+    def likely(self, ssrc: int, flow: MediaFlow) -> Iterator[CryptoContext]:
+        """Newest first: those that name the SSRC, then those of the m-line and direction, then all others."""
+
+        def rank(context: CryptoContext) -> tuple[int, int]:
+            if context.key.ssrc == ssrc:
+                place = 0
+            elif context.media == flow.media and context.sender == flow.sender:
+                place = 1
+            else:
+                place = 2
+            return place, -context.order
+
+        return iter(sorted(self.contexts, key=rank))
+
+    def _bound(self, context: CryptoContext, flow: MediaFlow, time: int, limits: Df3Limits) -> int:
+        if not context.key.policy.authenticates_rtp:
+            return 0
+        return rollover.highest(time - self.plan.invited_at.wall, flow.kind, limits)
+
+    def _hints(self, context: CryptoContext, known: Crypto | None, ssrc: int) -> Iterator[int]:
+        """The counter goes on across a rekey; a map gives the one at the time of its message."""
+        if known is not None:
+            yield from (known.roc, known.roc + 1, known.roc - 1)
+        if context.key.rollover is not None and context.key.ssrc == ssrc:
+            yield from (context.key.rollover, context.key.rollover + 1)
+
+    @property
+    def mid_call(self) -> bool:
+        start = self.plan.start
+        return start is not None and start > self.plan.invited_at.wall
+
+
+def _prove(
+    packet: bytes, ssrc: int, context: CryptoContext, hints: list[int], bound: int
+) -> tuple[Proof | str | None, int]:
+    """Try one key with each candidate counter, with and without MKI; a text says why it cannot be tried."""
+    key = context.key
+    if not key.policy.authenticates_rtp and bound == 0 and not hints:
+        hints = [0]
+    widths = [0]
+    if key.master.mki and srtp.locate_mki(key.policy, packet, key.master.mki):
+        widths = [len(key.master.mki), 0]
+    tried = 0
+    for width in widths:
+        counters = list(rollover.candidates(hints, bound))
+        counter = srtp.search(key.policy, key.master, packet, counters, width)
+        tried += len(counters)
+        if counter is None:
+            continue
+        unprotector = srtp.open_stream(key.policy, key.master, ssrc, roc=counter, mki_length=width)
+        clear = unprotector.unprotect(packet)
+        if isinstance(clear, bytes):
+            method = "map" if counter in hints[-2:] and key.rollover is not None else "tag"
+            return Proof(context, unprotector, clear, method, counter != counters[0]), tried
+        unprotector.close()
+    return None, tried

@@ -1,0 +1,28 @@
+"""The bounds of what media can cost, and the rates that bound the search for a rollover counter."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+SECOND = 1_000_000_000
+
+
+class Df3Limits(Struct, frozen=True, kw_only=True):
+    """Counts, octets, times (ns) and packet rates (a second)."""
+
+    # Streams that one destination may show; forged SSRCs beyond it are counted together.
+    streams_of_a_destination: int = 64
+    flows: int = 65_536
+    # What may wait for keys at one destination: three minutes of ringing at 50 packets a second twice over.
+    held_packets: int = 20_000
+    held_octets: int = 16 << 20
+    # Fastest packetisation that a rollover counter may have run up (DESIGN 5.8).
+    audio_rate: int = 200
+    video_rate: int = 2_000
+    # Candidates for a rollover counter that one destination may try in all, and what each packet adds to it.
+    search_budget: int = 65_536
+    search_refill: int = 16
+    # Packets still under way when their dialog ends or its media move; only streams already proved.
+    linger: int = 1 * SECOND
+    # Tags shorter than this many octets prove a searched counter only with a second packet.
+    proof_octets: int = 8

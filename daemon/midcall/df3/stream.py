@@ -1,0 +1,170 @@
+"""One SSRC at one destination: its counters, and the crypto state it shares with its other destinations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from imswire import srtp
+from midcall.events import CryptoContext, MediaFlow, MediaPlan
+
+
+# An open window in wall ns.
+FIRST, LAST = -(1 << 63), 1 << 63
+
+
+class MediaPacket(NamedTuple):
+    """An RTP or RTCP packet as a tap sees it.
+
+    ``flow`` is source address, destination address, source port, destination port, in network order; ``frame``
+    is handed back with the content and not looked at.
+    """
+
+    time: int
+    flow: bytes
+    payload: bytes
+    frame: object
+
+
+class Content(NamedTuple):
+    """A packet in clear, of a stream under interception."""
+
+    time: int
+    stream: Stream
+    payload: bytes
+    frame: object
+
+
+class Crypto:
+    """SRTP state of one SSRC of a dialog: it outlives rekeying and a change of ports (RFC 3711 3.2.1)."""
+
+    __slots__ = ("_others", "context", "unprotector")
+
+    def __init__(self, context: CryptoContext, unprotector: srtp.Unprotector) -> None:
+        self.context = context
+        self.unprotector = unprotector
+        self._others: list[tuple[CryptoContext, srtp.Unprotector]] = []
+
+    @property
+    def roc(self) -> int:
+        return self.unprotector.roc
+
+    def knows(self, context: CryptoContext) -> bool:
+        return context == self.context or any(context == each for each, _ in self._others)
+
+    def unprotect(self, packet: bytes) -> bytes | srtp.Refusal:
+        """Open a packet under the key in use, else under one that was in use before or since."""
+        verdict = self.unprotector.unprotect(packet)
+        if verdict is not srtp.Refusal.AUTH_FAILED:
+            return verdict
+        for place, (context, unprotector) in enumerate(self._others):
+            other = unprotector.unprotect(packet)
+            if isinstance(other, bytes):
+                self._others[place] = (self.context, self.unprotector)
+                self.context, self.unprotector = context, unprotector
+                return other
+        return verdict
+
+    def switch(self, context: CryptoContext, unprotector: srtp.Unprotector) -> None:
+        """A new key has proved itself; the former ones stay for packets still under way."""
+        self._others.insert(0, (self.context, self.unprotector))
+        for _, old in self._others[2:]:
+            old.close()
+        del self._others[2:]
+        self.context, self.unprotector = context, unprotector
+
+    def close(self) -> None:
+        self.unprotector.close()
+        for _, unprotector in self._others:
+            unprotector.close()
+
+
+def _closed(_packet: bytes) -> bytes | srtp.Refusal:
+    return srtp.Refusal.AUTH_FAILED
+
+
+class Stream:
+    """What was seen and done of one SSRC at one destination; ``source`` and ``destination`` as "ip:port".
+
+    ``source`` is learnt from the first packet that proved to be the dialog's, ``seen_source`` from any. While
+    ``open``, ``unprotect`` is that of the key in use.
+    """
+
+    __slots__ = (
+        "auth_failed",
+        "clear",
+        "control",
+        "crypto",
+        "decrypted",
+        "destination",
+        "dialog",
+        "end",
+        "first",
+        "flow",
+        "last",
+        "last_roc",
+        "malformed",
+        "method",
+        "open",
+        "packets",
+        "replayed",
+        "seen_source",
+        "source",
+        "ssrc",
+        "start",
+        "too_old",
+        "unopened",
+        "unprotect",
+    )
+
+    def __init__(self, plan: MediaPlan, flow: MediaFlow, ssrc: int, destination: str, control: bool) -> None:
+        self.dialog = plan.dialog
+        self.start = FIRST if plan.start is None else plan.start
+        self.end = LAST if plan.end is None else plan.end
+        self.flow = flow
+        self.control = control
+        self.ssrc = ssrc
+        self.source = ""
+        self.seen_source = ""
+        self.destination = destination
+        self.crypto: Crypto | None = None
+        self.open = False
+        self.unprotect: Callable[[bytes], bytes | srtp.Refusal] = _closed
+        self.method = ""
+        self.packets = 0
+        self.decrypted = 0
+        self.clear = 0
+        self.auth_failed = 0
+        self.replayed = 0
+        self.too_old = 0
+        self.malformed = 0
+        self.unopened = 0
+        self.last_roc = 0
+        self.first = 0
+        self.last = 0
+
+    def within(self, time: int) -> bool:
+        """From the warrant's start on, and before its end."""
+        return self.start <= time < self.end
+
+    @property
+    def roc(self) -> int:
+        """The rollover counter of the last packet."""
+        return self.last_roc if self.crypto is None else self.crypto.roc
+
+    def close(self) -> None:
+        """The key is gone; the counters stay."""
+        self.last_roc = self.roc
+        self.open = False
+        self.unprotect = _closed
+        self.crypto = None
+
+    def refused(self, refusal: srtp.Refusal) -> None:
+        if refusal is srtp.Refusal.REPLAYED:
+            self.replayed += 1
+        elif refusal is srtp.Refusal.TOO_OLD:
+            self.too_old += 1
+        elif refusal is srtp.Refusal.AUTH_FAILED:
+            self.auth_failed += 1
+        else:
+            self.malformed += 1
