@@ -1,0 +1,9 @@
+"""What can be wrong with an address, a frame that is to be built, or a link type."""
+
+from __future__ import annotations
+
+from imswire.errors import WireError
+
+
+class InetError(WireError):
+    """A value that no Internet packet can carry. Packets that were captured never raise it: they decode to None."""

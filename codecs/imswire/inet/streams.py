@@ -1,0 +1,142 @@
+"""The octets of TCP connections in their order (RFC 9293), seen from beside them.
+
+A tap cannot ask for a retransmission: what the capture lost is skipped after a while, and said so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from imswire.inet.values import FIN, RST, SYN, TCP, Datagram
+
+MAX_FLOWS = 65_536
+MAX_FLOW_OCTETS = 256 * 1024
+"""Octets that wait behind a hole in one direction; more than any window that SIP needs."""
+MAX_FLOW_PIECES = 512
+MAX_OCTETS = 64 * 1024 * 1024
+MAX_WAIT_NS = 3 * 10**9
+"""A retransmission comes after 1 s at first (RFC 6298 2.1), then after 2 s more."""
+RESET_WINDOW = 1 << 20
+"""How far ahead of the stream a reset may stand to be believed."""
+_WRAP = 1 << 32
+
+
+class Flow(NamedTuple):
+    """One direction of a connection."""
+
+    src: bytes
+    sport: int
+    dst: bytes
+    dport: int
+
+    def reversed(self) -> Flow:
+        """The other direction."""
+        return Flow(self.dst, self.dport, self.src, self.sport)
+
+
+class StreamData(Struct, frozen=True, gc=False):
+    """The next octets of a flow.
+
+    ``lost`` octets are missing before them: a reader that cuts the stream into messages must begin anew.
+    ``ended``: nothing follows (``data`` may be empty then); the next octets are those of another connection.
+    """
+
+    flow: Flow
+    data: bytes
+    lost: int = 0
+    ended: bool = False
+
+
+class TcpStreams:
+    """Puts the segments of all connections in order: repeated, reordered, overlapping, lost.
+
+    Of octets that were sent twice the first seen win. A connection whose beginning was not seen starts with
+    the first segment that carries data. Bounded in flows (the longest silent gives way), in octets that wait
+    behind holes, and in the time that they wait.
+    """
+
+    def __init__(
+        self,
+        max_flows: int = MAX_FLOWS,
+        max_flow_octets: int = MAX_FLOW_OCTETS,
+        max_octets: int = MAX_OCTETS,
+        max_wait_ns: int = MAX_WAIT_NS,
+    ) -> None:
+        self._max_flows = max_flows
+        self._max_flow_octets = max_flow_octets
+        self._max_octets = max_octets
+        self._max_wait_ns = max_wait_ns
+        self._flows: dict[Flow, _Direction] = {}  # the longest silent first
+        self._waiting: dict[Flow, int] = {}  # flows with a hole and since when, oldest first
+        self._octets = 0
+
+    @property
+    def octets(self) -> int:
+        """Octets that wait behind holes."""
+        return self._octets
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def add(self, segment: Datagram, now_ns: int) -> list[StreamData]:
+        """What can be read now that ``segment`` is here, of its flow and of flows that waited long enough."""
+        out = self.flush(now_ns) if self._waiting else []
+        if segment.protocol != TCP:
+            return out
+        flow = Flow(segment.src, segment.sport, segment.dst, segment.dport)
+        direction = self._flows.pop(flow, None)
+        if segment.flags & RST:
+            self._reset(flow, direction, segment.seq, out)
+            return out
+        if direction is None or segment.flags & SYN:
+            direction = self._begin(flow, direction, segment, out)
+            if direction is None:
+                return out
+        self._flows[flow] = direction
+        self._advance(flow, direction, segment, now_ns, out)
+        if len(self._flows) > self._max_flows:
+            self._drop(next(iter(self._flows)), out)
+        return out
+
+    def next_deadline(self) -> int | None:
+        """When :meth:`flush` will have something to skip, in nanoseconds of the caller's clock."""
+        for since in self._waiting.values():
+            return since + self._max_wait_ns
+        return None
+
+    def flush(self, now_ns: int) -> list[StreamData]:
+        """Skips the holes whose time is up."""
+        out: list[StreamData] = []
+        while self._waiting:
+            flow, since = next(iter(self._waiting.items()))
+            if now_ns - since < self._max_wait_ns:
+                break
+            self._skip(flow, self._flows[flow], out)
+            self._note_waiting(flow, self._flows[flow], now_ns)
+        return out
+
+    def finish(self) -> list[StreamData]:
+        """The capture ends: everything that still waits, its holes skipped."""
+        out: list[StreamData] = []
+        for flow in list(self._waiting):
+            direction = self._flows[flow]
+            while direction.pending:
+                self._skip(flow, direction, out)
+        self._waiting.clear()
+        return out
+
+    def _begin(
+        self, flow: Flow, known: _Direction | None, segment: Datagram, out: list[StreamData]
+    ) -> _Direction | None:
+        """The direction that the segment opens; None when it opens none."""
+        if segment.flags & SYN:
+            start = (segment.seq + 1) % _WRAP
+            if known is not None and known.start == start:
+                return known  # the same SYN again
+            if known is not None:
+                self._end(flow, known, out)
+            return _Direction(start)
+        return _Direction(segment.seq) if segment.payload else None
