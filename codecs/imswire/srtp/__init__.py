@@ -1,0 +1,43 @@
+"""SRTP and SRTCP (RFC 3711, 6188, 7714): policies, key derivation, rollover counters, opening and protecting."""
+
+from imswire.srtp.errors import Refusal, SrtpError
+from imswire.srtp.keys import MasterKey
+from imswire.srtp.packet import RtpHeader, is_rtcp, rtp_header, rtp_payload
+from imswire.srtp.policy import (
+    AEAD_AES_128_GCM,
+    AEAD_AES_256_GCM,
+    AES_CM_128_HMAC_SHA1_32,
+    AES_CM_128_HMAC_SHA1_80,
+    AES_CM_256_HMAC_SHA1_32,
+    AES_CM_256_HMAC_SHA1_80,
+    Auth,
+    Cipher,
+    Policy,
+)
+from imswire.srtp.protect import Protector
+from imswire.srtp.rollover import locate_mki, search
+from imswire.srtp.stream import Unprotector, open_stream
+
+__all__ = [
+    "AEAD_AES_128_GCM",
+    "AEAD_AES_256_GCM",
+    "AES_CM_128_HMAC_SHA1_32",
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_CM_256_HMAC_SHA1_32",
+    "AES_CM_256_HMAC_SHA1_80",
+    "Auth",
+    "Cipher",
+    "MasterKey",
+    "Policy",
+    "Protector",
+    "Refusal",
+    "RtpHeader",
+    "SrtpError",
+    "Unprotector",
+    "is_rtcp",
+    "locate_mki",
+    "open_stream",
+    "rtp_header",
+    "rtp_payload",
+    "search",
+]

@@ -1,0 +1,157 @@
+"""SRTP policies, and how MIKEY's SP parameters name them (RFC 3830 6.10.1, RFC 4771, RFC 7714 14.2)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from imswire.srtp.errors import SrtpError
+
+
+class Cipher(enum.Enum):
+    """Encryption of the payload."""
+
+    NULL = 0
+    AES_CM = 1
+    AES_GCM = 6
+
+
+class Auth(enum.Enum):
+    """Authentication of the packet; an AEAD cipher brings its own."""
+
+    NULL = 0
+    HMAC_SHA1 = 1
+
+
+class Policy(Struct, frozen=True, gc=False):
+    """What protects a stream; lengths in octets.
+
+    ``rtcp_tag_lengths`` are the SRTCP tag lengths to try: MIKEY does not say what a 4-octet SRTP tag means for
+    SRTCP, and senders differ.
+    """
+
+    cipher: Cipher
+    key_length: int
+    salt_length: int
+    auth: Auth
+    tag_length: int
+    rtcp_tag_lengths: tuple[int, ...]
+    encrypts_rtcp: bool = True
+
+    @property
+    def aead(self) -> bool:
+        return self.cipher is Cipher.AES_GCM
+
+    @property
+    def authenticates_rtp(self) -> bool:
+        return self.aead or (self.auth is not Auth.NULL and self.tag_length > 0)
+
+    @property
+    def name(self) -> str:
+        """The name that RFC 4568, 6188 or 7714 give it, or one made alike."""
+        bits = self.key_length * 8
+        if self.aead:
+            return f"AEAD_AES_{bits}_GCM"
+        cipher = "NULL" if self.cipher is Cipher.NULL else f"AES_CM_{bits}"
+        tag = f"HMAC_SHA1_{self.tag_length * 8}" if self.authenticates_rtp else "NULL_AUTH"
+        return f"{cipher}_{tag}"
+
+    @classmethod
+    def from_sp(cls, params: Mapping[int, bytes]) -> Policy:
+        """The policy of an SP payload: absent parameters have SRTP's defaults. SrtpError names the parameter."""
+        values = {number: _value(number, octets) for number, octets in params.items()}
+        for number, allowed in _FIXED.items():
+            if values.get(number, allowed[0]) not in allowed:
+                raise SrtpError(f"SP parameter {number} ({_NAMES[number]}): {values[number]} is not supported")
+        cipher = _cipher(values)
+        if cipher is Cipher.AES_GCM:
+            return _aead(values)
+        auth_on = values.get(10, 1)
+        auth = _auth(values.get(14, values.get(2, 1)) if auth_on else 0)
+        tag = values.get(18, values.get(11, 10)) if auth is not Auth.NULL else 0
+        if auth is not Auth.NULL and tag not in (4, 10):
+            raise SrtpError(f"SP parameter 11 (authentication tag length): {tag} is not supported")
+        rtcp = values.get(19, values.get(11))
+        if rtcp is not None and rtcp not in (4, 10):
+            raise SrtpError(f"SP parameter 19 (SRTCP tag length): {rtcp} is not supported")
+        lengths = (10, 4) if rtcp == 4 and 19 not in values else (rtcp or 10,)
+        key, salt = values.get(1, 16), values.get(4, 14)
+        if key not in (16, 24, 32):
+            raise SrtpError(f"SP parameter 1 (encryption key length): {key} is not supported")
+        if salt != 14:
+            raise SrtpError(f"SP parameter 4 (salt length): {salt} is not supported")
+        return cls(cipher, key, salt, auth, tag, lengths, values.get(8, 1) == 1)
+
+
+_NAMES = {
+    0: "encryption algorithm",
+    3: "authentication key length",
+    5: "PRF",
+    6: "key derivation rate",
+    9: "FEC order",
+    12: "prefix length",
+    15: "SRTCP authentication algorithm",
+    16: "SRTP authentication key length",
+    17: "SRTCP authentication key length",
+    20: "AEAD tag length",
+}
+# Parameters of which only these values are known here; the first is the default.
+_FIXED = {
+    3: (20,),
+    5: (0,),
+    6: (0,),
+    9: (0,),
+    12: (0,),
+    15: (1,),
+    16: (20,),
+    17: (20,),
+    20: (16,),
+}
+
+
+def _value(number: int, octets: bytes) -> int:
+    if not 0 < len(octets) <= 4:
+        raise SrtpError(f"SP parameter {number}: {len(octets)} octets")
+    return int.from_bytes(octets, "big")
+
+
+def _cipher(values: Mapping[int, int]) -> Cipher:
+    number = values.get(0, 1)
+    if values.get(7, 1) == 0 and number != Cipher.AES_GCM.value:
+        return Cipher.NULL
+    try:
+        return Cipher(number)
+    except ValueError:
+        raise SrtpError(f"SP parameter 0 (encryption algorithm): {number} is not supported") from None
+
+
+def _auth(number: int) -> Auth:
+    try:
+        return Auth(number)
+    except ValueError:
+        raise SrtpError(f"SP parameter 2 (authentication algorithm): {number} is not supported") from None
+
+
+def _aead(values: Mapping[int, int]) -> Policy:
+    key, salt = values.get(1, 16), values.get(4, 12)
+    if key not in (16, 32):
+        raise SrtpError(f"SP parameter 1 (encryption key length): {key} is not supported with AES-GCM")
+    if salt != 12:
+        raise SrtpError(f"SP parameter 4 (salt length): {salt} is not supported with AES-GCM")
+    if values.get(7, 1) != 1:
+        raise SrtpError("SP parameter 7 (SRTP encryption): off is not supported with AES-GCM")
+    return Policy(Cipher.AES_GCM, key, salt, Auth.NULL, 16, (16,), values.get(8, 1) == 1)
+
+
+def _cm(octets: int, tag: int) -> Policy:
+    return Policy(Cipher.AES_CM, octets, 14, Auth.HMAC_SHA1, tag, (10,))
+
+
+AES_CM_128_HMAC_SHA1_80 = _cm(16, 10)
+AES_CM_128_HMAC_SHA1_32 = _cm(16, 4)
+AES_CM_256_HMAC_SHA1_80 = _cm(32, 10)
+AES_CM_256_HMAC_SHA1_32 = _cm(32, 4)
+AEAD_AES_128_GCM = Policy(Cipher.AES_GCM, 16, 12, Auth.NULL, 16, (16,))
+AEAD_AES_256_GCM = Policy(Cipher.AES_GCM, 32, 12, Auth.NULL, 16, (16,))
