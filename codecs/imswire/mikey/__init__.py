@@ -1,6 +1,6 @@
 """MIKEY (RFC 3830) and MIKEY-TICKET (RFC 6043): messages, tickets, and the derivation of SRTP keys."""
 
-from imswire.mikey.derive import Exchange, Resolved, SessionKeys, UpdateMessages, derive
+from imswire.mikey.derive import Derivation, Exchange, Resolved, SessionKeys, UpdateMessages, derive
 from imswire.mikey.errors import MikeyError
 from imswire.mikey.message import MikeyMessage, Peek, PolicyData, build, contradiction, parse, peek, type_name
 from imswire.mikey.numbers import (
@@ -34,6 +34,7 @@ from imswire.mikey.values import (
 
 __all__ = [
     "DataType",
+    "Derivation",
     "EncrAlg",
     "ErrorNo",
     "Exchange",

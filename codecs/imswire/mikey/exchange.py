@@ -244,6 +244,13 @@ def open_answer(octets: bytes, asked: bytes, psk: bytes) -> Answered:
     )
 
 
+def wished_keys(kemac: v.Kemac) -> tuple[v.KeyData, ...]:
+    """The key data of the KEMAC in a wished policy: types, lengths and SPIs, the keys zero (RFC 6043 6.10)."""
+    if kemac.encr_alg != EncrAlg.NULL:
+        raise MikeyError("TP", "the KEMAC of a wish is not encrypted", field="encr_alg")
+    return Protection(b"", PrfFunc.MIKEY_1, 0, 0).open(kemac, v.Timestamp(0, bytes(8)))
+
+
 # Ticket Transfer: Initiator and Responder
 
 

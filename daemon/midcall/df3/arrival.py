@@ -122,7 +122,7 @@ class Arrival:
         stream.unprotect = crypto.unprotector.unprotect
         stream.open = True
         stream.decrypted += 1
-        return Content(packet.time, stream, clear, packet.frame)
+        return Content(packet.time, stream, clear, packet.datagram)
 
     def _pass(
         self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket
@@ -132,15 +132,15 @@ class Arrival:
             return None
         stream = self._proved(destination, claim, packet)
         stream.clear += 1
-        return [Content(packet.time, stream, packet.payload, packet.frame)]
+        return [Content(packet.time, stream, packet.payload, packet.datagram)]
 
     def _from_expected(
         self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket
     ) -> bool:
         kind = packet.payload[1] & 0x7F
-        source = inet.flow_source(packet.flow)
+        source = packet.source
         expected = claim.flow.expected_source
-        if expected is not None and source == inet.endpoint_text(inet.pack(expected.address), expected.port):
+        if expected is not None and source == inet.endpoint(inet.pack(expected.address), expected.port):
             return not (len(claims) > 1 and claim.flow.codecs and kind not in claim.flow.codecs)
         if len({id(each.dialog) for each in claims}) > 1:
             return False
@@ -163,7 +163,7 @@ class Arrival:
                     return []
                 self._seen(stream, packet)
                 stream.decrypted += 1
-                return [Content(packet.time, stream, clear, packet.frame)]
+                return [Content(packet.time, stream, clear, packet.datagram)]
         claims[0].dialog.control_failed += 1
         return []
 
@@ -213,7 +213,7 @@ class Arrival:
             stream = self._stream(destination, claim, ssrc)
             assert stream is not None
         if not stream.source:
-            stream.source = inet.flow_source(packet.flow)
+            stream.source = packet.source
         self._seen(stream, packet)
         return stream
 
@@ -222,7 +222,7 @@ class Arrival:
         stream.first = stream.first or packet.time
         stream.last = packet.time
         if not stream.seen_source:
-            stream.seen_source = inet.flow_source(packet.flow)
+            stream.seen_source = packet.source
 
     def _stream(
         self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False

@@ -19,7 +19,6 @@ from midcall.df3.stream import Content, MediaPacket, Stream
 from midcall.events import DialogId, Endpoint, Instant, MediaFlow, MediaPlan
 
 _RTP_VERSION_BITS = 0x80
-_IPV4_FLOW = 12
 
 _Key = tuple[str, DialogId]
 # Destination, m-line, sender, and whether it is the RTCP port: what one claim is about.
@@ -45,7 +44,6 @@ class ContentMediation:
         self._dialogs: dict[_Key, TappedDialog] = {}
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
         self._lingering: list[tuple[_Key, bytes, Claim]] = []
-        self._flows: dict[bytes, Destination | None] = {}
         self._finished: list[Finished] = []
 
     # Plans
@@ -70,7 +68,6 @@ class ContentMediation:
         for place, claim in former.items():
             self._let_linger(key, place[0], claim, now)
         self._claims[key] = claims
-        self._flows.clear()
         return self._retry(place[0] for place in claims)
 
     def close(self, xid: str, dialog: DialogId, now: Instant, *, linger: bool) -> list[Content]:
@@ -91,7 +88,6 @@ class ContentMediation:
             for each in [each for each in self._lingering if each[0] == key]:
                 self._lingering.remove(each)
                 self._remove(each[1], each[2])
-        self._flows.clear()
         self._finish(key)
         return content
 
@@ -104,8 +100,7 @@ class ContentMediation:
         while self._lingering and (self._lingering[0][2].until or 0) <= now:
             key, place, claim = self._lingering.pop(0)
             self._remove(place, claim)
-            self._flows.clear()
-            self._finish(key)
+                self._finish(key)
 
     def finish(self) -> None:
         """Nothing more comes (the capture ended): close every dialog."""
@@ -119,34 +114,32 @@ class ContentMediation:
 
     # Packets
 
-    def tapped(self, flow: bytes) -> bool:
-        """Whether packets of a flow (addresses and ports as in MediaPacket) are wanted: one look-up."""
-        try:
-            return self._flows[flow] is not None
-        except KeyError:
-            return self._look_up(flow) is not None
+    def tapped(self, place: bytes) -> bool:
+        """Whether packets to a place (address and port in network order) are wanted: one look-up."""
+        return place in self._destinations
 
     def packets(self, batch: Iterable[MediaPacket]) -> list[Content]:
         """Take in packets in the order of their arrival; returns those that are content, in clear."""
         content: list[Content] = []
         append = content.append
-        flows = self._flows
+        destinations = self._destinations
         for packet in batch:
-            time, flow, payload, frame = packet
-            destination = flows.get(flow) or self._look_up(flow)
+            time, place, datagram = packet
+            destination = destinations.get(place)
             if destination is None:
                 continue
+            payload = datagram.payload
             stream = destination.streams.get(payload[8:12])
             # The short way: a stream with a key, and a packet that is RTP, in time, and right.
             if stream is not None and stream.open and payload[0] & 0xC0 == _RTP_VERSION_BITS:
                 kind = payload[1]
                 if (kind < 192 or kind > 223) and stream.start <= time < stream.end:
                     clear = stream.unprotect(payload)
-                    if clear.__class__ is bytes:
+                    if isinstance(clear, bytes):
                         stream.packets += 1
                         stream.decrypted += 1
                         stream.last = time
-                        append(Content(time, stream, clear, frame))
+                        append(Content(time, stream, clear, datagram))
                         continue
                     content += self._arrival.refused(destination, stream, packet, clear)
                     continue
@@ -159,14 +152,6 @@ class ContentMediation:
         destination = self._destinations.get(place)
         if destination is None:
             destination = self._destinations[place] = Destination(name, self.limits)
-        return destination
-
-    def _look_up(self, flow: bytes) -> Destination | None:
-        place = flow[4:8] + flow[10:12] if len(flow) == _IPV4_FLOW else flow[16:32] + flow[34:36]
-        destination = self._destinations.get(place)
-        if len(self._flows) >= self.limits.flows:
-            self._flows.clear()
-        self._flows[flow] = destination
         return destination
 
     def _retry(self, places: Iterable[bytes]) -> list[Content]:
@@ -216,10 +201,10 @@ def _places(plan: MediaPlan) -> Iterator[tuple[_Place, MediaFlow, str]]:
 
 def _packed(endpoint: Endpoint) -> bytes | None:
     try:
-        return inet.pack(endpoint.address) + endpoint.port.to_bytes(2, "big")
+        return inet.endpoint_key(inet.pack(endpoint.address), endpoint.port)
     except inet.InetError:
         return None
 
 
 def _name(endpoint: Endpoint) -> str:
-    return inet.endpoint_text(inet.pack(endpoint.address), endpoint.port)
+    return inet.endpoint(inet.pack(endpoint.address), endpoint.port)

@@ -12,7 +12,6 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
 
     # Streams that one destination may show; forged SSRCs beyond it are counted together.
     streams_of_a_destination: int = 64
-    flows: int = 65_536
     # What may wait for keys at one destination: three minutes of ringing at 50 packets a second twice over.
     held_packets: int = 20_000
     held_octets: int = 16 << 20

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from imswire import srtp
+from imswire.inet import Datagram, endpoint
 from midcall.events import CryptoContext, MediaFlow, MediaPlan
 
 
@@ -14,25 +15,29 @@ FIRST, LAST = -(1 << 63), 1 << 63
 
 
 class MediaPacket(NamedTuple):
-    """An RTP or RTCP packet as a tap sees it.
-
-    ``flow`` is source address, destination address, source port, destination port, in network order; ``frame``
-    is handed back with the content and not looked at.
-    """
+    """A UDP datagram as a tap sees it: wall time in ns, where it goes (address and port in network order)."""
 
     time: int
-    flow: bytes
-    payload: bytes
-    frame: object
+    place: bytes
+    datagram: Datagram
+
+    @property
+    def payload(self) -> bytes:
+        return self.datagram.payload
+
+    @property
+    def source(self) -> str:
+        """Where it came from, "ip:port"."""
+        return endpoint(self.datagram.src, self.datagram.sport)
 
 
 class Content(NamedTuple):
-    """A packet in clear, of a stream under interception."""
+    """A packet in clear, of a stream under interception, and the datagram that carried it."""
 
     time: int
     stream: Stream
     payload: bytes
-    frame: object
+    datagram: Datagram
 
 
 class Crypto:
@@ -50,7 +55,7 @@ class Crypto:
         return self.unprotector.roc
 
     def knows(self, context: CryptoContext) -> bool:
-        return context == self.context or any(context == each for each, _ in self._others)
+        return context.key == self.context.key or any(context.key == each.key for each, _ in self._others)
 
     def unprotect(self, packet: bytes) -> bytes | srtp.Refusal:
         """Open a packet under the key in use, else under one that was in use before or since."""

@@ -1,0 +1,233 @@
+"""Mediation: follows the sessions of intercepted dialogs, asks the KMS, tells DF3 what to tap (TS 33.107 7A.7).
+
+A core: it takes X2 events and the KMS's answers with the time, and returns what follows. MIKEY is read here,
+because a warrant is active; a key is used only when the messages that brought it proved right.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from imswire import mikey
+from midcall.base.bounded import BoundedTable
+from midcall.df2.media import SessionMedia, newest_last, place
+from midcall.events import (
+    CryptoContext,
+    DialogFault,
+    DialogId,
+    DialogReleased,
+    Instant,
+    KeyAnswer,
+    KeyQuery,
+    MediaPlan,
+    SessionReport,
+    TicketExchange,
+    X2Event,
+)
+
+# Contexts of one dialog: each rekeying adds two an m-line, and only recent ones can be in use.
+CONTEXTS = 64
+DIALOGS = 65_536
+
+
+class MediaClose(Struct, frozen=True, gc=False):
+    """DF3 is to stop; with ``linger`` packets under way of proved streams still count for a moment."""
+
+    xid: str
+    dialog: DialogId
+    at: Instant
+    linger: bool
+
+
+class Failure(Struct, frozen=True, gc=False):
+    """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none)."""
+
+    xid: str
+    dialog: DialogId
+    at: Instant
+    frame: int
+    reason: str
+
+
+Output = KeyQuery | MediaPlan | MediaClose | Failure
+
+_Key = tuple[str, DialogId]
+
+
+class _Dialog:
+    """An intercepted dialog as DF2 follows it."""
+
+    def __init__(self, report: SessionReport) -> None:
+        self.report = report
+        self.media = SessionMedia(report)
+        self.bundles: dict[bytes, int] = {}
+        self.contexts: dict[int, list[CryptoContext]] = {}
+        self.asked: dict[tuple[int, bytes], int] = {}
+        self.failures: set[tuple[int, str]] = set()
+
+
+class Mediation:
+    """Dialogs under interception."""
+
+    def __init__(self) -> None:
+        self._dialogs: BoundedTable[_Key, _Dialog] = BoundedTable("df2.dialogs", DIALOGS)
+        self._queries: dict[int, tuple[_Key, TicketExchange]] = {}
+        self._windows: dict[str, tuple[int | None, int | None]] = {}
+        self._next_query = 1
+        self._order = 0
+
+    def window(self, xid: str, start: int | None, end: int | None) -> None:
+        """The warrant's window of a task, in wall ns."""
+        self._windows[xid] = (start, end)
+
+    def x2(self, event: X2Event) -> list[Output]:
+        """Take in an event of the POI."""
+        if isinstance(event, SessionReport):
+            return self._session(event)
+        if isinstance(event, DialogReleased):
+            return self._released(event)
+        if isinstance(event, DialogFault):
+            key = (event.xid, event.dialog)
+            return self._fail(key, event.at, event.frame, event.reason)
+        return []
+
+    def keys(self, answer: KeyAnswer, now: Instant) -> list[Output]:
+        """Take in what the KMS answered; an answer that nobody waits for any more is dropped."""
+        asked = self._queries.pop(answer.query, None)
+        if asked is None:
+            return []
+        key, exchange = asked
+        dialog = self._dialogs.get(key)
+        if dialog is None:
+            return []
+        outputs: list[Output] = []
+        for reason in answer.failures:
+            outputs += self._fail(key, now, exchange.init.frame, reason)
+        bundle = dialog.bundles.setdefault(exchange.init.octets, len(dialog.bundles))
+        contexts = []
+        for session in answer.keys:
+            media, sender = place(exchange, session.cs_id)
+            self._order += 1
+            contexts.append(CryptoContext(bundle, self._order, media, sender, session))
+        if contexts:
+            dialog.contexts[bundle] = contexts
+        return [*outputs, self._plan(key, dialog, now)]
+
+    # Sessions
+
+    def _session(self, report: SessionReport) -> list[Output]:
+        key = (report.xid, report.dialog)
+        dialog = self._dialogs.get(key)
+        outputs: list[Output] = []
+        if dialog is None:
+            dialog = _Dialog(report)
+            self._dialogs.put(key, dialog)
+        else:
+            dialog.report, dialog.media = report, SessionMedia(report)
+        for frame, reason in dialog.media.faults:
+            outputs += self._fail(key, report.at, frame, reason)
+        for exchange in report.exchanges:
+            outputs += self._ask(key, dialog, exchange)
+        outputs += self._without_ticket(key, dialog)
+        outputs.append(self._plan(key, dialog, report.at))
+        if report.dialog.callee_tag:
+            outputs += self._superseded(report)
+        return outputs
+
+    def _superseded(self, report: SessionReport) -> list[Output]:
+        """A fork has answered: what was planned for the call before anybody had is its business now."""
+        before = DialogId(report.dialog.call_id, report.dialog.caller_tag, "")
+        if self._dialogs.pop((report.xid, before)) is None:
+            return []
+        return [MediaClose(report.xid, before, report.at, linger=False)]
+
+    def _ask(self, key: _Key, dialog: _Dialog, exchange: TicketExchange) -> list[Output]:
+        """Ask the KMS once for each state of an exchange, as soon as keys can be known."""
+        at, report = dialog.report.at, dialog.report
+        try:
+            messages = mikey.Exchange.read(
+                exchange.init.octets, None if exchange.response is None else exchange.response.octets
+            )
+        except mikey.MikeyError as error:
+            frame = exchange.init.frame if exchange.response is None else _frame_of(exchange)
+            return self._fail(key, at, frame, f"MIKEY: {error}")
+        if messages.waits:
+            if report.answer is None or report.pending:
+                return []
+            reason = "MIKEY: the answer has no TRANSFER_RESP, and the keys depend on it"
+            return self._fail(key, at, report.answer.frame, reason)
+        mark = _mark(exchange)
+        if mark in dialog.asked:
+            return []
+        query = self._next_query
+        self._next_query += 1
+        dialog.asked[mark] = query
+        self._queries[query] = (key, exchange)
+        return [KeyQuery(query, report.xid, report.identity, exchange)]
+
+    def _without_ticket(self, key: _Key, dialog: _Dialog) -> list[Output]:
+        """Secure media that no ticket keys: nobody here can open them."""
+        report = dialog.report
+        if report.answer is None or report.exchanges or report.pending:
+            return []
+        if not any(flow.secure for flow in dialog.media.flows):
+            return []
+        frame = 0 if report.offer is None else report.offer.frame
+        return self._fail(key, report.at, frame, "secure media without a MIKEY-TICKET exchange")
+
+    def _plan(self, key: _Key, dialog: _Dialog, now: Instant) -> MediaPlan:
+        report = dialog.report
+        start, end = self._windows.get(report.xid, (None, None))
+        in_flight = any(asked == key for asked, _ in self._queries.values())
+        unanswered = report.answer is None and any(flow.secure for flow in dialog.media.flows)
+        contexts = newest_last([c for contexts in dialog.contexts.values() for c in contexts])
+        return MediaPlan(
+            xid=report.xid,
+            correlation=report.correlation,
+            dialog=report.dialog,
+            at=now,
+            start=start,
+            end=end,
+            invited_at=report.invited_at,
+            target=report.target,
+            flows=dialog.media.flows,
+            contexts=contexts[-CONTEXTS:],
+            awaiting=in_flight or unanswered or report.pending,
+        )
+
+    # Ends
+
+    def _released(self, event: DialogReleased) -> list[Output]:
+        key = (event.xid, event.dialog)
+        if self._dialogs.pop(key) is None:
+            return []
+        for query in [query for query, (asked, _) in self._queries.items() if asked == key]:
+            del self._queries[query]
+        return [MediaClose(event.xid, event.dialog, event.at, linger=event.reason != "task ended")]
+
+    def _fail(self, key: _Key, at: Instant, frame: int, reason: str) -> list[Output]:
+        """Report a failure once."""
+        dialog = self._dialogs.get(key)
+        if dialog is not None:
+            if (frame, reason) in dialog.failures:
+                return []
+            dialog.failures.add((frame, reason))
+        return [Failure(key[0], key[1], at, frame, reason)]
+
+
+def _mark(exchange: TicketExchange) -> tuple[int, bytes]:
+    """What tells two states of an exchange apart."""
+    octets = [exchange.init.octets, b"" if exchange.response is None else exchange.response.octets]
+    for update in exchange.updates:
+        octets += [update.init.octets, b"" if update.response is None else update.response.octets]
+    return -1 if exchange.media is None else exchange.media, b"\0".join(octets)
+
+
+def _frame_of(exchange: TicketExchange) -> int:
+    """The message that an error is about: the first that cannot be read by itself."""
+    try:
+        mikey.Exchange.read(exchange.init.octets, None)
+    except mikey.MikeyError:
+        return exchange.init.frame
+    assert exchange.response is not None
+    return exchange.response.frame

@@ -1,0 +1,106 @@
+"""From offer and answer to the media of a dialog: what flows where, and by which keys (RFC 3264, RFC 4567)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imswire import inet, sdp, sip
+from midcall.events import CryptoContext, Endpoint, Kept, MediaFlow, SessionReport, Side, TicketExchange
+
+DTLS = "keyed by DTLS-SRTP, which only its two ends can open"
+
+
+class SessionMedia:
+    """The flows of a dialog and what is wrong with them, read from the messages of one report."""
+
+    def __init__(self, report: SessionReport) -> None:
+        self.faults: list[tuple[int, str]] = []
+        self._report = report
+        self._offer = self._read(report.offer)
+        self._answer = self._read(report.answer)
+        self.flows = tuple(self._flows())
+
+    @property
+    def answered(self) -> bool:
+        return self._report.answer is not None
+
+    def _read(self, message: Kept | None) -> sdp.SessionDescription | None:
+        if message is None:
+            return None
+        try:
+            body = sip.parse(message.octets).sdp
+            return None if body is None else sdp.parse(body)
+        except (sip.SipError, sdp.SdpError) as error:
+            self.faults.append((message.frame, f"SDP: {error}"))
+            return None
+
+    def _flows(self) -> Iterator[MediaFlow]:
+        report = self._report
+        offered = () if self._offer is None else self._offer.media
+        answered = () if self._answer is None else self._answer.media
+        for line in offered:
+            other = answered[line.index] if line.index < len(answered) else None
+            if line.rejected or (self._answer is not None and (other is None or other.rejected)):
+                continue
+            if not line.proto.upper().endswith(("AVP", "AVPF")):
+                continue
+            decided = line if other is None else other
+            if decided.proto.upper() in sdp.DTLS_PROFILES:
+                assert report.offer is not None
+                self.faults.append((report.offer.frame, f"SDP m-line {line.index + 1}: {DTLS}"))
+            yield self._flow(line, other, decided.secure, report.offerer.peer, report.offer)
+            if other is not None:
+                yield self._flow(other, line, decided.secure, report.offerer, report.answer)
+
+    def _flow(
+        self, receiver: sdp.Media, peer: sdp.Media | None, secure: bool, sender: Side, message: Kept | None
+    ) -> MediaFlow:
+        """What ``sender`` sends to the owner of the line ``receiver``."""
+        destinations = [receiver.endpoint, *receiver.candidates] if receiver.endpoint else list(receiver.candidates)
+        usable = tuple(dict.fromkeys(e for e in destinations if e is not None and self._numeric(e, message)))
+        control = (receiver.rtcp,) if receiver.rtcp is not None and usable else ()
+        return MediaFlow(
+            media=receiver.index,
+            kind=receiver.kind,
+            sender=sender,
+            destinations=usable,
+            control=tuple(each for each in control if self._numeric(each, message)),
+            expected_source=self._source(peer),
+            codecs=receiver.codecs,
+            secure=secure or receiver.proto.upper() in sdp.DTLS_PROFILES,
+        )
+
+    @staticmethod
+    def _source(peer: sdp.Media | None) -> Endpoint | None:
+        if peer is None or peer.endpoint is None:
+            return None
+        try:
+            inet.pack(peer.endpoint.address)
+        except inet.InetError:
+            return None
+        return peer.endpoint
+
+    def _numeric(self, endpoint: Endpoint, message: Kept | None) -> bool:
+        try:
+            inet.pack(endpoint.address)
+        except inet.InetError:
+            frame = 0 if message is None else message.frame
+            self.faults.append((frame, f"SDP: {endpoint.address!r} is no IP address: the media cannot be found"))
+            return False
+        return True
+
+
+def place(exchange: TicketExchange, cs_id: int) -> tuple[int | None, Side]:
+    """The m-line and sender that a CS ID most likely means (RFC 4567 7.1); the tag has the last word.
+
+    m-line k, counted from 1, has CS ID 2k-1 for what the MIKEY initiator sends and 2k for the answers; a
+    media-level bundle counts from 1 again.
+    """
+    sender = exchange.initiator if cs_id % 2 else exchange.initiator.peer
+    if exchange.media is not None:
+        return exchange.media, sender
+    return (cs_id - 1) // 2 if cs_id else None, sender
+
+
+def newest_last(contexts: list[CryptoContext]) -> tuple[CryptoContext, ...]:
+    return tuple(sorted(contexts, key=lambda context: context.order))

@@ -1,0 +1,80 @@
+"""What a KMS knows: its own name, ticket protection keys, subscribers, and nodes that may ask on a warrant."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from imswire import sip
+
+
+class TicketProtectionKey(Struct, frozen=True):
+    """A TPK and the identifier that tickets name it by; old ones stay as long as their tickets live."""
+
+    id: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"TicketProtectionKey(id={self.id!r}, <redacted>)"
+
+
+class Subscriber(Struct, frozen=True):
+    """A user with all public identities of the subscription, and the key shared with the KMS."""
+
+    identities: tuple[str, ...]
+    psk_id: bytes = b""
+    psk: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Subscriber(psk_id={self.psk_id!r}, <redacted>)"
+
+
+class AuthorisedNode(Struct, frozen=True):
+    """A mediation function that resolves tickets as a node of its own (RFC 6043 12.1)."""
+
+    identity: str
+    psk_id: bytes
+    psk: bytes
+
+    def __repr__(self) -> str:
+        return f"AuthorisedNode(identity={self.identity!r}, <redacted>)"
+
+
+class KmsStore:
+    """Look-ups over the above; ``tpks`` are tried newest first when a ticket names none."""
+
+    def __init__(
+        self,
+        identity: str,
+        tpks: tuple[TicketProtectionKey, ...],
+        subscribers: tuple[Subscriber, ...] = (),
+        nodes: tuple[AuthorisedNode, ...] = (),
+    ) -> None:
+        self.identity = identity
+        self.tpks = tpks
+        self._by_tpk_id = {tpk.id: tpk for tpk in tpks}
+        self._by_psk_id = {each.psk_id: each for each in subscribers if each.psk_id}
+        self._nodes = {each.psk_id: each for each in nodes}
+        self._by_identity: dict[str, Subscriber] = {}
+        for subscriber in subscribers:
+            for name in subscriber.identities:
+                for form in sip.identities(name):
+                    self._by_identity[form] = subscriber
+
+    def tpk(self, tpk_id: bytes) -> TicketProtectionKey | None:
+        return self._by_tpk_id.get(tpk_id)
+
+    def subscriber(self, psk_id: bytes) -> Subscriber | None:
+        return self._by_psk_id.get(psk_id)
+
+    def node(self, psk_id: bytes) -> AuthorisedNode | None:
+        return self._nodes.get(psk_id)
+
+    def same_user(self, identity: str) -> frozenset[str]:
+        """Canonical forms of every identity of the user that ``identity`` names; without a record its own."""
+        forms = set(sip.identities(identity))
+        for form in tuple(forms):
+            subscriber = self._by_identity.get(form)
+            if subscriber is not None:
+                for name in subscriber.identities:
+                    forms.update(sip.identities(name))
+        return frozenset(forms)
