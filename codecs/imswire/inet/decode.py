@@ -59,7 +59,9 @@ def _nothing(_: bytes) -> None:
 def _decode_ethernet(frame: bytes) -> Datagram | Fragment | None:
     ip = 14
     try:
-        ethertype, first, total, fragment, protocol, src, dst, sport, dport, length = _ETHERNET_IPV4_UDP(frame)
+        ethertype, first, total, fragment, protocol, src, dst, sport, dport, length = _ETHERNET_IPV4_UDP(
+            frame
+        )
         while ethertype != ETHERTYPE_IPV4:
             if ethertype not in TAGS or ip > _LAST_TAG:
                 return _decode_ethernet_slow(frame)

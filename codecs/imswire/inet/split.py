@@ -29,7 +29,8 @@ def fragment_packet(packet: bytes, mtu: int, identification: int = 0) -> list[by
     pieces = [(offset, body[offset : offset + room]) for offset in range(0, len(body), room)]
     make = _ipv4_fragment if version == 4 else _ipv6_fragment
     return [
-        make(packet[:header], piece, offset, offset + room < len(body), identification) for offset, piece in pieces
+        make(packet[:header], piece, offset, offset + room < len(body), identification)
+        for offset, piece in pieces
     ]
 
 

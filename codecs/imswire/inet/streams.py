@@ -140,3 +140,142 @@ class TcpStreams:
                 self._end(flow, known, out)
             return _Direction(start)
         return _Direction(segment.seq) if segment.payload else None
+
+    def _advance(
+        self, flow: Flow, direction: _Direction, segment: Datagram, now_ns: int, out: list[StreamData]
+    ) -> None:
+        before, was_at = len(direction.pending), direction.next
+        self._octets -= direction.octets
+        data = direction.add(segment)
+        self._octets += direction.octets
+        if direction.finished or data:
+            out.append(StreamData(flow, data, ended=direction.finished))
+        while direction.octets > self._max_flow_octets or len(direction.pending) > MAX_FLOW_PIECES:
+            self._skip(flow, direction, out)
+        while direction.pending and self._octets > self._max_octets:
+            self._skip(flow, direction, out)
+        if not before or not direction.pending or direction.next != was_at:
+            self._note_waiting(flow, direction, now_ns)
+
+    def _note_waiting(self, flow: Flow, direction: _Direction, now_ns: int) -> None:
+        """The clock of a hole starts when it opens, and again whenever the flow moved on."""
+        self._waiting.pop(flow, None)
+        if direction.pending:
+            self._waiting[flow] = now_ns
+
+    def _skip(self, flow: Flow, direction: _Direction, out: list[StreamData]) -> None:
+        self._octets -= direction.octets
+        lost, data = direction.skip()
+        self._octets += direction.octets
+        out.append(StreamData(flow, data, lost, direction.finished))
+
+    def _reset(self, flow: Flow, direction: _Direction | None, seq: int, out: list[StreamData]) -> None:
+        """Both directions end, if the reset fits into the stream (RFC 5961 3.2, with room for lost segments)."""
+        if direction is None:
+            return
+        self._flows[flow] = direction
+        if not 0 <= direction.distance(seq) <= RESET_WINDOW:
+            return
+        self._end(flow, direction, out)
+        other = self._flows.get(flow.reversed())
+        if other is not None:
+            self._end(flow.reversed(), other, out)
+
+    def _end(self, flow: Flow, direction: _Direction, out: list[StreamData]) -> None:
+        self._octets -= direction.octets
+        self._waiting.pop(flow, None)
+        if direction.end():
+            out.append(StreamData(flow, b"", ended=True))
+
+    def _drop(self, flow: Flow, out: list[StreamData]) -> None:
+        self._end(flow, self._flows.pop(flow), out)
+
+
+class _Direction:
+    """One direction's place in its sequence space, counted on without wrapping.
+
+    ``pending`` are the pieces behind a hole: sorted, none overlapping another.
+    """
+
+    __slots__ = ("fin_at", "finished", "next", "octets", "pending", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.next = start
+        self.pending: list[tuple[int, bytes]] = []
+        self.octets = 0
+        self.fin_at: int | None = None
+        self.finished = False
+
+    def distance(self, seq: int) -> int:
+        """From the next octet to ``seq``, negative for what is past (RFC 9293 3.4: comparison modulo 2**32)."""
+        return (seq - self.next + _WRAP // 2) % _WRAP - _WRAP // 2
+
+    def add(self, segment: Datagram) -> bytes:
+        """The octets that are in order now; none after the end."""
+        if self.finished:
+            return b""
+        position = self.next + self.distance(segment.seq) + bool(segment.flags & SYN)
+        data = segment.payload
+        if segment.flags & FIN and self.fin_at is None:
+            self.fin_at = max(position + len(data), self.next)
+        if data and position == self.next and not self.pending:
+            self.next += len(data)
+        elif data:
+            self._keep(position, data)
+            data = self._take()
+        self._check_end()
+        return data
+
+    def skip(self) -> tuple[int, bytes]:
+        """Gives the first hole up: its size and the octets behind it."""
+        lost = self.pending[0][0] - self.next
+        self.next += lost
+        data = self._take()
+        self._check_end()
+        return lost, data
+
+    def end(self) -> bool:
+        """Forgets what is pending; False when the direction had ended before."""
+        self.pending.clear()
+        self.octets = 0
+        ended, self.finished = not self.finished, True
+        return ended
+
+    def _check_end(self) -> None:
+        if self.fin_at is not None and self.next >= self.fin_at:
+            self.end()
+
+    def _keep(self, start: int, data: bytes) -> None:
+        """Puts ``data`` where nothing is yet: of octets that came twice the first stay."""
+        if start < self.next:
+            data, start = data[self.next - start :], self.next
+        at = bisect_left(self.pending, (start,))
+        if at:
+            known, octets = self.pending[at - 1]
+            overlap = max(0, known + len(octets) - start)
+            data, start = data[overlap:], start + overlap
+        while data:
+            room = self.pending[at][0] - start if at < len(self.pending) else len(data)
+            if room > 0:
+                self.pending.insert(at, (start, data[:room]))
+                self.octets += min(room, len(data))
+                at += 1
+            if room >= len(data):
+                return
+            past = room + len(self.pending[at][1])
+            data, start = data[past:], start + past
+            at += 1
+
+    def _take(self) -> bytes:
+        """The pieces that follow on ``next`` without a hole."""
+        count = 0
+        for position, octets in self.pending:
+            if position != self.next:
+                break
+            self.next += len(octets)
+            count += 1
+        data = b"".join(octets for _, octets in self.pending[:count])
+        del self.pending[:count]
+        self.octets -= len(data)
+        return data

@@ -42,7 +42,7 @@ class Arrival:
         if refusal is srtp.Refusal.AUTH_FAILED:
             return self.unknown(destination, packet)
         stream.packets += 1
-        stream.refused(refusal)
+        stream.refused(refusal, packet.frame)
         return []
 
     def abandon(self, destination: Destination) -> None:
@@ -81,7 +81,7 @@ class Arrival:
                 stream = self._stream(destination, claim, payload[8:12])
                 if stream is not None:
                     stream.packets += 1
-                    stream.refused(verdict)
+                    stream.refused(verdict, packet.frame)
                 return []
         elif claim.until is not None:
             return None
@@ -121,6 +121,7 @@ class Arrival:
         stream.crypto = crypto
         stream.unprotect = crypto.unprotector.unprotect
         stream.open = True
+        stream.policy = crypto.context.key.policy.name
         stream.decrypted += 1
         return Content(packet.time, stream, clear, packet.datagram)
 
@@ -197,7 +198,7 @@ class Arrival:
         if stream.flow.secure and (known is None or not stream.open) and not self._keyed(standing):
             stream.unopened += 1
         else:
-            stream.auth_failed += 1
+            stream.failed(packet.frame)
 
     @staticmethod
     def _keyed(claims: list[Claim]) -> bool:

@@ -124,7 +124,7 @@ class ContentMediation:
         append = content.append
         destinations = self._destinations
         for packet in batch:
-            time, place, datagram = packet
+            time, place, datagram, _ = packet
             destination = destinations.get(place)
             if destination is None:
                 continue

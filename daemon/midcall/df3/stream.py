@@ -15,11 +15,15 @@ FIRST, LAST = -(1 << 63), 1 << 63
 
 
 class MediaPacket(NamedTuple):
-    """A UDP datagram as a tap sees it: wall time in ns, where it goes (address and port in network order)."""
+    """A UDP datagram as a tap sees it.
+
+    Wall time in ns, where it goes (address and port in network order), and its number in the capture (0: live).
+    """
 
     time: int
     place: bytes
     datagram: Datagram
+    frame: int = 0
 
     @property
     def payload(self) -> bytes:
@@ -105,6 +109,7 @@ class Stream:
         "dialog",
         "end",
         "first",
+        "failed_frame",
         "flow",
         "last",
         "last_roc",
@@ -112,6 +117,7 @@ class Stream:
         "method",
         "open",
         "packets",
+        "policy",
         "replayed",
         "seen_source",
         "source",
@@ -136,10 +142,12 @@ class Stream:
         self.open = False
         self.unprotect: Callable[[bytes], bytes | srtp.Refusal] = _closed
         self.method = ""
+        self.policy = ""
         self.packets = 0
         self.decrypted = 0
         self.clear = 0
         self.auth_failed = 0
+        self.failed_frame = 0
         self.replayed = 0
         self.too_old = 0
         self.malformed = 0
@@ -164,12 +172,17 @@ class Stream:
         self.unprotect = _closed
         self.crypto = None
 
-    def refused(self, refusal: srtp.Refusal) -> None:
+    def failed(self, frame: int) -> None:
+        """A packet that no key opened; ``frame`` of the first one is kept."""
+        self.auth_failed += 1
+        self.failed_frame = self.failed_frame or frame
+
+    def refused(self, refusal: srtp.Refusal, frame: int) -> None:
         if refusal is srtp.Refusal.REPLAYED:
             self.replayed += 1
         elif refusal is srtp.Refusal.TOO_OLD:
             self.too_old += 1
         elif refusal is srtp.Refusal.AUTH_FAILED:
-            self.auth_failed += 1
+            self.failed(frame)
         else:
             self.malformed += 1

@@ -6,13 +6,14 @@ key; session descriptions are read only for dialogs under a task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 from imswire import sip
 from midcall.base.bounded import BoundedTable
 from midcall.events import (
     DialogFault,
+    DialogId,
     DialogReleased,
     Instant,
     Kept,
@@ -40,7 +41,8 @@ class PointOfInterception:
     """Dialogs, their ticket exchanges, and the tasks armed on them.
 
     ``identity_key`` (16 to 64 octets) keys the hashes of identities, ``correlation_key`` the correlation ID;
-    ``matching`` names the headers in which a target is looked for.
+    ``matching`` names the headers in which a target is looked for. ``census``, for replays in labs only, is told
+    of every call and fork, target's or not.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class PointOfInterception:
         correlation_key: bytes,
         matching: frozenset[str] = MATCHING_ALL,
         limits: PoiLimits | None = None,
+        census: Callable[[DialogId, Instant], None] | None = None,
     ) -> None:
         self.limits = limits or PoiLimits()
         self._matching = matching
+        self._census = census
         self._correlation_key = correlation_key
         self._hasher = IdentityHasher(identity_key, self.limits.hashes)
         self._tracker = Tracker(self.limits)
@@ -95,6 +99,8 @@ class PointOfInterception:
             call = self._tracker.open(message, seen, from_tag, self._correlation(message, from_tag))
         tracked = self._tracker.message(call, message, seen, from_tag, to_tag)
         self._learn(tracked, message, to_tag)
+        if self._census is not None:
+            self._census((call if tracked.dialog is None else tracked.dialog).id, call.invited_at)
         self._report(tracked, message, seen, events)
         self._over(tracked.ended, seen.at, events)
         return events

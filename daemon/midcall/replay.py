@@ -1,0 +1,241 @@
+"""Runs the cores from a capture: one pass, in the order and by the clock of the frames.
+
+A shell: it feeds what it reads to the cores and writes what they give. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from imswire import inet, pcap, sip
+from midcall.base.sip_streams import SipStreams
+from midcall.df2 import Failure, MediaClose, Mediation, Output
+from midcall.df2 import keys as key_client
+from midcall.df3 import Content, ContentMediation, MediaPacket
+from midcall.events import Instant, KeyQuery, MediaPlan, SipSeen, Task, X2Event
+from midcall.kms import GetKeys, Kms, KmsRefusal
+from midcall.poi import MATCHING_REPLAY, PointOfInterception
+from midcall.report import Report
+
+NEVER = 1 << 63
+# A lab's key: the same capture gives the same hashes and correlation in every run.
+LAB_KEY = bytes(32)
+XID = "00000000-0000-4000-8000-000000000001"
+SECOND = 1_000_000_000
+
+
+class Window(Struct, frozen=True):
+    """When the lab's warrant begins and ends, in ns after the first packet; None: open."""
+
+    start: int | None = None
+    end: int | None = None
+
+
+class Product(Protocol):
+    """Where content goes."""
+
+    def content(self, content: list[Content]) -> None: ...
+
+
+class Replay:
+    """One capture under one lab warrant for ``targets``."""
+
+    def __init__(
+        self,
+        reader: pcap.Reader,
+        targets: tuple[str, ...],
+        window: Window,
+        kms: Kms,
+        product: Product,
+        report: Report,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._reader = reader
+        self._targets = targets
+        self._window = window
+        self._kms = kms
+        self._product = product
+        self._report = report
+        self._progress = progress
+        self._poi = PointOfInterception(LAB_KEY, LAB_KEY, MATCHING_REPLAY, census=report.dialog_seen)
+        self._df2 = Mediation()
+        self._df3 = ContentMediation()
+        self._fragments = inet.Reassembler()
+        self._tcp = inet.TcpStreams()
+        self._sip_streams = SipStreams()
+        self._peek = inet.peek_udp(reader.link_type)
+        self._decode = inet.decoder(reader.link_type)
+        self._media: list[MediaPacket] = []
+        self._frame = 0
+        self._now = 0
+        self._started = False
+        self._arm_at = NEVER
+        self._disarm_at = NEVER
+        self._next = -NEVER
+
+    def run(self) -> None:
+        """Read the capture to its end; one that breaks off is processed as far as it goes."""
+        try:
+            for batch in self._reader.batches():
+                self._batch(batch)
+                self._progress(self._frame)
+        except pcap.PcapError as error:
+            self._report.capture_error(self._frame, f"the capture ends here: {error}")
+        for piece in self._tcp.finish():
+            self._stream(piece, self._now)
+        self._flush()
+        self._df3.finish()
+        self._collect()
+        self._report.finish(self._frame, self._now)
+
+    def _batch(self, batch: list[pcap.Record]) -> None:
+        peek, tapped = self._peek, self._df3.tapped
+        frame_number = self._frame
+        for time, frame, original in batch:
+            frame_number += 1
+            if time >= self._next:
+                self._frame = frame_number
+                self._due(time)
+            hit = peek(frame)
+            if hit is None or len(frame) < original:
+                self._frame = frame_number
+                self._slow(time, frame, len(frame) < original)
+                continue
+            place, at = hit
+            if tapped(place):
+                datagram = self._decode(frame)
+                if isinstance(datagram, inet.Datagram):
+                    self._media.append(MediaPacket(time, place, datagram, frame_number))
+            elif at < len(frame) and 64 < frame[at] < 91:
+                self._frame = frame_number
+                self._slow(time, frame, truncated=False)
+        self._frame = frame_number
+        if batch:
+            self._now = max(self._now, batch[-1][0])
+        self._flush()
+
+    # Frames
+
+    def _slow(self, time: int, frame: bytes, truncated: bool) -> None:
+        """SIP, fragments, TCP, headers out of the ordinary."""
+        decoded = self._decode(frame)
+        if isinstance(decoded, inet.Fragment):
+            decoded = self._fragments.add(decoded, time)
+        if decoded is None:
+            if truncated:
+                self._report.truncated += 1
+            return
+        if decoded.protocol == inet.TCP:
+            for piece in self._tcp.add(decoded, time):
+                self._stream(piece, time)
+            return
+        place = inet.endpoint_key(decoded.dst, decoded.dport)
+        if self._df3.tapped(place):
+            self._media.append(MediaPacket(time, place, decoded, self._frame))
+        elif sip.looks_like_sip(decoded.payload):
+            source = inet.endpoint(decoded.src, decoded.sport)
+            self._sip(decoded.payload, source, inet.endpoint(decoded.dst, decoded.dport), time)
+
+    def _stream(self, piece: inet.StreamData, time: int) -> None:
+        messages, fault = self._sip_streams.feed(piece)
+        flow = piece.flow
+        source, destination = inet.endpoint(flow.src, flow.sport), inet.endpoint(flow.dst, flow.dport)
+        for message in messages:
+            self._sip(message, source, destination, time)
+        if fault is not None:
+            self._report.capture_error(self._frame, f"SIP over TCP from {source}: {fault}")
+
+    def _sip(self, octets: bytes, source: str, destination: str, time: int) -> None:
+        self._flush()
+        seen = SipSeen(octets, source, destination, Instant.of_capture(time), self._frame)
+        try:
+            events = self._poi.sip_seen(seen)
+        except sip.SipError as error:
+            self._report.sip_error(octets, self._frame, f"SIP: {error}")
+            return
+        self._report.sip += 1
+        self._x2(events)
+        self._reschedule()
+
+    # Time
+
+    def _due(self, time: int) -> None:
+        """Whatever has to happen before a frame of ``time``."""
+        self._flush()
+        if not self._started:
+            self._begin(time)
+        if self._arm_at <= time:
+            at, self._arm_at = self._arm_at, NEVER
+            self._arm(at)
+        self._x2(self._poi.deadline(Instant.of_capture(time)))
+        self._df3.deadline(time)
+        if self._disarm_at <= time:
+            at, self._disarm_at = self._disarm_at, NEVER
+            self._x2(self._poi.disarm(XID, Instant.of_capture(at)))
+        self._collect()
+        self._reschedule()
+
+    def _begin(self, first: int) -> None:
+        self._started = True
+        self._report.began(first)
+        window = self._window
+        if window.start is None:
+            self._arm(first)
+        else:
+            self._arm_at = first + window.start
+        if window.end is not None:
+            self._disarm_at = first + window.end
+
+    def _arm(self, at: int) -> None:
+        start = None if self._window.start is None else self._report.first + self._window.start
+        end = None if self._window.end is None else self._report.first + self._window.end
+        self._report.armed(start, end)
+        self._df2.window(XID, start, end)
+        self._x2(self._poi.arm(Task(XID, self._targets, start, end), Instant.of_capture(at)))
+
+    def _reschedule(self) -> None:
+        deadlines = [self._arm_at, self._disarm_at]
+        deadlines += [each for each in (self._poi.next_deadline(), self._df3.next_deadline()) if each is not None]
+        self._next = min(deadlines)
+
+    # Between the cores
+
+    def _x2(self, events: list[X2Event]) -> None:
+        for event in events:
+            self._report.event(event)
+            self._follow(self._df2.x2(event))
+
+    def _follow(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, KeyQuery):
+                now = output.exchange.init.at
+                self._follow(self._df2.keys(self._ask(output), now))
+            elif isinstance(output, MediaPlan):
+                self._product.content(self._df3.plan(output, output.at))
+            elif isinstance(output, MediaClose):
+                self._product.content(
+                    self._df3.close(output.xid, output.dialog, output.at, linger=output.linger)
+                )
+            elif isinstance(output, Failure):
+                self._report.failure(output.dialog, output.frame, output.reason)
+
+    def _ask(self, query: KeyQuery) -> key_client.KeyAnswer:
+        try:
+            answer = self._kms.get_keys(GetKeys(query.identity, query.exchange))
+        except KmsRefusal as refusal:
+            return key_client.refused(query.query, refusal.reason)
+        return key_client.answered(query.query, answer.keys, answer.failures)
+
+    def _flush(self) -> None:
+        if self._media:
+            media, self._media = self._media, []
+            self._product.content(self._df3.packets(media))
+
+    def _collect(self) -> None:
+        for finished in self._df3.take_finished():
+            self._report.streams(finished.dialog, finished.streams, finished.errors)
+
+

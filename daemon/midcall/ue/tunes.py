@@ -1,0 +1,29 @@
+"""Two tunes that the simulated users sing, as 16-bit samples at 8 kHz; told apart by ear and by frequency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+RATE = 8_000
+FRAME_SAMPLES = 160  # 20 ms
+_NOTE_SAMPLES = 2_000
+_LOUD = 9_000
+
+# Frequencies in Hz: one rises, the other falls, an octave apart.
+RISING = (440.0, 494.0, 554.0, 587.0, 659.0)
+FALLING = (1319.0, 1175.0, 1109.0, 988.0, 880.0)
+
+
+def frames(tune: tuple[float, ...]) -> Iterator[bytes]:
+    """Endless frames of FRAME_SAMPLES samples, little-endian."""
+    sample = 0
+    phase = 0.0
+    while True:
+        out = bytearray()
+        for _ in range(FRAME_SAMPLES):
+            note = tune[sample // _NOTE_SAMPLES % len(tune)]
+            phase += 2 * math.pi * note / RATE
+            out += int(_LOUD * math.sin(phase)).to_bytes(2, "little", signed=True)
+            sample += 1
+        yield bytes(out)
