@@ -1,4 +1,4 @@
-"""Capture files: classic pcap (draft-ietf-opsawg-pcap), read in either byte order and resolution, written in one.
+"""Capture files: classic pcap (draft-ietf-opsawg-pcap), read in all four forms and written in one.
 
 Memory stays flat however long the capture is: octets are read in chunks, records come in batches.
 """
@@ -60,7 +60,7 @@ class Reader:
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
-        header = self._file_header()
+        header = self._up_to(_FILE_HEADER_LENGTH)
         if header[:4] not in _FORMATS:
             raise PcapError("no magic number of classic pcap", 0, 0)
         order, self._unit = _FORMATS[header[:4]]
@@ -77,14 +77,16 @@ class Reader:
         """The LINKTYPE_ number of all frames."""
         return self._link_type
 
-    def _file_header(self) -> bytes:
-        header = b""
-        while len(header) < _FILE_HEADER_LENGTH:
-            octets = self._read(_FILE_HEADER_LENGTH - len(header))
-            if not octets:
-                break
-            header += octets
-        return header
+    def _up_to(self, octets: int) -> bytes:
+        """As many octets, or all that are left: a pipe may give less than it was asked for."""
+        got = self._read(octets)
+        if not got or len(got) == octets:
+            return got
+        parts, missing = [got], octets - len(got)
+        while missing and (got := self._read(missing)):
+            parts.append(got)
+            missing -= len(got)
+        return b"".join(parts)
 
     def batches(self) -> Iterator[list[Record]]:
         """The records in the order of the file, to be called once.
@@ -93,7 +95,7 @@ class Reader:
         """
         rest = b""
         frame, offset = 1, _FILE_HEADER_LENGTH
-        while octets := self._read(CHUNK):
+        while octets := self._up_to(CHUNK):
             buffer = rest + octets
             records, used, too_long = self._parse(buffer)
             if records:
@@ -107,7 +109,7 @@ class Reader:
             raise PcapError(f"cut short, {len(rest)} octets left", frame, offset)
 
     def _parse(self, buffer: bytes) -> tuple[list[Record], int, int]:
-        """The whole records at the beginning of ``buffer``, their octets, and the length of one too long, or 0."""
+        """The whole records at the start of ``buffer``, their octets, and the length of one too long, or 0."""
         records: list[Record] = []
         append, header, unit = records.append, self._header, self._unit
         position, size = 0, len(buffer)

@@ -1,4 +1,4 @@
-"""Internet packets as captures hold them: frames to datagrams, fragments and TCP streams put together, and back."""
+"""Internet packets of captures: frames to datagrams, fragments and TCP streams put together, and back."""
 
 from imswire.inet.address import endpoint, endpoint_key, pack, text
 from imswire.inet.build import ethernet_frame, ip_packet, tcp, tcp_frame, udp, udp_frame

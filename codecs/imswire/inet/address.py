@@ -43,7 +43,7 @@ def endpoint(address: bytes, port: int) -> str:
 
 
 def endpoint_key(address: bytes, port: int) -> bytes:
-    """Address and port in network order, 6 or 18 octets: what :func:`imswire.inet.peek_udp` finds in a frame."""
+    """Address and port in network order, 6 or 18 octets: what :func:`~imswire.inet.peek_udp` finds."""
     if len(address) not in (IPV4_LENGTH, IPV6_LENGTH) or not 0 <= port <= MAX_PORT:
         raise InetError(f"endpoint: {len(address)} octets of address, port {port}")
     return address + port.to_bytes(2, "big")

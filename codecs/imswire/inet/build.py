@@ -1,4 +1,4 @@
-"""Packets from values: frames for simulators and made captures, and whatever has to be sent as a new packet."""
+"""Packets from values: frames for simulators and made captures, and what is to be sent as a new packet."""
 
 from __future__ import annotations
 
@@ -66,9 +66,10 @@ def ip_packet(
     traffic_class: int = 0,
     identification: int = 0,
 ) -> bytes:
-    """An IPv4 or IPv6 packet, by the length of its addresses. InetError: they differ, or a field does not fit.
+    """An IPv4 or IPv6 packet, by the length of its addresses.
 
-    ``identification`` is that of IPv4; IPv6 has it in fragments only.
+    ``identification`` is that of IPv4; IPv6 has it in fragments only. InetError: the addresses differ in
+    length, or a field does not fit.
     """
     if len(src) != len(dst) or len(src) not in (IPV4_LENGTH, IPV6_LENGTH):
         raise InetError(f"addresses: {len(src)} and {len(dst)} octets, twice 4 or twice 16 expected")

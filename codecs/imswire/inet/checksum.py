@@ -20,7 +20,7 @@ def internet(octets: bytes) -> int:
 def transport(src: bytes, dst: bytes, protocol: int, segment: bytes) -> int:
     """The checksum of a UDP datagram or TCP segment under its pseudo-header (RFC 768, 9293 3.1, 8200 8.1).
 
-    The field in ``segment`` must be zero. With UDP a result of 0 is sent as 65 535: 0 says that there is none.
+    The field in ``segment`` must be zero. UDP sends a result of 0 as 65 535: 0 says that there is none.
     """
     checksum = -(partial(src + dst) + protocol + len(segment) + partial(segment)) % 65_535
     return checksum or 65_535 if protocol == 17 else checksum

@@ -110,6 +110,8 @@ def _ipv4(frame: bytes, ip: int) -> Datagram | Fragment | None:
         return None
     if not fragment & _FRAGMENTED:
         return _transport(frame, ip, protocol, src, dst, at, end)
+    if protocol not in (UDP, TCP):
+        return None
     key = b"\x04%b%b%c%b" % (src, dst, protocol, identification.to_bytes(2, "big"))
     offset = (fragment & _OFFSET) * 8
     return Fragment(key, offset, bool(fragment & _MORE), frame[at:end], ip, at, 0, protocol, frame)

@@ -6,4 +6,4 @@ from imswire.errors import WireError
 
 
 class InetError(WireError):
-    """A value that no Internet packet can carry. Packets that were captured never raise it: they decode to None."""
+    """A value that no Internet packet can carry. Captured packets never raise it: they decode to None."""

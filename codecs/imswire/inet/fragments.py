@@ -60,7 +60,9 @@ class Reassembler:
             self.given_up += 1
         elif packet.complete:
             self._forget(fragment.key)
-            return packet.datagram()
+            datagram = packet.datagram()
+            self.given_up += datagram is None
+            return datagram
         while len(self._packets) > self._max_packets or self._octets > self._max_octets:
             self._give_up(next(iter(self._packets)))
         return None

@@ -1,7 +1,7 @@
 """Another payload behind the headers of a captured UDP frame: what decryption does to each packet.
 
-Nearly all of the headers is the same in all packets of a flow, and so is its part of the checksums. A template
-holds both; a packet then costs one unpack, one sum over the new payload and one pack.
+Nearly all of the headers is the same in all packets of a flow, and so is its part of the checksums. A
+template holds both; a packet then costs one unpack, one sum over the new payload and one pack.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from imswire.inet.values import UDP, Datagram
 
 
 class UdpRewriter:
-    """Rewrites the frames of one flow; frames whose headers changed (another TTL, another router) it learns anew.
+    """Rewrites the frames of one flow; when headers change (another TTL, another router) it learns anew.
 
     ``link_type`` is that of the frames. Give each flow its own: one for all is right too, but slow.
     """
@@ -27,7 +27,7 @@ class UdpRewriter:
         self._template: _Ipv4Template | _Ipv6Template | None = None
 
     def rewrite(self, frame: bytes, payload: bytes) -> bytes:
-        """``frame`` with ``payload`` in place of its own: same link, IP and UDP headers, lengths and checksums right.
+        """``frame`` with another payload: same link, IP and UDP headers, lengths and checksums right.
 
         An IPv4 UDP checksum of 0 (none) stays 0. Padding behind the packet goes. InetError: ``frame`` is no
         unfragmented UDP datagram, or the payload is longer than one can be.

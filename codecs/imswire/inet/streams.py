@@ -170,7 +170,7 @@ class TcpStreams:
         out.append(StreamData(flow, data, lost, direction.finished))
 
     def _reset(self, flow: Flow, direction: _Direction | None, seq: int, out: list[StreamData]) -> None:
-        """Both directions end, if the reset fits into the stream (RFC 5961 3.2, with room for lost segments)."""
+        """Both directions end, if the reset fits into the stream (RFC 5961 3.2, and room for lost segments)."""
         if direction is None:
             return
         self._flows[flow] = direction
@@ -208,7 +208,7 @@ class _Direction:
         self.finished = False
 
     def distance(self, seq: int) -> int:
-        """From the next octet to ``seq``, negative for what is past (RFC 9293 3.4: comparison modulo 2**32)."""
+        """From the next octet to ``seq``, negative for what is past (RFC 9293 3.4: modulo 2**32)."""
         return (seq - self.next + _WRAP // 2) % _WRAP - _WRAP // 2
 
     def add(self, segment: Datagram) -> bytes:

@@ -126,13 +126,15 @@ class Mediation:
             dialog.report, dialog.media = report, SessionMedia(report)
         for frame, reason in dialog.media.faults:
             outputs += self._fail(key, report.at, frame, reason)
+        queries: list[Output] = []
         for exchange in report.exchanges:
-            outputs += self._ask(key, dialog, exchange)
+            queries += self._ask(key, dialog, exchange)
         outputs += self._without_ticket(key, dialog)
         outputs.append(self._plan(key, dialog, report.at))
         if report.dialog.callee_tag:
             outputs += self._superseded(report)
-        return outputs
+        # Last, so that an answer that comes at once finds the plan in force.
+        return outputs + queries
 
     def _superseded(self, report: SessionReport) -> list[Output]:
         """A fork has answered: what was planned for the call before anybody had is its business now."""

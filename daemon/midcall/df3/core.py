@@ -100,7 +100,7 @@ class ContentMediation:
         while self._lingering and (self._lingering[0][2].until or 0) <= now:
             key, place, claim = self._lingering.pop(0)
             self._remove(place, claim)
-                self._finish(key)
+            self._finish(key)
 
     def finish(self) -> None:
         """Nothing more comes (the capture ended): close every dialog."""
