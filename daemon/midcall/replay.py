@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from imswire import inet, pcap, sip
-from midcall.base.sip_streams import SipStreams
+from midcall.capture import BrokenStream, Found, FrameSorter
 from midcall.df2 import Failure, MediaClose, Mediation, Output
 from midcall.df2 import keys as key_client
 from midcall.df3 import Content, ContentMediation, MediaPacket
@@ -63,9 +63,7 @@ class Replay:
         self._poi = PointOfInterception(LAB_KEY, LAB_KEY, MATCHING_REPLAY, census=report.dialog_seen)
         self._df2 = Mediation()
         self._df3 = ContentMediation()
-        self._fragments = inet.Reassembler()
-        self._tcp = inet.TcpStreams()
-        self._sip_streams = SipStreams()
+        self._sorter = FrameSorter(reader.link_type)
         self._peek = inet.peek_udp(reader.link_type)
         self._decode = inet.decoder(reader.link_type)
         self._media: list[MediaPacket] = []
@@ -84,8 +82,8 @@ class Replay:
                 self._progress(self._frame)
         except pcap.PcapError as error:
             self._report.capture_error(self._frame, f"the capture ends here: {error}")
-        for piece in self._tcp.finish():
-            self._stream(piece, self._now)
+        for found in self._sorter.finish(self._now, self._frame):
+            self._found(found)
         self._flush()
         self._df3.finish()
         self._collect()
@@ -102,7 +100,8 @@ class Replay:
             hit = peek(frame)
             if hit is None or len(frame) < original:
                 self._frame = frame_number
-                self._slow(time, frame, len(frame) < original)
+                self._report.truncated += len(frame) < original
+                self._slow(time, frame)
                 continue
             place, at = hit
             if tapped(place):
@@ -111,7 +110,7 @@ class Replay:
                     self._media.append(MediaPacket(time, place, datagram, frame_number))
             elif at < len(frame) and 64 < frame[at] < 91:
                 self._frame = frame_number
-                self._slow(time, frame, truncated=False)
+                self._slow(time, frame)
         self._frame = frame_number
         if batch:
             self._now = max(self._now, batch[-1][0])
@@ -119,42 +118,28 @@ class Replay:
 
     # Frames
 
-    def _slow(self, time: int, frame: bytes, truncated: bool) -> None:
+    def _slow(self, time: int, frame: bytes) -> None:
         """SIP, fragments, TCP, headers out of the ordinary."""
-        decoded = self._decode(frame)
-        if isinstance(decoded, inet.Fragment):
-            decoded = self._fragments.add(decoded, time)
-        if decoded is None:
-            if truncated:
-                self._report.truncated += 1
-            return
-        if decoded.protocol == inet.TCP:
-            for piece in self._tcp.add(decoded, time):
-                self._stream(piece, time)
-            return
-        place = inet.endpoint_key(decoded.dst, decoded.dport)
-        if self._df3.tapped(place):
-            self._media.append(MediaPacket(time, place, decoded, self._frame))
-        elif sip.looks_like_sip(decoded.payload):
-            source = inet.endpoint(decoded.src, decoded.sport)
-            self._sip(decoded.payload, source, inet.endpoint(decoded.dst, decoded.dport), time)
+        for found in self._sorter.sort(time, frame, self._frame):
+            if isinstance(found, inet.Datagram):
+                place = inet.endpoint_key(found.dst, found.dport)
+                if self._df3.tapped(place):
+                    self._media.append(MediaPacket(time, place, found, self._frame))
+            else:
+                self._found(found)
 
-    def _stream(self, piece: inet.StreamData, time: int) -> None:
-        messages, fault = self._sip_streams.feed(piece)
-        flow = piece.flow
-        source, destination = inet.endpoint(flow.src, flow.sport), inet.endpoint(flow.dst, flow.dport)
-        for message in messages:
-            self._sip(message, source, destination, time)
-        if fault is not None:
-            self._report.capture_error(self._frame, f"SIP over TCP from {source}: {fault}")
+    def _found(self, found: Found) -> None:
+        if isinstance(found, SipSeen):
+            self._sip(found)
+        elif isinstance(found, BrokenStream):
+            self._report.capture_error(found.frame, f"SIP over TCP from {found.source}: {found.reason}")
 
-    def _sip(self, octets: bytes, source: str, destination: str, time: int) -> None:
+    def _sip(self, seen: SipSeen) -> None:
         self._flush()
-        seen = SipSeen(octets, source, destination, Instant.of_capture(time), self._frame)
         try:
             events = self._poi.sip_seen(seen)
         except sip.SipError as error:
-            self._report.sip_error(octets, self._frame, f"SIP: {error}")
+            self._report.sip_error(seen.octets, seen.frame, f"SIP: {error}")
             return
         self._report.sip += 1
         self._x2(events)

@@ -1,0 +1,94 @@
+"""midcall inspect: a MIKEY message, or the dialogs of a capture, for people (or as JSON)."""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imswire import mikey, pcap
+from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, Failed, reason, shown
+from midcall.inspection import capture_dialogs, mikey_message
+
+# A MIKEY message has at most this many octets; base64 of one a third more.
+MAX_MIKEY = 65_535
+PCAP_MAGICS = (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1")
+
+
+@click.command()
+@click.argument("what", metavar="FILE|BASE64")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(what: str, as_json: bool) -> int:
+    """Show what a MIKEY message says (file or base64), or which dialogs a capture holds."""
+    path = Path(what)
+    try:
+        is_file = len(what) < 4096 and path.is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        return _show_mikey(_decoded(what), as_json)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            file.seek(0)
+            if head in PCAP_MAGICS:
+                return _show_capture(path, pcap.Reader(file.read), as_json)
+            octets = file.read(2 * MAX_MIKEY)
+    except OSError as error:
+        raise Failed(UNREADABLE, f"{path}: {reason(error)}") from None
+    except pcap.PcapError as error:
+        raise Failed(UNREADABLE, f"{path}: {error}") from None
+    return _show_mikey(octets if octets[:1] == b"\x01" else _decoded(octets.decode("latin-1")), as_json)
+
+
+def _decoded(text: str) -> bytes:
+    """Base64, also as it stands behind a=key-mgmt:mikey in a session description."""
+    text = text.strip().removeprefix("a=key-mgmt:").strip().removeprefix("mikey").strip()
+    try:
+        return b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Failed(UNREADABLE, f"{text[:40]!r}: neither a file nor base64") from None
+
+
+def _show_mikey(octets: bytes, as_json: bool) -> int:
+    try:
+        described = mikey_message(octets)
+    except mikey.MikeyError as error:
+        raise Failed(UNREADABLE, f"MIKEY: {error}") from None
+    if as_json:
+        click.echo(json.dumps(described, indent=2))
+        return DONE
+    click.echo(f"MIKEY {described['type']}, {len(octets)} octets")
+    for payload in described["payloads"]:
+        click.echo(f"{payload['offset']:5}  {payload['payload']}")
+        for name, value in payload["fields"].items():
+            click.echo(f"         {name:18} {shown(str(value))}")
+    return DONE
+
+
+def _show_capture(path: Path, reader: pcap.Reader, as_json: bool) -> int:
+    found = capture_dialogs(reader)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for dialog in found["dialogs"]:
+            _show_dialog(dialog)
+        if not found["dialogs"]:
+            click.echo("no dialogs")
+    for error in found["errors"]:
+        click.echo(shown(f"midcall: {path}: frame {error['frame']}: {error['reason']}"), err=True)
+    return DONE_WITH_ERRORS if found["errors"] else DONE
+
+
+def _show_dialog(dialog: dict[str, Any]) -> None:
+    click.echo(shown(f"{dialog['call_id']}  {dialog['from']} -> {dialog['to']}"))
+    for message in dialog["messages"]:
+        click.echo(shown(f"  {message['seconds']:10.3f}  {message['source']} -> {message['destination']}  {message['what']}"))
+        for carried in message["mikey"]:
+            click.echo(shown(f"              MIKEY {carried}"))
+    if dialog["more"]:
+        click.echo(f"  ... and {dialog['more']} more messages")

@@ -1,0 +1,163 @@
+"""midcall replay: a capture and the KMS's ticket keys in, the target's media in clear out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from imswire import pcap, sip
+from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
+from midcall.kms import Kms, KmsStore, keyfile
+from midcall.product import FileProduct
+from midcall.replay import SECOND, Replay, Window
+from midcall.report import Report
+
+NO_AUTHORITY = "none (lab)"
+MAX_SECONDS = 10 * 366 * 24 * 3600
+
+
+class _Targets(click.ParamType[str]):
+    name = "URI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not sip.identities(str(value)):
+            self.fail(f"{value!r} is no SIP, TEL or URN identity", param, ctx)
+        return str(value)
+
+
+@click.command()
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--target", "targets", type=_Targets(), multiple=True, required=True, help="Identity; repeatable.")
+@click.option("--activate-at", type=float, metavar="S", help="Seconds after the first packet (default: throughout).")
+@click.option("--deactivate-at", type=float, metavar="S", help="Seconds after the first packet (default: never).")
+@click.option("--kms-keys", type=click.Path(path_type=Path), required=True, help="KEYS.toml of the KMS.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
+@click.option("--warrant", type=click.Path(path_type=Path), help="Signed warrant (not yet: refused).")
+@click.option("--trust", type=click.Path(path_type=Path), help="Trust list for --warrant.")
+@click.option("--config", type=click.Path(path_type=Path), help="Hand-over profile (not yet: refused).")
+@click.option("--deliver", metavar="HOST:PORT", help="Deliver to an LEMF (not yet: refused).")
+@click.option("--cert", type=click.Path(path_type=Path), help="Certificate for --deliver.")
+@click.option("--key", type=click.Path(path_type=Path), help="Key for --deliver.")
+@click.option("--ca", type=click.Path(path_type=Path), help="CA for --deliver.")
+def replay(
+    capture: Path,
+    targets: tuple[str, ...],
+    activate_at: float | None,
+    deactivate_at: float | None,
+    kms_keys: Path,
+    out: Path,
+    **later: Any,
+) -> int:
+    """Intercept the calls of a target in a capture, from a second in the middle of it on.
+
+    Writes media.pcap, audio/*.wav and report.json to the folder of --out.
+    """
+    for name, value in later.items():
+        if value is not None:
+            # Nothing may be taken for checked or delivered that is not.
+            raise Failed(USAGE, f"--{name}: this version cannot honour it; nothing was done")
+    window = _window(activate_at, deactivate_at)
+    store = _keys(kms_keys)
+    click.echo("midcall: no warrant given: no authority was checked (lab use only)", err=True)
+    return run(capture, targets, window, store, out)
+
+
+def run(capture: Path, targets: tuple[str, ...], window: Window, store: KmsStore, out: Path) -> int:
+    """Replay into ``out``; the exit status says whether there were errors."""
+    report = Report(NO_AUTHORITY)
+    with _opened(capture) as file:
+        try:
+            reader = pcap.Reader(file.read)
+        except pcap.PcapError as error:
+            raise Failed(UNREADABLE, f"{capture}: {error}") from None
+        except OSError as error:
+            raise Failed(UNREADABLE, f"{capture}: {reason(error)}") from None
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            product = FileProduct(out, reader.link_type)
+            with _bar(file) as bar:
+                Replay(reader, targets, window, Kms(store), product, report, bar).run()
+            audio = product.close()
+            result = report.as_dict() | {"audio": [str(path.relative_to(out)) for path in audio]}
+            (out / "report.json").write_text(json.dumps(result, indent=2, ensure_ascii=True) + "\n")
+        except OSError as error:
+            raise Failed(UNREADABLE, f"{error.filename or out}: {reason(error)}") from None
+    if report.frames == 0 and report.has_errors:
+        raise Failed(UNREADABLE, f"{capture}: no frame could be read")
+    _summary(report, result, product.packets, out)
+    return DONE_WITH_ERRORS if report.has_errors else DONE
+
+
+def _window(activate_at: float | None, deactivate_at: float | None) -> Window:
+    for name, value in (("--activate-at", activate_at), ("--deactivate-at", deactivate_at)):
+        if value is not None and not 0 <= value <= MAX_SECONDS:
+            raise Failed(USAGE, f"{name}: {value} is not a number of seconds from 0 to {MAX_SECONDS}")
+    if activate_at is not None and deactivate_at is not None and deactivate_at <= activate_at:
+        raise Failed(USAGE, "--deactivate-at: not after --activate-at")
+    return Window(_ns(activate_at), _ns(deactivate_at))
+
+
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * SECOND)
+
+
+def _keys(path: Path) -> KmsStore:
+    try:
+        return keyfile.read(read_text(path, keyfile.MAX_OCTETS))
+    except keyfile.KeyFileError as error:
+        raise Failed(USAGE, f"{path}: {error}") from None
+
+
+def _opened(capture: Path) -> BinaryIO:
+    try:
+        if capture.is_dir():
+            raise Failed(UNREADABLE, f"{capture}: is a folder, not a capture")
+        return capture.open("rb", buffering=0)
+    except OSError as error:
+        raise Failed(UNREADABLE, f"{capture}: {reason(error)}") from None
+
+
+class _bar:  # noqa: N801 - used as a context manager
+    """A progress bar on a terminal's standard error, by octets read; nothing elsewhere."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._progress: Progress | None = None
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.fields[frames]} frames"), BarColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._progress.add_task("", total=os.fstat(file.fileno()).st_size, frames=0)
+
+    def __enter__(self) -> _bar:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, frames: int) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._file.tell(), frames=frames)
+
+
+def _summary(report: Report, result: dict[str, Any], packets: int, out: Path) -> None:
+    dialogs = result["dialogs"]
+    intercepted = [dialog for dialog in dialogs if dialog["intercepted"]]
+    click.echo(
+        f"{report.frames} frames, {report.sip} SIP messages, {len(dialogs)} dialogs,"
+        f" {len(intercepted)} intercepted, {packets} packets of content -> {out}"
+    )
+    for dialog in intercepted:
+        for error in dialog["errors"]:
+            click.echo(shown(f"midcall: {dialog['call_id']}: {error}"), err=True)
+    for error in result["errors"]:
+        click.echo(shown(f"midcall: frame {error['frame']}: {error['reason']}"), err=True)
