@@ -109,7 +109,7 @@ class Reader:
             raise PcapError(f"cut short, {len(rest)} octets left", frame, offset)
 
     def _parse(self, buffer: bytes) -> tuple[list[Record], int, int]:
-        """The whole records at the start of ``buffer``, their octets, and the length of one too long, or 0."""
+        """The whole records at the start of ``buffer``, their octets, and the length of one too long."""
         records: list[Record] = []
         append, header, unit = records.append, self._header, self._unit
         position, size = 0, len(buffer)

@@ -122,8 +122,8 @@ class SipReport(Struct, frozen=True, gc=False):
 class SessionReport(Struct, frozen=True, gc=False):
     """Where the media of an intercepted dialog flow and the raw ticket exchange that keys them.
 
-    For the own DF2 only, never product. ``pending`` says that an offer with new key material waits for its
-    answer, so that packets which fail under the old keys may belong to the new ones.
+    For the own DF2 only, never product. ``pending`` says that more is to come: an offer waits for its answer,
+    or the dialog is early, so that packets which fail under the keys known now may belong to others.
     """
 
     xid: str

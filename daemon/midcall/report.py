@@ -72,10 +72,6 @@ class Report:
     def dialog_seen(self, dialog: DialogId, invited_at: Instant) -> None:
         if dialog in self._entries:
             return
-        if not dialog.callee_tag and any(
-            each.dialog.caller_tag == dialog.caller_tag for each in self._by_call_id.get(dialog.call_id, ())
-        ):
-            return
         self._entry(dialog, invited_at)
         if dialog.callee_tag:
             self._absorb(dialog)
@@ -160,7 +156,7 @@ class Report:
         }
 
     def _entry(self, dialog: DialogId, invited_at: Instant) -> _Entry:
-        entry = self._entries.get(dialog)
+        entry = self._entries.get(dialog) or self._answered(dialog)
         if entry is None:
             entry = _Entry(dialog, invited_at)
             if self._others >= MAX_OTHERS:
@@ -170,6 +166,13 @@ class Report:
             self._entries[dialog] = entry
             self._by_call_id.setdefault(dialog.call_id, []).append(entry)
         return entry
+
+    def _answered(self, dialog: DialogId) -> _Entry | None:
+        """The fork that stands for a call which was told of by its name before anybody had answered."""
+        if dialog.callee_tag:
+            return None
+        siblings = self._by_call_id.get(dialog.call_id, ())
+        return next((each for each in siblings if each.dialog.caller_tag == dialog.caller_tag), None)
 
     def _absorb(self, dialog: DialogId) -> None:
         """A fork has a name now: what stood under the unanswered call's name is its history."""

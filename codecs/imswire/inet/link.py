@@ -49,7 +49,7 @@ def locate(link_type: int, frame: bytes) -> IpAt | None:
 
 
 def _after_ethertype(frame: bytes, type_at: int, offset: int) -> IpAt | None:
-    """Past any VLAN tags: ``type_at`` is where the first EtherType stands, ``offset`` the end of the header."""
+    """Past any VLAN tags: ``type_at`` is where the EtherType stands, ``offset`` the end of its header."""
     for _ in range(MAX_TAGS + 1):
         ethertype = int.from_bytes(frame[type_at : type_at + 2], "big")
         if ethertype not in TAGS:

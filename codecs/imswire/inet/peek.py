@@ -17,7 +17,7 @@ _IPV6 = Struct("!6xB17x16s2x2s4x").unpack_from
 
 
 def peek_udp(link_type: int) -> Peek:
-    """A function that gives the :func:`~imswire.inet.endpoint_key` of the destination and where the payload is.
+    """Gives the :func:`~imswire.inet.endpoint_key` of the destination and the offset of the payload.
 
     It knows plain UDP only: IPv4 without options or IPv6 without extension headers, not fragmented, tagged
     or not. For all else it returns None, and so it does for frames that are no IP: who wants those asks

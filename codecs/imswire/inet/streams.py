@@ -170,7 +170,7 @@ class TcpStreams:
         out.append(StreamData(flow, data, lost, direction.finished))
 
     def _reset(self, flow: Flow, direction: _Direction | None, seq: int, out: list[StreamData]) -> None:
-        """Both directions end, if the reset fits into the stream (RFC 5961 3.2, and room for lost segments)."""
+        """Both directions end, if the reset fits into the stream (RFC 5961 3.2; segments may be lost)."""
         if direction is None:
             return
         self._flows[flow] = direction

@@ -117,9 +117,7 @@ def read_nested(octets: bytes, name: str) -> tuple[Placed, ...]:
     """TP Data and Initiator Data: an octet that names the first payload, then the chain."""
     if not octets:
         return ()
-    chain = read_chain(octets, octets[0], 1, within=name)
-    _check_single(chain, name)
-    return chain
+    return read_chain(octets, octets[0], 1, within=name)
 
 
 def write_nested(payloads: list[v.Payload]) -> bytes:
@@ -145,6 +143,7 @@ class PolicyData(Struct, frozen=True):
     def read(cls, policy: v.TicketPolicy) -> PolicyData:
         """Read the TP Data of a policy; payloads that have no place in it are ignored."""
         chain = read_nested(policy.tp_data, "TP Data")
+        _check_single(chain, "TP Data")
         identities = tuple(each.value for each in chain if isinstance(each.value, v.Idr))
         times = {each.value.role: each.value.timestamp for each in chain if isinstance(each.value, v.Tr)}
         kemac = next((each.value for each in chain if isinstance(each.value, v.Kemac)), None)

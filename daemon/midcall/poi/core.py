@@ -25,7 +25,7 @@ from midcall.events import (
     Task,
     X2Event,
 )
-from midcall.poi.dialog import Call, Dialog, Match
+from midcall.poi.dialog import Call, Dialog, Match, State
 from midcall.poi.exchange import Ledger
 from midcall.poi.identity import IdentityHasher, asserted, named
 from midcall.poi.index import IdentityIndex
@@ -189,7 +189,9 @@ class PointOfInterception:
         current = _current(subject)
         pending = subject.negotiation.pending if isinstance(subject, Dialog) else None
         ledger = subject.ledger(self.limits) if isinstance(subject, Dialog) else Ledger()
-        waits = pending is not None and pending != current
+        # In an early dialog other forks, whose answers nobody has seen yet, may already be sending.
+        early = not isinstance(subject, Dialog) or subject.state is State.EARLY
+        waits = early or (pending is not None and pending != current)
         if current is not None and current.answer is None:
             ledger = ledger.enter(current, self.limits.updates)
         for fault in ledger.faults:

@@ -176,9 +176,10 @@ class Tracker:
         elif message.method == "BYE":
             self._bye_answered(dialog, status, tracked.ended)
         elif message.method in NEGOTIATING:
+            self._negotiated(tracked, dialog, message, seen)
             if initial and status >= 200:
                 self._confirm(dialog, seen.at)
-            self._negotiated(tracked, dialog, message, seen)
+                tracked.session_changed = True
 
     def _negotiated(self, tracked: Tracked, dialog: Dialog, message: sip.SipMessage, seen: SipSeen) -> None:
         status = message.status or 0

@@ -1,0 +1,83 @@
+"""Coverage gates: ``pytest --gates --cov --cov-context=test`` over the whole suite.
+
+A module of ``imswire`` counts as covered by what *its own test file* runs (``sip/uri.py`` by
+``tests/imswire/sip/test_uri.py``): what other tests touch by the way proves nothing about it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import coverage
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CODECS = ROOT / "codecs"
+
+# Percent of lines and branches together.
+MODULE_FLOOR = 90.0
+PACKAGE_FLOORS = {"codecs/imswire": 90.0, "daemon/midcall": 85.0}
+
+_findings = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--gates", action="store_true", help="fail when coverage is below the floors of tests/gates.py"
+    )
+
+
+def own_tests(module: Path) -> str:
+    """The test file of a module of imswire, relative to the project."""
+    place = module.relative_to(CODECS)
+    return str("tests" / place.with_name(f"test_{place.name}"))
+
+
+def modules() -> Iterator[Path]:
+    """The modules of imswire that hold code; an ``__init__`` only names what its package offers."""
+    return (path for path in sorted(CODECS.rglob("*.py")) if path.name != "__init__.py")
+
+
+def percent(data: coverage.Coverage, include: str, contexts: list[str] | None) -> float:
+    """Covered share of the files in ``include``, counting only what ran in ``contexts``."""
+    return data.report(include=[include], contexts=contexts, file=io.StringIO())
+
+
+def findings() -> list[str]:
+    """What is below its floor, one line each."""
+    data = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
+    data.load()
+    below = []
+    for package, floor in PACKAGE_FLOORS.items():
+        share = percent(data, f"{package}/*", None)
+        if share < floor:
+            below.append(f"{package}: {share:.1f} % covered, floor {floor:.0f} %")
+    for module in modules():
+        # Importing happens in no test's context: the empty one.
+        share = percent(data, str(module.relative_to(ROOT)), ["^$", f"^{re.escape(own_tests(module))}::"])
+        if share < MODULE_FLOOR:
+            name = module.relative_to(ROOT)
+            below.append(f"{name}: {share:.1f} % covered by {own_tests(module)}, floor {MODULE_FLOOR:.0f} %")
+    return below
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Runs after coverage data of all workers are combined; a finding fails a session that passed."""
+    config = session.config
+    if not config.getoption("--gates") or hasattr(config, "workerinput"):
+        return
+    config.stash[_findings] = findings()
+    if config.stash[_findings] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    below = config.stash.get(_findings, None)
+    if below is None:
+        return
+    terminalreporter.section("coverage gates")
+    for line in below or ["all floors held"]:
+        terminalreporter.write_line(line)

@@ -1,0 +1,128 @@
+"""The laws of the layout that import-linter cannot express (pyproject.toml holds the others).
+
+Each reads the source, so that no import, however late, escapes.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CODECS = ROOT / "codecs"
+DAEMON = ROOT / "daemon"
+
+# Live run and replay are two shells over the same core: a core is told the time and its randomness and does
+# no I/O, so that the same inputs give the same octets.
+OUTSIDE_WORLD = {
+    "asyncio", "logging", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",
+    "selectors", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid",
+}  # fmt: skip
+SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.py"}
+
+# Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
+BOUNDED_TABLES: dict[str, str] = {}
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of everything that a module imports anywhere in it."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every call in a module with its dotted name as written."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            yield ast.unparse(node.func), node
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+CORES = [path for path in sources(DAEMON) if not SHELLS & set(path.relative_to(DAEMON).parts)]
+
+
+@pytest.mark.parametrize("path", CORES, ids=name)
+def test_a_core_does_no_io_and_reads_no_clock(path: Path) -> None:
+    assert not {found for found in imports(path) if found.split(".")[0] in OUTSIDE_WORLD}
+
+
+CLOCKS = (".now", ".utcnow", ".today", ".fromtimestamp")
+
+
+@pytest.mark.parametrize("path", [*CORES, *sources(CODECS / "imswire")], ids=name)
+def test_only_a_shell_asks_the_time_opens_a_file_or_prints(path: Path) -> None:
+    assert not {
+        called for called, _ in calls(path) if called in {"open", "input", "print"} or called.endswith(CLOCKS)
+    }
+
+
+def test_construct_stays_inside_mikey() -> None:
+    """The public face of imswire.mikey is typed values: nobody else meets a Container."""
+    users = {path for path in sources(CODECS) + sources(DAEMON) if "construct" in set(imports(path))}
+    assert {path.parent for path in users} == {CODECS / "imswire" / "mikey"}
+
+
+def used_of(package: str, folder: Path) -> set[str]:
+    """What the modules of a folder use of a package of imswire, however they import it."""
+    used = set()
+    for path in sources(folder):
+        prefix = f"imswire.{package}."
+        used |= {found.removeprefix(prefix) for found in imports(path) if found.startswith(prefix)}
+        for node in ast.walk(tree(path)):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == package
+            ):
+                used.add(node.attr)
+    return used
+
+
+def test_the_point_of_interception_opens_nothing() -> None:
+    """It keeps tickets as octets and peeks at fixed offsets; keys are for df2, df3 and kms."""
+    poi = DAEMON / "midcall" / "poi"
+    assert used_of("mikey", poi) <= {"DataType", "MikeyError", "peek", "Peek"}
+    assert not used_of("srtp", poi)
+
+
+def test_the_kms_alone_opens_a_ticket() -> None:
+    opening = {"open_ticket", "ticket", "ticket.open_ticket"}
+    others = [path for path in (DAEMON / "midcall").iterdir() if path.is_dir() and path.name != "kms"]
+    assert others
+    assert not {folder.name for folder in others if used_of("mikey", folder) & opening}
+
+
+def bounded_tables() -> Iterator[tuple[str, str]]:
+    """Name and module of every table of base.bounded that is made anywhere in midcall."""
+    for path in sources(DAEMON / "midcall"):
+        for called, node in calls(path):
+            if called.split(".")[-1] == "BoundedTable":
+                first = node.args[0]
+                assert isinstance(first, ast.Constant), (
+                    f"{name(path)}: a table's name is written where it is made"
+                )
+                yield str(first.value), name(path)
+
+
+def test_the_tables_that_a_peer_can_fill_are_these() -> None:
+    found = sorted(bounded_tables())
+    assert len({table for table, _ in found}) == len(found), "two tables with one name"
+    assert dict(found) == BOUNDED_TABLES
