@@ -11,9 +11,7 @@ from tests.gates import pytest_addoption, pytest_sessionfinish, pytest_terminal_
 __all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
 
 # The short form gives the same verdict in every run; a busy machine is no finding.
-settings.register_profile(
-    "short", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("short", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "proof", deadline=None, max_examples=10_000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )

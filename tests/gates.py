@@ -25,9 +25,7 @@ _findings = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--gates", action="store_true", help="fail when coverage is below the floors of tests/gates.py"
-    )
+    parser.addoption("--gates", action="store_true", help="fail when coverage is below the floors of tests/gates.py")
 
 
 def own_tests(module: Path) -> str:

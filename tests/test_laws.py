@@ -69,9 +69,7 @@ CLOCKS = (".now", ".utcnow", ".today", ".fromtimestamp")
 
 @pytest.mark.parametrize("path", [*CORES, *sources(CODECS / "imswire")], ids=name)
 def test_only_a_shell_asks_the_time_opens_a_file_or_prints(path: Path) -> None:
-    assert not {
-        called for called, _ in calls(path) if called in {"open", "input", "print"} or called.endswith(CLOCKS)
-    }
+    assert not {called for called, _ in calls(path) if called in {"open", "input", "print"} or called.endswith(CLOCKS)}
 
 
 def test_construct_stays_inside_mikey() -> None:
@@ -87,11 +85,7 @@ def used_of(package: str, folder: Path) -> set[str]:
         prefix = f"imswire.{package}."
         used |= {found.removeprefix(prefix) for found in imports(path) if found.startswith(prefix)}
         for node in ast.walk(tree(path)):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == package
-            ):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == package:
                 used.add(node.attr)
     return used
 
@@ -116,9 +110,7 @@ def bounded_tables() -> Iterator[tuple[str, str]]:
         for called, node in calls(path):
             if called.split(".")[-1] == "BoundedTable":
                 first = node.args[0]
-                assert isinstance(first, ast.Constant), (
-                    f"{name(path)}: a table's name is written where it is made"
-                )
+                assert isinstance(first, ast.Constant), f"{name(path)}: a table's name is written where it is made"
                 yield str(first.value), name(path)
 
 

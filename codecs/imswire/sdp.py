@@ -137,10 +137,7 @@ class MediaPair(Struct, frozen=True, gc=False):
     @property
     def live(self) -> bool:
         return (
-            self.offer is not None
-            and self.answer is not None
-            and not self.answer.rejected
-            and not self.offer.rejected
+            self.offer is not None and self.answer is not None and not self.answer.rejected and not self.offer.rejected
         )
 
 

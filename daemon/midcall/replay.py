@@ -15,7 +15,7 @@ from midcall.capture import BrokenStream, Found, FrameSorter
 from midcall.df2 import Failure, MediaClose, Mediation, Output
 from midcall.df2 import keys as key_client
 from midcall.df3 import Content, ContentMediation, MediaPacket
-from midcall.events import Instant, KeyQuery, MediaPlan, SipSeen, Task, X2Event
+from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPlan, SipSeen, Task, X2Event
 from midcall.kms import GetKeys, Kms, KmsRefusal
 from midcall.poi import MATCHING_REPLAY, PointOfInterception
 from midcall.report import Report
@@ -201,13 +201,11 @@ class Replay:
             elif isinstance(output, MediaPlan):
                 self._product.content(self._df3.plan(output, output.at))
             elif isinstance(output, MediaClose):
-                self._product.content(
-                    self._df3.close(output.xid, output.dialog, output.at, linger=output.linger)
-                )
+                self._product.content(self._df3.close(output.xid, output.dialog, output.at, linger=output.linger))
             elif isinstance(output, Failure):
                 self._report.failure(output.dialog, output.frame, output.reason)
 
-    def _ask(self, query: KeyQuery) -> key_client.KeyAnswer:
+    def _ask(self, query: KeyQuery) -> KeyAnswer:
         try:
             answer = self._kms.get_keys(GetKeys(query.identity, query.exchange))
         except KmsRefusal as refusal:
@@ -222,5 +220,3 @@ class Replay:
     def _collect(self) -> None:
         for finished in self._df3.take_finished():
             self._report.streams(finished.dialog, finished.streams, finished.errors)
-
-

@@ -128,7 +128,12 @@ def test_ticket_reuse(tmp_path):
     held = world.held("DEFGHJNO")
     calls = []
     for number in (1, 2):
-        call = world.call(world.party("alice"), world.party("bob"), f"call-{number}@lab", at=BEGIN + (number - 1) * 10_000_000)
+        call = world.call(
+            world.party("alice"),
+            world.party("bob"),
+            f"call-{number}@lab",
+            at=BEGIN + (number - 1) * 10_000_000,
+        )
         call.establish(held)
         call.talk(3)
         call.hang_up()

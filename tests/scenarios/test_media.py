@@ -143,9 +143,7 @@ def test_hold_and_resume(tmp_path):
     world = World()
     call = established(world)
     call.talk(2)
-    call.reinvite(
-        call.sdp(call.caller, [], direction="sendonly"), call.sdp(call.callee, [], direction="recvonly")
-    )
+    call.reinvite(call.sdp(call.caller, [], direction="sendonly"), call.sdp(call.callee, [], direction="recvonly"))
     call.talk(1, only=call.caller)
     call.reinvite(call.sdp(call.caller, []), call.sdp(call.callee, []))
     call.talk(2)

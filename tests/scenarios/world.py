@@ -47,7 +47,13 @@ class World:
         """A ticket that ``owner`` asked the KMS for."""
         return self.users[owner].request_ticket(self.ask, BEGIN, (self.users[peer].uri,), flags, **options)
 
-    def call(self, caller: Party | None = None, callee: Party | None = None, call_id: str = "call-1@lab", **options: Any) -> Call:
+    def call(
+        self,
+        caller: Party | None = None,
+        callee: Party | None = None,
+        call_id: str = "call-1@lab",
+        **options: Any,
+    ) -> Call:
         caller = caller or self.party("alice")
         callee = callee or self.party("bob")
         return Call(self.wire, self.ask, caller, callee, call_id, options.pop("at", BEGIN), **options)

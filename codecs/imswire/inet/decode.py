@@ -59,9 +59,7 @@ def _nothing(_: bytes) -> None:
 def _decode_ethernet(frame: bytes) -> Datagram | Fragment | None:
     ip = 14
     try:
-        ethertype, first, total, fragment, protocol, src, dst, sport, dport, length = _ETHERNET_IPV4_UDP(
-            frame
-        )
+        ethertype, first, total, fragment, protocol, src, dst, sport, dport, length = _ETHERNET_IPV4_UDP(frame)
         while ethertype != ETHERTYPE_IPV4:
             if ethertype not in TAGS or ip > _LAST_TAG:
                 return _decode_ethernet_slow(frame)
@@ -152,9 +150,7 @@ def _ipv6_fragment(
     return Fragment(key, offset, more, frame[data_at:end], ip, at, announced_at, protocol, frame)
 
 
-def _transport(
-    frame: bytes, ip: int, protocol: int, src: bytes, dst: bytes, at: int, end: int
-) -> Datagram | None:
+def _transport(frame: bytes, ip: int, protocol: int, src: bytes, dst: bytes, at: int, end: int) -> Datagram | None:
     if protocol == UDP and at + _UDP_LENGTH <= end:
         sport, dport, length = _UDP_HEADER(frame, at)
         stop = at + length

@@ -114,12 +114,7 @@ class _Partial:
         known = self.pieces.get(offset)
         if known is not None:
             return known == data
-        if (
-            not data
-            or end > _MAX_TOTAL
-            or (fragment.more and len(data) % 8)
-            or len(self.pieces) >= MAX_PIECES
-        ):
+        if not data or end > _MAX_TOTAL or (fragment.more and len(data) % 8) or len(self.pieces) >= MAX_PIECES:
             return False
         if not fragment.more:
             if self.total is not None:

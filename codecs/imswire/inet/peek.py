@@ -41,12 +41,7 @@ def _peek_ethernet(frame: bytes) -> tuple[bytes, int] | None:
             return None
         if ethertype in TAGS:
             ethertype, first, fragment, protocol, address, port = _ETHERNET_IPV4(frame, 4)
-            if (
-                ethertype == ETHERTYPE_IPV4
-                and protocol == UDP
-                and first == 0x45
-                and not fragment & _FRAGMENTED
-            ):
+            if ethertype == ETHERTYPE_IPV4 and protocol == UDP and first == 0x45 and not fragment & _FRAGMENTED:
                 return address + port, 46
         elif ethertype == ETHERTYPE_IPV6:
             return _peek_ipv6(frame, 14)

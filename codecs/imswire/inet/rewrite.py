@@ -84,9 +84,7 @@ class _Ipv4Template:
                     words <<= 8
                 checksum = 65_535 - (self._udp_sum + 2 * length + words) % 65_535
             header = -(self._header_sum + total + identification) % 65_535
-            return (
-                self._pack(before, total, identification, middle, header, upper, length, checksum) + payload
-            )
+            return self._pack(before, total, identification, middle, header, upper, length, checksum) + payload
         except error:
             return None
 

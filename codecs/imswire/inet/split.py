@@ -28,10 +28,7 @@ def fragment_packet(packet: bytes, mtu: int, identification: int = 0) -> list[by
     body = packet[header:]
     pieces = [(offset, body[offset : offset + room]) for offset in range(0, len(body), room)]
     make = _ipv4_fragment if version == 4 else _ipv6_fragment
-    return [
-        make(packet[:header], piece, offset, offset + room < len(body), identification)
-        for offset, piece in pieces
-    ]
+    return [make(packet[:header], piece, offset, offset + room < len(body), identification) for offset, piece in pieces]
 
 
 def fragment_frame(link_type: int, frame: bytes, mtu: int, identification: int = 0) -> list[bytes]:

@@ -248,9 +248,7 @@ class Derivation:
         return Protection(mpk, self._func, self._init.header.csb_id, phase, randi, randr)
 
     @staticmethod
-    def _transported(
-        message: MikeyMessage, protection: Protection, *times: v.Timestamp
-    ) -> tuple[v.KeyData, ...]:
+    def _transported(message: MikeyMessage, protection: Protection, *times: v.Timestamp) -> tuple[v.KeyData, ...]:
         kemac = message.first(v.Kemac)
         return () if kemac is None else protection.open(kemac, *times)
 
@@ -285,17 +283,12 @@ class Derivation:
                 raise MikeyError(_role(message), reason, field="spi")
             yield self._session(session, key, generation, proved)
 
-    def _session(
-        self, session: v.GenericSession, key: v.KeyData, generation: int, proved: bool
-    ) -> SessionKeys:
+    def _session(self, session: v.GenericSession, key: v.KeyData, generation: int, proved: bool) -> SessionKeys:
         params = self._params(session)
         key_octets = _number(params, SpParam.ENCR_KEY_LENGTH, DEFAULT_KEY_OCTETS)
         aead = _number(params, SpParam.ENCR_ALG, 1) in _AEAD
         salt_octets = _number(params, SpParam.SALT_LENGTH, AEAD_SALT_OCTETS if aead else DEFAULT_SALT_OCTETS)
-        if key.key_type in TEKS:
-            master = key.key
-        else:
-            master = self._from_tgk(prf.TEK, key.key, session.cs_id, key_octets)
+        master = key.key if key.key_type in TEKS else self._from_tgk(prf.TEK, key.key, session.cs_id, key_octets)
         if key.salt:
             salt = key.salt
         elif key.key_type in TEKS:

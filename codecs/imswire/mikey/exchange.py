@@ -274,9 +274,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 def transfer_init(suite: Suite, mpki: bytes, offer: Offer, *, mpkr: bytes | None = None) -> bytes:
     """TRANSFER_INIT; with ``mpkr`` (forking) Initiator Data with Vi and Vr are put in (RFC 6043 5.1.5)."""
     flags = offer.ticket.policy.flags
-    header = v.Header(
-        DataType.TRANSFER_INIT, suite.prf, offer.csb_id, MapType.GENERIC_ID, offer.sessions, flags.f
-    )
+    header = v.Header(DataType.TRANSFER_INIT, suite.prf, offer.csb_id, MapType.GENERIC_ID, offer.sessions, flags.f)
     protection = Protection(mpki, suite.prf, offer.csb_id, 1, offer.rand)
     ticket = structs.replace(offer.ticket, initiator_data=b"")
     payloads: list[v.Payload] = [offer.timestamp, v.Randr(RandRole.INITIATOR, offer.rand)]
@@ -291,9 +289,7 @@ def transfer_init(suite: Suite, mpki: bytes, offer: Offer, *, mpkr: bytes | None
     if mpkr is None:
         return octets
     verification = parse(octets).need(v.V)
-    signed = structs.replace(
-        ticket, initiator_data=_initiator_data(verification, mpkr, offer.ticket.policy.prf)
-    )
+    signed = structs.replace(ticket, initiator_data=_initiator_data(verification, mpkr, offer.ticket.policy.prf))
     payloads[payloads.index(ticket)] = signed
     return build(header, [*payloads, verification])
 
@@ -306,7 +302,7 @@ def _initiator_data(verification: v.V, mpkr: bytes, func: int) -> bytes:
     return covered_ + _vr_protection(mpkr, func).mac(verification.auth_alg, covered_)
 
 
-class _VrProtection(Protection):
+class _VrProtection(Protection, frozen=True):
     """The key of Vr has a label without RANDs, phase 4."""
 
     def key(self, constant: bytes, length: int) -> bytes:
@@ -354,9 +350,7 @@ def transfer_resp(
 ) -> bytes:
     """TRANSFER_RESP (RFC 6043 4.2.2.2); ``mpk`` is MPKi, or MPKr' with forking."""
     first = _typed(init, DataType.TRANSFER_INIT)
-    header = v.Header(
-        DataType.TRANSFER_RESP, first.header.prf, first.header.csb_id, MapType.GENERIC_ID, sessions
-    )
+    header = v.Header(DataType.TRANSFER_RESP, first.header.prf, first.header.csb_id, MapType.GENERIC_ID, sessions)
     randi = first.rand(RandRole.INITIATOR)
     protection = Protection(mpk, first.header.prf, first.header.csb_id, 2, randi, rand)
     payloads: list[v.Payload] = [timestamp]
@@ -408,7 +402,9 @@ def update_message(
     return _signed(header, payloads, protection, suite.mac_alg, tail)
 
 
-def error_message(faulty: bytes, error_no: ErrorNo, timestamp: v.Timestamp, protection: Protection | None = None) -> bytes:
+def error_message(
+    faulty: bytes, error_no: ErrorNo, timestamp: v.Timestamp, protection: Protection | None = None
+) -> bytes:
     """An Error message about another one (RFC 6043 4.2.4, 6.9); authenticated where keys are known."""
     about = parse(faulty).header
     map_type = about.map_type

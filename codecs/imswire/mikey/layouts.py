@@ -114,16 +114,12 @@ PAYLOADS: dict[int, c.Construct[Any, Any]] = {
     PayloadType.T: c.Struct("ts_type" / c.Byte, "value" / c.Bytes(_octets_by("ts_type", TS_OCTETS))),
     PayloadType.ID: c.Struct("id_type" / c.Byte, "data" / _long),
     PayloadType.CERT: c.Struct("cert_type" / c.Byte, "data" / _long),
-    PayloadType.CHASH: c.Struct(
-        "hash_func" / c.Byte, "hash" / c.Bytes(_octets_by("hash_func", HASH_OCTETS))
-    ),
+    PayloadType.CHASH: c.Struct("hash_func" / c.Byte, "hash" / c.Bytes(_octets_by("hash_func", HASH_OCTETS))),
     PayloadType.V: c.Struct("auth_alg" / c.Byte, "mac" / c.Bytes(_octets_by("auth_alg", MAC_OCTETS))),
     PayloadType.SP: c.Struct("policy" / c.Byte, "protocol" / c.Byte, "params" / _long),
     PayloadType.RAND: c.Struct("rand" / _short),
     PayloadType.ERR: c.Struct("error_no" / c.Byte, "reserved" / c.Default(c.Int16ub, 0)),
-    PayloadType.TR: c.Struct(
-        "role" / c.Byte, "ts_type" / c.Byte, "value" / c.Bytes(_octets_by("ts_type", TS_OCTETS))
-    ),
+    PayloadType.TR: c.Struct("role" / c.Byte, "ts_type" / c.Byte, "value" / c.Bytes(_octets_by("ts_type", TS_OCTETS))),
     PayloadType.IDR: c.Struct("role" / c.Byte, "id_type" / c.Byte, "data" / _long),
     PayloadType.RANDR: c.Struct("role" / c.Byte, "rand" / _short),
     PayloadType.TP: c.Struct(*_POLICY),

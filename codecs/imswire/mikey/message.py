@@ -16,7 +16,14 @@ MAX_PAYLOADS = 256
 
 # Payloads that may stand more than once in one chain; all others only once, those with a role once a role.
 _REPEATED = frozenset(
-    {PayloadType.SP, PayloadType.CERT, PayloadType.GENERAL_EXTENSION, PayloadType.KEY_DATA, PayloadType.ID, PayloadType.DH}
+    {
+        PayloadType.SP,
+        PayloadType.CERT,
+        PayloadType.GENERAL_EXTENSION,
+        PayloadType.KEY_DATA,
+        PayloadType.ID,
+        PayloadType.DH,
+    }
 )
 _REPEATED_ROLES = frozenset({IdRole.APPLICATION, IdRole.RESPONDER})
 

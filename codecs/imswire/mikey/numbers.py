@@ -249,8 +249,13 @@ class SpParam(IntEnum):
     AEAD_TAG_LENGTH = 20
 
 
-ENCR_KEY_OCTETS = {EncrAlg.NULL: 0, EncrAlg.AES_CM_128: 16, EncrAlg.AES_KW_128: 16, EncrAlg.AES_CM_256: 32}
-MAC_OCTETS = {MacAlg.NULL: 0, MacAlg.HMAC_SHA_1_160: 20, MacAlg.HMAC_SHA_256_256: 32}
-HASH_OCTETS = {HashFunc.SHA_1: 20, HashFunc.MD5: 16, HashFunc.SHA_256: 32}
-TS_OCTETS = {TsType.NTP_UTC: 8, TsType.NTP: 8, TsType.COUNTER: 4, TsType.NTP_UTC_32: 4}
+ENCR_KEY_OCTETS: dict[int, int] = {
+    EncrAlg.NULL: 0,
+    EncrAlg.AES_CM_128: 16,
+    EncrAlg.AES_KW_128: 16,
+    EncrAlg.AES_CM_256: 32,
+}
+MAC_OCTETS: dict[int, int] = {MacAlg.NULL: 0, MacAlg.HMAC_SHA_1_160: 20, MacAlg.HMAC_SHA_256_256: 32}
+HASH_OCTETS: dict[int, int] = {HashFunc.SHA_1: 20, HashFunc.MD5: 16, HashFunc.SHA_256: 32}
+TS_OCTETS: dict[int, int] = {TsType.NTP_UTC: 8, TsType.NTP: 8, TsType.COUNTER: 4, TsType.NTP_UTC_32: 4}
 DH_OCTETS = {0: 192, 1: 96, 2: 128}

@@ -38,9 +38,7 @@ def _plain(cls: type[Any]) -> _Form:
 
 def _read_validity(fields: Any) -> v.Validity:
     data = fields.kv_data
-    return v.Validity(
-        fields.bits.kv, data.get("spi", b""), data.get("valid_from", b""), data.get("valid_to", b"")
-    )
+    return v.Validity(fields.bits.kv, data.get("spi", b""), data.get("valid_from", b""), data.get("valid_to", b""))
 
 
 def _write_validity(validity: v.Validity) -> Fields:
@@ -68,9 +66,7 @@ def _write_sp(sp: v.Sp) -> Fields:
 
 def _read_policy(fields: Any) -> v.TicketPolicy:
     flags = v.Flags(**{name: bool(fields.bits[name]) for name in _FLAGS})
-    return v.TicketPolicy(
-        fields.ticket_type, fields.subtype, fields.version, fields.bits.prf, flags, fields.tp_data
-    )
+    return v.TicketPolicy(fields.ticket_type, fields.subtype, fields.version, fields.bits.prf, flags, fields.tp_data)
 
 
 def _write_policy(policy: v.TicketPolicy) -> Fields:
@@ -135,9 +131,7 @@ _FORMS: dict[int, _Form] = {
     PayloadType.IDR: _plain(v.Idr),
     PayloadType.RANDR: _plain(v.Randr),
     PayloadType.TP: _Form(_read_policy, _write_policy),
-    PayloadType.TICKET: _Form(
-        lambda f: v.Ticket(_read_policy(f), f.ticket_data, f.initiator_data), _write_ticket
-    ),
+    PayloadType.TICKET: _Form(lambda f: v.Ticket(_read_policy(f), f.ticket_data, f.initiator_data), _write_ticket),
     PayloadType.KEY_DATA: _Form(
         lambda f: v.KeyData(f.bits.key_type, f.key, f.salt or b"", _read_validity(f)), _write_key
     ),
@@ -207,9 +201,7 @@ def read_header(octets: bytes) -> tuple[v.Header, int, int]:
         sessions = tuple(v.SrtpSession(s.policy, s.ssrc, s.roc) for s in fields.sessions)
     else:
         sessions = tuple(
-            v.GenericSession(
-                s.cs_id, s.protocol, bool(s.bits.has_roc), tuple(s.policies), s.session_data, s.spi
-            )
+            v.GenericSession(s.cs_id, s.protocol, bool(s.bits.has_roc), tuple(s.policies), s.session_data, s.spi)
             for s in fields.sessions
         )
     header = v.Header(
@@ -268,9 +260,7 @@ def read_chain(octets: bytes, first: int, offset: int = 0, *, within: str = "") 
         chain.append(Placed(number, offset, octets[offset:end], value))
         offset, number = end, following
     if offset != len(octets):
-        raise MikeyError(
-            within or "chain", f"{len(octets) - offset} octets behind the last payload", offset=offset
-        )
+        raise MikeyError(within or "chain", f"{len(octets) - offset} octets behind the last payload", offset=offset)
     return tuple(chain)
 
 
@@ -309,6 +299,4 @@ def _error(payload: str, offset: int | None, error: c.ConstructError) -> MikeyEr
         reason = "the octets end inside it, or have another length than it says"
     else:
         reason = "not of its form"
-    return MikeyError(
-        payload, reason, field=field, offset=offset, error_no=_ERROR_NOS.get(field, ErrorNo.UNSPECIFIED)
-    )
+    return MikeyError(payload, reason, field=field, offset=offset, error_no=_ERROR_NOS.get(field, ErrorNo.UNSPECIFIED))

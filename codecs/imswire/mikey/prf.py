@@ -50,9 +50,7 @@ def _rands(*rands: bytes | None) -> bytes:
     return b"".join(bytes((len(rand or b""),)) + (rand or b"") for rand in rands)
 
 
-def message_label(
-    constant: bytes, csb_id: int, phase: int, randi: bytes | None, randr: bytes | None
-) -> bytes:
+def message_label(constant: bytes, csb_id: int, phase: int, randi: bytes | None, randr: bytes | None) -> bytes:
     """Keys of a message: phase 1 for the first, 2 for the response (RFC 6043 5.1.2)."""
     return constant + b"\xff" + csb_id.to_bytes(4, "big") + bytes((phase,)) + _rands(randi, randr)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from msgspec import Struct
@@ -82,7 +84,10 @@ class Protection(Struct, frozen=True):
         if encr_alg == EncrAlg.AES_KW_128:
             return key_wrap(self.key(prf.ENCR, 16), self.key(prf.SALT, KW_SALT_OCTETS), octets, wrap=wrap)
         raise MikeyError(
-            "KEMAC", f"encryption algorithm {encr_alg} is not known", field="encr_alg", error_no=ErrorNo.INVALID_EA
+            "KEMAC",
+            f"encryption algorithm {encr_alg} is not known",
+            field="encr_alg",
+            error_no=ErrorNo.INVALID_EA,
         )
 
     # Authentication
@@ -92,7 +97,10 @@ class Protection(Struct, frozen=True):
         digest = _DIGESTS.get(auth_alg)
         if digest is None:
             raise MikeyError(
-                "V", f"MAC algorithm {auth_alg} gives no proof", field="auth_alg", error_no=ErrorNo.INVALID_MAC
+                "V",
+                f"MAC algorithm {auth_alg} gives no proof",
+                field="auth_alg",
+                error_no=ErrorNo.INVALID_MAC,
             )
         return hmac.digest(self.key(prf.AUTH, MAC_OCTETS[MacAlg(auth_alg)]), octets, digest)
 
@@ -101,7 +109,7 @@ class Protection(Struct, frozen=True):
         return hmac.compare_digest(self.mac(verification.auth_alg, octets), verification.mac)
 
 
-_DIGESTS = {MacAlg.HMAC_SHA_1_160: hashlib.sha1, MacAlg.HMAC_SHA_256_256: hashlib.sha256}
+_DIGESTS: dict[int, Callable[..., Any]] = {MacAlg.HMAC_SHA_1_160: hashlib.sha1, MacAlg.HMAC_SHA_256_256: hashlib.sha256}
 
 
 def iv(salt: bytes, csb_id: int, timestamp: v.Timestamp) -> bytes:
@@ -145,11 +153,15 @@ def initiator_protection(message: MikeyMessage, mpki: bytes) -> Protection:
 def response_protection(init: MikeyMessage, resp: MikeyMessage, mpk: bytes) -> Protection:
     """Keys of TRANSFER_RESP: phase 2, RANDRi of the first message, RANDRr of this one."""
     return Protection(
-        mpk, init.header.prf, init.header.csb_id, 2, init.rand(RandRole.INITIATOR), resp.rand(RandRole.RESPONDER)
+        mpk,
+        init.header.prf,
+        init.header.csb_id,
+        2,
+        init.rand(RandRole.INITIATOR),
+        resp.rand(RandRole.RESPONDER),
     )
 
 
 def identity_data(message: MikeyMessage, role: IdRole) -> bytes | None:
     found = message.identity(role)
     return None if found is None else found.data
-

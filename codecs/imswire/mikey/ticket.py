@@ -65,9 +65,7 @@ def read_data(octets: bytes) -> TicketData:
     if not isinstance(verification, v.V) or timestamp is None or rand is None or kemac is None:
         raise _bad("Ticket Data lacks T, RAND, KEMAC, or V as its last payload")
     psk = identity(tuple(p.value for p in chain if isinstance(p.value, v.Idr)), IdRole.PSK)
-    return TicketData(
-        thdr.data, timestamp, rand.rand, kemac, None if psk is None else psk.data, verification
-    )
+    return TicketData(thdr.data, timestamp, rand.rand, kemac, None if psk is None else psk.data, verification)
 
 
 def tpk_id(ticket: v.Ticket) -> bytes | None:

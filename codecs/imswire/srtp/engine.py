@@ -66,9 +66,7 @@ def _symbols() -> _Symbols | None:
 # RFC 3711's master key with a packet of counter 1, as libsrtp's own driver has it for counter 0.
 _PROBE_KEY = bytes.fromhex("e1f97a0d3e018be0d64fa32c06de4139")
 _PROBE_SALT = bytes.fromhex("0ec675ad498afeebb6960b3aabe6")
-_PROBE_PACKET = bytes.fromhex(
-    "800f1234decafbadcafebabe179265c8bf303e4c24e7279f739bb5a6f8b3916fd670057bf1dc"
-)
+_PROBE_PACKET = bytes.fromhex("800f1234decafbadcafebabe179265c8bf303e4c24e7279f739bb5a6f8b3916fd670057bf1dc")
 _PROBE_CLEAR = bytes.fromhex("800f1234decafbadcafebabe" + "ab" * 16)
 
 

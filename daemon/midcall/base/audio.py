@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imswire import g711, srtp
+from imswire.sdp import Codec
 from midcall.base.wavfile import WavWriter, write_stereo
-from midcall.events import Codec, Side
+from midcall.events import Side
 
 SECOND = 1_000_000_000
 RATE = 8_000

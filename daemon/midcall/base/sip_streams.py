@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imswire import sip
-from imswire.inet import StreamData
+from imswire.inet import Flow, StreamData
 from midcall.base.bounded import BoundedTable
 
 DIRECTIONS = 65_536
@@ -13,13 +13,11 @@ class SipStreams:
     """One framer a direction; a direction that does not begin with SIP is not looked at again."""
 
     def __init__(self) -> None:
-        self._framers: BoundedTable[tuple[bytes, int, bytes, int], sip.StreamFramer | None] = BoundedTable(
-            "base.sip_streams", DIRECTIONS
-        )
+        self._framers: BoundedTable[Flow, sip.StreamFramer | None] = BoundedTable("base.sip_streams", DIRECTIONS)
 
     def feed(self, piece: StreamData) -> tuple[list[bytes], str | None]:
         """Messages that the piece completed, and what was wrong when the direction cannot be followed on."""
-        key = tuple(piece.flow)
+        key = piece.flow
         if piece.lost:
             self._framers.pop(key)
         framer = self._framer(key, piece.data)
@@ -35,7 +33,7 @@ class SipStreams:
             self._framers.pop(key)
         return messages, fault
 
-    def _framer(self, key: tuple[bytes, int, bytes, int], data: bytes) -> sip.StreamFramer | None:
+    def _framer(self, key: Flow, data: bytes) -> sip.StreamFramer | None:
         framer = self._framers.get(key)
         if framer is not None:
             self._framers.touch(key)

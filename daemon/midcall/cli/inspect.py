@@ -87,7 +87,9 @@ def _show_capture(path: Path, reader: pcap.Reader, as_json: bool) -> int:
 def _show_dialog(dialog: dict[str, Any]) -> None:
     click.echo(shown(f"{dialog['call_id']}  {dialog['from']} -> {dialog['to']}"))
     for message in dialog["messages"]:
-        click.echo(shown(f"  {message['seconds']:10.3f}  {message['source']} -> {message['destination']}  {message['what']}"))
+        click.echo(
+            shown(f"  {message['seconds']:10.3f}  {message['source']} -> {message['destination']}  {message['what']}")
+        )
         for carried in message["mikey"]:
             click.echo(shown(f"              MIKEY {carried}"))
     if dialog["more"]:

@@ -40,11 +40,7 @@ def answered(query: int, derived: Iterable[mikey.SessionKeys], failures: tuple[s
         except srtp.SrtpError as error:
             reasons.append(f"crypto session {each.cs_id}: {error}")
             continue
-        keys.append(
-            SessionKey(
-                each.cs_id, each.generation, each.ssrc, each.roc, each.seq, policy, master, each.proved
-            )
-        )
+        keys.append(SessionKey(each.cs_id, each.generation, each.ssrc, each.roc, each.seq, policy, master, each.proved))
     return KeyAnswer(query, tuple(keys), tuple(reasons))
 
 
@@ -53,9 +49,7 @@ def refused(query: int, reason: str) -> KeyAnswer:
     return KeyAnswer(query, (), (f"KMS: {reason}",))
 
 
-def resolve_request(
-    query: KeyQuery, node: NodeIdentity, kms: str, *, csb_id: int, now: int, rand: bytes
-) -> bytes:
+def resolve_request(query: KeyQuery, node: NodeIdentity, kms: str, *, csb_id: int, now: int, rand: bytes) -> bytes:
     """RESOLVE_INIT_PSK for the ticket of an exchange; MikeyError when it cannot be read. ``now``: wall ns."""
     ticket = _messages(query.exchange).ticket
     named = mikey.PolicyData.read(ticket.policy).kms

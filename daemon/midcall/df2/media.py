@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imswire import inet, sdp, sip
-from midcall.events import CryptoContext, Endpoint, Kept, MediaFlow, SessionReport, Side, TicketExchange
+from imswire.sdp import Endpoint
+from midcall.events import CryptoContext, Kept, MediaFlow, SessionReport, Side, TicketExchange
 
 DTLS = "keyed by DTLS-SRTP, which only its two ends can open"
 

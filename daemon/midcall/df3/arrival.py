@@ -106,9 +106,7 @@ class Arrival:
         second = self._deliver(destination, trial.claim, packet, first.stream.crypto, clear)
         return [first, second]
 
-    def _adopt(
-        self, destination: Destination, claim: Claim, packet: MediaPacket, proof: Proof
-    ) -> Content:
+    def _adopt(self, destination: Destination, claim: Claim, packet: MediaPacket, proof: Proof) -> Content:
         crypto = claim.dialog.adopt(packet.payload[8:12], claim.flow, proof)
         content = self._deliver(destination, claim, packet, crypto, proof.clear)
         content.stream.method = proof.method
@@ -135,9 +133,7 @@ class Arrival:
         stream.clear += 1
         return [Content(packet.time, stream, packet.payload, packet.datagram)]
 
-    def _from_expected(
-        self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket
-    ) -> bool:
+    def _from_expected(self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket) -> bool:
         kind = packet.payload[1] & 0x7F
         source = packet.source
         expected = claim.flow.expected_source
@@ -225,9 +221,7 @@ class Arrival:
         if not stream.seen_source:
             stream.seen_source = packet.source
 
-    def _stream(
-        self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False
-    ) -> Stream | None:
+    def _stream(self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False) -> Stream | None:
         """The stream of an SSRC at a destination for a dialog; None when there are too many."""
         plan = claim.dialog.plan
         stream = destination.streams.get(ssrc)

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from imswire import inet
+from imswire.sdp import Endpoint
 from midcall.df3.arrival import Arrival
 from midcall.df3.destination import Claim, Destination
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, MediaPacket, Stream
-from midcall.events import DialogId, Endpoint, Instant, MediaFlow, MediaPlan
+from midcall.events import DialogId, Instant, MediaFlow, MediaPlan
 
 _RTP_VERSION_BITS = 0x80
 

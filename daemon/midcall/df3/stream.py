@@ -9,7 +9,6 @@ from imswire import srtp
 from imswire.inet import Datagram, endpoint
 from midcall.events import CryptoContext, MediaFlow, MediaPlan
 
-
 # An open window in wall ns.
 FIRST, LAST = -(1 << 63), 1 << 63
 

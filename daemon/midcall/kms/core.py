@@ -313,4 +313,3 @@ def _forms(identity: v.Idr) -> set[str]:
 
 def _text(identity: v.Idr) -> str:
     return identity.data.decode("utf-8", "surrogateescape")
-

@@ -70,7 +70,7 @@ class PointOfInterception:
         events: list[X2Event] = []
         for hashed in self._watch.arm(task):
             for call in self._index.calls(hashed):
-                for subject in (call, *call.dialogs.values()):
+                for subject in _subjects(call):
                     self._match(subject, now, events, running=True)
         return events
 
@@ -80,7 +80,7 @@ class PointOfInterception:
         for subject in self._watch.disarm(xid):
             call = _call(subject)
             events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
-            if not any(self._watch.under(each) for each in (call, *call.dialogs.values())):
+            if not any(self._watch.under(each) for each in _subjects(call)):
                 self._tracker.calls.released(call)
         return events
 
@@ -126,9 +126,7 @@ class PointOfInterception:
         if message.is_request and message.method == "INVITE" and (not to_tag or not tracked.call.identities):
             self._index.learn_opening(tracked.call, message)
 
-    def _report(
-        self, tracked: Tracked, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]
-    ) -> None:
+    def _report(self, tracked: Tracked, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]) -> None:
         """The message itself, and what it changed, for each task on its call, its fork or its leg."""
         if not self._watch.armed:
             return
@@ -172,14 +170,10 @@ class PointOfInterception:
         if isinstance(subject, Dialog):
             yield from subject.identities.items()
 
-    def _start_of_interception(
-        self, subject: Subject, watched: Watched, now: Instant
-    ) -> StartOfInterception:
+    def _start_of_interception(self, subject: Subject, watched: Watched, now: Instant) -> StartOfInterception:
         offer, answer = _latest(_current(subject))
         call = _call(subject)
-        return StartOfInterception(
-            watched.xid, watched.identity, call.correlation, subject.id, now, offer, answer
-        )
+        return StartOfInterception(watched.xid, watched.identity, call.correlation, subject.id, now, offer, answer)
 
     # Sessions
 
@@ -241,9 +235,7 @@ class PointOfInterception:
             subject = each.subject
             call = _call(subject)
             for watched in self._watch.release(subject):
-                events.append(
-                    DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason)
-                )
+                events.append(DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason))
             if isinstance(subject, Dialog):
                 self._index.forget_fork(subject)
             else:
@@ -260,6 +252,10 @@ class PointOfInterception:
         if icid:
             self._icids.put(icid, correlation)
         return correlation
+
+
+def _subjects(call: Call) -> list[Subject]:
+    return [call, *call.dialogs.values()]
 
 
 def _call(subject: Subject) -> Call:

@@ -28,7 +28,7 @@ class Match(enum.Enum):
 
     @property
     def side(self) -> Side | None:
-        return self.value
+        return None if self is Match.OTHER else Side(self.value)
 
 
 class Dialog:

@@ -14,7 +14,6 @@ from imswire import mikey, sdp, sip
 from midcall.events import Kept, Side, TicketExchange, Update
 from midcall.poi.offer_answer import Round
 
-
 # Faults that are remembered of one dialog: a hostile one can make a new one with each re-INVITE.
 FAULTS = 16
 
@@ -43,14 +42,13 @@ class Ledger(Struct, frozen=True, gc=False):
         if offer is None or (round_.answer is not None and answer is None):
             return self._with(self.exchanges, faults)
         live = {exchange.media: exchange for exchange in self.exchanges}
-        for scope in _dropped(offer, answer):
-            live.pop(scope, None)
+        for refused in _dropped(offer, answer):
+            live.pop(refused, None)
         for scope, init, response in _carried(round_, offer, answer, faults):
             entered = _enter(live.get(scope), scope, round_.offerer, init, response, limit, faults)
             if entered is not None:
                 live[scope] = entered
         return self._with(tuple(live.values()), faults)
-
 
     def _with(self, exchanges: tuple[TicketExchange, ...], faults: list[Fault]) -> Ledger:
         return Ledger(exchanges, (*self.faults, *faults)[-FAULTS:])
@@ -153,9 +151,7 @@ def _continue(
             if response is None or (update.response and update.response.octets == response.octets):
                 return live
             renewed = structs.replace(update, response=response)
-            return structs.replace(
-                live, updates=(*live.updates[:place], renewed, *live.updates[place + 1 :])
-            )
+            return structs.replace(live, updates=(*live.updates[:place], renewed, *live.updates[place + 1 :]))
     if len(live.updates) >= limit:
         faults.append(Fault(init.frame, f"MIKEY: more than {limit} updates of one CSB"))
         return live
@@ -170,8 +166,6 @@ def _bundle(message: Kept, expected: mikey.DataType, faults: list[Fault]) -> int
         faults.append(Fault(message.frame, f"MIKEY: {error}"))
         return None
     if seen.data_type != expected:
-        faults.append(
-            Fault(message.frame, f"MIKEY: data type {seen.data_type} where {expected.name} is expected")
-        )
+        faults.append(Fault(message.frame, f"MIKEY: data type {seen.data_type} where {expected.name} is expected"))
         return None
     return seen.csb_id

@@ -82,7 +82,8 @@ class Negotiation:
     def response(self, transaction: Transaction, status: int, message: Kept | None) -> Round | None:
         """A response above 100 to ``transaction``; ``message`` is None when it has no session description."""
         if status >= 300:
-            return self._failed(transaction)
+            self._failed(transaction)
+            return None
         offer = self._offers.get(transaction)
         final = status >= 200
         if final:

@@ -71,9 +71,7 @@ class Tracker:
             self._forget(gone, "evicted", self._evicted)
         return call
 
-    def message(
-        self, call: Call, message: sip.SipMessage, seen: SipSeen, from_tag: str, to_tag: str
-    ) -> Tracked:
+    def message(self, call: Call, message: sip.SipMessage, seen: SipSeen, from_tag: str, to_tag: str) -> Tracked:
         """Take in one message of ``call``."""
         side = call.side(from_tag)
         tracked = Tracked(call, side=side, ended=self._take_evicted())
@@ -153,9 +151,7 @@ class Tracker:
         kept = self._keep(dialog.call, seen)
         if kept is None:
             return
-        round_ = dialog.negotiation.request(
-            Transaction(tracked.side, message.method, message.cseq.number), kept
-        )
+        round_ = dialog.negotiation.request(Transaction(tracked.side, message.method, message.cseq.number), kept)
         if round_ is not None:
             dialog.agreed(round_, self.limits)
         tracked.session_changed = True

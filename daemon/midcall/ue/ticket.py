@@ -59,9 +59,7 @@ class Held(Struct, frozen=True):
 class TicketUser:
     """One user: identity, key shared with the KMS, and the state of the bundles it takes part in."""
 
-    def __init__(
-        self, uri: str, psk_id: bytes, psk: bytes, kms: str, draw: Draw, suite: Suite = SUITE_128
-    ) -> None:
+    def __init__(self, uri: str, psk_id: bytes, psk: bytes, kms: str, draw: Draw, suite: Suite = SUITE_128) -> None:
         self.uri = uri
         self.psk_id = psk_id
         self.psk = psk

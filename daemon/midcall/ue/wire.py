@@ -28,9 +28,7 @@ class Wire:
         for start in range(0, len(payload), 1400):
             piece = payload[start : start + 1400]
             seq = self._next_seq[key]
-            frame = inet.tcp_frame(
-                *source, *destination, piece, seq=seq, ack=self._next_seq[back], vlans=self._vlans
-            )
+            frame = inet.tcp_frame(*source, *destination, piece, seq=seq, ack=self._next_seq[back], vlans=self._vlans)
             self.frames.append((time, frame))
             self._next_seq[key] = (seq + len(piece)) % (1 << 32)
 
@@ -41,9 +39,7 @@ class Wire:
             (destination, source, second, first + 1, inet.SYN | inet.ACK),
             (source, destination, first + 1, second + 1, inet.ACK),
         ):
-            frame = inet.tcp_frame(
-                *sender, *receiver, b"", seq=seq, ack=ack, flags=flags, vlans=self._vlans
-            )
+            frame = inet.tcp_frame(*sender, *receiver, b"", seq=seq, ack=ack, flags=flags, vlans=self._vlans)
             self.frames.append((time, frame))
         self._next_seq[(*source, *destination)] = first + 1
         self._next_seq[(*destination, *source)] = second + 1
