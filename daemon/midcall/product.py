@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from imswire import inet, pcap
 from midcall.base.audio import DialogAudio
 from midcall.base.bounded import BoundedTable
 from midcall.df3 import Content, Stream
-from midcall.events import DialogId
+from midcall.events import DialogId, MediaFlow
 
 STREAMS = 65_536
 # Joined before one write.
 WRITE_RECORDS = 4_096
+
+
+class _Sink(NamedTuple):
+    """Where the packets of one stream go."""
+
+    flow: MediaFlow
+    rewrite: Callable[[bytes, bytes], bytes]
+    voice: Callable[[int, bytes], None] | None
 
 
 class FileProduct:
@@ -24,24 +34,23 @@ class FileProduct:
         self._file.write(pcap.file_header(link_type))
         self._audio_folder = folder / "audio"
         self._audio_folder.mkdir(exist_ok=True)
-        self._rewriters: BoundedTable[Stream, inet.UdpRewriter] = BoundedTable("product.streams", STREAMS)
+        self._sinks: BoundedTable[Stream, _Sink] = BoundedTable("product.streams", STREAMS)
         self._audio: dict[DialogId, DialogAudio] = {}
         self._records: list[bytes] = []
         self.packets = 0
 
     def content(self, content: list[Content]) -> None:
         """Write RTP in clear; RTCP is counted elsewhere."""
-        records = self._records
+        records, sinks, record = self._records, self._sinks, pcap.record
         for time, stream, clear, datagram in content:
-            if stream.control:
-                continue
-            rewriter = self._rewriters.get(stream)
-            if rewriter is None:
-                rewriter = inet.UdpRewriter(self._link_type)
-                self._rewriters.put(stream, rewriter)
-            records.append(pcap.record(time, rewriter.rewrite(datagram.frame, clear)))
-            if stream.flow.kind == "audio":
-                self._voice(stream).packet(time, stream.flow.sender, stream.flow.codecs, clear)
+            sink = sinks.get(stream)
+            if sink is None or sink.flow is not stream.flow:
+                if stream.control:
+                    continue
+                sink = self._sink(stream)
+            records.append(record(time, sink.rewrite(datagram.frame, clear)))
+            if sink.voice is not None:
+                sink.voice(time, clear)
         self.packets += len(content)
         if len(records) >= WRITE_RECORDS:
             self._flush()
@@ -56,9 +65,15 @@ class FileProduct:
         self._file.write(b"".join(self._records))
         self._records.clear()
 
-    def _voice(self, stream: Stream) -> DialogAudio:
-        audio = self._audio.get(stream.dialog)
-        if audio is None:
-            name = f"dialog-{len(self._audio) + 1:03d}"
-            audio = self._audio[stream.dialog] = DialogAudio(self._audio_folder, name)
-        return audio
+    def _sink(self, stream: Stream) -> _Sink:
+        voice = None
+        if stream.flow.kind == "audio":
+            audio = self._audio.get(stream.dialog)
+            if audio is None:
+                name = f"dialog-{len(self._audio) + 1:03d}"
+                audio = self._audio[stream.dialog] = DialogAudio(self._audio_folder, name)
+            flow = stream.flow
+            voice = audio.voice(flow.sender, stream.ssrc, flow.media, flow.codecs).packet
+        sink = _Sink(stream.flow, inet.UdpRewriter(self._link_type).rewrite, voice)
+        self._sinks.put(stream, sink)
+        return sink

@@ -65,6 +65,7 @@ class ContentMediation:
                 claim = Claim(dialog, flow, place[3])
                 self._destination(place[0], name).claims.insert(0, claim)
             claim.flow = flow
+            self._destinations[place[0]].renew(claim)
             claims[place] = claim
         for place, claim in former.items():
             self._let_linger(key, place[0], claim, now)

@@ -96,6 +96,12 @@ class Destination:
     def spend(self, candidates: int, limits: Df3Limits) -> None:
         self.budget = max(0, min(limits.search_budget, self.budget + limits.search_refill - candidates))
 
+    def renew(self, claim: Claim) -> None:
+        """The session has changed: its streams here go by what it says now (codecs, for one)."""
+        for stream in self.streams.values():
+            if stream.dialog == claim.dialog.plan.dialog and stream.flow.media == claim.flow.media:
+                stream.flow = claim.flow
+
     def drop_streams(self, claim: Claim) -> None:
         """A claim is gone: its dialog's streams no longer stand here, unless another of its claims does."""
         if any(other.dialog is claim.dialog for other in self.claims):

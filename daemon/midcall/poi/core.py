@@ -89,8 +89,10 @@ class PointOfInterception:
     def sip_seen(self, seen: SipSeen) -> list[X2Event]:
         """Take in one message; raises SipError when it is none."""
         message = sip.parse(seen.octets)
-        events = self.deadline(seen.at)
+        # Whatever cannot be done without is read before anything changes.
         from_tag, to_tag = message.from_tag or "", message.to_tag or ""
+        _ = message.call_id, message.cseq, message.top_branch
+        events = self.deadline(seen.at)
         call = self._tracker.find(message, from_tag, to_tag)
         if call is None:
             if not self._tracker.opens(message, from_tag, to_tag):

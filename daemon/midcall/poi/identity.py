@@ -48,11 +48,10 @@ def asserted(message: sip.SipMessage, matching: frozenset[str], sender: Match) -
 
 
 def named(message: sip.SipMessage, matching: frozenset[str]) -> Iterator[tuple[str, Match]]:
-    """From and To of a message, which stay the same for the whole dialog."""
-    if "from" in matching:
-        yield message.from_.uri, Match.CALLER
-    if "to" in matching:
-        yield message.to.uri, Match.CALLEE
+    """From and To of a message, which stay the same for the whole dialog; one that cannot be read names nobody."""
+    for name, match in (("From", Match.CALLER), ("To", Match.CALLEE)):
+        if name.lower() in matching:
+            yield from _uris(message, name, match)
 
 
 def _uris(message: sip.SipMessage, name: str, match: Match) -> Iterator[tuple[str, Match]]:
