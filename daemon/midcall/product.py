@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imswire import inet, pcap
-from midcall.base.audio import DialogAudio
+from midcall.audio import DialogAudio
 from midcall.base.bounded import BoundedTable
 from midcall.df3 import Content, Stream
 from midcall.events import DialogId, MediaFlow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from imswire import mikey
 from midcall.kms import Kms, KmsStore, Subscriber, TicketProtectionKey
 from midcall.ue import lab
@@ -55,7 +56,11 @@ def errors(outcome, call_id: str = "bad@lab") -> str:
 
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [(-1, "TRANSFER_INIT: its MAC is wrong"), (45, "TRANSFER_INIT: its MAC is wrong"), (-60, "TICKET: its MAC is wrong")],
+    [
+        (-1, "TRANSFER_INIT: its MAC is wrong"),
+        (45, "TRANSFER_INIT: its MAC is wrong"),
+        (-60, "TICKET: its MAC is wrong"),
+    ],
 )
 def test_wrong_mac_in_the_offer(tmp_path, place, reason):
     world = World()
@@ -190,7 +195,14 @@ def test_identities_of_one_subscriber(tmp_path):
     send = call._send
 
     def with_tel(sender, receiver, octets):
-        send(sender, receiver, octets.replace(b"P-Asserted-Identity: <sip:alice", b"P-Asserted-Identity: <tel:+49-30-123>\r\nP-Asserted-Identity: <sip:alice"))
+        send(
+            sender,
+            receiver,
+            octets.replace(
+                b"P-Asserted-Identity: <sip:alice",
+                b"P-Asserted-Identity: <tel:+49-30-123>\r\nP-Asserted-Identity: <sip:alice",
+            ),
+        )
 
     call._send = with_tel
     invite(call, offer, call.sdp(call.callee, call.accept()))

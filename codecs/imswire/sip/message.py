@@ -30,8 +30,7 @@ def looks_like_sip(octets: bytes) -> bool:
     """Whether the first line is a request or status line, right or not: cheap, for sorting packets."""
     if not octets or octets[0] not in _UPPER:
         return False
-    line = octets[: octets.find(b"\n", 0, 4096)]
-    return b"SIP/" in line
+    return b"SIP/" in octets[:4096].partition(b"\n")[0]
 
 
 class SipMessage:

@@ -111,7 +111,8 @@ def parse_uri(text: str) -> Uri:
 def _sip(scheme: str, rest: str) -> SipUri:
     user: str | None = None
     password: str | None = None
-    info, at, tail = rest.rpartition("@") if "@" not in rest.partition("?")[2] else _at_before_headers(rest)
+    # An @ stands nowhere but behind the user; a ? may stand in it (RFC 3261 25.1).
+    info, at, tail = rest.partition("@")
     if at:
         user, colon, secret = info.partition(":")
         password = secret if colon else None
@@ -124,12 +125,6 @@ def _sip(scheme: str, rest: str) -> SipUri:
     hostport, params = _parameters(tail)
     host, port = _host_port(hostport)
     return SipUri(scheme, user, password, host, port, params, headers)
-
-
-def _at_before_headers(rest: str) -> tuple[str, str, str]:
-    """An @ that stands in the headers part is not the one behind the user; a ? may stand in the user."""
-    info, at, tail = rest.partition("@")
-    return (info, at, tail) if at else ("", "", rest)
 
 
 def _check_escapes(user: str) -> None:

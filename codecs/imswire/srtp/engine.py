@@ -100,6 +100,7 @@ class LibsrtpStream:
     __slots__ = ("_key", "_policy", "_reference", "_roc", "_session", "_ssrc", "_start")
 
     def __init__(self, policy: Policy, master: MasterKey, ssrc: int, roc: int) -> None:
+        self._session = None
         symbols = _symbols()
         if symbols is None:
             raise SrtpError("the library lacks functions that are needed")

@@ -9,37 +9,49 @@ from midcall.base.bounded import BoundedTable
 DIRECTIONS = 65_536
 
 
-class SipStreams:
-    """One framer a direction; a direction that does not begin with SIP is not looked at again."""
+class _Direction:
+    """One direction that may be SIP; it is once a message was read."""
+
+    __slots__ = ("framer", "is_sip")
 
     def __init__(self) -> None:
-        self._framers: BoundedTable[Flow, sip.StreamFramer | None] = BoundedTable("base.sip_streams", DIRECTIONS)
+        self.framer = sip.StreamFramer()
+        self.is_sip = False
+
+
+class SipStreams:
+    """One framer a direction; octets that do not begin with a start line of SIP are passed over."""
+
+    def __init__(self) -> None:
+        self._directions: BoundedTable[Flow, _Direction] = BoundedTable("base.sip_streams", DIRECTIONS)
 
     def feed(self, piece: StreamData) -> tuple[list[bytes], str | None]:
         """Messages that the piece completed, and what was wrong when the direction cannot be followed on."""
-        key = piece.flow
         if piece.lost:
-            self._framers.pop(key)
-        framer = self._framer(key, piece.data)
+            self._directions.pop(piece.flow)
+        direction = self._direction(piece.flow, piece.data)
         messages: list[bytes] = []
         fault: str | None = None
-        if framer is not None and piece.data:
+        if direction is not None and piece.data:
             try:
-                messages = framer.feed(piece.data)
+                messages = direction.framer.feed(piece.data)
+                direction.is_sip |= any(sip.looks_like_sip(message) for message in messages)
             except sip.SipError as error:
-                fault = str(error)
-                self._framers.pop(key)
+                fault = str(error) if direction.is_sip else None
+                self._directions.pop(piece.flow)
         if piece.ended:
-            self._framers.pop(key)
+            self._directions.pop(piece.flow)
         return messages, fault
 
-    def _framer(self, key: Flow, data: bytes) -> sip.StreamFramer | None:
-        framer = self._framers.get(key)
-        if framer is not None:
-            self._framers.touch(key)
-            return framer
-        if not sip.looks_like_sip(data.lstrip(b"\r\n")):
+    def _direction(self, flow: Flow, data: bytes) -> _Direction | None:
+        direction = self._directions.get(flow)
+        if direction is not None:
+            self._directions.touch(flow)
+            return direction
+        head = data.lstrip(b"\r\n")
+        # The first segment may end inside the start line.
+        if not sip.looks_like_sip(head) and (b"\n" in head or not head[:1].isupper()):
             return None
-        framer = sip.StreamFramer()
-        self._framers.put(key, framer)
-        return framer
+        direction = _Direction()
+        self._directions.put(flow, direction)
+        return direction
