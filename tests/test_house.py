@@ -72,7 +72,7 @@ def test_no_module_is_too_long_to_be_read() -> None:
     assert long == {}
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.relative_to(ROOT).as_posix())
 def test_every_codec_has_a_test_file_of_its_own(module: Path) -> None:
     assert (ROOT / own_tests(module)).is_file()
 

@@ -21,10 +21,22 @@ OUTSIDE_WORLD = {
     "asyncio", "logging", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",
     "selectors", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid",
 }  # fmt: skip
-SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.py"}
+SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.py", "audio.py"}
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
-BOUNDED_TABLES: dict[str, str] = {}
+BOUNDED_TABLES: dict[str, str] = {
+    "audio.voices": "daemon/midcall/audio.py",
+    "base.sip_streams": "daemon/midcall/base/sip_streams.py",
+    "df2.dialogs": "daemon/midcall/df2/core.py",
+    "df3.ssrcs": "daemon/midcall/df3/dialog.py",
+    "kms.replays": "daemon/midcall/kms/core.py",
+    "poi.calls.answered": "daemon/midcall/poi/calls.py",
+    "poi.calls.intercepted": "daemon/midcall/poi/calls.py",
+    "poi.calls.unanswered": "daemon/midcall/poi/calls.py",
+    "poi.icids": "daemon/midcall/poi/core.py",
+    "poi.identity_hashes": "daemon/midcall/poi/identity.py",
+    "product.streams": "daemon/midcall/product.py",
+}
 
 
 def sources(folder: Path) -> list[Path]:

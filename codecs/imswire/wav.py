@@ -46,15 +46,3 @@ def header(channels: int, rate: int, data_octets: int) -> bytes:
         b"data",
         data_octets,
     )
-
-
-def interleave(left: bytes, right: bytes) -> bytes:
-    """Two mono tracks as one stereo track; the shorter one ends in silence."""
-    octets = max(len(left), len(right))
-    octets += octets % SAMPLE_OCTETS
-    stereo = bytearray(2 * octets)
-    for channel, track in ((0, left), (SAMPLE_OCTETS, right)):
-        padded = track.ljust(octets, b"\0")
-        stereo[channel::4] = padded[::2]
-        stereo[channel + 1 :: 4] = padded[1::2]
-    return bytes(stereo)

@@ -55,7 +55,7 @@ def read(text: str) -> KmsStore:
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _syntax(error) from None
+        raise _syntax(error, text) from None
     try:
         file = msgspec.convert(tree, _File)
     except msgspec.ValidationError as error:
@@ -96,11 +96,11 @@ def _hex(text: str, path: str, value: str) -> bytes:
     return key
 
 
-def _syntax(error: tomllib.TOMLDecodeError) -> KeyFileError:
+def _syntax(error: tomllib.TOMLDecodeError, text: str) -> KeyFileError:
     found = re.search(r"\(at line (\d+), column \d+\)", str(error))
     reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
     # The parser may quote the octet that it stumbled over, never a value.
-    return KeyFileError(int(found[1]) if found else 0, f"no TOML: {reason}")
+    return KeyFileError(int(found[1]) if found else max(len(text.splitlines()), 1), f"no TOML: {reason}")
 
 
 def _named(path: str) -> str:
