@@ -82,9 +82,10 @@ setup() {
         sha256sum)
     [[ -f $stamp && $(<"$stamp") == "$digest" ]] && return
     say "installing requirements/$kind.txt into .venv"
-    retry .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    # The lock files are complete: nothing is left to resolve.
+    retry .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
         -r requirements/build.txt -r "requirements/$kind.txt"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
         --no-index -e .
     printf '%s\n' "$digest" >"$stamp"
 }

@@ -96,6 +96,8 @@ class TcpStreams:
             if direction is None:
                 return out
         self._flows[flow] = direction
+        if direction.finished:
+            return out  # what was sent before the end comes again
         self._advance(flow, direction, segment, now_ns, out)
         if len(self._flows) > self._max_flows:
             self._drop(next(iter(self._flows)), out)
@@ -212,9 +214,7 @@ class _Direction:
         return (seq - self.next + _WRAP // 2) % _WRAP - _WRAP // 2
 
     def add(self, segment: Datagram) -> bytes:
-        """The octets that are in order now; none after the end."""
-        if self.finished:
-            return b""
+        """The octets that are in order now."""
         position = self.next + self.distance(segment.seq) + bool(segment.flags & SYN)
         data = segment.payload
         if segment.flags & FIN and self.fin_at is None:

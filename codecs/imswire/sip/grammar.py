@@ -76,6 +76,9 @@ _TOKEN_OCTETS = bytes(TOKEN)
 
 def split(text: str, separator: str) -> Iterator[str]:
     """Pieces of ``text`` between separators that stand outside quoted strings and angle brackets."""
+    if separator not in text:
+        yield text
+        return
     if '"' not in text and "<" not in text:
         yield from text.split(separator)
         return

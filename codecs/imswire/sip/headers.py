@@ -12,6 +12,10 @@ Parameters = tuple[tuple[str, str | None], ...]
 MAX_PARAMETERS = 256
 MAX_CSEQ = (1 << 31) - 1
 
+_NOT_BARE = frozenset(' \t",?')
+_NOT_DISPLAY = frozenset('">@:;,')
+_NOT_URI = frozenset(' \t"<')
+
 
 class NameAddr(Struct, frozen=True, gc=False):
     """A display name, a URI and header parameters: From, To, Contact, P-Asserted-Identity, Route, ..."""
@@ -99,15 +103,15 @@ def parse_name_addr(text: str, field: str = "name-addr") -> NameAddr:
         if not bracket:
             uri, semicolon, params = text.partition(";")
             uri = uri.rstrip()
-            if not uri or any(character in uri for character in ' \t",?'):
+            if not uri or not _NOT_BARE.isdisjoint(uri):
                 raise SipError(field, "an address without <> may not hold blank, comma or question mark")
             return NameAddr("", uri, parse_parameters(semicolon + params, field))
         display, rest = display.strip(), bracket + tail
-        if any(character in display for character in '">@:;,'):
+        if not _NOT_DISPLAY.isdisjoint(display):
             raise SipError(field, "bad display name")
     uri, closing, params = rest[1:].partition(">")
     uri = uri.strip()
-    if not closing or not uri or any(character in uri for character in ' \t"<'):
+    if not closing or not uri or not _NOT_URI.isdisjoint(uri):
         raise SipError(field, "no <URI>")
     if params.strip() and not params.lstrip().startswith(";"):
         raise SipError(field, "octets behind the address")

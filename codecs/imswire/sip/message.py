@@ -23,6 +23,31 @@ MAX_PARTS = 32
 MAX_DEPTH = 4
 
 _VERSION = b"SIP/2.0"
+_SPELLED = {
+    name: name.lower()
+    for name in (
+        b"Via",
+        b"From",
+        b"To",
+        b"Call-ID",
+        b"CSeq",
+        b"Contact",
+        b"Max-Forwards",
+        b"Route",
+        b"Record-Route",
+        b"Content-Type",
+        b"Content-Length",
+        b"P-Asserted-Identity",
+        b"P-Charging-Vector",
+        b"Allow",
+        b"Supported",
+        b"Require",
+        b"User-Agent",
+        b"Server",
+        b"Session-Expires",
+        b"P-Access-Network-Info",
+    )
+}
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -41,6 +66,8 @@ class SipMessage:
     """
 
     __slots__ = (
+        "_call_id",
+        "_cseq",
         "_fields",
         "_request_uri",
         "body",
@@ -64,6 +91,8 @@ class SipMessage:
             raise SipError("head", "no blank line behind the headers")
         self.head = octets[: end + width]
         self._fields: dict[bytes, list[bytes]] | None = None
+        self._call_id: str | None = None
+        self._cseq: CSeq | None = None
         self._request_uri: str | None = None
         self.status: int | None = None
         self.reason: str | None = None
@@ -126,19 +155,20 @@ class SipMessage:
         compact = COMPACT
         for line in lines:
             name, colon, value = line.partition(b":")
-            name = name.lower()
             if not colon:
                 if line.strip():
                     raise SipError("head", "a line without colon")
                 continue
-            if name[-1:] in b" \t":
-                name = name.rstrip(b" \t")
-            if len(name) == 1:
-                name = compact.get(name, name)
-            if name in fields:
-                fields[name].append(value.strip())
+            # Most names are written as in the RFC: those are found without a change of case.
+            known = _SPELLED.get(name)
+            if known is None:
+                known = name.rstrip(b" \t").lower()
+                if len(known) == 1:
+                    known = compact.get(known, known)
+            if known in fields:
+                fields[known].append(value.strip())
             else:
-                fields[name] = [value.strip()]
+                fields[known] = [value.strip()]
         self._fields = fields
         return fields
 
@@ -159,8 +189,8 @@ class SipMessage:
         if lines is None:
             return ()
         texts = [line.decode("utf-8", "surrogateescape") for line in lines]
-        if key not in LISTS:
-            return tuple(texts)
+        if key not in LISTS or (len(texts) == 1 and "," not in texts[0]):
+            return tuple(text for text in texts if text or key not in LISTS)
         return tuple(piece.strip() for text in texts for piece in split(text, ",") if piece.strip())
 
     def header_lines(self) -> Iterator[tuple[str, bytes]]:
@@ -187,16 +217,22 @@ class SipMessage:
 
     @property
     def call_id(self) -> str:
-        value = self._one(b"call-id", "Call-ID")
-        if not value or " " in value or "\t" in value:
-            raise SipError("Call-ID", "not a word")
+        value = self._call_id
+        if value is None:
+            value = self._one(b"call-id", "Call-ID")
+            if not value or " " in value or "\t" in value:
+                raise SipError("Call-ID", "not a word")
+            self._call_id = value
         return value
 
     @property
     def cseq(self) -> CSeq:
+        if self._cseq is not None:
+            return self._cseq
         cseq = parse_cseq(self._one(b"cseq", "CSeq"))
         if self.is_request and cseq.method.encode("utf-8", "surrogateescape") != self.start_method:
             raise SipError("CSeq", "the method is not that of the request")
+        self._cseq = cseq
         return cseq
 
     @property

@@ -31,7 +31,7 @@ from midcall.poi.identity import IdentityHasher, asserted, named
 from midcall.poi.index import IdentityIndex
 from midcall.poi.limits import MATCHING_ALL, PoiLimits
 from midcall.poi.offer_answer import Round
-from midcall.poi.tracker import Ended, Subject, Tracked, Tracker
+from midcall.poi.tracker import JOINING, Ended, Subject, Tracked, Tracker
 from midcall.poi.watch import Watch, Watched
 
 CORRELATION_OCTETS = 8
@@ -100,10 +100,13 @@ class PointOfInterception:
                 return events
             call = self._tracker.open(message, seen, from_tag, self._correlation(message, from_tag))
         tracked = self._tracker.message(call, message, seen, from_tag, to_tag)
-        self._learn(tracked, message, to_tag)
+        news = self._learn(tracked, message, to_tag)
         if self._census is not None:
             self._census((call if tracked.dialog is None else tracked.dialog).id, call.invited_at)
-        self._report(tracked, message, seen, events)
+        if self._watch.armed:
+            if news:
+                self._match_tracked(tracked, seen.at, events)
+            self._report(tracked, message, seen, events)
         self._over(tracked.ended, seen.at, events)
         return events
 
@@ -121,28 +124,32 @@ class PointOfInterception:
         """Calls in the cache."""
         return len(self._tracker.calls)
 
-    def _learn(self, tracked: Tracked, message: sip.SipMessage, to_tag: str) -> None:
+    def _learn(self, tracked: Tracked, message: sip.SipMessage, to_tag: str) -> bool:
+        """Who takes part, as the message shows; whether it showed anybody new, or a fork that is."""
+        news = False
         if tracked.dialog is not None:
             sender = tracked.side if message.is_request else tracked.side.peer
-            self._index.learn(tracked.dialog, message, Match(sender))
-        if message.is_request and message.method == "INVITE" and (not to_tag or not tracked.call.identities):
-            self._index.learn_opening(tracked.call, message)
+            news = self._index.learn(tracked.dialog, message, Match(sender)) or tracked.opened
+        if message.is_request and message.method in JOINING and (not to_tag or not tracked.call.identities):
+            news |= self._index.learn_opening(tracked.call, message)
+        return news
+
+    def _match_tracked(self, tracked: Tracked, now: Instant, events: list[X2Event]) -> None:
+        started = self._match(tracked.call, now, events, running=False)
+        if tracked.dialog is not None:
+            started |= self._match(tracked.dialog, now, events, running=False)
+        tracked.session_changed |= started
 
     def _report(self, tracked: Tracked, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]) -> None:
         """The message itself, and what it changed, for each task on its call, its fork or its leg."""
-        if not self._watch.armed:
-            return
         call, dialog = tracked.call, tracked.dialog
-        started = self._match(call, seen.at, events, running=False)
-        if dialog is not None:
-            started |= self._match(dialog, seen.at, events, running=False)
         about = call if dialog is None else dialog
         reported: dict[str, Watched] = {}
         for watched in (*self._watch.under(about), *self._watch.under(call), *self._on_leg(tracked, message)):
             reported.setdefault(watched.xid, watched)
         for watched in reported.values():
             events.append(SipReport(watched.xid, watched.identity, call.correlation, about.id, seen))
-        if started or tracked.session_changed:
+        if tracked.session_changed:
             for watched in self._watch.under(about):
                 events += self._session(about, watched, seen.at)
 
@@ -227,7 +234,7 @@ class PointOfInterception:
         if message.request_uri is not None and "request-uri" in self._matching:
             uris.append((message.request_uri, Match.CALLEE))
         for uri, match in uris:
-            for hashed in self._hasher.of_uri(uri):
+            for hashed in self._hasher.of(uri):
                 yield hashed, match
 
     # Ends

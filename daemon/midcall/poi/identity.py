@@ -21,20 +21,29 @@ class IdentityHasher:
         self._key = key
         self._known: BoundedTable[str, tuple[bytes, ...]] = BoundedTable("poi.identity_hashes", remembered)
 
-    def of_uri(self, uri: str) -> tuple[bytes, ...]:
-        """Hashes of all canonical forms of a URI; empty when it names nobody."""
-        hashes = self._known.get(uri)
+    def of(self, text: str) -> tuple[bytes, ...]:
+        """Hashes of all canonical forms of a URI or name-addr; empty when it names nobody."""
+        hashes = self._known.get(text)
         if hashes is None:
+            uri = _uri(text)
             hashes = tuple(
                 blake2b(form.encode("utf-8", "surrogateescape"), digest_size=HASH_OCTETS, key=self._key).digest()
                 for form in sip.identities(uri)
             )
-            self._known.put(uri, hashes)
+            self._known.put(text, hashes)
         return hashes
 
 
+def _uri(text: str) -> str:
+    """The URI of a name-addr; text that is none is taken for a URI."""
+    try:
+        return sip.parse_name_addr(text).uri
+    except sip.SipError:
+        return text
+
+
 def asserted(message: sip.SipMessage, matching: frozenset[str], sender: Match) -> Iterator[tuple[str, Match]]:
-    """URIs that any message of a dialog may add, with the side they name."""
+    """Identities (as name-addr or URI) that any message of a dialog may add, with the side they name."""
     if "p-asserted-identity" in matching:
         yield from _uris(message, "P-Asserted-Identity", sender)
     if "p-called-party-id" in matching and message.is_request:
@@ -56,10 +65,7 @@ def named(message: sip.SipMessage, matching: frozenset[str]) -> Iterator[tuple[s
 
 def _uris(message: sip.SipMessage, name: str, match: Match) -> Iterator[tuple[str, Match]]:
     for value in message.values(name)[:HEADER_VALUES]:
-        try:
-            yield sip.parse_name_addr(value).uri, match
-        except sip.SipError:
-            continue
+        yield value, match
 
 
 def _instances(message: sip.SipMessage, sender: Match) -> Iterator[tuple[str, Match]]:

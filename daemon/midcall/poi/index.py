@@ -25,29 +25,35 @@ class IdentityIndex:
     def calls(self, hashed: bytes) -> tuple[Call, ...]:
         return tuple(self._calls.get(hashed, ()))
 
-    def learn_opening(self, call: Call, message: sip.SipMessage) -> None:
-        """An initial INVITE: From, To, who asserted it, and the Request-URI of this leg."""
+    def learn_opening(self, call: Call, message: sip.SipMessage) -> bool:
+        """An initial INVITE: From, To, who asserted it, and the Request-URI of this leg; whether that was new."""
+        before = len(call.identities)
         for uri, match in named(message, self._matching):
             self._learn(call, call.identities, uri, match)
         for uri, match in asserted(message, self._matching, Match.CALLER):
             self._learn(call, call.identities, uri, match)
+        self._learn_leg(call, message)
+        return len(call.identities) > before
+
+    def _learn_leg(self, call: Call, message: sip.SipMessage) -> None:
         if "request-uri" not in self._matching or message.request_uri is None:
             return
-        hashes = self._hasher.of_uri(message.request_uri)
+        hashes = self._hasher.of(message.request_uri)
         branch = message.top_branch or ""
         if hashes and branch not in call.branches and len(call.branches) < self._limits.branches:
             call.branches[branch] = hashes
             for hashed in hashes:
                 self._calls.setdefault(hashed, {})[call] = None
 
-    def learn(self, dialog: Dialog, message: sip.SipMessage, sender: Match) -> None:
-        """Any message of a fork: what it asserts, and by which leg of the INVITE the fork answered."""
+    def learn(self, dialog: Dialog, message: sip.SipMessage, sender: Match) -> bool:
+        """Any message of a fork: what it asserts, and by which leg of the INVITE it answered; whether new."""
+        before = len(dialog.identities)
         for uri, match in asserted(message, self._matching, sender):
             self._learn(dialog.call, dialog.identities, uri, match)
-        if message.is_request or message.method != "INVITE":
-            return
-        for hashed in dialog.call.branches.get(message.top_branch or "", ()):
-            dialog.identities.setdefault(hashed, Match.CALLEE)
+        if not message.is_request and message.method == "INVITE":
+            for hashed in dialog.call.branches.get(message.top_branch or "", ()):
+                dialog.identities.setdefault(hashed, Match.CALLEE)
+        return len(dialog.identities) > before
 
     def forget(self, call: Call) -> None:
         """The call is over."""
@@ -68,7 +74,7 @@ class IdentityIndex:
         return len(self._calls)
 
     def _learn(self, call: Call, known: dict[bytes, Match], uri: str, match: Match) -> None:
-        for hashed in self._hasher.of_uri(uri):
+        for hashed in self._hasher.of(uri):
             if hashed in known or len(known) >= self._limits.identities:
                 continue
             known[hashed] = match

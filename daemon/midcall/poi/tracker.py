@@ -41,6 +41,7 @@ class Tracked(Struct):
     dialog: Dialog | None = None
     side: Side = Side.CALLER
     session_changed: bool = False
+    opened: bool = False
     ended: list[Ended] = []
 
 
@@ -78,7 +79,9 @@ class Tracker:
         if message.is_request and message.method == "INVITE" and not to_tag:
             self._opening(tracked, message, seen)
             return tracked
+        forks = len(call.dialogs)
         tracked.dialog = self._dialog(call, message, to_tag if side is Side.CALLER else from_tag)
+        tracked.opened = len(call.dialogs) > forks
         if message.is_request:
             self._request(tracked, message, seen)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,8 @@ from tests.imswire.inet.samples import (
     with_ipv4_options,
     with_ipv6_extensions,
 )
+
+Make = Callable[..., bytes]
 
 
 def pieces(frame: bytes, mtu: int = 200, identification: int = 0) -> list[Fragment]:
@@ -81,7 +85,7 @@ def test_extension_headers_before_the_fragment_header_stay() -> None:
 
 
 @pytest.mark.parametrize("make", [udp4, udp6])
-def test_interleaved_packets(make: object) -> None:
+def test_interleaved_packets(make: Make) -> None:
     one, two = make(b"1" * 500), make(b"2" * 500)
     if make is udp4:
         first, second = pieces(udp4(b"1" * 500, identification=1)), pieces(udp4(b"2" * 500, identification=2))
@@ -113,7 +117,7 @@ def test_repetitions_are_ignored() -> None:
         pytest.param(lambda each: replace(each, more=False, offset=8), id="an end before what is there"),
     ],
 )
-def test_a_forged_fragment_condemns_the_packet(make: object, forge: object) -> None:
+def test_a_forged_fragment_condemns_the_packet(make: Make, forge: Callable[[Fragment], Fragment]) -> None:
     fragments = pieces(make(bytes(800)))
     reassembler = Reassembler()
     hostile = [*fragments[:2], fragments[3], forge(fragments[1]), *fragments[2:]]
@@ -146,7 +150,7 @@ def test_more_pieces_than_any_packet_needs() -> None:
 
 
 @pytest.mark.parametrize("make", [udp4, udp6])
-def test_a_packet_longer_than_its_length_field_can_say(make: object) -> None:
+def test_a_packet_longer_than_its_length_field_can_say(make: Make) -> None:
     template = pieces(make(bytes(800)))[0]
     header = 60 if make is udp4 else 40
     fragment = replace(template, header_end=template.ip_offset + header, frame=template.frame[:14] + bytes(99))
@@ -203,7 +207,7 @@ def test_condemned_packets_are_counted_once() -> None:
 
 
 @given(st.sampled_from([udp4, udp6]), st.binary(min_size=100, max_size=900), st.data())
-def test_any_order_and_repetition(make: object, payload: bytes, data: st.DataObject) -> None:
+def test_any_order_and_repetition(make: Make, payload: bytes, data: st.DataObject) -> None:
     frame = make(payload)
     fragments = pieces(frame, data.draw(st.integers(64, 99)))
     doubled = fragments + data.draw(st.lists(st.sampled_from(fragments), max_size=3))

@@ -77,7 +77,7 @@ def test_as_many_tags_as_are_allowed() -> None:
     assert locate(1, frame) == IpAt(4, 14 + 4 * MAX_TAGS)
 
 
-@pytest.mark.parametrize(("name", "offset"), zip(LINUX, (14, 16, 20), strict=True))
+@pytest.mark.parametrize(("name", "offset"), [*zip(LINUX, (14, 16, 20), strict=True)])
 def test_frames_of_the_linux_kernel(name: str, offset: int) -> None:
     link_type, frames = linux_frames(name)
     found = [locate(link_type, frame) for frame in frames]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,8 @@ from tests.imswire.inet.samples import (
     with_ipv4_options,
     with_ipv6_extensions,
 )
+
+Make = Callable[..., bytes]
 
 
 @pytest.mark.parametrize("vlans", [(), (5,), (5, 6)])
@@ -146,6 +150,6 @@ def test_the_longest_payload(frame: bytes, longest: int) -> None:
 
 
 @given(st.sampled_from([udp4, udp6]), st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 255))
-def test_rewriting_equals_building(make: object, before: bytes, after: bytes, hops: int) -> None:
+def test_rewriting_equals_building(make: Make, before: bytes, after: bytes, hops: int) -> None:
     frame, expected = make(before, hops=hops), make(after, hops=hops)
     assert inet.replace_udp_payload(inet.ETHERNET, frame, after) == expected

@@ -1,0 +1,66 @@
+"""SIP through the point of interception: parse, identities, dialog tracking, with and without tasks armed.
+
+Floor: 60 000 messages a second on a fast core. Beside it: splitting the same messages into lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from midcall.events import Instant, SipSeen, Task
+from midcall.poi import MATCHING_REPLAY, PointOfInterception
+from midcall.ue import lab
+from scripts.bench.common import lab_call, rate, show
+
+CALLS = 1_000
+
+
+def messages() -> list[SipSeen]:
+    """The seven messages of a call, a thousand times, each time another Call-ID and other users."""
+    import io
+
+    from imswire import pcap
+    from midcall.capture import FrameSorter
+
+    capture, _ = lab_call(0)
+    sorter, sip = FrameSorter(1), []
+    for batch in pcap.Reader(io.BytesIO(capture).read).batches():
+        for number, (time, frame, _) in enumerate(batch):
+            sip += [found for found in sorter.sort(time, frame, number) if isinstance(found, SipSeen)]
+    out = []
+    for call in range(CALLS):
+        name = b"c%06d" % call
+        for place, seen in enumerate(sip):
+            octets = seen.octets.replace(b"bench@lab", name + b"@lab").replace(b"sip:alice@", b"sip:" + name + b"@")
+            at = Instant.of_capture(lab.BEGIN + call * 1_000_000 + place * 1_000)
+            out.append(SipSeen(octets, seen.source, seen.destination, at))
+    return out
+
+
+def armed(targets: int) -> PointOfInterception:
+    poi = PointOfInterception(bytes(32), bytes(32), MATCHING_REPLAY)
+    for number in range(targets):
+        poi.arm(Task(f"x{number}", (f"sip:target{number}@example.com",)), Instant(0, 0))
+    return poi
+
+
+def track(seen: list[SipSeen], poi: PointOfInterception) -> None:
+    for message in seen:
+        poi.sip_seen(message)
+    assert len(poi) == 0, "every call has ended"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="about how long each figure is measured")
+    arguments = parser.parse_args()
+    seen = messages()
+    lines = rate(len(seen), lambda: [m.octets.split(b"\r\n") for m in seen], arguments.seconds / 2)
+    for targets in (0, 10_000):
+        poi = armed(targets)
+        figure = rate(len(seen), lambda p=poi: track(seen, p), arguments.seconds)  # type: ignore[misc]
+        show(f"messages tracked, {targets} targets", figure, "msg/s", lines, "splitting lines")
+
+
+if __name__ == "__main__":
+    main()
