@@ -42,10 +42,10 @@ need_debian() (
     fi
     export DEBIAN_FRONTEND=noninteractive
     install() {
-        apt-get update -qq && apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
-            "${missing[@]}"
+        apt-get update -qq &&
+            apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
     }
-    retry install >&2 </dev/null || exit 2
+    retry install </dev/null || exit 2
 )
 
 # The first Python that is new enough; PYTHON=... chooses another one.

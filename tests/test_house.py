@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -21,15 +22,15 @@ VENDORED = ("LICENSE", "tests/data/")
 
 def tracked() -> list[str]:
     """The files of the repository: those committed and those about to be."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    if listed.returncode:
-        pytest.skip("not a git checkout")
     return [path for path in listed.stdout.splitlines() if (ROOT / path).is_file()]
 
 

@@ -94,7 +94,7 @@ def test_every_code_comes_back(law: str) -> None:
 
 def decision_values(law: str) -> list[int]:
     """Where one interval ends and the next begins: quantized values lie in the middle (G.711 tables, note 4)."""
-    ends = []
+    ends: list[int] = []
     for value in sorted({value for value in linear(DECODERS[law](ALL)) if value >= 0}):
         ends.append(2 * value - ends[-1] if ends else (4 if law == "ulaw" else 2 * value))
     return ends[:-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from imswire.inet.build import with_header_checksum
 from imswire.inet.decode import decode_ip
 from imswire.inet.link import IpAt
@@ -14,6 +16,7 @@ MAX_PIECES = 1_024
 MAX_AGE_NS = 30 * 10**9
 """RFC 1122 3.3.2 and RFC 8200 4.5 wait 60 s for the last fragment; networks deliver them within one."""
 _MAX_TOTAL = 65_535
+_IPV6_LENGTH = 40
 
 
 class Reassembler:
@@ -36,7 +39,7 @@ class Reassembler:
 
     @property
     def octets(self) -> int:
-        """Octets kept, those of the headers not counted."""
+        """Octets kept: data, and the header of each first fragment."""
         return self._octets
 
     def __len__(self) -> int:
@@ -87,22 +90,26 @@ class Reassembler:
 class _Partial:
     """One packet in the making. Once condemned it stays, empty, so that late fragments start nothing new."""
 
-    __slots__ = ("complete", "condemned", "first", "octets", "pieces", "since_ns", "total")
+    __slots__ = ("complete", "condemned", "data_octets", "first", "pieces", "since_ns", "total")
 
     def __init__(self, since_ns: int) -> None:
         self.since_ns = since_ns
         self.pieces: dict[int, bytes] = {}
-        self.octets = 0
+        self.data_octets = 0
         self.total: int | None = None
-        self.first: Fragment | None = None
+        self.first: Fragment | None = None  # its data and all of its frame behind the header left out
         self.complete = False
         self.condemned = False
+
+    @property
+    def octets(self) -> int:
+        return self.data_octets + (len(self.first.frame) if self.first is not None else 0)
 
     def add(self, fragment: Fragment) -> None:
         if not self._accept(fragment):
             self._condemn()
             return
-        if self.total is not None and self.octets >= self.total:
+        if self.total is not None and self.data_octets >= self.total:
             self.complete = self._contiguous()
             if not self.complete:
                 self._condemn()
@@ -123,9 +130,9 @@ class _Partial:
         if self.total is not None and end > self.total:
             return False
         if offset == 0:
-            self.first = fragment
+            self.first = replace(fragment, data=b"", frame=fragment.frame[: fragment.header_end])
         self.pieces[offset] = data
-        self.octets += len(data)
+        self.data_octets += len(data)
         return True
 
     def _contiguous(self) -> bool:
@@ -139,37 +146,28 @@ class _Partial:
     def _condemn(self) -> None:
         self.condemned = True
         self.pieces.clear()
-        self.octets = 0
+        self.data_octets = 0
         self.first = None
 
     def datagram(self) -> Datagram | None:
-        first = self.first
-        if first is None:
-            return None
+        """What the complete packet decodes to; None: too long for its length field, or no datagram."""
         body = b"".join(self.pieces[offset] for offset in sorted(self.pieces))
-        make = _ipv6_frame if first.next_header_at else _ipv4_frame
-        frame = make(first, body)
-        if frame is None:
-            return None
-        decoded = decode_ip(frame, IpAt(6 if first.next_header_at else 4, first.ip_offset))
+        frame = _unfragmented(self.first, body) if self.first is not None else None
+        decoded = decode_ip(*frame) if frame is not None else None
         return decoded if isinstance(decoded, Datagram) else None
 
 
-def _ipv4_frame(first: Fragment, body: bytes) -> bytes | None:
-    link, header = first.frame[: first.ip_offset], first.frame[first.ip_offset : first.header_end]
-    total = len(header) + len(body)
-    if total > _MAX_TOTAL:
-        return None
-    head = header[:2] + total.to_bytes(2, "big") + header[4:6] + bytes(2) + header[8:]
-    return link + with_header_checksum(head) + body
-
-
-def _ipv6_frame(first: Fragment, body: bytes) -> bytes | None:
-    ip = first.ip_offset
-    head = bytearray(first.frame[: first.header_end])
-    length = len(head) - ip - 40 + len(body)
+def _unfragmented(first: Fragment, body: bytes) -> tuple[bytes, IpAt] | None:
+    """The header of the first fragment, as it was before the packet was cut, and the whole body."""
+    ip, head = first.ip_offset, bytearray(first.frame)
+    version = 6 if first.next_header_at else 4
+    length = len(head) - ip - (_IPV6_LENGTH if version == 6 else 0) + len(body)
     if length > _MAX_TOTAL:
         return None
-    head[ip + 4 : ip + 6] = length.to_bytes(2, "big")
-    head[first.next_header_at] = first.protocol
-    return bytes(head) + body
+    if version == 6:
+        head[ip + 4 : ip + 6] = length.to_bytes(2, "big")
+        head[first.next_header_at] = first.protocol
+        return bytes(head) + body, IpAt(6, ip)
+    head[ip + 2 : ip + 4] = length.to_bytes(2, "big")
+    head[ip + 6 : ip + 8] = bytes(2)
+    return bytes(head[:ip]) + with_header_checksum(bytes(head[ip:])) + body, IpAt(4, ip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from imswire import inet, pcap
 
@@ -38,12 +39,12 @@ def fragment_of(frame: bytes, link_type: int = inet.ETHERNET) -> inet.Fragment:
     return decoded
 
 
-def udp4(payload: bytes = b"hello", **options: int) -> bytes:
+def udp4(payload: bytes = b"hello", **options: Any) -> bytes:
     """A plain frame from A to B over IPv4."""
     return inet.udp_frame(A4, 4000, B4, 5000, payload, **options)
 
 
-def udp6(payload: bytes = b"hello", **options: int) -> bytes:
+def udp6(payload: bytes = b"hello", **options: Any) -> bytes:
     """A plain frame from A to B over IPv6."""
     return inet.udp_frame(A6, 4000, B6, 5000, payload, **options)
 

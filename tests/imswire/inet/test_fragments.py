@@ -198,6 +198,13 @@ def test_octets_are_bounded() -> None:
     assert reassembler.given_up >= 47
 
 
+def test_what_a_frame_holds_besides_its_fragment_is_not_kept() -> None:
+    fragment = pieces(udp4(bytes(500)))[0]
+    reassembler = Reassembler()
+    reassembler.add(replace(fragment, frame=fragment.frame + bytes(100_000)), 0)
+    assert reassembler.octets == fragment.header_end + len(fragment.data)
+
+
 def test_condemned_packets_are_counted_once() -> None:
     fragments = pieces(udp4(bytes(500)))
     reassembler = Reassembler()

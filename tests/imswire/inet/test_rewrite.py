@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,12 @@ Make = Callable[..., bytes]
 def test_the_result_is_the_frame_as_its_sender_would_have_made_it(
     src: bytes, dst: bytes, payload: bytes, vlans: tuple[int, ...]
 ) -> None:
-    options = {"vlans": vlans, "hops": 7, "traffic_class": 0xB8, "identification": 0x4321 * (len(src) == 4)}
+    options: dict[str, Any] = {
+        "vlans": vlans,
+        "hops": 7,
+        "traffic_class": 0xB8,
+        "identification": 0x4321 * (len(src) == 4),
+    }
     frame = inet.udp_frame(src, 4000, dst, 5000, b"secret" * 20, **options)
     expected = inet.udp_frame(src, 4000, dst, 5000, payload, **options)
     assert inet.replace_udp_payload(inet.ETHERNET, frame, payload) == expected
@@ -48,7 +54,7 @@ def test_a_flow_keeps_what_varies_from_packet_to_packet() -> None:
 
 def test_headers_that_change_are_learnt_anew() -> None:
     rewriter = inet.UdpRewriter(inet.ETHERNET)
-    variants = [{"hops": 64}, {"hops": 63}, {"traffic_class": 4}, {"vlans": [9]}, {}]
+    variants: list[dict[str, Any]] = [{"hops": 64}, {"hops": 63}, {"traffic_class": 4}, {"vlans": [9]}, {}]
     for make in (udp4, udp6, udp4):
         for options in variants:
             assert rewriter.rewrite(make(b"before", **options), b"after") == make(b"after", **options)
