@@ -126,6 +126,18 @@ def bounded_tables() -> Iterator[tuple[str, str]]:
                 yield str(first.value), name(path)
 
 
+def test_nobody_makes_another_kind_of_bounded_table() -> None:
+    """A subclass would hide from the list below."""
+    bases = {
+        ast.unparse(base)
+        for path in sources(DAEMON)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+    }
+    assert not {base for base in bases if "BoundedTable" in base}
+
+
 def test_the_tables_that_a_peer_can_fill_are_these() -> None:
     found = sorted(bounded_tables())
     assert len({table for table, _ in found}) == len(found), "two tables with one name"

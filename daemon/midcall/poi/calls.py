@@ -5,6 +5,7 @@ Calls that nobody answered go first, then the oldest answered ones; a call under
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from midcall.base.bounded import BoundedTable
@@ -24,6 +25,8 @@ class CallTable:
         self._unanswered: BoundedTable[_Place, Call] = BoundedTable("poi.calls.unanswered", limits.calls)
         self._answered: BoundedTable[_Place, Call] = BoundedTable("poi.calls.answered", limits.calls)
         self._intercepted: BoundedTable[_Place, Call] = BoundedTable("poi.calls.intercepted", limits.calls)
+        # All calls without an answer, intercepted or not, the oldest first: what time alone will end.
+        self._waiting: OrderedDict[_Place, Call] = OrderedDict()
         self._octets = 0
         self.refused = 0
 
@@ -43,6 +46,7 @@ class CallTable:
         siblings.append(call)
         self._octets += call.octets
         self._unanswered.put(_place(call), call)
+        self._waiting[_place(call)] = call
         return self._make_room()
 
     def grew(self, call: Call, octets: int) -> list[Call]:
@@ -52,6 +56,7 @@ class CallTable:
         return self._make_room() if octets > 0 else []
 
     def answered(self, call: Call) -> None:
+        self._waiting.pop(_place(call), None)
         if self._unanswered.pop(_place(call)) is not None:
             self._answered.put(_place(call), call)
 
@@ -74,9 +79,10 @@ class CallTable:
         self._octets -= call.octets
         for table in (self._unanswered, self._answered, self._intercepted):
             table.pop(_place(call))
+        self._waiting.pop(_place(call), None)
 
     def oldest_unanswered(self) -> Call | None:
-        return self._unanswered.oldest()
+        return next(iter(self._waiting.values()), None)
 
     @property
     def octets(self) -> int:

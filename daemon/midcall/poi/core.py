@@ -79,7 +79,8 @@ class PointOfInterception:
         events: list[X2Event] = []
         for subject in self._watch.disarm(xid):
             call = _call(subject)
-            events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
+            if _named(subject):
+                events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
             if not any(self._watch.under(each) for each in _subjects(call)):
                 self._tracker.calls.released(call)
         return events
@@ -244,6 +245,8 @@ class PointOfInterception:
             subject = each.subject
             call = _call(subject)
             for watched in self._watch.release(subject):
+                if not _named(subject):
+                    continue
                 events.append(DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason))
             if isinstance(subject, Dialog):
                 self._index.forget_fork(subject)
@@ -265,6 +268,11 @@ class PointOfInterception:
 
 def _subjects(call: Call) -> list[Subject]:
     return [call, *call.dialogs.values()]
+
+
+def _named(subject: Subject) -> bool:
+    """Whether events name the subject: a call only until its first fork, which they name instead."""
+    return isinstance(subject, Dialog) or not subject.forked
 
 
 def _call(subject: Subject) -> Call:

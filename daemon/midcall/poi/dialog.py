@@ -34,14 +34,15 @@ class Match(enum.Enum):
 class Dialog:
     """One fork: its negotiation, and the raw ticket exchange that came of it."""
 
-    __slots__ = ("_ledger", "_rounds", "branches", "call", "callee_tag", "identities", "negotiation", "state")
+    __slots__ = ("_ledger", "_rounds", "call", "callee_tag", "due", "identities", "negotiation", "state")
 
     def __init__(self, call: Call, callee_tag: str) -> None:
         self.call = call
         self.callee_tag = callee_tag
         self.state = State.EARLY
         self.identities: dict[bytes, Match] = {}
-        self.branches: set[str] = set()
+        # When it ends unless something happens before: monotonic ns, 0 for never.
+        self.due = 0
         self.negotiation = Negotiation()
         self._rounds: list[Round] = []
         self._ledger = Ledger()
@@ -81,6 +82,7 @@ class Call:
         "correlation",
         "dialogs",
         "first_branch",
+        "forked",
         "identities",
         "invite",
         "invited_at",
@@ -98,6 +100,7 @@ class Call:
         self.number = 0
         self.offer: tuple[Transaction, Kept] | None = None
         self.first_branch = ""
+        self.forked = False
         self.identities: dict[bytes, Match] = {}
         self.branches: dict[str, tuple[bytes, ...]] = {}
         self.dialogs: dict[str, Dialog] = {}
@@ -115,6 +118,7 @@ class Call:
         """The dialog with this tag, opened when it is new; None when the call has too many forks."""
         dialog = self.dialogs.get(callee_tag)
         if dialog is None and len(self.dialogs) < limits.forks:
+            self.forked = True
             dialog = self.dialogs[callee_tag] = Dialog(self, callee_tag)
             if self.offer is not None:
                 dialog.negotiation.offer(*self.offer)

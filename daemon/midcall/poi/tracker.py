@@ -100,8 +100,9 @@ class Tracker:
         """Whatever is due: BYEs without answer, forks that were left behind, calls that never came about."""
         ended = self._take_evicted()
         while self._closing and self._closing[0][0] <= now.mono:
-            _, dialog = self._closing.popleft()
-            if dialog.state in (State.EARLY, State.ENDING):
+            due, dialog = self._closing.popleft()
+            # A later BYE, or another reason to wait, has a time of its own.
+            if dialog.due == due and dialog.state in (State.EARLY, State.ENDING):
                 self._drop(dialog, "no answer", ended)
         while (oldest := self.calls.oldest_unanswered()) is not None:
             if oldest.invited_at.mono + self.limits.unanswered > now.mono:
@@ -205,12 +206,16 @@ class Tracker:
         self.calls.answered(dialog.call)
         for other in dialog.call.dialogs.values():
             if other.state is State.EARLY:
-                self._closing.append((now.mono + self.limits.transaction, other))
+                self._close_later(other, now)
 
     def _ending(self, dialog: Dialog, now: Instant) -> None:
         if dialog.state in (State.EARLY, State.CONFIRMED):
             dialog.state = State.ENDING
-            self._closing.append((now.mono + self.limits.transaction, dialog))
+            self._close_later(dialog, now)
+
+    def _close_later(self, dialog: Dialog, now: Instant) -> None:
+        dialog.due = now.mono + self.limits.transaction
+        self._closing.append((dialog.due, dialog))
 
     def _bye_answered(self, dialog: Dialog, status: int, ended: list[Ended]) -> None:
         if status < 200 or dialog.state is not State.ENDING:

@@ -26,3 +26,11 @@ def test_only_rtp():
 def test_no_tag_and_mki():
     policy = srtp.Policy.from_sp({10: b"\0"})
     assert srtp.Protector(policy, master(policy, b"\x09"), mki=True).protect(rtp(1)).endswith(b"\x09")
+
+
+def test_rtcp_with_and_without_mki():
+    report = bytes.fromhex("80c80006cafebabe") + bytes(20)
+    for policy in (srtp.AES_CM_128_HMAC_SHA1_80, srtp.AEAD_AES_128_GCM):
+        bare = srtp.Protector(policy, master(policy, b"\x09")).protect_rtcp(report)
+        marked = srtp.Protector(policy, master(policy, b"\x09"), mki=True).protect_rtcp(report)
+        assert len(marked) == len(bare) + 1 and b"\x09" in marked

@@ -39,3 +39,12 @@ def test_srtcp_out_of_order():
     assert stream.unprotect_rtcp(first) is srtp.Refusal.REPLAYED
     assert stream.unprotect_rtcp(first[:11]) is srtp.Refusal.MALFORMED
     assert stream.unprotect_rtcp(bytes(40)) is srtp.Refusal.AUTH_FAILED
+
+
+def test_authentic_tells_true_copies_from_forged_ones():
+    policy = srtp.AES_CM_128_HMAC_SHA1_80
+    stream = ReferenceStream(policy, master(policy), 5)
+    wire = protected(policy, 5 << 16 | 7)
+    assert stream.authentic(wire, 5, 9) and not stream.authentic(wire, 6, 9)
+    assert stream.unprotect(b"\x80") is srtp.Refusal.MALFORMED
+    assert stream.unprotect(wire[:-1] + b"\0") is srtp.Refusal.AUTH_FAILED and stream.roc == 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -10,15 +12,40 @@ from pathlib import Path
 import pytest
 
 from imswire import inet, pcap
+from midcall.cli.main import main
 from midcall.kms import keyfile
 from midcall.ue import lab
 from tests.scenarios.world import World, truth
 
-RUN = [sys.executable, "-c", "from midcall.cli.main import main; main()"]
-
 
 def midcall(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RUN, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
+    """Run a command in this process, as the entry point would."""
+    out, err = io.StringIO(), io.StringIO()
+    status = 0
+    former, sys.argv = sys.argv, ["midcall", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        sys.argv = former
+    return subprocess.CompletedProcess(sys.argv, status, out.getvalue(), err.getvalue())
+
+
+def test_as_a_program():
+    code = "from midcall.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "inspect", "A"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and done.stderr.startswith("midcall: ") and "Traceback" not in done.stderr
+
+
+def test_no_traceback_reaches_a_user(monkeypatch, tmp_path):
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("midcall.cli.inspect.mikey_message", broken)
+    done = midcall("inspect", "AQAA")
+    assert done.returncode == 70 and "RuntimeError" in done.stderr and "secret" not in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,24 @@
+"""Bounded tables evict what was put or touched longest ago, and say how often."""
+
+from __future__ import annotations
+
+import pytest
+
+from midcall.base.bounded import BoundedTable
+
+
+def test_the_oldest_goes():
+    table: BoundedTable[str, int] = BoundedTable("t", 2)
+    assert table.put("a", 1) is None and table.put("b", 2) is None
+    table.touch("a")
+    assert table.put("c", 3) == 2
+    assert (table.get("a"), table.get("b"), len(table), table.evicted) == (1, None, 2, 1)
+    assert "a" in table and list(table.values()) == [1, 3] and table.oldest() == 1
+    assert table.put("a", 9) is None and table.pop("a") == 9 and table.pop("a") is None
+
+
+def test_empty_and_wrong():
+    table: BoundedTable[str, int] = BoundedTable("t", 1)
+    assert table.oldest() is None and table.evict() is None
+    with pytest.raises(ValueError, match="bound"):
+        BoundedTable("t", 0)
