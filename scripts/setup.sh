@@ -2,8 +2,8 @@
 # Whoever sources it stands in the project's root and has `set -euo pipefail`.
 
 # What the tests want beside Python: foreign programs that judge our octets (tests/peers).
-TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-    gstreamer1.0-plugins-bad)
+TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base
+    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 
 say() { printf '== %s\n' "$*" >&2; }
 

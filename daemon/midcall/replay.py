@@ -104,13 +104,14 @@ class Replay:
                 self._slow(time, frame)
                 continue
             place, at = hit
-            if tapped(place):
+            if at < len(frame) and 64 < frame[at] < 91:
+                # May be SIP; asked before the taps, lest a session that names a SIP port as its media hide it.
+                self._frame = frame_number
+                self._slow(time, frame)
+            elif tapped(place):
                 datagram = self._decode(frame)
                 if isinstance(datagram, inet.Datagram):
                     self._media.append(MediaPacket(time, place, datagram, frame_number))
-            elif at < len(frame) and 64 < frame[at] < 91:
-                self._frame = frame_number
-                self._slow(time, frame)
         self._frame = frame_number
         if batch:
             self._now = max(self._now, batch[-1][0])

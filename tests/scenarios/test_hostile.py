@@ -306,3 +306,16 @@ def test_answered_by_an_error_message(tmp_path):
 
     _, outcome = beside(world, tmp_path, spoil)
     assert "data type 6 where TRANSFER_RESP is expected" in errors(outcome)
+
+
+def test_a_session_that_names_a_sip_port_as_its_media_hides_nothing(tmp_path):
+    world = World()
+    trap = world.call(call_id="trap@lab")
+    victim = trap.callee
+    trap.caller.rtp_port = 5060
+    invite(trap, trap.sdp(trap.caller, []), trap.sdp(victim, []))
+    later = world.call(caller=world.party("alice", address=trap.caller.address), callee=world.party("bob"), at=trap.now)
+    later.establish(world.held())
+    later.talk(1)
+    outcome = world.replay(tmp_path)
+    assert outcome.rtp == truth(later)

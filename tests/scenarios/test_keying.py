@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,6 @@ def _whole_offer(call, held):
     )
     user = call.caller.user
     call.bundles = [user.offer(held, call.callee.uri, call.now, sessions, call.params)]
-    from base64 import b64encode
-
     return call.sdp(call.caller, [b64encode(call.bundles[0].init).decode()])
 
 
@@ -224,4 +223,40 @@ def test_audio_and_video_keyed_at_either_level(tmp_path, session_level):
         ("video", "callee"),
         ("video", "caller"),
     ]
+    assert outcome.dialog()["errors"] == []
+
+
+@pytest.mark.parametrize("mki", [False, True])
+def test_rekey_by_a_new_bundle(tmp_path, mki):
+    """A re-INVITE with a whole new Transfer: another CSB, and the same SPI for another key."""
+    world = World()
+    call = world.call()
+    call.mki = mki
+    call.establish(world.held())
+    call.talk(3)
+    call.offer(world.held())
+    offers = [b64encode(bundle.init).decode() for bundle in call.bundles]
+    call.reinvite(call.sdp(call.caller, offers), call.sdp(call.callee, call.accept()))
+    call.use_keys()
+    call.talk(3)
+    call.hang_up()
+    assert_complete(world.replay(tmp_path, start=2.0), call)
+
+
+def test_packets_under_the_new_key_that_overtake_the_answer(tmp_path):
+    """Rekeying: the callee already uses the new key when its 200 is still under way."""
+    world = World()
+    call = world.call()
+    call.establish(world.held())
+    call.talk(1)
+    call.offer(world.held())
+    number = call.request("INVITE", call.caller, call.sdp(call.caller, [b64encode(call.bundles[0].init).decode()]))
+    answer = call.sdp(call.callee, call.accept())
+    call.callee.senders[0].rekey(*t.srtp_key(call.answers[0].session_keys()[2]))
+    call.talk(0.2, only=call.callee)
+    call.response("200 OK", "INVITE", number, call.callee, answer)
+    call.request("ACK", call.caller, number=number)
+    call.talk(0.2, only=call.callee)
+    outcome = world.replay(tmp_path)
+    assert sorted(outcome.rtp) == sorted(truth(call))
     assert outcome.dialog()["errors"] == []

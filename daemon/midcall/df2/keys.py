@@ -1,4 +1,4 @@
-"""Two ways of getting session keys behind one answer (DESIGN 5.5): Xk get_keys, and RFC 6043 Resolve.
+"""Two ways of getting session keys behind one answer (TS 33.107 7A.7.2): Xk get_keys, and RFC 6043 Resolve.
 
 With get_keys the KMS derives and DF2 turns what it says into SRTP keys. With Resolve DF2 asks as an authorised
 node of its own and derives itself; where keys are forked the KMS has to release them unforked (RFC 6043

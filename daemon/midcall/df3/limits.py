@@ -15,7 +15,7 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
     # What may wait for keys at one destination: three minutes of ringing at 50 packets a second twice over.
     held_packets: int = 20_000
     held_octets: int = 16 << 20
-    # Fastest packetisation that a rollover counter may have run up (DESIGN 5.8).
+    # Fastest packetisation that a rollover counter may have run up.
     audio_rate: int = 200
     video_rate: int = 2_000
     # Candidates for a rollover counter that one destination may try in all, and what each packet adds to it.

@@ -1,4 +1,4 @@
-"""Which rollover counters a stream may have when interception joins it (RFC 3711 3.3.1, DESIGN 5.8)."""
+"""Which rollover counters a stream may have when interception joins it (RFC 3711 3.3.1)."""
 
 from __future__ import annotations
 

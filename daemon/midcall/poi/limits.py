@@ -6,7 +6,7 @@ from msgspec import Struct
 
 SECOND = 1_000_000_000
 
-# DESIGN's matching sets: what the network asserts, and where a user can stand without being a party.
+# What the network asserts, and where a user can stand without being a party.
 MATCHING_ALL = frozenset(
     {
         "request-uri",
