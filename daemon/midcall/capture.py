@@ -44,7 +44,7 @@ class FrameSorter:
         if decoded.protocol == inet.TCP:
             for piece in self._tcp.add(decoded, time):
                 yield from self._stream(piece, time, number)
-        elif sip.looks_like_sip(decoded.payload):
+        elif sip.looks_like_sip(decoded.payload.lstrip(b"\r\n")):
             source = inet.endpoint(decoded.src, decoded.sport)
             destination = inet.endpoint(decoded.dst, decoded.dport)
             yield SipSeen(decoded.payload, source, destination, Instant.of_capture(time), number)

@@ -25,6 +25,8 @@ NEVER = 1 << 63
 LAB_KEY = bytes(32)
 XID = "00000000-0000-4000-8000-000000000001"
 SECOND = 1_000_000_000
+# What a SIP datagram may begin with: a letter, or the end of a line (RFC 3261 7.5); RTP, STUN and DTLS do not.
+SIP_BEGINS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\r\n")
 
 
 class Window(Struct, frozen=True):
@@ -104,7 +106,7 @@ class Replay:
                 self._slow(time, frame)
                 continue
             place, at = hit
-            if at < len(frame) and 64 < frame[at] < 91:
+            if at < len(frame) and frame[at] in SIP_BEGINS:
                 # May be SIP; asked before the taps, lest a session that names a SIP port as its media hide it.
                 self._frame = frame_number
                 self._slow(time, frame)

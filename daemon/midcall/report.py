@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,9 +17,10 @@ from midcall.events import (
     X2Event,
 )
 
-# Dialogs that are listed without being intercepted, and errors that belong to no dialog.
+# Dialogs that are listed without being intercepted; errors that belong to no dialog, or to one.
 MAX_OTHERS = 10_000
 MAX_ERRORS = 1_000
+MAX_DIALOG_ERRORS = 100
 
 _CALL_ID = re.compile(rb"(?:^|\n)(?:call-id|i)[ \t]*:[ \t]*([^\s]{1,256})", re.IGNORECASE)
 
@@ -33,7 +35,17 @@ class _Entry:
         self.target: Side | None = None
         self.correlation = b""
         self.errors: dict[str, None] = {}
+        self.more_errors = 0
         self.streams: list[Stream] = []
+
+    def fail(self, error: str) -> None:
+        """Note an error once; beyond the bound only their number."""
+        if error in self.errors:
+            return
+        if len(self.errors) < MAX_DIALOG_ERRORS:
+            self.errors[error] = None
+        else:
+            self.more_errors += 1
 
     def mid_call(self, start: int | None) -> bool:
         return self.intercepted and start is not None and self.invited_at.wall < start
@@ -46,7 +58,8 @@ class Report:
         self._authority = authority
         self._entries: dict[DialogId, _Entry] = {}
         self._by_call_id: dict[str, list[_Entry]] = {}
-        self._others = 0
+        # Those that are not intercepted, the oldest first.
+        self._others: OrderedDict[DialogId, None] = OrderedDict()
         self._errors: list[dict[str, Any]] = []
         self._start: int | None = None
         self._end: int | None = None
@@ -80,6 +93,7 @@ class Report:
         if isinstance(event, SessionReport | StartOfInterception):
             entry = self._entry(event.dialog, event.at)
             entry.intercepted = True
+            self._others.pop(entry.dialog, None)
             entry.correlation = event.correlation
             if isinstance(event, SessionReport):
                 entry.target = event.target
@@ -87,16 +101,16 @@ class Report:
     def failure(self, dialog: DialogId, frame: int, reason: str) -> None:
         """Something of an intercepted dialog; frame 0 means no single one."""
         entry = self._entry(dialog, Instant(0, 0))
-        entry.errors.setdefault(f"frame {frame}: {reason}" if frame else reason)
+        entry.fail(f"frame {frame}: {reason}" if frame else reason)
 
     def streams(self, dialog: DialogId, streams: Iterable[Stream], errors: Iterable[str]) -> None:
         entry = self._entry(dialog, Instant(0, 0))
         entry.streams += streams
         for error in errors:
-            entry.errors.setdefault(error)
+            entry.fail(error)
         for stream in entry.streams:
             for error in _stream_errors(stream):
-                entry.errors.setdefault(error)
+                entry.fail(error)
 
     def sip_error(self, octets: bytes, frame: int, reason: str) -> None:
         """A message that could not be read: told to its dialog when its Call-ID still shows which."""
@@ -104,7 +118,7 @@ class Report:
         call_id = "" if found is None else found[1].decode("utf-8", "surrogateescape")
         entries = self._by_call_id.get(call_id, ())
         for entry in entries:
-            entry.errors.setdefault(f"frame {frame}: {reason}")
+            entry.fail(f"frame {frame}: {reason}")
         if not entries:
             self.capture_error(frame, reason)
 
@@ -150,7 +164,7 @@ class Report:
             "mid_call": entry.mid_call(self._start),
             "target": None if entry.target is None else entry.target.name.lower(),
             "correlation": entry.correlation.hex() or None,
-            "errors": list(entry.errors),
+            "errors": [*entry.errors, *([f"and {entry.more_errors} more"] if entry.more_errors else [])],
             "streams": [_stream(stream) for stream in entry.streams if not stream.control],
             "rtcp_packets": sum(stream.packets for stream in entry.streams if stream.control),
         }
@@ -159,10 +173,10 @@ class Report:
         entry = self._entries.get(dialog) or self._answered(dialog)
         if entry is None:
             entry = _Entry(dialog, invited_at)
-            if self._others >= MAX_OTHERS:
+            if len(self._others) >= MAX_OTHERS:
                 self.unlisted += 1
-                self._forget_one()
-            self._others += 1
+                self._forget(self._others.popitem(last=False)[0])
+            self._others[dialog] = None
             self._entries[dialog] = entry
             self._by_call_id.setdefault(dialog.call_id, []).append(entry)
         return entry
@@ -180,24 +194,23 @@ class Report:
         unanswered = self._entries.pop(before, None)
         if unanswered is None:
             return
-        self._others -= 1
+        self._others.pop(before, None)
         self._by_call_id[dialog.call_id].remove(unanswered)
         entry = self._entries[dialog]
         entry.errors = unanswered.errors | entry.errors
         entry.streams += unanswered.streams
         entry.intercepted |= unanswered.intercepted
+        if entry.intercepted:
+            self._others.pop(dialog, None)
         entry.correlation = entry.correlation or unanswered.correlation
 
-    def _forget_one(self) -> None:
-        """Room for another: the oldest entry that tells nothing."""
-        for dialog, entry in self._entries.items():
-            if not entry.intercepted and not entry.errors:
-                del self._entries[dialog]
-                self._by_call_id[dialog.call_id].remove(entry)
-                if not self._by_call_id[dialog.call_id]:
-                    del self._by_call_id[dialog.call_id]
-                self._others -= 1
-                return
+    def _forget(self, dialog: DialogId) -> None:
+        """Room for another: an entry that was not intercepted."""
+        entry = self._entries.pop(dialog)
+        siblings = self._by_call_id[dialog.call_id]
+        siblings.remove(entry)
+        if not siblings:
+            del self._by_call_id[dialog.call_id]
 
 
 def _seconds(time: int | None, first: int) -> float | None:

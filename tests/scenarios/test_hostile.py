@@ -319,3 +319,74 @@ def test_a_session_that_names_a_sip_port_as_its_media_hides_nothing(tmp_path):
     later.talk(1)
     outcome = world.replay(tmp_path)
     assert outcome.rtp == truth(later)
+
+
+def test_a_feigned_bye_does_not_end_the_interception(tmp_path):
+    """BYE and 200 are seen, but the two go on under the same keys; so does the content, until it is silent."""
+    world = World()
+    call = world.call()
+    call.establish(world.held())
+    call.talk(1)
+    call.hang_up()
+    call.talk(3)
+    outcome = world.replay(tmp_path)
+    assert outcome.rtp == truth(call)
+
+
+def test_a_bye_that_never_reached_the_peer_ends_nothing(tmp_path):
+    world = World()
+    call = world.call()
+    call.establish(world.held())
+    number = call.request("BYE", call.caller)
+    call.response("483 Too Many Hops", "BYE", number, call.callee)
+    call.now += 40 * SECOND
+    call.talk(1)
+    assert world.replay(tmp_path).rtp == truth(call)
+
+
+def test_the_keys_in_use_are_found_among_a_whole_map_of_others(tmp_path):
+    """255 crypto sessions, the real ones first and with wrong SSRCs; forged packets beside them."""
+    from base64 import b64encode
+
+    from midcall.ue.ticket import session, srtp_key
+
+    world = World()
+    call = world.call()
+    held = world.held("DEFGHJNO")
+    blocks = tuple(session(n, 0xF000 + n, b"\x01") for n in range(1, 256))
+    offered = call.caller.user.offer(held, call.callee.uri, call.now, blocks, call.params)
+    answered = call.callee.user.accept(world.ask, offered.init, call.now, blocks)
+    offered.response = answered.response
+    texts = [b64encode(octets).decode() for octets in (offered.init, answered.response)]
+    invite(call, call.sdp(call.caller, [texts[0]]), call.sdp(call.callee, [texts[1]]))
+    keys = offered.session_keys()
+    call.caller.senders[0].key(*srtp_key(keys[1]))
+    call.callee.senders[0].key(*srtp_key(keys[2]))
+    call.talk(1)
+    outcome = world.replay(tmp_path)
+    assert outcome.rtp == truth(call)
+
+
+@pytest.mark.parametrize("begin", [b"\r\n", b"\r\n\r\n", b"\n"])
+def test_sip_behind_line_ends_is_seen(tmp_path, begin):
+    world = World()
+    call = world.call()
+    send = world.wire.udp
+    world.wire.udp = lambda at, a, b, octets: send(at, a, b, begin + octets if b"SIP/2.0" in octets else octets)
+    call.establish(world.held())
+    call.talk(1)
+    assert world.replay(tmp_path).rtp == truth(call)
+
+
+def test_errors_of_one_dialog_are_bounded(tmp_path):
+    world = World()
+    call = good(world)
+    for _ in range(300):
+        octets = b"INFO sip:x SIP/2.0\r\nCall-ID: good@lab\r\nCSeq: x INFO\r\nContent-Length: 0\r\n\r\n"
+        world.wire.udp(call.now, call.caller.sip, call.callee.sip, octets)
+        call.now += 1_000
+    call.talk(1)
+    outcome = world.replay(tmp_path)
+    assert outcome.rtp == truth(call)
+    found = outcome.dialog("good@lab")["errors"]
+    assert len(found) == 101 and found[-1] == "and 200 more"

@@ -48,14 +48,13 @@ _SPELLED = {
         b"P-Access-Network-Info",
     )
 }
-_UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 def looks_like_sip(octets: bytes) -> bool:
     """Whether the first line is a request or status line, right or not: cheap, for sorting packets."""
-    if not octets or octets[0] not in _UPPER:
+    if not octets[:1].isalpha():
         return False
-    return b"SIP/" in octets[:4096].partition(b"\n")[0]
+    return b"SIP/" in octets[:4096].partition(b"\n")[0].upper()
 
 
 class SipMessage:
@@ -98,7 +97,7 @@ class SipMessage:
         self.reason: str | None = None
         self.start_method = b""
         self.start_line = self.head[: self.head.find(b"\n")].rstrip(b"\r")
-        self.is_request = not self.start_line.startswith(b"SIP/")
+        self.is_request = self.start_line[:4].upper() != b"SIP/"
         if self.is_request:
             self._read_request_line()
         else:
@@ -306,10 +305,7 @@ def parse(octets: bytes) -> SipMessage:
     """
     if len(octets) > MAX_MESSAGE:
         raise SipError("message", f"longer than {MAX_MESSAGE} octets", 513)
-    start = 0
-    while octets[start : start + 2] == b"\r\n":
-        start += 2
-    return SipMessage(octets[start:] if start else octets)
+    return SipMessage(octets.lstrip(b"\r\n") if octets[:1] in (b"\r", b"\n") else octets)
 
 
 def content_length(values: list[bytes]) -> int:

@@ -13,8 +13,8 @@ from imswire import wav
 SAMPLE_OCTETS = 2
 FLUSH_OCTETS = 1 << 16
 COPY_SAMPLES = 1 << 15
-# RIFF sizes are 32 bits.
-MAX_OCTETS = (1 << 32) - 1024
+# A day at 8 kHz: two channels of it still fit the 32 bits of a RIFF size; a wrong clock makes no larger file.
+MAX_OCTETS = 24 * 3600 * 8_000 * SAMPLE_OCTETS
 
 
 class WavWriter:
@@ -36,7 +36,7 @@ class WavWriter:
         return max(self._end, self._pending_at + len(self._pending)) // SAMPLE_OCTETS
 
     def write(self, sample: int, pcm: bytes) -> None:
-        """Put 16-bit little-endian samples at position ``sample``; what is beyond the format's end is left out."""
+        """Put 16-bit little-endian samples at position ``sample``; what is beyond a day is left out."""
         at = sample * SAMPLE_OCTETS
         if at < 0 or at + len(pcm) > MAX_OCTETS:
             return

@@ -25,8 +25,9 @@ from midcall.events import (
     X2Event,
 )
 
-# Contexts of one dialog: each rekeying adds two an m-line, and only recent ones can be in use.
-CONTEXTS = 64
+# Bundles and generations of one dialog that can still be in use; each has at most 255 crypto sessions.
+BUNDLES = 8
+GENERATIONS = 3
 DIALOGS = 65_536
 
 
@@ -109,8 +110,12 @@ class Mediation:
             media, sender = place(exchange, session.cs_id)
             self._order += 1
             contexts.append(CryptoContext(bundle, self._order, media, sender, session))
-        if contexts:
-            dialog.contexts[bundle] = contexts
+        newest = max((context.key.generation for context in contexts), default=0)
+        recent = [context for context in contexts if context.key.generation > newest - GENERATIONS]
+        if recent:
+            dialog.contexts[bundle] = recent
+            for old in sorted(dialog.contexts)[:-BUNDLES]:
+                del dialog.contexts[old]
         return [*outputs, self._plan(key, dialog, now)]
 
     # Sessions
@@ -193,7 +198,7 @@ class Mediation:
             invited_at=report.invited_at,
             target=report.target,
             flows=dialog.media.flows,
-            contexts=contexts[-CONTEXTS:],
+            contexts=contexts,
             awaiting=in_flight or unanswered or report.pending,
         )
 

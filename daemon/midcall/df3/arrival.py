@@ -121,6 +121,7 @@ class Arrival:
         stream.open = True
         stream.policy = crypto.context.key.policy.name
         stream.decrypted += 1
+        stream.proved_at = packet.time
         return Content(packet.time, stream, clear, packet.datagram)
 
     def _pass(

@@ -13,7 +13,7 @@ from msgspec import Struct
 from imswire import inet
 from imswire.sdp import Endpoint
 from midcall.df3.arrival import Arrival
-from midcall.df3.destination import Claim, Destination
+from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, MediaPacket, Stream
@@ -46,6 +46,7 @@ class ContentMediation:
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
         self._lingering: list[tuple[_Key, bytes, Claim]] = []
         self._finished: list[Finished] = []
+        self._waiting = Waiting()
 
     # Plans
 
@@ -101,8 +102,19 @@ class ContentMediation:
         """Let go of what was only waiting for packets under way."""
         while self._lingering and (self._lingering[0][2].until or 0) <= now:
             key, place, claim = self._lingering.pop(0)
+            if self._goes_on(place, claim):
+                claim.until = (claim.until or 0) + self.limits.linger
+                self._lingering.append((key, place, claim))
+                continue
             self._remove(place, claim)
             self._finish(key)
+
+    def _goes_on(self, place: bytes, claim: Claim) -> bool:
+        """Whether packets still prove to be the dialog's: a feigned BYE does not end what goes on under its keys."""
+        since = (claim.until or 0) - self.limits.linger
+        destination = self._destinations.get(place)
+        streams = [] if destination is None else list(destination.streams.values())
+        return any(s.open and s.dialog == claim.dialog.plan.dialog and s.proved_at > since for s in streams)
 
     def finish(self) -> None:
         """Nothing more comes (the capture ended): close every dialog."""
@@ -140,7 +152,7 @@ class ContentMediation:
                     if isinstance(clear, bytes):
                         stream.packets += 1
                         stream.decrypted += 1
-                        stream.last = time
+                        stream.last = stream.proved_at = time
                         append(Content(time, stream, clear, datagram))
                         continue
                     content += self._arrival.refused(destination, stream, packet, clear)
@@ -153,7 +165,7 @@ class ContentMediation:
     def _destination(self, place: bytes, name: str) -> Destination:
         destination = self._destinations.get(place)
         if destination is None:
-            destination = self._destinations[place] = Destination(name, self.limits)
+            destination = self._destinations[place] = Destination(name, self.limits, self._waiting)
         return destination
 
     def _retry(self, places: Iterable[bytes]) -> list[Content]:

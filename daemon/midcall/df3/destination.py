@@ -41,6 +41,15 @@ class Trial(NamedTuple):
     packet: MediaPacket
 
 
+class Waiting:
+    """Octets that wait for keys at all destinations together."""
+
+    __slots__ = ("octets",)
+
+    def __init__(self) -> None:
+        self.octets = 0
+
+
 class Destination:
     """Claims on one (address, port), the streams seen there, and packets that wait for keys.
 
@@ -50,6 +59,7 @@ class Destination:
 
     __slots__ = (
         "_held_octets",
+        "_waiting",
         "budget",
         "claims",
         "foreign",
@@ -62,8 +72,9 @@ class Destination:
         "unheld",
     )
 
-    def __init__(self, name: str, limits: Df3Limits) -> None:
+    def __init__(self, name: str, limits: Df3Limits, waiting: Waiting) -> None:
         self.name = name
+        self._waiting = waiting
         self.claims: list[Claim] = []
         self.streams: dict[bytes, Stream] = {}
         self.trials: dict[bytes, Trial] = {}
@@ -81,14 +92,20 @@ class Destination:
 
     def hold(self, packet: MediaPacket, limits: Df3Limits) -> None:
         """Keep a packet until keys come, within the bounds."""
-        octets = self._held_octets + len(packet.payload)
-        if len(self.held) >= limits.held_packets or octets > limits.held_octets:
+        octets = len(packet.payload)
+        if (
+            len(self.held) >= limits.held_packets
+            or self._held_octets + octets > limits.held_octets
+            or self._waiting.octets + octets > limits.held_octets_in_all
+        ):
             self.unheld += 1
             return
         self.held.append(packet)
-        self._held_octets = octets
+        self._held_octets += octets
+        self._waiting.octets += octets
 
     def take_held(self) -> list[MediaPacket]:
+        self._waiting.octets -= self._held_octets
         held, self._held_octets = list(self.held), 0
         self.held.clear()
         return held

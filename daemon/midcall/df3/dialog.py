@@ -15,8 +15,10 @@ from midcall.events import CryptoContext, MediaFlow, MediaPlan
 
 # SSRCs whose counters are remembered in one dialog; a genuine one has a few.
 SSRCS = 256
-# Generations of keys that may still be tried: rekeying keeps the former one for packets under way.
-CONTEXTS = 64
+# Keys that a packet is tried with when what its destination may cost is used up: the likeliest.
+LIKELIEST = 4
+# What trying a key costs beside its counters, in counters: deriving its session keys.
+KEY_COST = 16
 
 
 class Proof:
@@ -49,7 +51,7 @@ class TappedDialog:
 
     def __init__(self, plan: MediaPlan) -> None:
         self.plan = plan
-        self.contexts = plan.contexts[-CONTEXTS:]
+        self.contexts = plan.contexts
         self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
         self.streams: list[Stream] = []
         self.errors: dict[str, None] = {}
@@ -74,7 +76,7 @@ class TappedDialog:
 
     def renew(self, plan: MediaPlan) -> None:
         self.plan = plan
-        self.contexts = plan.contexts[-CONTEXTS:]
+        self.contexts = plan.contexts
 
     def open(
         self, packet: bytes, flow: MediaFlow, time: int, limits: Df3Limits, budget: int
@@ -83,13 +85,15 @@ class TappedDialog:
         ssrc = int.from_bytes(packet[8:12], "big")
         known = self.cryptos.get(crypto_key(flow, packet[8:12]))
         spent = 0
-        for context in self.likely(ssrc, flow):
+        for place, context in enumerate(self.likely(ssrc, flow)):
+            if place >= LIKELIEST and spent >= budget:
+                break
             if known is not None and known.knows(context):
                 continue
             bound = min(self._bound(context, flow, time, limits), max(budget - spent, 1))
             hints = list(self._hints(context, known, ssrc))
             proof, tried = _prove(packet, ssrc, context, hints, bound)
-            spent += tried
+            spent += tried + KEY_COST
             if isinstance(proof, Proof):
                 return proof, spent
             if proof:

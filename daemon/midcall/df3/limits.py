@@ -15,6 +15,8 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
     # What may wait for keys at one destination: three minutes of ringing at 50 packets a second twice over.
     held_packets: int = 20_000
     held_octets: int = 16 << 20
+    # The same over all destinations: a hostile session can name two thousand.
+    held_octets_in_all: int = 256 << 20
     # Fastest packetisation that a rollover counter may have run up.
     audio_rate: int = 200
     video_rate: int = 2_000

@@ -117,6 +117,7 @@ class Stream:
         "open",
         "packets",
         "policy",
+        "proved_at",
         "replayed",
         "seen_source",
         "source",
@@ -154,6 +155,7 @@ class Stream:
         self.last_roc = 0
         self.first = 0
         self.last = 0
+        self.proved_at = 0
 
     def within(self, time: int) -> bool:
         """From the warrant's start on, and before its end."""

@@ -19,8 +19,8 @@ NEGOTIATING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
 OPENING = frozenset({"INVITE", "PRACK", "UPDATE"})
 # Requests that show a dialog whose beginning nobody saw.
 JOINING = frozenset({"INVITE", "UPDATE"})
-# Answers to a BYE after which the dialog goes on: challenged, or refused before it reached the dialog.
-BYE_REFUSED = frozenset({401, 407, 491, 500, 503})
+# Answers to a BYE that say that the peer has no such dialog (RFC 3261 15.1.1); others leave it as it is.
+BYE_GONE = frozenset({408, 481})
 # Answers to an INVITE after which the caller tries again in the same call (RFC 3261 8.1.3.5).
 TRY_AGAIN = frozenset({401, 407, 413, 415, 416, 420, 422, 491, 494, 503})
 
@@ -220,10 +220,10 @@ class Tracker:
     def _bye_answered(self, dialog: Dialog, status: int, ended: list[Ended]) -> None:
         if status < 200 or dialog.state is not State.ENDING:
             return
-        if status in BYE_REFUSED:
-            dialog.state = State.CONFIRMED
-        else:
+        if status < 300 or status in BYE_GONE:
             self._drop(dialog, "BYE", ended)
+        else:
+            dialog.state = State.CONFIRMED
 
     def _invite_failed(self, tracked: Tracked, message: sip.SipMessage) -> None:
         """A final failure of the initial INVITE: of one fork, or, on the caller's leg, of the whole call."""
