@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imswire.mikey import prf
 from imswire.mikey import values as v
@@ -33,7 +33,11 @@ DEFAULT_KEY_OCTETS = 16
 DEFAULT_SALT_OCTETS = 14
 AEAD_SALT_OCTETS = 12
 _AEAD = frozenset({5, 6, 8})  # SEED-GCM, AES-GCM, ARIA-GCM (RFC 6309 4.2)
+_SESSION_KEYS = TEKS | TGKS | {KeyType.GTGK, KeyType.GTGK_SALT}
+# No SRTP profile has a longer one; a policy may claim any number.
+MAX_MASTER_OCTETS = 32
 MAX_UPDATES = 1024
+MAX_CANDIDATES = 16  # responders of a ticket that are tried when a message names none
 
 
 class Resolved(Struct, frozen=True):
@@ -127,21 +131,27 @@ class Derivation:
         self._sources: dict[bytes, str] = {}
         self._pool: dict[bytes, v.KeyData] = {}
         self._policies: dict[int, v.Sp] = dict(exchange.init.policies)
+        self._map: tuple[v.GenericSession, ...] = ()
         self.failures: list[MikeyError] = []
 
     def run(self, updates: Sequence[UpdateMessages]) -> tuple[SessionKeys, ...]:
-        """All generations; an update that does not prove right ends them and stands in ``failures``."""
-        keys = list(self._initial())
+        """All generations. An update or a crypto session that gives no keys costs only itself.
+
+        Why it gave none stands in ``failures``.
+        """
+        keys = self._initial()
         for number, update in enumerate(updates[:MAX_UPDATES], 1):
+            before = dict(self._pool), dict(self._sources), dict(self._policies)
             try:
                 keys += self._update(update, number)
             except MikeyError as error:
+                self._pool, self._sources, self._policies = before
                 self.failures.append(error)
         return tuple(keys)
 
     # The initial exchange
 
-    def _initial(self) -> Iterator[SessionKeys]:
+    def _initial(self) -> list[SessionKeys]:
         init, response = self._init, self._response
         self._prove_init()
         if response is None and Exchange(init, None, self._ticket).waits:
@@ -151,20 +161,20 @@ class Derivation:
         protection = self._protection(1, self._resolved.mpki)
         self._add(self._transported(init, protection, init.need(v.Timestamp)), "initiator")
         if response is None:
-            return iter(self._sessions(init, 0, proved=not self._flags.f))
+            return self._sessions(init, _map(init), 0, proved=not self._flags.f)
         self._prove_response(response, mpk)
         self._policies.update(response.policies)
         times = (response.need(v.Timestamp), init.need(v.Timestamp))
         self._add(self._transported(response, self._protection(2, mpk), *times), "responder")
-        return iter(self._sessions(response, 0, proved=True))
+        return self._sessions(response, _map(response) or _map(init), 0, proved=True)
 
     def _prove_init(self) -> None:
         """V of TRANSFER_INIT: ticket, KMS answer and message belong together."""
         init = self._init
         protection = self._protection(1, self._resolved.mpki)
         octets, verification = covered(init), init.need(v.V)
-        for tail in self._identity_tails():
-            if protection.proves(verification, octets + tail):
+        for initiator, responder in self._identities(init):
+            if protection.proves(verification, octets + initiator + responder):
                 return
         raise MikeyError("TRANSFER_INIT", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)
 
@@ -173,14 +183,19 @@ class Derivation:
         if not protection.proves(response.need(v.V), covered(response) + self._init.octets):
             raise MikeyError("TRANSFER_RESP", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)
 
-    def _identity_tails(self) -> Iterator[bytes]:
-        """Identity_i || Identity_r as the sender may have meant them when it left a payload out."""
+    def _identities(self, *messages: MikeyMessage) -> list[tuple[bytes, bytes]]:
+        """Identity_i and Identity_r as the messages name them, or as their sender may have meant them."""
         policy = PolicyData.read(self._ticket.policy)
-        initiators = _candidates(self._init.identity(IdRole.INITIATOR), (policy.initiator,))
-        responders = _candidates(self._init.identity(IdRole.RESPONDER), policy.responders[:16])
-        for initiator in initiators:
-            for responder in responders:
-                yield initiator + responder
+        answering = None if self._response is None else self._response.identity(IdRole.RESPONDER)
+        initiators = _candidates(
+            (message.identity(IdRole.INITIATOR) for message in messages),
+            (policy.initiator,),
+        )
+        responders = _candidates(
+            (message.identity(IdRole.RESPONDER) for message in messages),
+            (*policy.responders[:MAX_CANDIDATES], answering),
+        )
+        return [(initiator, responder) for initiator in initiators for responder in responders]
 
     # Forking
 
@@ -211,34 +226,57 @@ class Derivation:
             else:
                 yield key
 
-    # Updates (RFC 6043 6.1, 5.2.5)
+    # Updates (RFC 6043 5.2)
 
     def _update(self, update: UpdateMessages, number: int) -> list[SessionKeys]:
-        init = _message(update.init, DataType.TRANSFER_INIT)
-        response = None if update.response is None else _message(update.response, DataType.TRANSFER_RESP)
-        protection = self._update_protection()
-        octets, verification = covered(init), init.need(v.V)
-        tails = list(self._identity_tails())
-        if not any(protection.proves(verification, octets + tail) for tail in tails):
-            raise MikeyError("CSB update", "the MAC of its first message is wrong", error_no=ErrorNo.AUTH_FAILURE)
-        if response is not None and not protection.proves(response.need(v.V), covered(response) + init.octets):
-            raise MikeyError("CSB update", "the MAC of its response is wrong", error_no=ErrorNo.AUTH_FAILURE)
+        init = self._of_bundle(update.init, DataType.TRANSFER_INIT)
+        response = None if update.response is None else self._of_bundle(update.response, DataType.TRANSFER_RESP)
+        protection = self._prove_update(init, self._update_tails(init), "first message")
+        answer = protection if response is None else self._prove_update(response, [init.octets], "response")
         if response is None and init.header.expects_response:
             raise MikeyError("CSB update", "it wanted a response, and none was seen")
         times = tuple(t for t in (init.first(v.Timestamp), self._init.first(v.Timestamp)) if t is not None)
         self._policies.update(init.policies)
-        self._add(self._transported(init, protection, *times), "update")
+        keys = self._transported(init, protection, *times)
         if response is not None:
             self._policies.update(response.policies)
-            both = (response.need(v.Timestamp), *times)
-            self._add(self._transported(response, protection, *both), "update")
-        return list(self._sessions(response or init, number, proved=True))
+            keys += self._transported(response, answer, response.need(v.Timestamp), *times)
+        self._add(keys, "update")
+        last = response or init
+        return self._sessions(last, _map(last) or _map(init) or self._moved_to(keys), number, proved=True)
 
-    def _update_protection(self) -> Protection:
-        """The keys that protected the last message of the initial exchange."""
-        if self._response is None:
-            return self._protection(1, self._resolved.mpki)
-        return self._protection(2, self._responder_mpk())
+    def _of_bundle(self, octets: bytes, expected: DataType) -> MikeyMessage:
+        message = _message(octets, expected)
+        if message.header.csb_id != self._init.header.csb_id:
+            raise MikeyError("HDR", "the CSB update has another CSB ID", field="csb_id")
+        return message
+
+    def _prove_update(self, message: MikeyMessage, tails: Sequence[bytes], role: str) -> Protection:
+        """The keys under which a message of an update proves right."""
+        octets, verification = covered(message), message.need(v.V)
+        for protection in self._update_protections():
+            if any(protection.proves(verification, octets + tail) for tail in tails):
+                return protection
+        raise MikeyError("CSB update", f"the MAC of its {role} is wrong", error_no=ErrorNo.AUTH_FAILURE)
+
+    def _update_protections(self) -> Iterator[Protection]:
+        """The keys of the last message of the initial exchange; some senders use those of its first instead."""
+        if self._response is not None:
+            yield self._protection(2, self._responder_mpk())
+        yield self._protection(1, self._resolved.mpki)
+
+    def _update_tails(self, init: MikeyMessage) -> list[bytes]:
+        """The identities by their roles in the initial exchange; or the sender's first, when the Responder began."""
+        answered = () if self._response is None else (self._response,)
+        pairs = self._identities(self._init, init, *answered)
+        return [i + r for i, r in pairs] + [r + i for i, r in pairs]
+
+    def _moved_to(self, keys: tuple[v.KeyData, ...]) -> tuple[v.GenericSession, ...]:
+        """The map in force, for an update that has none: all sessions go on, under the new key if there is one."""
+        sessions = (structs.replace(session, has_roc=False) for session in self._map)
+        if len(keys) != 1:
+            return tuple(sessions)
+        return tuple(structs.replace(session, spi=keys[0].spi) for session in sessions)
 
     # Keys
 
@@ -254,7 +292,7 @@ class Derivation:
 
     def _add(self, keys: Iterable[v.KeyData], source: str) -> None:
         for key in keys:
-            if key.key_type != KeyType.MPK:
+            if key.key_type in _SESSION_KEYS:
                 self._pool[key.spi] = key
                 self._sources[key.spi] = source
 
@@ -267,27 +305,39 @@ class Derivation:
                 return only
         return found
 
-    def _sessions(self, message: MikeyMessage, generation: int, *, proved: bool) -> Iterator[SessionKeys]:
-        """Keys of the crypto sessions in the map of ``message``, which is the valid one."""
-        sessions = [s for s in message.header.sessions if isinstance(s, v.GenericSession)]
-        if not sessions and message is self._response:
-            sessions = [s for s in self._init.header.sessions if isinstance(s, v.GenericSession)]
+    def _sessions(
+        self, message: MikeyMessage, sessions: tuple[v.GenericSession, ...], generation: int, *, proved: bool
+    ) -> list[SessionKeys]:
+        """Keys of the crypto sessions of the valid map, which ``message`` set; those without keys are failures."""
         if not sessions:
             raise MikeyError("HDR", f"no crypto session in the map of the {_role(message)}", field="sessions")
+        derived: list[SessionKeys] = []
+        failures: list[MikeyError] = []
         for session in sessions:
             if session.protocol != ProtType.SRTP:
                 continue
-            key = self._find(session.spi)
-            if key is None:
-                reason = f"crypto session {session.cs_id} names a key that nobody sent"
-                raise MikeyError(_role(message), reason, field="spi")
-            yield self._session(session, key, generation, proved)
+            try:
+                derived.append(self._session(session, self._named(session, message), generation, proved))
+            except MikeyError as error:
+                failures.append(error)
+        if failures and not derived:
+            raise failures[0]
+        self.failures += failures
+        self._map = sessions
+        return derived
+
+    def _named(self, session: v.GenericSession, message: MikeyMessage) -> v.KeyData:
+        key = self._find(session.spi)
+        if key is None:
+            reason = f"crypto session {session.cs_id} names a key that nobody sent"
+            raise MikeyError(_role(message), reason, field="spi")
+        return key
 
     def _session(self, session: v.GenericSession, key: v.KeyData, generation: int, proved: bool) -> SessionKeys:
         params = self._params(session)
-        key_octets = _number(params, SpParam.ENCR_KEY_LENGTH, DEFAULT_KEY_OCTETS)
+        key_octets = _octets(params, SpParam.ENCR_KEY_LENGTH, DEFAULT_KEY_OCTETS)
         aead = _number(params, SpParam.ENCR_ALG, 1) in _AEAD
-        salt_octets = _number(params, SpParam.SALT_LENGTH, AEAD_SALT_OCTETS if aead else DEFAULT_SALT_OCTETS)
+        salt_octets = _octets(params, SpParam.SALT_LENGTH, AEAD_SALT_OCTETS if aead else DEFAULT_SALT_OCTETS)
         master = key.key if key.key_type in TEKS else self._from_tgk(prf.TEK, key.key, session.cs_id, key_octets)
         if key.salt:
             salt = key.salt
@@ -327,15 +377,28 @@ class Derivation:
         return {}
 
 
-def _candidates(named: v.Idr | None, others: Iterable[v.Idr | None]) -> list[bytes]:
-    if named is not None:
-        return [named.data]
-    return list(dict.fromkeys(each.data for each in others if each is not None)) or [b""]
+def _candidates(named: Iterable[v.Idr | None], others: Iterable[v.Idr | None]) -> list[bytes]:
+    """Identities that a MAC may cover: those that messages name; else ``others``, or none at all."""
+    names = list(dict.fromkeys(each.data for each in named if each is not None))
+    return names or [*dict.fromkeys(each.data for each in others if each is not None), b""]
+
+
+def _map(message: MikeyMessage) -> tuple[v.GenericSession, ...]:
+    return tuple(session for session in message.header.sessions if isinstance(session, v.GenericSession))
 
 
 def _number(params: dict[int, bytes], param: SpParam, default: int) -> int:
     value = params.get(param)
     return default if not value else int.from_bytes(value, "big")
+
+
+def _octets(params: dict[int, bytes], param: SpParam, default: int) -> int:
+    """A length that the policy sets."""
+    octets = _number(params, param, default)
+    if octets > MAX_MASTER_OCTETS:
+        reason = f"more than {MAX_MASTER_OCTETS} octets"
+        raise MikeyError("SP", reason, field=param.name.lower(), error_no=ErrorNo.INVALID_SP_PAR)
+    return octets
 
 
 def _message(octets: bytes, expected: DataType) -> MikeyMessage:

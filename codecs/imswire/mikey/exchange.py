@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from imswire.mikey import prf
 from imswire.mikey import values as v
 from imswire.mikey.errors import MikeyError
-from imswire.mikey.message import MikeyMessage, build, parse, read_nested, type_name
+from imswire.mikey.message import MikeyMessage, build, parse, peek, read_nested, type_name
 from imswire.mikey.numbers import (
     MAC_OCTETS,
     DataType,
@@ -230,7 +230,7 @@ def open_answer(octets: bytes, asked: bytes, psk: bytes) -> Answered:
         raise MikeyError("HDR", "the answer has another CSB ID", field="csb_id")
     protection = _kms_protection(first, psk, 2)
     _check(message, protection, asked)
-    keys = protection.open(message.need(v.Kemac), message.need(v.Timestamp))
+    keys = protection.open(message.need(v.Kemac), message.need(v.Timestamp), first.need(v.Timestamp))
     mpks = [key.key for key in keys if key.key_type == KeyType.MPK]
     if not mpks:
         raise MikeyError("KEMAC", "no MPK in the answer")
@@ -314,24 +314,31 @@ def _vr_protection(mpkr: bytes, func: int) -> Protection:
     return _VrProtection(mpkr, func, 0, 4)
 
 
+def read_initiator_data(ticket: v.Ticket) -> tuple[v.V, v.V]:
+    """Vi and Vr. A copy of V that still says to be the last payload is taken as it is meant: Vr follows."""
+    octets = ticket.initiator_data
+    if octets[:2] == bytes((PayloadType.V, PayloadType.LAST)):
+        octets = bytes((PayloadType.V, PayloadType.V)) + octets[2:]
+    chain = read_nested(octets, "Initiator Data")
+    checks = [each.value for each in chain if isinstance(each.value, v.V)]
+    if len(checks) != 2 or chain[-1].value is not checks[1]:
+        raise MikeyError("Initiator Data", "not Vi and Vr", error_no=ErrorNo.AUTH_FAILURE)
+    return checks[0], checks[1]
+
+
 def check_initiator_data(ticket: v.Ticket, keys: TicketKeys) -> None:
     """The KMS's check of Vr (RFC 6043 4.2.3.2): only the owner of the ticket could have made it."""
-    chain = read_nested(ticket.initiator_data, "Initiator Data")
-    checks = [each.value for each in chain if isinstance(each.value, v.V)]
-    if len(checks) != 2:
-        raise MikeyError("Initiator Data", "not Vi and Vr", error_no=ErrorNo.AUTH_FAILURE)
+    _, vr = read_initiator_data(ticket)
     octets = ticket.initiator_data
-    covered_ = octets[: len(octets) - len(checks[1].mac)]
-    if not _vr_protection(keys.mpkr, ticket.policy.prf).proves(checks[1], covered_):
+    covered_ = octets[: len(octets) - len(vr.mac)]
+    if not _vr_protection(keys.mpkr, ticket.policy.prf).proves(vr, covered_):
         raise MikeyError("Initiator Data", "Vr is wrong", error_no=ErrorNo.AUTH_FAILURE)
 
 
 def check_vi(message: MikeyMessage) -> None:
     """The Responder's check with forking: Vi carries the MAC of this very message."""
-    chain = read_nested(message.need(v.Ticket).initiator_data, "Initiator Data")
-    checks = [each.value for each in chain if isinstance(each.value, v.V)]
-    own = message.need(v.V)
-    if not checks or (checks[0].auth_alg, checks[0].mac) != (own.auth_alg, own.mac):
+    vi, _ = read_initiator_data(message.need(v.Ticket))
+    if vi != message.need(v.V):
         raise MikeyError("Initiator Data", "Vi is not the MAC of the message", error_no=ErrorNo.AUTH_FAILURE)
 
 
@@ -403,13 +410,24 @@ def update_message(
 
 
 def error_message(
-    faulty: bytes, error_no: ErrorNo, timestamp: v.Timestamp, protection: Protection | None = None
+    faulty: bytes,
+    error_no: ErrorNo,
+    timestamp: v.Timestamp,
+    protection: Protection | None = None,
+    *,
+    policies: tuple[v.Sp, ...] = (),
 ) -> bytes:
-    """An Error message about another one (RFC 6043 4.2.4, 6.9); authenticated where keys are known."""
-    about = parse(faulty).header
-    map_type = about.map_type
+    """An Error message about another one (RFC 6043 5.4, 6.9); authenticated where keys are known.
+
+    Of ``faulty`` only the fixed part of the header must be readable. ``policies`` are those supported instead.
+    MikeyError: the message is an Error message itself, or no MIKEY at all.
+    """
+    about = peek(faulty)
+    if about.data_type == DataType.ERROR:
+        raise MikeyError("HDR", "no error about an error", field="data_type", error_no=ErrorNo.INVALID_DT)
+    map_type = about.map_type if about.map_type in tuple(MapType) else MapType.EMPTY
     header = v.Header(DataType.ERROR, about.prf, about.csb_id, map_type)
-    payloads: list[v.Payload] = [timestamp, v.Err(error_no)]
+    payloads: list[v.Payload] = [timestamp, v.Err(error_no), *policies]
     if protection is None:
         return build(header, payloads)
     mac_alg = MacAlg.HMAC_SHA_256_256 if about.prf == PrfFunc.HMAC_SHA_256 else MacAlg.HMAC_SHA_1_160

@@ -77,7 +77,7 @@ _POLICY = (
     / c.BitStruct(
         "prf" / c.BitsInteger(7),
         *[name / c.Flag for name in "defghijklmno"],
-        "reserved" / c.Default(c.BitsInteger(5), 0),
+        "reserved" / c.BitsInteger(5),
     ),
     "tp_data" / _long,
 )

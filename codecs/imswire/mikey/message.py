@@ -8,11 +8,10 @@ from msgspec import Struct
 
 from imswire.mikey import values as v
 from imswire.mikey.errors import MikeyError
-from imswire.mikey.numbers import DataType, ErrorNo, IdRole, PayloadType, RandRole, TsRole
+from imswire.mikey.numbers import TGKS, DataType, ErrorNo, IdRole, PayloadType, RandRole, TsRole
 from imswire.mikey.payloads import Placed, payload_type, read_chain, read_header, write_chain, write_header
 
 MAX_MESSAGE = 65_535
-MAX_PAYLOADS = 256
 
 # Payloads that may stand more than once in one chain; all others only once, those with a role once a role.
 _REPEATED = frozenset(
@@ -36,6 +35,8 @@ class Peek(Struct, frozen=True, gc=False):
     data_type: int
     csb_id: int
     expects_response: bool
+    prf: int
+    map_type: int
 
 
 class MikeyMessage(Struct, frozen=True):
@@ -90,12 +91,13 @@ def identity(identities: tuple[v.Idr, ...], role: IdRole) -> v.Idr | None:
 
 
 def peek(octets: bytes) -> Peek:
-    """Data type, CSB ID and flag V, without reading further. MikeyError: too short, or not version 1."""
+    """What stands at fixed places, without reading further. MikeyError: too short, or not version 1."""
     if len(octets) < 10:
         raise MikeyError("HDR", f"{len(octets)} octets, a header has at least 10", offset=0)
     if octets[0] != 1:
         raise MikeyError("HDR", f"version {octets[0]}", field="version", offset=0)
-    return Peek(octets[1], int.from_bytes(octets[4:8], "big"), bool(octets[3] & 0x80))
+    csb_id = int.from_bytes(octets[4:8], "big")
+    return Peek(octets[1], csb_id, bool(octets[3] & 0x80), octets[3] & 0x7F, octets[9])
 
 
 def parse(octets: bytes) -> MikeyMessage:
@@ -108,8 +110,6 @@ def parse(octets: bytes) -> MikeyMessage:
     peek(octets)
     header, first, offset = read_header(octets)
     chain = read_chain(octets, first, offset)
-    if len(chain) > MAX_PAYLOADS:
-        raise MikeyError("message", f"more than {MAX_PAYLOADS} payloads")
     _check_single(chain, "message")
     return MikeyMessage(octets, header, chain)
 
@@ -185,8 +185,11 @@ class PolicyData(Struct, frozen=True):
         return None
 
 
-def contradiction(flags: v.Flags) -> str | None:
-    """The first dependency of RFC 6043 6.10 that the flags break, as text; None when they are consistent."""
+def contradiction(flags: v.Flags, keys: tuple[v.KeyData, ...] = ()) -> str | None:
+    """The first dependency of RFC 6043 6.10 that the flags break, as text; None when they are consistent.
+
+    ``keys`` are those in the ticket, where they are known: a TGK that is to be forked needs an answer.
+    """
     rules = (
         (not flags.d and not flags.l, "D=0 needs L=1"),
         (flags.g and not flags.f, "G=1 needs F=1"),
@@ -194,6 +197,7 @@ def contradiction(flags: v.Flags) -> str | None:
         (flags.i and not flags.e, "I=1 needs E=1"),
         (flags.k and not flags.d, "K=1 needs D=1"),
         (flags.m and not flags.f, "M=1 needs F=1"),
+        (flags.i and not flags.f and any(key.key_type in TGKS for key in keys), "I=1 with a TGK needs F=1"),
     )
     return next((text for broken, text in rules if broken), None)
 

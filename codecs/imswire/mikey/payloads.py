@@ -17,6 +17,10 @@ from imswire.mikey.numbers import SALTED, ErrorNo, KvType, MapType, PayloadType
 Fields = dict[str, Any]
 _FLAGS = "defghijklmno"
 
+# Far more than any message has; they keep the work on 65 535 octets of hostile payloads short.
+MAX_PAYLOADS = 256
+MAX_SP_PARAMS = 32  # 21 are defined for SRTP
+
 
 class _Form(NamedTuple):
     """How a payload's value and the fields of its layout become each other."""
@@ -52,21 +56,32 @@ def _read_sp(fields: Any) -> v.Sp:
 
 
 def _read_params(octets: bytes) -> tuple[tuple[int, bytes], ...]:
-    stream, params = io.BytesIO(octets), []
+    params: list[tuple[int, bytes]] = []
+    stream = io.BytesIO(octets)
     while stream.tell() < len(octets):
+        if len(params) == MAX_SP_PARAMS:
+            raise c.RangeError("too many parameters", path="-> params")
         param = layouts.SP_PARAM.parse_stream(stream)
         params.append((param.type, param.value))
     return tuple(params)
 
 
 def _write_sp(sp: v.Sp) -> Fields:
-    params = b"".join(layouts.SP_PARAM.build({"type": t, "value": value}) for t, value in sp.params)
+    params = b"".join(_build(layouts.SP_PARAM, {"type": t, "value": value}, "SP") for t, value in sp.params)
     return {"policy": sp.policy, "protocol": sp.protocol, "params": params}
 
 
 def _read_policy(fields: Any) -> v.TicketPolicy:
     flags = v.Flags(**{name: bool(fields.bits[name]) for name in _FLAGS})
-    return v.TicketPolicy(fields.ticket_type, fields.subtype, fields.version, fields.bits.prf, flags, fields.tp_data)
+    return v.TicketPolicy(
+        fields.ticket_type,
+        fields.subtype,
+        fields.version,
+        fields.bits.prf,
+        flags,
+        fields.tp_data,
+        fields.bits.reserved,
+    )
 
 
 def _write_policy(policy: v.TicketPolicy) -> Fields:
@@ -74,7 +89,7 @@ def _write_policy(policy: v.TicketPolicy) -> Fields:
         "ticket_type": policy.ticket_type,
         "subtype": policy.subtype,
         "version": policy.version,
-        "bits": {"prf": policy.prf, **structs.asdict(policy.flags)},
+        "bits": {"prf": policy.prf, **structs.asdict(policy.flags), "reserved": policy.reserved},
         "tp_data": policy.tp_data,
     }
 
@@ -247,6 +262,8 @@ def read_chain(octets: bytes, first: int, offset: int = 0, *, within: str = "") 
         layout = layouts.PAYLOADS.get(number)
         if layout is None:
             raise MikeyError(within or "chain", f"unknown payload {number}", field="next payload", offset=offset)
+        if len(chain) == MAX_PAYLOADS:
+            raise MikeyError(within or "chain", f"more than {MAX_PAYLOADS} payloads", offset=offset)
         stream.seek(offset)
         following = PayloadType.LAST.value
         name = PayloadType(number).name

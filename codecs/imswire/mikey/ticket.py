@@ -80,6 +80,8 @@ def open_ticket(ticket: v.Ticket, tpk: bytes) -> TicketKeys:
     """
     if ticket.policy.ticket_type not in (BASE_TICKET, GPP_TICKET):
         raise _bad(f"ticket type {ticket.policy.ticket_type} is not known")
+    if ticket.policy.ticket_type == BASE_TICKET and (ticket.policy.subtype, ticket.policy.version) != (1, 1):
+        raise _bad(f"base ticket of subtype {ticket.policy.subtype}, version {ticket.policy.version} is not known")
     data = read_data(ticket.ticket_data)
     protection = _protection(tpk, ticket.policy.prf, data.rand)
     if not protection.proves(data.verification, _covered(ticket, data)):

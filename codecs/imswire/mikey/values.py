@@ -257,6 +257,8 @@ class TicketPolicy(Struct, frozen=True, gc=False):
     prf: int
     flags: Flags
     tp_data: bytes
+    # The five bits behind the flags: ignored, but MACs cover them and tickets are passed on as they came.
+    reserved: int = 0
 
 
 class Ticket(Struct, frozen=True, gc=False):

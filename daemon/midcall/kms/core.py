@@ -83,9 +83,6 @@ class Kms:
         asked = exchange.check_asked(message, psk, self._kms.data)
         self._fresh(message, now)
         wish = message.need(v.TicketPolicy)
-        contradiction = mikey.contradiction(wish.flags)
-        if contradiction is not None:
-            raise KmsRefusal(f"the wished policy contradicts itself: {contradiction}", mikey.ErrorNo.INVALID_TP_PAR)
         if wish.ticket_type != 1 or not wish.flags.d:
             raise KmsRefusal("only base tickets made by the KMS are issued", mikey.ErrorNo.INVALID_TICKET)
         suite = _suite(message.header.prf)
@@ -93,6 +90,9 @@ class Kms:
         if not data.responders:
             raise KmsRefusal("the wished policy names no responder", mikey.ErrorNo.INVALID_TP_PAR)
         session = _wished(data.kemac, suite, draw)
+        contradiction = mikey.contradiction(wish.flags, session)
+        if contradiction is not None:
+            raise KmsRefusal(f"the wished policy contradicts itself: {contradiction}", mikey.ErrorNo.INVALID_TP_PAR)
         granted = structs.replace(
             wish, tp_data=structs.replace(data, kms=self._kms, initiator=initiator, kemac=None).write()
         )
@@ -125,7 +125,7 @@ class Kms:
         if node:
             # RFC 6043 12.1: unforked, so that one answer serves every fork of the call.
             return self._released(asked, keys, forked=False, now=now)
-        self._valid(ticket, now)
+        self._valid(ticket, keys, now)
         assert responder is not None
         self._may_resolve(ticket, responder)
         if not ticket.policy.flags.i:
@@ -263,11 +263,11 @@ class Kms:
             raise KmsRefusal("the message was seen before", mikey.ErrorNo.INVALID_TS)
         self._seen.put(mark, now)
 
-    def _valid(self, ticket: v.Ticket, now: int) -> None:
+    def _valid(self, ticket: v.Ticket, keys: mikey.TicketKeys, now: int) -> None:
         reason = mikey.PolicyData.read(ticket.policy).outside(now)
         if reason is not None:
             raise KmsRefusal(reason, mikey.ErrorNo.INVALID_TICKET)
-        contradiction = mikey.contradiction(ticket.policy.flags)
+        contradiction = mikey.contradiction(ticket.policy.flags, keys.keys)
         if contradiction is not None:
             raise KmsRefusal(f"the ticket contradicts itself: {contradiction}", mikey.ErrorNo.INVALID_TP_PAR)
 

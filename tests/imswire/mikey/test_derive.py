@@ -8,6 +8,7 @@ from msgspec import structs
 from imswire import mikey
 from imswire.mikey import exchange, prf
 from imswire.mikey import values as v
+from tests.imswire.mikey.made import ALICE, BOB, CAROL, Made, session, tek
 from tests.imswire.mikey.vectors import SET1, SET2, SET3, SETS, Set, key
 
 
@@ -118,56 +119,6 @@ def test_forking_needs_what_it_forks_with():
         mikey.derive(SET2["TRANSFER_INIT"], bare, [], resolved(SET2))
 
 
-class Made:
-    """An exchange with a ticket of one's own making (set 1's TPK), so that anything can be varied."""
-
-    def __init__(self, flags: str, keys: tuple[v.KeyData, ...] = (), **offer) -> None:
-        tgk = keys or (key(mikey.KeyType.TGK, b"T" * 16, b"\x01"),)
-        policy = structs.replace(SET1.ticket.policy, flags=mikey.Flags.of(flags))
-        mpk = key(mikey.KeyType.MPK, b"M" * 16, b"\x10")
-        ticket = mikey.seal_ticket(
-            policy, bytes(16), (mpk, *tgk), timestamp=v.Timestamp(0, bytes(8)), rand=bytes(16), encr_alg=1, auth_alg=1
-        )
-        self.keys = mikey.open_ticket(ticket, bytes(16))
-        fields = {
-            "csb_id": 7,
-            "sessions": offer.pop("sessions", (session(1), session(2))),
-            "timestamp": v.Timestamp(0, b"\xeb" + bytes(7)),
-            "rand": b"I" * 16,
-            "initiator": SET1.initiator,
-            "responder": SET1.responder,
-            "policies": (),
-            "ticket": ticket,
-        }
-        self.init = exchange.transfer_init(SET1.suite, self.keys.mpki, exchange.Offer(**fields | offer))
-        self.resolved = mikey.Resolved(self.keys.mpki, self.keys.mpkr, self.keys.keys)
-
-    def answer(self, sessions, rand: bytes | None = b"R" * 16, **options) -> bytes:
-        return exchange.transfer_resp(
-            SET1.suite,
-            self.keys.mpki,
-            self.init,
-            sessions=sessions,
-            timestamp=v.Timestamp(0, b"\xec" + bytes(7)),
-            rand=rand,
-            responder=SET1.responder,
-            **options,
-        )
-
-    def derive(self, response: bytes | None = None):
-        return mikey.derive(self.init, response, [], self.resolved)
-
-
-def session(
-    cs_id: int, spi: bytes = b"\x01", policies: tuple[int, ...] = (), data: bytes = b"\0\0\0\x05", roc: bool = False
-):
-    return v.GenericSession(cs_id, 0, roc, policies, data, spi)
-
-
-def tek(cs_id: int, randi: bytes | None, randr: bytes | None) -> bytes:
-    return prf.prf(0, b"T" * 16, prf.session_label(prf.TEK, cs_id, randi, randr), 16)
-
-
 @pytest.mark.parametrize(
     ("flags", "randi", "randr"),
     [("DEFGHNO", b"I" * 16, b"R" * 16), ("DEFHNO", b"I" * 16, None), ("DEFGNO", None, b"R" * 16)],
@@ -244,18 +195,127 @@ def test_maps_that_give_no_session():
     assert Made("DEHNO", sessions=(tesla,)).derive() == ()
 
 
-def test_updates_of_an_exchange_without_answer():
-    made = Made("DEHLNO")
-    update = exchange.update_message(
-        SET1.suite,
-        made.keys.mpki,
-        made.init,
-        None,
-        data_type=mikey.DataType.TRANSFER_INIT,
-        sessions=(session(1, b"\x02"),),
-        timestamp=v.Timestamp(0, b"\xed" + bytes(7)),
-        keys=(key(mikey.KeyType.TEK_SALT, b"U" * 16, b"\x02", b"S" * 14),),
-        wants_response=False,
+@pytest.mark.parametrize("param", [mikey.SpParam.ENCR_KEY_LENGTH, mikey.SpParam.SALT_LENGTH])
+@pytest.mark.parametrize("value", [b"\x21", b"\xff\xff\xff\xff", b"\xff" * 255])
+def test_lengths_that_no_profile_has_cost_nothing(param, value):
+    """A policy may claim any number of octets; none are derived."""
+    made = Made("DEHNO", sessions=(session(1, policies=(1,)),), policies=(v.Sp(1, 0, ((param, value),)),))
+    with pytest.raises(mikey.MikeyError, match="more than 32 octets") as caught:
+        made.derive()
+    assert caught.value.error_no == mikey.ErrorNo.INVALID_SP_PAR
+
+
+def test_a_session_without_keys_costs_only_itself():
+    wrong = v.Sp(2, 0, ((4, b"\x0b"),))
+    keys = (key(mikey.KeyType.TGK_SALT, b"T" * 16, b"\x01", b"S" * 14), key(mikey.KeyType.TGK, b"U" * 16, b"\x02"))
+    made = Made("DEHNO", keys, sessions=(session(1), session(2, b""), session(3, policies=(2,))), policies=(wrong,))
+    derivation = mikey.Derivation(mikey.Exchange.read(made.init, None), made.resolved)
+    (only,) = derivation.run([])
+    assert only.cs_id == 1
+    assert [each.field for each in derivation.failures] == ["spi", "salt"]
+
+
+def test_keys_that_are_none_of_a_session_are_not_used():
+    made = Made("DEHNO", (key(mikey.KeyType.K_PR, b"P" * 16, b"\x01"), key(mikey.KeyType.TGK, b"T" * 16, b"\x02")))
+    with pytest.raises(mikey.MikeyError, match="nobody sent"):
+        made.derive()
+
+
+def test_identities_left_out_without_a_trace_are_not_covered():
+    """Neither the message nor the ticket names them: nothing of them can be in the MAC."""
+    made = Made("DEHNO", initiator=None, responder=None, identities=b"")
+    assert len(made.derive()) == 2
+
+
+def test_the_identity_that_answers_may_be_the_one_left_out():
+    made = Made("DEFHNO", responder=None, identities=ALICE.data + CAROL.data)
+    with pytest.raises(mikey.MikeyError, match="TRANSFER_INIT: its MAC is wrong"):
+        made.derive()
+    assert len(made.derive(made.answer((session(1),), None, responder=CAROL))) == 1
+
+
+@pytest.mark.parametrize(("func", "suite"), [(0, SET2.suite), (1, SET1.suite)])
+def test_mixed_families(func, suite):
+    """A ticket of one family under messages of the other is read (decision 20 forbids to send it)."""
+    policy = structs.replace(SET1.ticket.policy, prf=func)
+    keys = (key(mikey.KeyType.MPK, b"M" * 16, b"\x10"), key(mikey.KeyType.TGK, b"T" * 16, b"\x01"))
+    stamp = v.Timestamp(0, b"\xeb" + bytes(7))
+    ticket = mikey.seal_ticket(policy, bytes(16), keys, timestamp=stamp, rand=bytes(16), encr_alg=1, auth_alg=1)
+    opened = mikey.open_ticket(ticket, bytes(16))
+    offer = exchange.Offer(
+        csb_id=7,
+        sessions=(session(1),),
+        timestamp=stamp,
+        rand=b"I" * 32,
+        initiator=ALICE,
+        responder=BOB,
+        policies=(),
+        ticket=ticket,
     )
-    derived = mikey.derive(made.init, None, [mikey.UpdateMessages(update, None)], made.resolved)
-    assert derived[-1].master_key == b"U" * 16 and derived[-1].generation == 1
+    init = exchange.transfer_init(suite, opened.mpki, offer)
+    response = exchange.transfer_resp(
+        suite, opened.mpki, init, sessions=(session(1),), timestamp=stamp, rand=b"R" * 16, responder=BOB
+    )
+    (derived,) = mikey.derive(init, response, [], mikey.Resolved(opened.mpki, None, opened.keys))
+    label = prf.session_label(prf.TEK, 1, b"I" * 32, b"R" * 16)
+    assert derived.master_key == prf.prf(suite.prf, b"T" * 16, label, 16)
+
+
+def test_a_ticket_that_the_initiator_made():
+    """Mode 3: D=0, E=1, L=1; the KMS shares the ticket protection key with the Initiator."""
+    made = Made("EFGHLNO", keys=(key(mikey.KeyType.TEK_SALT, b"K" * 16, b"\x01", b"S" * 14),))
+    offered = mikey.parse(made.init).need(v.Ticket)
+    assert mikey.contradiction(offered.policy.flags) is None
+    (derived,) = made.derive(made.answer((session(1),)))
+    assert (derived.master_key, derived.master_salt, derived.source) == (b"K" * 16, b"S" * 14, "ticket")
+
+
+def test_a_ticket_is_used_twice():
+    """RFC 6043 5.3: another CSB ID, T and RANDs under the same ticket give other keys."""
+    made = Made("DEHJNO")
+    offer = exchange.Offer(
+        csb_id=8,
+        sessions=(session(1),),
+        timestamp=v.Timestamp(0, b"\xee" + bytes(7)),
+        rand=b"J" * 16,
+        initiator=ALICE,
+        responder=BOB,
+        policies=(),
+        ticket=mikey.parse(made.init).need(v.Ticket),
+    )
+    again = exchange.transfer_init(SET1.suite, made.keys.mpki, offer)
+    assert mikey.derive(again, None, [], made.resolved)[0].master_key == tek(1, b"J" * 16, None)
+
+
+def test_keys_of_the_initiator_are_not_forked():
+    """Set 2's ticket forks; a TGK in the KEMAC of its TRANSFER_INIT stays as it is (RFC 6043 5.1.1)."""
+    opened = mikey.open_ticket(SET2.ticket, SET2["TPK"])
+    policy = structs.replace(SET2.ticket.policy, flags=mikey.Flags.of("DEFGHILNO"))
+    ticket = structs.replace(SET2.ticket, policy=policy)
+    offered = mikey.parse(SET2["TRANSFER_INIT"])
+    offer = exchange.Offer(
+        csb_id=7,
+        sessions=(session(1, b"\x09", (1,)),),
+        timestamp=SET2.time("TRANSFER_INIT"),
+        rand=b"I" * 32,
+        initiator=SET2.initiator,
+        responder=SET2.responder,
+        policies=offered.all(v.Sp),
+        ticket=ticket,
+        keys=(key(mikey.KeyType.TGK, b"O" * 32, b"\x09"),),
+    )
+    init = exchange.transfer_init(SET2.suite, opened.mpki, offer, mpkr=opened.mpkr)
+    response = exchange.transfer_resp(
+        SET2.suite,
+        SET2["MPKr'"],
+        init,
+        sessions=(session(1, b"\x09", (1,)),),
+        timestamp=SET2.time("TRANSFER_RESP"),
+        rand=b"R" * 32,
+        responder=SET2.answering,
+        modifier=SET2["RANDRkms"],
+    )
+    (derived,) = mikey.derive(init, response, [], resolved(SET2))
+    label = prf.session_label(prf.TEK, 1, b"I" * 32, b"R" * 32)
+    assert derived.master_key == prf.prf(1, b"O" * 32, label, 32)
+    assert (derived.source, len(derived.master_salt)) == ("initiator", 12)

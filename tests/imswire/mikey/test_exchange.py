@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 from msgspec import structs
 
@@ -245,3 +247,46 @@ def test_identities_left_out_are_still_covered():
     # The map names the ticket's key; the answer is missing although G asks for it, so only the MAC is checked here.
     with pytest.raises(mikey.MikeyError, match="not seen"):
         mikey.derive(built, None, [], mikey.Resolved(keys.mpki, keys.mpkr, keys.keys))
+
+
+def with_literal_vi() -> bytes:
+    """Set 2's TRANSFER_INIT by a sender that copies V into Vi as it is: the next payload says "last"."""
+    original = mikey.parse(SET2["TRANSFER_INIT"]).need(v.Ticket).initiator_data
+    head = b"\x09\x00" + original[2:-32]
+    mac = hmac.digest(SET2["Vr auth_key"], head, "sha256")
+    return SET2["TRANSFER_INIT"].replace(original, head + mac)
+
+
+def test_vi_may_say_that_it_is_the_last_payload():
+    message = mikey.parse(with_literal_vi())
+    exchange.check_vi(message)
+    offered = message.need(v.Ticket)
+    exchange.check_initiator_data(offered, mikey.open_ticket(offered, SET2["TPK"]))
+
+
+def test_kms_that_takes_the_iv_from_the_first_message():
+    """RFC 3830 4.2.3 has the Initiator's timestamp in the IV; some will read RFC 6043 so as well."""
+    s = SET1
+    at_kms = exchange.check_asked(mikey.parse(s["RESOLVE_INIT_PSK"]), s["PSK Bob-KMS"], b"")
+    own, first = s.time("RESOLVE_RESP"), s.time("RESOLVE_INIT")
+    keys = (s.mpk("MPKi", s["MPKi"]), *s.session_keys())
+    kemac = at_kms.protection.seal(keys, s.suite.encr_alg, first)
+    header = mikey.parse(s["RESOLVE_RESP"]).header
+    draft = mikey.build(header, [own, s.kms, kemac, v.V(1, bytes(20))])
+    mac = at_kms.protection.mac(1, draft[:-20] + s["RESOLVE_INIT_PSK"])
+    opened = exchange.open_answer(draft[:-20] + mac, s["RESOLVE_INIT_PSK"], s["PSK Bob-KMS"])
+    assert opened.mpki == s["MPKi"] and opened.keys == s.session_keys()
+
+
+def test_errors_about_messages_that_cannot_be_read():
+    timestamp = SET1.time("TRANSFER_RESP")
+    cut = SET1["TRANSFER_INIT"][:12]
+    supported = (v.Sp(1, 0, ((0, b"\1"),)),)
+    told = exchange.error_message(cut, mikey.ErrorNo.INVALID_SP, timestamp, policies=supported)
+    message = mikey.parse(told)
+    assert (message.header.csb_id, message.all(v.Sp)) == (SET1.csb("Transfer"), supported)
+    strange = cut[:9] + b"\x63"
+    told = exchange.error_message(strange, mikey.ErrorNo.UNSPECIFIED, timestamp)
+    assert mikey.parse(told).header.map_type == mikey.MapType.EMPTY
+    with pytest.raises(mikey.MikeyError, match="error about an error"):
+        exchange.error_message(told, mikey.ErrorNo.UNSPECIFIED, timestamp)

@@ -32,7 +32,8 @@ def test_vectors_are_read_and_written_back(name):
     message = mikey.parse(octets)
     assert mikey.build(message.header, [placed.value for placed in message.payloads]) == octets
     assert b"".join([octets[: message.payloads[0].offset], *(p.octets for p in message.payloads)]) == octets
-    assert mikey.peek(octets).csb_id == message.header.csb_id
+    peeked, header = mikey.peek(octets), message.header
+    assert (peeked.csb_id, peeked.prf, peeked.map_type) == (header.csb_id, header.prf, header.map_type)
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -132,3 +133,10 @@ def test_nested_chains():
 def test_flags_that_contradict_each_other(flags, broken):
     assert str(mikey.Flags.of(flags)) == flags
     assert mikey.contradiction(mikey.Flags.of(flags)) == broken
+
+
+def test_a_forked_tgk_needs_an_answer():
+    flags = mikey.Flags.of("DEHINO")
+    tgk = v.KeyData(mikey.KeyType.TGK_SALT, bytes(16), bytes(14))
+    assert mikey.contradiction(flags, (tgk,)) == "I=1 with a TGK needs F=1"
+    assert mikey.contradiction(flags, (v.KeyData(mikey.KeyType.GTGK, bytes(16)),)) is None

@@ -29,7 +29,9 @@ def sized(cls, table):
 
 
 flags = st.builds(v.Flags, **{name: st.booleans() for name in v.Flags.__struct_fields__})
-policy = st.builds(v.TicketPolicy, st.integers(0, 65535), octet, octet, st.integers(0, 127), flags, long)
+policy = st.builds(
+    v.TicketPolicy, st.integers(0, 65535), octet, octet, st.integers(0, 127), flags, long, st.integers(0, 31)
+)
 PAYLOADS = st.one_of(
     st.builds(v.Kemac, octet, long),
     st.builds(lambda mac: v.Kemac(1, b"x", 2, mac), st.binary(min_size=32, max_size=32)),
@@ -99,6 +101,8 @@ def test_headers_round_trip(data_type, func, csb_id, expects, mapped):
         v.Rand(bytes(256)),
         v.Idr(1, 1, bytes(65_536)),
         v.KeyData(0, b"k", b"salt"),
+        v.Sp(1, 0, ((1, bytes(256)),)),
+        v.Sp(1, 0, ((256, b""),)),
         v.Dh(0, b""),
     ],
 )
@@ -126,3 +130,22 @@ def test_srtp_id_map_cut_short():
 
 def test_types():
     assert payloads.payload_type(v.Opaque(b"")) == PayloadType.IBAKE
+
+
+def test_reserved_bits_of_a_ticket_are_kept():
+    """Res is ignored, but a ticket goes on octet for octet, and its MAC covers it (RFC 6043 6.10)."""
+    octets = bytearray(payloads.write_chain([v.Ticket(v.TicketPolicy(1, 1, 1, 0, v.Flags(), b"\0"), b"data")]))
+    octets[7] |= 0x15
+    (placed,) = payloads.read_chain(bytes(octets), PayloadType.TICKET)
+    assert placed.value.policy.reserved == 0x15 and payloads.write_chain([placed.value]) == octets
+
+
+def test_counts_are_bounded():
+    """Hostile messages of many tiny payloads or parameters end early."""
+    with pytest.raises(mikey.MikeyError, match="more than 256 payloads"):
+        payloads.read_chain(bytes((PayloadType.RAND, 0)) * 30_000, PayloadType.RAND)
+    params = tuple((0, b"") for _ in range(33))
+    with pytest.raises(mikey.MikeyError, match="SP") as caught:
+        payloads.read_chain(payloads.write_chain([v.Sp(1, 0, params)]), PayloadType.SP)
+    assert caught.value.field == "params"
+    assert payloads.read_chain(payloads.write_chain([v.Sp(1, 0, params[1:])]), PayloadType.SP)

@@ -79,3 +79,22 @@ def test_ticket_data_of_another_form(data):
 
 def test_keys_need_their_names():
     assert key(mikey.KeyType.TEK, bytes(16), b"\1").spi == b"\1"
+
+
+def test_reserved_bits_are_under_the_mac():
+    s = SETS[0]
+    keys = (s.mpk("MPK in ticket", bytes(16)), *s.session_keys())
+    sealed = sealed_with(s, keys, reserved=0x1F)
+    assert mikey.open_ticket(sealed, s["TPK"]).keys == s.session_keys()
+    with pytest.raises(mikey.MikeyError, match="MAC is wrong"):
+        mikey.open_ticket(structs.replace(sealed, policy=structs.replace(sealed.policy, reserved=0)), s["TPK"])
+
+
+@pytest.mark.parametrize("other", [{"subtype": 2}, {"version": 0}])
+def test_base_tickets_of_another_form(other):
+    s = SETS[0]
+    keys = (s.mpk("MPK in ticket", bytes(16)), *s.session_keys())
+    with pytest.raises(mikey.MikeyError, match="is not known") as caught:
+        mikey.open_ticket(sealed_with(s, keys, **other), s["TPK"])
+    assert caught.value.error_no == mikey.ErrorNo.INVALID_TICKET
+    assert mikey.open_ticket(sealed_with(s, keys, ticket_type=2, **other), s["TPK"])

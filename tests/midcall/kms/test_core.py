@@ -130,6 +130,7 @@ def test_a_wish_without_keys_gets_one_tgk():
         ({"timestamp": v.Timestamp.ntp_utc(BEGIN - 10**12)}, "too far"),
         ({"timestamp": v.Timestamp(2, bytes(4))}, "too far"),
         ({"policy": policy(World(), "DEGHNO")}, "contradicts itself"),
+        ({"policy": policy(World(), "DEHINO")}, "I=1 with a TGK needs F=1"),
         ({"policy": policy(World(), "EFGHLNO")}, "only base tickets"),
         ({"policy": policy(World(), ticket_type=2)}, "only base tickets"),
         ({"policy": policy(World(), tp_data=b"\0")}, "names no responder"),
