@@ -165,12 +165,16 @@ X2Event = StartOfInterception | SipReport | SessionReport | DialogReleased | Dia
 
 
 class KeyQuery(Struct, frozen=True, gc=False):
-    """DF2 asks the KMS (TS 33.107 7A.7.2 get_keys): the identity that matched, and the raw exchange."""
+    """DF2 asks the KMS (TS 33.107 7A.7.2 get_keys): the identity that matched, and the raw exchange.
+
+    ``parties`` are the URIs of the dialog's users: what a MAC may cover when MIKEY leaves the identities out.
+    """
 
     query: int
     xid: str
     identity: str
     exchange: TicketExchange
+    parties: tuple[str, ...] = ()
 
 
 class SessionKey(Struct, frozen=True, gc=False):

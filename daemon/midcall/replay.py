@@ -210,7 +210,7 @@ class Replay:
 
     def _ask(self, query: KeyQuery) -> KeyAnswer:
         try:
-            answer = self._kms.get_keys(GetKeys(query.identity, query.exchange))
+            answer = self._kms.get_keys(GetKeys(query.identity, query.exchange, query.parties))
         except KmsRefusal as refusal:
             return key_client.refused(query.query, refusal.reason)
         return key_client.answered(query.query, answer.keys, answer.failures)

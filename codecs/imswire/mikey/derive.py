@@ -37,7 +37,7 @@ _SESSION_KEYS = TEKS | TGKS | {KeyType.GTGK, KeyType.GTGK_SALT}
 # No SRTP profile has a longer one; a policy may claim any number.
 MAX_MASTER_OCTETS = 32
 MAX_UPDATES = 1024
-MAX_CANDIDATES = 16  # responders of a ticket that are tried when a message names none
+MAX_CANDIDATES = 16  # responders of a ticket, and parties, that are tried when a message names none
 
 
 class Resolved(Struct, frozen=True):
@@ -121,13 +121,15 @@ def derive(
 class Derivation:
     """The state of one bundle: its keys by SPI, its policies, and the keys that protect its messages."""
 
-    def __init__(self, exchange: Exchange, resolved: Resolved) -> None:
+    def __init__(self, exchange: Exchange, resolved: Resolved, parties: Iterable[str] = ()) -> None:
+        """``parties``: URIs of the two users as their signalling names them, tried when MIKEY leaves them out."""
         self._init = exchange.init
         self._response = exchange.response
         self._flags = exchange.flags
         self._ticket = exchange.ticket
         self._func = exchange.init.header.prf
         self._resolved = resolved
+        self._parties = [uri.encode("utf-8", "surrogateescape") for uri in parties][:MAX_CANDIDATES]
         self._sources: dict[bytes, str] = {}
         self._pool: dict[bytes, v.KeyData] = {}
         self._policies: dict[int, v.Sp] = dict(exchange.init.policies)
@@ -190,10 +192,12 @@ class Derivation:
         initiators = _candidates(
             (message.identity(IdRole.INITIATOR) for message in messages),
             (policy.initiator,),
+            self._parties,
         )
         responders = _candidates(
             (message.identity(IdRole.RESPONDER) for message in messages),
             (*policy.responders[:MAX_CANDIDATES], answering),
+            self._parties,
         )
         return [(initiator, responder) for initiator in initiators for responder in responders]
 
@@ -377,10 +381,10 @@ class Derivation:
         return {}
 
 
-def _candidates(named: Iterable[v.Idr | None], others: Iterable[v.Idr | None]) -> list[bytes]:
-    """Identities that a MAC may cover: those that messages name; else ``others``, or none at all."""
+def _candidates(named: Iterable[v.Idr | None], others: Iterable[v.Idr | None], parties: Iterable[bytes]) -> list[bytes]:
+    """Identities that a MAC may cover: those that messages name; else ``others``, ``parties``, or none at all."""
     names = list(dict.fromkeys(each.data for each in named if each is not None))
-    return names or [*dict.fromkeys(each.data for each in others if each is not None), b""]
+    return names or list(dict.fromkeys((*(each.data for each in others if each is not None), *parties, b"")))
 
 
 def _map(message: MikeyMessage) -> tuple[v.GenericSession, ...]:

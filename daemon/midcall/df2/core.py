@@ -170,7 +170,7 @@ class Mediation:
         self._next_query += 1
         dialog.asked[mark] = query
         self._queries[query] = (key, exchange)
-        return [KeyQuery(query, report.xid, report.identity, exchange)]
+        return [KeyQuery(query, report.xid, report.identity, exchange, dialog.media.parties)]
 
     def _without_ticket(self, key: _Key, dialog: _Dialog) -> list[Output]:
         """Secure media that no ticket keys: nobody here can open them."""

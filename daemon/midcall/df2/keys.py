@@ -76,7 +76,7 @@ def resolved(query: KeyQuery, node: NodeIdentity, asked: bytes, answer: bytes) -
         if messages.flags.i and forked:
             return refused(query.query, "it forked the keys for this node: they are not those of the call")
         material = mikey.Resolved(released.mpki, released.mpkr, released.keys)
-        derivation = mikey.Derivation(messages, material)
+        derivation = mikey.Derivation(messages, material, query.parties)
         derived = derivation.run(
             [
                 mikey.UpdateMessages(u.init.octets, None if u.response is None else u.response.octets)

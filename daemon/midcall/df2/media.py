@@ -8,6 +8,7 @@ from imswire import inet, sdp, sip
 from imswire.sdp import Endpoint
 from midcall.events import CryptoContext, Kept, MediaFlow, SessionReport, Side, TicketExchange
 
+HEADER_VALUES = 4  # P-Asserted-Identity has two at most (RFC 3325 9.1)
 DTLS = "keyed by DTLS-SRTP, which only its two ends can open"
 
 
@@ -16,6 +17,7 @@ class SessionMedia:
 
     def __init__(self, report: SessionReport) -> None:
         self.faults: list[tuple[int, str]] = []
+        self.parties: tuple[str, ...] = ()
         self._report = report
         self._offer = self._read(report.offer)
         self._answer = self._read(report.answer)
@@ -29,7 +31,9 @@ class SessionMedia:
         if message is None:
             return None
         try:
-            body = sip.parse(message.octets).sdp
+            parsed = sip.parse(message.octets)
+            self.parties = tuple(dict.fromkeys((*self.parties, *_parties(parsed))))
+            body = parsed.sdp
             return None if body is None else sdp.parse(body)
         except (sip.SipError, sdp.SdpError) as error:
             self.faults.append((message.frame, f"SDP: {error}"))
@@ -89,6 +93,18 @@ class SessionMedia:
             self.faults.append((frame, f"SDP: {endpoint.address!r} is no IP address: the media cannot be found"))
             return False
         return True
+
+
+def _parties(message: sip.SipMessage) -> Iterator[str]:
+    """URIs of the users of a dialog, as one of its messages names them."""
+    if message.request_uri is not None:
+        yield message.request_uri
+    for name in ("From", "To", "P-Asserted-Identity"):
+        for value in message.values(name)[:HEADER_VALUES]:
+            try:
+                yield sip.parse_name_addr(value).uri
+            except sip.SipError:
+                continue
 
 
 def place(exchange: TicketExchange, cs_id: int) -> tuple[int | None, Side]:

@@ -36,10 +36,14 @@ class KmsRefusal(Exception):
 
 
 class GetKeys(Struct, frozen=True):
-    """get_keys: the identity that matched, and the raw messages of one crypto session bundle."""
+    """get_keys: the identity that matched, and the raw messages of one crypto session bundle.
+
+    ``parties``: URIs that the MACs may cover, for messages that name nobody; they give no right to any key.
+    """
 
     identity: str
     exchange: TicketExchange
+    parties: tuple[str, ...] = ()
 
 
 class SessionKeyAnswer(Struct, frozen=True):
@@ -179,7 +183,7 @@ class Kms:
             keys = self.open(ticket)
             self._belongs(query.identity, messages)
             self._valid_then(ticket, messages.init, seen.init.at.wall)
-            derivation = mikey.Derivation(messages, mikey.Resolved(keys.mpki, keys.mpkr, keys.keys))
+            derivation = mikey.Derivation(messages, mikey.Resolved(keys.mpki, keys.mpkr, keys.keys), query.parties)
             updates = [
                 mikey.UpdateMessages(u.init.octets, None if u.response is None else u.response.octets)
                 for u in seen.updates

@@ -227,6 +227,15 @@ def test_identities_left_out_without_a_trace_are_not_covered():
     assert len(made.derive()) == 2
 
 
+def test_identities_left_out_are_tried_from_the_signalling():
+    made = Made("DEHNO", initiator=None, responder=None, identities=SET1.initiator.data + b"sip:dora@example.com")
+    with pytest.raises(mikey.MikeyError, match="TRANSFER_INIT: its MAC is wrong"):
+        made.derive()
+    read = mikey.Exchange.read(made.init, None)
+    derivation = mikey.Derivation(read, made.resolved, ["sip:x@y", "sip:dora@example.com"])
+    assert [each.cs_id for each in derivation.run([])] == [1, 2]
+
+
 def test_the_identity_that_answers_may_be_the_one_left_out():
     made = Made("DEFHNO", responder=None, identities=ALICE.data + CAROL.data)
     with pytest.raises(mikey.MikeyError, match="TRANSFER_INIT: its MAC is wrong"):
