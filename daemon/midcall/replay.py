@@ -222,4 +222,4 @@ class Replay:
 
     def _collect(self) -> None:
         for finished in self._df3.take_finished():
-            self._report.streams(finished.dialog, finished.streams, finished.errors)
+            self._report.finished(finished)

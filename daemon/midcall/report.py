@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from midcall.df3 import Stream
+from midcall.df3 import Finished, Stream
 from midcall.events import (
     DialogId,
     Instant,
@@ -21,6 +21,11 @@ from midcall.events import (
 MAX_OTHERS = 10_000
 MAX_ERRORS = 1_000
 MAX_DIALOG_ERRORS = 100
+# What is lost of a call itself, and not only dropped beside it.
+_LOST = {
+    "too_many_held": "more than the bound waited for keys",
+    "too_many_ssrcs": "more SSRCs at one destination than the bound",
+}
 
 _CALL_ID = re.compile(rb"(?:^|\n)(?:call-id|i)[ \t]*:[ \t]*([^\s]{1,256})", re.IGNORECASE)
 
@@ -37,6 +42,7 @@ class _Entry:
         self.errors: dict[str, None] = {}
         self.more_errors = 0
         self.streams: list[Stream] = []
+        self.dropped: Counter[str] = Counter()
 
     def fail(self, error: str) -> None:
         """Note an error once; beyond the bound only their number."""
@@ -103,14 +109,19 @@ class Report:
         entry = self._entry(dialog, Instant(0, 0))
         entry.fail(f"frame {frame}: {reason}" if frame else reason)
 
-    def streams(self, dialog: DialogId, streams: Iterable[Stream], errors: Iterable[str]) -> None:
-        entry = self._entry(dialog, Instant(0, 0))
-        entry.streams += streams
-        for error in errors:
+    def finished(self, finished: Finished) -> None:
+        """The counters of a dialog that nothing more is expected of."""
+        entry = self._entry(finished.dialog, Instant(0, 0))
+        entry.streams += finished.streams
+        entry.dropped.update(finished.dropped)
+        for error in finished.errors:
             entry.fail(error)
-        for stream in entry.streams:
+        for stream in finished.streams:
             for error in _stream_errors(stream):
                 entry.fail(error)
+        for reason, text in _LOST.items():
+            if reason in finished.dropped:
+                entry.fail(f"{finished.dropped[reason]} packets were dropped: {text}")
 
     def sip_error(self, octets: bytes, frame: int, reason: str) -> None:
         """A message that could not be read: told to its dialog when its Call-ID still shows which."""
@@ -166,6 +177,7 @@ class Report:
             "correlation": entry.correlation.hex() or None,
             "errors": [*entry.errors, *([f"and {entry.more_errors} more"] if entry.more_errors else [])],
             "streams": [_stream(stream) for stream in entry.streams if not stream.control],
+            "dropped": dict(entry.dropped),
             "rtcp_packets": sum(stream.packets for stream in entry.streams if stream.control),
         }
 
@@ -199,6 +211,7 @@ class Report:
         entry = self._entries[dialog]
         entry.errors = unanswered.errors | entry.errors
         entry.streams += unanswered.streams
+        entry.dropped += unanswered.dropped
         entry.intercepted |= unanswered.intercepted
         if entry.intercepted:
             self._others.pop(dialog, None)

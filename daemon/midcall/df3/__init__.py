@@ -1,7 +1,7 @@
 """DF3: taps the media of intercepted dialogs, decrypts them, counts everything."""
 
-from midcall.df3.core import ContentMediation
+from midcall.df3.core import ContentMediation, Finished
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, MediaPacket, Stream
 
-__all__ = ["Content", "ContentMediation", "Df3Limits", "MediaPacket", "Stream"]
+__all__ = ["Content", "ContentMediation", "Df3Limits", "Finished", "MediaPacket", "Stream"]

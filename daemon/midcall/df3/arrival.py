@@ -22,16 +22,16 @@ class Arrival:
     def unknown(self, destination: Destination, packet: MediaPacket) -> list[Content]:
         """A packet of an SSRC that has no key here yet, or no RTP at all."""
         payload = packet.payload
-        if len(payload) < _RTCP_HEADER or payload[0] & 0xC0 != _VERSION_BITS:
-            destination.not_rtp += 1
-            return []
         claims = list(destination.standing(packet.time))
         if not claims:
+            return []
+        if len(payload) < _RTCP_HEADER or payload[0] & 0xC0 != _VERSION_BITS:
+            claims[0].dialog.dropped["not_rtp"] += 1
             return []
         if 192 <= payload[1] <= 223:
             return self._control(destination, claims, packet)
         if len(payload) < _RTP_HEADER:
-            destination.not_rtp += 1
+            claims[0].dialog.dropped["not_rtp"] += 1
             return []
         return self._media(destination, [claim for claim in claims if not claim.control], packet)
 
@@ -45,12 +45,17 @@ class Arrival:
         stream.refused(refusal, packet.frame)
         return []
 
-    def abandon(self, destination: Destination) -> None:
-        """Nobody expects anything here any more: what still waits will never be opened."""
-        for trial in destination.trials.values():
+    def abandon(self, destination: Destination, claim: Claim) -> None:
+        """A claim is gone: a packet whose short tag nothing confirmed stays unproved, and is counted so."""
+        for ssrc, trial in list(destination.trials.items()):
+            if trial.claim is not claim:
+                continue
+            del destination.trials[ssrc]
             trial.proof.unprotector.close()
-        destination.trials.clear()
-        destination.take_held()
+            stream = self._stream(destination, claim, ssrc)
+            if stream is not None:
+                self._seen(stream, trial.packet)
+                stream.unopened += 1
 
     # Media
 
@@ -162,7 +167,7 @@ class Arrival:
                 self._seen(stream, packet)
                 stream.decrypted += 1
                 return [Content(packet.time, stream, clear, packet.datagram)]
-        claims[0].dialog.control_failed += 1
+        claims[0].dialog.dropped["rtcp_failed"] += 1
         return []
 
     def _open_control(self, claim: Claim, payload: bytes, ssrc: bytes) -> bytes | None:
@@ -178,15 +183,17 @@ class Arrival:
     def _unopened(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> None:
         """Hold it while keys are to come; else it is counted where it most likely belongs."""
         standing = [claim for claim in claims if claim.until is None]
-        if any(claim.dialog.plan.awaiting and claim.flow.secure for claim in standing):
-            destination.hold(packet, self.limits)
+        waiting = next((claim for claim in standing if claim.dialog.plan.awaiting and claim.flow.secure), None)
+        if waiting is not None:
+            if not destination.hold(packet, self.limits):
+                waiting.dialog.dropped["too_many_held"] += 1
             return
         ssrc = packet.payload[8:12]
         known = destination.streams.get(ssrc)
         if known is None and not standing:
             return
         if known is None and not any(claim.flow.secure for claim in standing):
-            destination.foreign += 1
+            standing[0].dialog.dropped["foreign"] += 1
             return
         stream = known or self._stream(destination, standing[0], ssrc)
         if stream is None:
@@ -229,7 +236,7 @@ class Arrival:
         if stream is not None and stream.dialog == plan.dialog and stream.flow.media == claim.flow.media:
             return stream
         if stream is None and len(destination.streams) >= self.limits.streams_of_a_destination:
-            destination.overflow += 1
+            claim.dialog.dropped["too_many_ssrcs"] += 1
             return None
         stream = Stream(plan, claim.flow, int.from_bytes(ssrc[-4:], "big"), destination.name, control)
         destination.streams[ssrc] = stream

@@ -27,12 +27,16 @@ _Place = tuple[bytes, int, int, bool]
 
 
 class Finished(Struct, frozen=True):
-    """A dialog that nothing is expected of any more, with the final counters of its streams."""
+    """A dialog that nothing is expected of any more, with the final counters of its streams.
+
+    ``dropped``: packets that belong to none of them, by reason (``TappedDialog.dropped``).
+    """
 
     xid: str
     dialog: DialogId
     streams: list[Stream]
     errors: list[str]
+    dropped: dict[str, int]
 
 
 class ContentMediation:
@@ -186,9 +190,10 @@ class ContentMediation:
         if destination is None or claim not in destination.claims:
             return
         destination.claims.remove(claim)
+        self._arrival.abandon(destination, claim)
         destination.drop_streams(claim)
         if not destination.claims:
-            self._arrival.abandon(destination)
+            destination.take_held()
             del self._destinations[place]
 
     def _finish(self, key: _Key) -> None:
@@ -198,7 +203,7 @@ class ContentMediation:
         dialog = self._dialogs.pop(key, None)
         if dialog is not None:
             dialog.close()
-            self._finished.append(Finished(key[0], key[1], dialog.streams, list(dialog.errors)))
+            self._finished.append(Finished(key[0], key[1], dialog.streams, list(dialog.errors), dict(dialog.dropped)))
 
 
 def _places(plan: MediaPlan) -> Iterator[tuple[_Place, MediaFlow, str]]:

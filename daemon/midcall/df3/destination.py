@@ -51,25 +51,17 @@ class Waiting:
 
 
 class Destination:
-    """Claims on one (address, port), the streams seen there, and packets that wait for keys.
-
-    ``not_rtp``, ``foreign``, ``overflow`` and ``unheld`` count what was dropped: no RTP; clear RTP of a source
-    that the session does not name; SSRCs beyond the bound; packets beyond the bound of those held.
-    """
+    """Claims on one (address, port), the streams seen there, and packets that wait for keys."""
 
     __slots__ = (
         "_held_octets",
         "_waiting",
         "budget",
         "claims",
-        "foreign",
         "held",
         "name",
-        "not_rtp",
-        "overflow",
         "streams",
         "trials",
-        "unheld",
     )
 
     def __init__(self, name: str, limits: Df3Limits, waiting: Waiting) -> None:
@@ -80,29 +72,25 @@ class Destination:
         self.trials: dict[bytes, Trial] = {}
         self.held: deque[MediaPacket] = deque()
         self.budget = limits.search_budget
-        self.not_rtp = 0
-        self.foreign = 0
-        self.overflow = 0
-        self.unheld = 0
         self._held_octets = 0
 
     def standing(self, time: int) -> Iterator[Claim]:
         """Claims that a packet of ``time`` may belong to, the newest first."""
         return (claim for claim in self.claims if claim.within(time))
 
-    def hold(self, packet: MediaPacket, limits: Df3Limits) -> None:
-        """Keep a packet until keys come, within the bounds."""
+    def hold(self, packet: MediaPacket, limits: Df3Limits) -> bool:
+        """Keep a packet until keys come; False when a bound forbids it."""
         octets = len(packet.payload)
         if (
             len(self.held) >= limits.held_packets
             or self._held_octets + octets > limits.held_octets
             or self._waiting.octets + octets > limits.held_octets_in_all
         ):
-            self.unheld += 1
-            return
+            return False
         self.held.append(packet)
         self._held_octets += octets
         self._waiting.octets += octets
+        return True
 
     def take_held(self) -> list[MediaPacket]:
         self._waiting.octets -= self._held_octets

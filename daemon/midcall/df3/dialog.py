@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from msgspec import structs
@@ -47,7 +48,12 @@ def crypto_key(flow: MediaFlow, ssrc: bytes) -> bytes:
 
 
 class TappedDialog:
-    """Contexts and SSRC states of one dialog under one task."""
+    """Contexts and SSRC states of one dialog under one task.
+
+    ``dropped`` counts, by reason, packets to its destinations that belong to no stream: ``not_rtp``; ``foreign``,
+    clear RTP from a source that the session does not name; ``too_many_ssrcs`` and ``too_many_held``, beyond the
+    bounds; ``rtcp_failed``, SRTCP that no key opened.
+    """
 
     def __init__(self, plan: MediaPlan) -> None:
         self.plan = plan
@@ -55,7 +61,7 @@ class TappedDialog:
         self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
         self.streams: list[Stream] = []
         self.errors: dict[str, None] = {}
-        self.control_failed = 0
+        self.dropped: Counter[str] = Counter()
 
     def over(self) -> None:
         """No more keys are to come."""

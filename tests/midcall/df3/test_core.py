@@ -57,9 +57,14 @@ def protected(count: int, roc: int = 0, policy: srtp.Policy = srtp.AES_CM_128_HM
     return [sender.protect(clear(seq)) for seq in range(1, count + 1)]
 
 
-def counted(df3: ContentMediation):
+def ended(df3: ContentMediation):
     df3.finish()
-    return [stream for finished in df3.take_finished() for stream in finished.streams if not stream.control]
+    (finished,) = df3.take_finished()
+    return finished
+
+
+def counted(df3: ContentMediation):
+    return [stream for stream in ended(df3).streams if not stream.control]
 
 
 def test_nothing_is_tapped_without_a_plan():
@@ -80,8 +85,10 @@ def test_held_within_bounds_and_counted_when_no_key_comes():
     df3.plan(plan(awaiting=True), Instant(0, 0))
     df3.packets(packets(*protected(10)))
     df3.close("x", DIALOG, Instant(0, 0), linger=False)
-    (stream,) = counted(df3)
+    finished = ended(df3)
+    (stream,) = finished.streams
     assert (stream.packets, stream.unopened, stream.decrypted) == (3, 3, 0)
+    assert finished.dropped == {"too_many_held": 7}
     small = ContentMediation(Df3Limits(held_octets_in_all=500))
     small.plan(plan(awaiting=True), Instant(0, 0))
     small.packets(packets(*protected(10)))
@@ -115,8 +122,10 @@ def test_clear_media_only_from_the_source_of_the_session():
     df3.plan(plan(flows=(flow(secure=False),)), Instant(0, 0))
     assert len(df3.packets(packets(clear(1), clear(2)))) == 2
     assert df3.packets(packets(clear(3, 0x99), source="10.6.6.6")) == []
-    (stream,) = counted(df3)
+    finished = ended(df3)
+    (stream,) = finished.streams
     assert stream.clear == 2 and stream.source == "10.0.0.1:4000"
+    assert finished.dropped == {"foreign": 1}
 
 
 def test_clear_media_behind_a_translator_latches_on_the_first_source():
@@ -130,7 +139,8 @@ def test_what_is_no_rtp_is_dropped():
     df3 = ContentMediation()
     df3.plan(plan(context()), Instant(0, 0))
     assert df3.packets(packets(b"", b"\x00\x01stun....", b"\x80\0\0\0\0\0\0\0\0", b"\x16dtls......")) == []
-    assert counted(df3) == []
+    finished = ended(df3)
+    assert finished.streams == [] and finished.dropped == {"not_rtp": 4}
 
 
 def test_control_packets():
@@ -146,6 +156,7 @@ def test_control_packets():
     second.protect_rtcp(report)
     assert len(df3.packets(packets(second.protect_rtcp(report), to=beside))) == 1
     assert df3.packets(packets(wire[:-1] + b"\0", to=beside)) == []
+    assert ended(df3).dropped == {"rtcp_failed": 1}
 
 
 def test_lingering_ends_when_it_is_silent():
@@ -178,8 +189,28 @@ def test_a_short_tag_that_proves_a_searched_counter_only_once():
     forged = second[:-1] + bytes([second[-1] ^ 1])
     assert df3.packets(packets(forged)) == []
     assert len(df3.packets(packets(first, second))) == 2
+    third = protected(1, 2, policy)[0][:8] + bytes(4) + bytes(170)
+    assert df3.packets(packets(third)) == []
+    known, unknown = counted(df3)
+    assert known.decrypted == 2 and known.auth_failed == 2
+    assert unknown.auth_failed == 1
+
+
+def test_a_short_tag_that_nothing_confirms_is_counted_as_unopened():
+    policy = srtp.AES_CM_128_HMAC_SHA1_32
+    df3 = ContentMediation()
+    df3.plan(plan(context(policy)), Instant(0, 0))
+    assert df3.packets(packets(*protected(1, 1, policy))) == []
     (stream,) = counted(df3)
-    assert stream.decrypted == 2 and stream.auth_failed == 2
+    assert (stream.packets, stream.decrypted, stream.unopened) == (1, 0, 1)
+
+
+def test_ssrcs_beyond_the_bound_are_counted():
+    df3 = ContentMediation(Df3Limits(streams_of_a_destination=2))
+    df3.plan(plan(context()), Instant(0, 0))
+    df3.packets(packets(*(clear(1, ssrc) + bytes(10) for ssrc in (1, 2, 3, 4))))
+    finished = ended(df3)
+    assert len(finished.streams) == 2 and finished.dropped == {"too_many_ssrcs": 2}
 
 
 @pytest.mark.parametrize(("age", "kind", "expected"), [(0, "audio", 1), (3600, "audio", 12), (3600, "video", 111)])
