@@ -7,13 +7,15 @@ from imswire.sip.grammar import COMPACT
 from imswire.sip.message import MAX_MESSAGE, content_length
 
 MAX_HEAD = 65_535
+MAX_START_LINE = 8_192  # a method, a URI of 4 096 octets, a version
 
 
 class StreamFramer:
     """Takes the octets of one direction of a connection and gives whole messages.
 
     Keep-alives (CRLF, RFC 5626 4.4.1) between messages are skipped. A message without Content-Length has no
-    body. After a SipError the stream cannot go on: nobody knows where the next message begins.
+    body. After a ``fault`` (too long, a bad Content-Length, something that is no start line) the stream cannot go
+    on: nobody knows where the next message begins. However a stream is cut, it gives the same messages and fault.
     """
 
     def __init__(self, max_message: int = MAX_MESSAGE) -> None:
@@ -21,6 +23,8 @@ class StreamFramer:
         self._buffer = bytearray()
         self._searched = 0
         self._needed = 0
+        self._started = False
+        self.fault: SipError | None = None
 
     @property
     def pending(self) -> int:
@@ -28,17 +32,24 @@ class StreamFramer:
         return len(self._buffer)
 
     def feed(self, octets: bytes) -> list[bytes]:
-        """The messages that ``octets`` completed. SipError: too long, or a bad Content-Length."""
-        self._buffer += octets
+        """The messages that ``octets`` completed; see ``fault`` for what ended the stream behind them."""
         messages: list[bytes] = []
-        while (message := self._next()) is not None:
-            messages.append(message)
+        if self.fault is not None:
+            return messages
+        self._buffer += octets
+        try:
+            while (message := self._next()) is not None:
+                messages.append(message)
+        except SipError as error:
+            self.fault = error
+            self._buffer.clear()
         return messages
 
     def _next(self) -> bytes | None:
         buffer = self._buffer
         if not self._needed:
             self._skip_keep_alives()
+            self._check_start()
             self._needed = self._length()
             if not self._needed:
                 return None
@@ -47,6 +58,7 @@ class StreamFramer:
         message = bytes(buffer[: self._needed])
         del buffer[: self._needed]
         self._needed = self._searched = 0
+        self._started = False
         return message
 
     def _skip_keep_alives(self) -> None:
@@ -55,6 +67,17 @@ class StreamFramer:
             skip += 2
         if skip:
             del self._buffer[:skip]
+
+    def _check_start(self) -> None:
+        """Octets behind a body that was longer than announced must not be waited for as a message."""
+        if self._started:
+            return
+        end = self._buffer.find(b"\n", 0, MAX_START_LINE)
+        if end < 0 and len(self._buffer) < MAX_START_LINE:
+            return
+        if end < 0 or b"SIP/" not in bytes(self._buffer[:end]).upper():
+            raise SipError("start line", "no SIP message begins here")
+        self._started = True
 
     def _length(self) -> int:
         """Octets of the message at the beginning of the buffer; 0 while its head is not whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 
 from imswire.sip.errors import SipError
@@ -48,6 +49,10 @@ _SPELLED = {
         b"P-Access-Network-Info",
     )
 }
+
+
+# Content codings by the window of zlib that reads them; deflate comes with zlib's header and without (RFC 9110 8.4.1).
+_WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
 
 
 def looks_like_sip(octets: bytes) -> bool:
@@ -181,6 +186,10 @@ class SipMessage:
         value = self.raw(_name(name))
         return None if value is None else value.decode("utf-8", "surrogateescape")
 
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The value of each line of a header, lists left whole."""
+        return tuple(line.decode("utf-8", "surrogateescape") for line in self._index().get(_name(name), ()))
+
     def values(self, name: str) -> tuple[str, ...]:
         """All values of a header: one a line, and one a comma where the header is a list."""
         key = _name(name)
@@ -292,9 +301,8 @@ class SipMessage:
         if value is None or not self.body:
             return None
         encoding = self.raw(b"content-encoding")
-        if encoding is not None and encoding.lower() != b"identity":
-            return None
-        return _find_sdp(value, self.body)
+        body = self.body if encoding is None else _decompressed(encoding.lower(), self.body)
+        return None if body is None else _find_sdp(value, body)
 
 
 def parse(octets: bytes) -> SipMessage:
@@ -353,6 +361,20 @@ def _tag(value: str, field: str) -> str | None:
 
 def _media_type(value: bytes) -> str:
     return value.partition(b";")[0].strip().lower().decode("utf-8", "surrogateescape")
+
+
+def _decompressed(encoding: bytes, body: bytes) -> bytes | None:
+    """A body without its Content-Encoding (RFC 3261 20.12); None: unknown, broken, or larger than a message may be."""
+    if encoding == b"identity":
+        return body
+    for window in _WINDOWS.get(encoding, ()):
+        inflate = zlib.decompressobj(window)
+        try:
+            octets = inflate.decompress(body, MAX_MESSAGE)
+        except zlib.error:
+            continue
+        return octets if inflate.eof else None
+    return None
 
 
 def _find_sdp(content_type: bytes, body: bytes) -> bytes | None:

@@ -33,11 +33,10 @@ class SipStreams:
         messages: list[bytes] = []
         fault: str | None = None
         if direction is not None and piece.data:
-            try:
-                messages = direction.framer.feed(piece.data)
-                direction.is_sip |= any(sip.looks_like_sip(message) for message in messages)
-            except sip.SipError as error:
-                fault = str(error) if direction.is_sip else None
+            messages = direction.framer.feed(piece.data)
+            direction.is_sip |= any(sip.looks_like_sip(message) for message in messages)
+            if direction.framer.fault is not None:
+                fault = str(direction.framer.fault) if direction.is_sip else None
                 self._directions.pop(piece.flow)
         if piece.ended:
             self._directions.pop(piece.flow)

@@ -232,11 +232,12 @@ class PointOfInterception:
         uris = [*named(message, self._matching)]
         sender = Match.CALLER if message.is_request else Match.CALLEE
         uris += asserted(message, self._matching, sender)
-        if message.request_uri is not None and "request-uri" in self._matching:
-            uris.append((message.request_uri, Match.CALLEE))
         for uri, match in uris:
             for hashed in self._hasher.of(uri):
                 yield hashed, match
+        if message.request_uri is not None and "request-uri" in self._matching:
+            for hashed in self._hasher.of_uri(message.request_uri):
+                yield hashed, Match.CALLEE
 
     # Ends
 

@@ -22,15 +22,24 @@ class IdentityHasher:
         self._known: BoundedTable[str, tuple[bytes, ...]] = BoundedTable("poi.identity_hashes", remembered)
 
     def of(self, text: str) -> tuple[bytes, ...]:
-        """Hashes of all canonical forms of a URI or name-addr; empty when it names nobody."""
+        """Hashes of all canonical forms of a header's name-addr; empty when it names nobody."""
         hashes = self._known.get(text)
-        if hashes is None:
-            uri = _uri(text)
-            hashes = tuple(
-                blake2b(form.encode("utf-8", "surrogateescape"), digest_size=HASH_OCTETS, key=self._key).digest()
-                for form in sip.identities(uri)
-            )
-            self._known.put(text, hashes)
+        return self._remember(text, _uri(text)) if hashes is None else hashes
+
+    def of_uri(self, uri: str) -> tuple[bytes, ...]:
+        """The same of a URI that stands alone: what follows a semicolon in its user part belongs to it."""
+        if ";" not in uri:
+            return self.of(uri)
+        known = f"<{uri}>"
+        hashes = self._known.get(known)
+        return self._remember(known, uri) if hashes is None else hashes
+
+    def _remember(self, text: str, uri: str) -> tuple[bytes, ...]:
+        hashes = tuple(
+            blake2b(form.encode("utf-8", "surrogateescape"), digest_size=HASH_OCTETS, key=self._key).digest()
+            for form in sip.identities(uri)
+        )
+        self._known.put(text, hashes)
         return hashes
 
 

@@ -38,7 +38,7 @@ class IdentityIndex:
     def _learn_leg(self, call: Call, message: sip.SipMessage) -> None:
         if "request-uri" not in self._matching or message.request_uri is None:
             return
-        hashes = self._hasher.of(message.request_uri)
+        hashes = self._hasher.of_uri(message.request_uri)
         branch = message.top_branch or ""
         if hashes and branch not in call.branches and len(call.branches) < self._limits.branches:
             call.branches[branch] = hashes

@@ -33,7 +33,7 @@ class Watch:
         """Note a task; returns the hashes that stand for its targets. ValueError: a target is no identity."""
         hashed: dict[bytes, str] = {}
         for target in task.targets:
-            forms = self._hasher.of(target)
+            forms = self._hasher.of_uri(target)
             if not forms:
                 raise ValueError(f"task {task.xid}: a target is not a SIP, TEL or URN identity")
             hashed.update(dict.fromkeys(forms, target))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import gzip
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imswire import sip
+from tests.imswire.sip.torture import TORTURE, VERDICTS
 
-TORTURE = Path(__file__).parents[2] / "data" / "torture"
-CLASSES: dict[str, str] = json.loads((TORTURE / "classes.json").read_text())
+CLASSES = {name: verdict["class"] for name, verdict in VERDICTS.items()}
 
 INVITE = (
     b"INVITE sip:bob@example.com SIP/2.0\r\n"
@@ -197,6 +197,7 @@ def test_valid_torture_messages_are_read(name):
     mended = path.with_suffix(".clfix.dat")
     message = sip.parse((mended if mended.exists() else path).read_bytes())
     assert message.call_id and message.cseq and message.from_.uri and message.to.uri and message.vias
+    assert message.lines("Via")
 
 
 def test_torture_list_is_whole():
@@ -220,3 +221,27 @@ def test_mutations_raise_nothing_else(seed, data):
         _ = [message.values(name) for name, _ in message.header_lines()]
     except sip.SipError as error:
         assert str(error)
+
+
+def _raw_deflate(octets: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(octets) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "expected"),
+    [
+        ("gzip", gzip.compress(b"v=0\r\n"), b"v=0\r\n"),
+        ("X-GZIP", gzip.compress(b"v=0\r\n"), b"v=0\r\n"),
+        ("deflate", zlib.compress(b"v=0\r\n"), b"v=0\r\n"),
+        ("deflate", _raw_deflate(b"v=0\r\n"), b"v=0\r\n"),
+        ("identity", b"v=0\r\n", b"v=0\r\n"),
+        ("br", b"v=0\r\n", None),
+        ("gzip", b"v=0\r\n", None),
+        ("gzip", gzip.compress(b"v=0\r\n")[:-9], None),
+        ("gzip", gzip.compress(bytes(65_536)), None),
+    ],
+)
+def test_compressed_bodies(encoding, body, expected):
+    head = f"OPTIONS sip:x SIP/2.0\r\nContent-Type: application/sdp\r\ne: {encoding}\r\n\r\n"
+    assert sip.parse(head.encode() + body).sdp == expected

@@ -1,0 +1,213 @@
+"""What a proxy changes in a message (RFC 3261 16.6, 16.7, 18.2); every line that it does not touch keeps its octets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from imswire.sip.errors import SipError
+from imswire.sip.grammar import COMPACT, LISTS, is_token, split
+from imswire.sip.headers import Via, parse_via
+from imswire.sip.message import SipMessage
+
+MAX_FORWARDS = 70
+"""RFC 3261 16.6 3: what a request without one is given."""
+
+# RFC 3261 8.2.6.2: what a response takes over from its request.
+_COPIED = (b"via", b"from", b"to", b"call-id", b"cseq")
+
+
+class Editor:
+    """A message taken apart into header lines, changed, and put together again.
+
+    Names are long, in any case; values go in as text. SipError: a name or value that would break out of its line.
+    """
+
+    __slots__ = ("_body", "_lines", "_start")
+
+    def __init__(self, message: SipMessage) -> None:
+        self._start = message.start_line
+        self._body = message.body
+        self._lines: list[tuple[bytes, bytes]] = [(_key(line), line) for _, line in message.header_lines()]
+
+    def octets(self) -> bytes:
+        """The message as it stands now; its body ends where Content-Length said."""
+        head = b"\r\n".join([self._start, *(line for _, line in self._lines)])
+        return head + b"\r\n\r\n" + self._body
+
+    def request_uri(self, uri: str) -> None:
+        """Another Request-URI (RFC 3261 16.6 2)."""
+        if any(character in uri for character in " \t\r\n<>"):
+            raise SipError("Request-Line", "no URI")
+        method, _, rest = self._start.partition(b" ")
+        self._start = b"%b %b %b" % (method, _octets(uri), rest.rpartition(b" ")[2])
+
+    def push(self, name: str, value: str) -> None:
+        """A line before all others of its name: Via, Record-Route, Route, Path."""
+        key = name.lower().encode()
+        place = next((place for place, (each, _) in enumerate(self._lines) if each == key), 0)
+        self._lines.insert(place, (key, _line(name, value)))
+
+    def append(self, name: str, value: str) -> None:
+        """A line behind all others."""
+        self._lines.append((name.lower().encode(), _line(name, value)))
+
+    def remove(self, name: str) -> int:
+        """All lines of a name; how many there were."""
+        key, before = name.lower().encode(), len(self._lines)
+        self._lines = [each for each in self._lines if each[0] != key]
+        return before - len(self._lines)
+
+    def replace(self, name: str, value: str) -> None:
+        """One line in the place of the first of its name; behind the others when there was none."""
+        key = name.lower().encode()
+        for place, (each, _) in enumerate(self._lines):
+            if each == key:
+                self._lines[place] = key, _line(name, value)
+                return
+        self.append(name, value)
+
+    def change_first(self, name: str, change: Callable[[str], str | None]) -> None:
+        """The topmost value of a list header becomes what ``change`` makes of it; with None it is taken away.
+
+        Values that share its line stay as they are.
+        """
+        key = name.lower().encode()
+        for place, (each, line) in enumerate(self._lines):
+            if each != key:
+                continue
+            values = _values(key, line)
+            if not values:
+                continue
+            changed = change(values[0])
+            rest = ([] if changed is None else [changed]) + values[1:]
+            self._lines[place : place + 1] = [(key, _line(name, ", ".join(rest)))] if rest else []
+            return
+
+    def pop(self, name: str) -> str | None:
+        """Takes away the topmost value of a list header, and gives it; None when there is none."""
+        popped: list[str] = []
+        self.change_first(name, lambda value: popped.append(value))
+        return popped[0] if popped else None
+
+
+def forwarded(
+    message: SipMessage,
+    *,
+    via: Via,
+    record_route: str | None = None,
+    request_uri: str | None = None,
+    pop_route: bool = False,
+) -> bytes:
+    """The request as a proxy sends it on (RFC 3261 16.6): one hop less, its Via on top.
+
+    SipError: Max-Forwards is no number, or is used up (status 483).
+    """
+    editor = Editor(message)
+    hops = max_forwards(message)
+    if hops == 0:
+        raise SipError("Max-Forwards", "used up", 483)
+    editor.replace("Max-Forwards", str(MAX_FORWARDS if hops is None else hops - 1))
+    if request_uri is not None:
+        editor.request_uri(request_uri)
+    if pop_route:
+        editor.pop("Route")
+    if record_route is not None:
+        editor.push("Record-Route", record_route)
+    editor.push("Via", str(via))
+    return editor.octets()
+
+
+def returned(message: SipMessage) -> bytes:
+    """The response as a proxy sends it back (RFC 3261 16.7 3): without the topmost Via. SipError: no other is left."""
+    editor = Editor(message)
+    editor.pop("Via")
+    if len(message.values("Via")) < 2:
+        raise SipError("Via", "the response is for this element alone")
+    return editor.octets()
+
+
+def received(message: SipMessage, address: str, port: int) -> bytes:
+    """The request with where it came from in its topmost Via (RFC 3261 18.2.1, RFC 3581 4).
+
+    ``received`` is added when the address is not that of sent-by, or rport was asked for; rport is filled in.
+    """
+    vias = message.vias
+    if not vias:
+        raise SipError("Via", "missing")
+    top = vias[0]
+    names = [name.lower() for name, _ in top.params]
+    if top.host.strip("[]").lower() == address.lower() and "rport" not in names:
+        return message.octets
+    params = [(name, str(port) if name.lower() == "rport" else value) for name, value in top.params]
+    params = [(name, value) for name, value in params if name.lower() != "received"]
+    params.append(("received", address))
+    editor = Editor(message)
+    editor.change_first("Via", lambda _: str(Via(top.transport, top.host, top.port, tuple(params))))
+    return editor.octets()
+
+
+def response(
+    message: SipMessage, status: int, reason: str, *, to_tag: str | None = None, extra: tuple[tuple[str, str], ...] = ()
+) -> bytes:
+    """A response to a request (RFC 3261 8.2.6): Via, From, To, Call-ID and CSeq as they came, no body.
+
+    ``to_tag`` is put into To when it has none yet. Of a request that lacks some of these the others are copied.
+    """
+    lines = [_line_of_status(status, reason)]
+    for name, line in message.header_lines():
+        key = _key(line)
+        if key not in _COPIED:
+            continue
+        if key == b"to" and to_tag is not None and b"tag=" not in line.lower():
+            line = _line(name, ", ".join(_values(key, line)) + f";tag={to_tag}")
+        lines.append(line)
+    lines += [_line(name, value) for name, value in (*extra, ("Content-Length", "0"))]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def max_forwards(message: SipMessage) -> int | None:
+    """Hops left; None: not said. SipError: no number. Above 255, which nothing needs, it is taken as 255."""
+    values = message.values("Max-Forwards")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise SipError("Max-Forwards", "more than one")
+    if not values[0].isascii() or not values[0].isdigit():
+        raise SipError("Max-Forwards", "not a number")
+    return min(int(values[0][-4:]), 255) if len(values[0].lstrip("0")) < 4 else 255
+
+
+def top_via(message: SipMessage) -> Via:
+    """The topmost Via alone. SipError: missing or wrong."""
+    values = message.values("Via")
+    if not values:
+        raise SipError("Via", "missing")
+    return parse_via(values[0])
+
+
+def _key(line: bytes) -> bytes:
+    name = line.partition(b":")[0].strip().lower()
+    return COMPACT.get(name, name) if len(name) == 1 else name
+
+
+def _values(key: bytes, line: bytes) -> list[str]:
+    text = line.partition(b":")[2].decode("utf-8", "surrogateescape")
+    text = " ".join(piece.strip() for piece in text.splitlines())
+    pieces = split(text, ",") if key in LISTS else iter((text,))
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _line(name: str, value: str) -> bytes:
+    if not is_token(name.encode("utf-8", "surrogateescape")) or any(character in value for character in "\r\n\0"):
+        raise SipError(name if name.isprintable() else "header", "would not stay in its line")
+    return _octets(f"{name}: {value}")
+
+
+def _line_of_status(status: int, reason: str) -> bytes:
+    if not 100 <= status <= 699 or any(character in reason for character in "\r\n\0"):
+        raise SipError("Status-Line", "no status code from 100 to 699, or a reason of several lines")
+    return _octets(f"SIP/2.0 {status} {reason}")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

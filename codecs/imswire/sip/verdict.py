@@ -1,0 +1,164 @@
+"""What an element does with a message before it acts on it: request validation (RFC 3261 16.3, 8.2) as a verdict.
+
+Interception reads what others have let pass and is content with less (:mod:`imswire.sip.message`); a proxy must
+not pass on what the next one may read otherwise.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from msgspec import Struct
+
+from imswire.sip.edit import max_forwards
+from imswire.sip.errors import SipError
+from imswire.sip.headers import parse_name_addr
+from imswire.sip.message import SipMessage, parse
+from imswire.sip.uri import OtherUri, SipUri, parse_uri
+
+MAGIC_COOKIE = "z9hG4bK"
+
+# Headers that may stand once only (RFC 3261 20, table 2 and 3, grammar of 25.1).
+_SINGLE = (
+    "Call-ID",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Type",
+    "CSeq",
+    "Date",
+    "Expires",
+    "From",
+    "Max-Forwards",
+    "MIME-Version",
+    "Min-Expires",
+    "Organization",
+    "Priority",
+    "Reply-To",
+    "Retry-After",
+    "Server",
+    "Subject",
+    "Timestamp",
+    "To",
+    "User-Agent",
+)
+_ADDRESSES = ("Contact", "Route", "Record-Route", "Reply-To")
+# A blank between the brackets of an address (RFC 3261 25.1: name-addr has none).
+_BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
+
+
+class Action(enum.Enum):
+    """What to do with the message."""
+
+    FORWARD = "forward"
+    REJECT = "reject"
+    DROP = "drop"
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """An action; with REJECT the status to answer, ``unsupported`` option tags for 420, and what was wrong."""
+
+    action: Action
+    status: int = 0
+    reason: str = ""
+    unsupported: tuple[str, ...] = ()
+
+
+_FORWARD = Verdict(Action.FORWARD)
+
+
+def judge(octets: bytes, *, extensions: frozenset[str] = frozenset()) -> Verdict:
+    """The verdict on one whole message; ``extensions`` are the option tags that a Proxy-Require may name.
+
+    A bad request is rejected with the status of the first fault, a bad response dropped: nobody may answer it.
+    """
+    try:
+        message = parse(octets)
+        return _judge_request(message, extensions) if message.is_request else _judge_response(message)
+    except SipError as error:
+        if octets.lstrip(b"\r\n")[:4].upper() == b"SIP/":
+            return Verdict(Action.DROP, reason=str(error))
+        return Verdict(Action.REJECT, error.status, str(error))
+
+
+def _judge_request(message: SipMessage, extensions: frozenset[str]) -> Verdict:
+    _check_form(message)
+    _check_request_uri(message.request_uri or "")
+    if message.vias[0].branch == MAGIC_COOKIE:
+        raise SipError("Via", "a branch of nothing but the magic cookie")
+    if max_forwards(message) == 0:
+        raise SipError("Max-Forwards", "used up", 483)
+    unknown = tuple(tag for tag in message.values("Proxy-Require") if tag.lower() not in extensions)
+    if unknown:
+        return Verdict(Action.REJECT, 420, "Proxy-Require: extensions that are not known", unknown)
+    return _FORWARD
+
+
+def _judge_response(message: SipMessage) -> Verdict:
+    """Besides its form, where it would go next: never to many (RFC 4475 3.3.12)."""
+    _check_form(message)
+    vias = message.vias
+    if len(vias) > 1 and _goes_to_many(vias[1].host):
+        return Verdict(Action.DROP, reason="Via: the next one is a broadcast or multicast address")
+    return _FORWARD
+
+
+def _check_form(message: SipMessage) -> None:
+    for name in _SINGLE:
+        if len(message.lines(name)) > 1:
+            raise SipError(name, "more than one")
+    if not message.values("Via"):
+        raise SipError("Via", "missing")
+    _ = message.call_id, message.cseq
+    for field, value in (("From", message.first("From") or ""), ("To", message.first("To") or "")):
+        _check_address(field, value)
+    for via in message.vias:
+        _check_received(via.params)
+    for name in _ADDRESSES:
+        values = message.values(name)
+        for value in values:
+            if value != "*":
+                _check_address(name, value)
+
+
+def _check_address(field: str, value: str) -> None:
+    """An address whose SIP URI is one; other schemes are left to who understands them."""
+    if _BLANK_INSIDE.search(_outside_quotes(value)):
+        raise SipError(field, "a blank inside the angle brackets")
+    address = parse_name_addr(value, field)
+    if address.uri.partition(":")[0].lower() in ("sip", "sips", "tel"):
+        parse_uri(address.uri)
+
+
+def _outside_quotes(value: str) -> str:
+    return value[value.rfind('"') + 1 :]
+
+
+def _check_received(params: Iterable[tuple[str, str | None]]) -> None:
+    """An address with or without brackets (RFC 5118 4.5)."""
+    for name, value in params:
+        if name.lower() == "received" and _ip((value or "").strip("[]")) is None:
+            raise SipError("Via", "received is no address")
+
+
+def _check_request_uri(text: str) -> None:
+    scheme = text.partition(":")[0].lower()
+    uri = parse_uri(text)
+    if isinstance(uri, OtherUri):
+        raise SipError("Request-URI", f"scheme {scheme[:32]!r} is not known", 416)
+    if isinstance(uri, SipUri) and uri.headers:
+        raise SipError("Request-URI", "headers in it")
+
+
+def _goes_to_many(host: str) -> bool:
+    address = _ip(host.strip("[]"))
+    return address is not None and (address.is_multicast or str(address) == "255.255.255.255")
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

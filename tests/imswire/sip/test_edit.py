@@ -1,0 +1,169 @@
+"""What a proxy changes, and that nothing else changes with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from imswire import sip
+from imswire.sip.edit import Editor, forwarded, max_forwards, received, response, returned, top_via
+from tests.imswire.sip.torture import TORTURE, VERDICTS
+
+VIA = sip.Via("TCP", "proxy.example.net", 5060, (("branch", "z9hG4bKnew"),))
+
+INVITE = (
+    b"INVITE sip:bob@example.com SIP/2.0\r\n"
+    b"v:  SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1 ,\r\n SIP/2.0/UDP 10.0.0.2\r\n"
+    b"From: <sip:alice@example.com>;tag=1\r\n"
+    b"t: <sip:bob@example.com>\r\n"
+    b"Call-ID: one\r\n"
+    b"CSeq: 1 INVITE\r\n"
+    b"Max-Forwards:   70\r\n"
+    b"Route: <sip:p1.example.com;lr>, <sip:p2.example.com;lr>\r\n"
+    b"ROUTE: <sip:p3.example.com;lr>\r\n"
+    b"X-Odd :   kept \t as it is\r\n"
+    b"Content-Length: 4\r\n"
+    b"\r\nbodysurplus"
+)
+
+
+def test_a_forwarded_request():
+    octets = forwarded(sip.parse(INVITE), via=VIA, record_route="<sip:proxy.example.net;lr>", pop_route=True)
+    assert octets == (
+        b"INVITE sip:bob@example.com SIP/2.0\r\n"
+        b"Record-Route: <sip:proxy.example.net;lr>\r\n"
+        b"Via: SIP/2.0/TCP proxy.example.net:5060;branch=z9hG4bKnew\r\n"
+        b"v:  SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1 ,\r\n SIP/2.0/UDP 10.0.0.2\r\n"
+        b"From: <sip:alice@example.com>;tag=1\r\n"
+        b"t: <sip:bob@example.com>\r\n"
+        b"Call-ID: one\r\n"
+        b"CSeq: 1 INVITE\r\n"
+        b"Max-Forwards: 69\r\n"
+        b"Route: <sip:p2.example.com;lr>\r\n"
+        b"ROUTE: <sip:p3.example.com;lr>\r\n"
+        b"X-Odd :   kept \t as it is\r\n"
+        b"Content-Length: 4\r\n"
+        b"\r\nbody"
+    )
+
+
+FORWARDED = sorted(name for name, verdict in VERDICTS.items() if verdict["datagram"] == "forward")
+REQUESTS = [name for name in FORWARDED if sip.parse((TORTURE / name).read_bytes()).is_request]
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_torture_requests_keep_every_line_but_max_forwards(name):
+    before = sip.parse((TORTURE / name).read_bytes())
+    after = sip.parse(forwarded(before, via=VIA))
+    lines = [line for each, line in before.header_lines() if each.lower() != "max-forwards"]
+    added = [line for each, line in after.header_lines() if each.lower() != "max-forwards"]
+    added.remove(b"Via: " + str(VIA).encode())
+    assert added == lines
+    hops = max_forwards(before)
+    assert max_forwards(after) == (70 if hops is None else hops - 1)
+    assert after.body == before.body and after.start_line == before.start_line
+    assert top_via(after) == VIA
+
+
+RESPONSES = [name for name in FORWARDED if name not in REQUESTS]
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_torture_responses_have_one_via_and_stay_here(name):
+    message = sip.parse((TORTURE / name).read_bytes())
+    if len(message.values("Via")) == 1:
+        with pytest.raises(sip.SipError, match="alone"):
+            returned(message)
+    else:
+        assert sip.parse(returned(message)).values("Via") == message.values("Via")[1:]
+
+
+def test_a_response_loses_its_topmost_via():
+    octets = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP b\r\nCall-ID: c\r\n\r\n"
+    assert returned(sip.parse(octets)) == b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP b\r\nCall-ID: c\r\n\r\n"
+
+
+def test_no_hop_is_left():
+    with pytest.raises(sip.SipError) as caught:
+        forwarded(sip.parse(INVITE.replace(b"  70", b" 0")), via=VIA)
+    assert caught.value.status == 483
+
+
+def test_another_request_uri():
+    message = sip.parse(INVITE)
+    assert forwarded(message, via=VIA, request_uri="sip:b@10.0.0.9").startswith(b"INVITE sip:b@10.0.0.9 SIP/2.0\r\n")
+    with pytest.raises(sip.SipError):
+        forwarded(message, via=VIA, request_uri="sip:b SIP/2.0\r\nX: y")
+
+
+@pytest.mark.parametrize(
+    ("via", "expected"),
+    [
+        ("SIP/2.0/UDP 10.0.0.1", "SIP/2.0/UDP 10.0.0.1"),
+        ("SIP/2.0/UDP [2001:DB8::1]", "SIP/2.0/UDP [2001:DB8::1];received=10.0.0.1"),
+        ("SIP/2.0/UDP host:5061;branch=z", "SIP/2.0/UDP host:5061;branch=z;received=10.0.0.1"),
+        ("SIP/2.0/UDP host;received=1.2.3.4", "SIP/2.0/UDP host;received=10.0.0.1"),
+        ("SIP/2.0/UDP 10.0.0.1;rport;branch=z", "SIP/2.0/UDP 10.0.0.1;rport=4444;branch=z;received=10.0.0.1"),
+    ],
+)
+def test_where_a_request_came_from(via, expected):
+    octets = f"OPTIONS sip:x SIP/2.0\r\nVia: {via}, SIP/2.0/TCP next\r\n\r\n".encode()
+    assert sip.parse(received(sip.parse(octets), "10.0.0.1", 4444)).values("Via") == (expected, "SIP/2.0/TCP next")
+
+
+def test_nothing_tells_where_to_answer():
+    message = sip.parse(b"OPTIONS sip:x SIP/2.0\r\n\r\n")
+    for call in (lambda: received(message, "10.0.0.1", 1), lambda: top_via(message)):
+        with pytest.raises(sip.SipError, match="Via"):
+            call()
+
+
+def test_a_response_to_a_request():
+    assert response(sip.parse(INVITE), 420, "Bad Extension", to_tag="x", extra=(("Unsupported", "a, b"),)) == (
+        b"SIP/2.0 420 Bad Extension\r\n"
+        b"v:  SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1 ,\r\n SIP/2.0/UDP 10.0.0.2\r\n"
+        b"From: <sip:alice@example.com>;tag=1\r\n"
+        b"t: <sip:bob@example.com>;tag=x\r\n"
+        b"Call-ID: one\r\n"
+        b"CSeq: 1 INVITE\r\n"
+        b"Unsupported: a, b\r\n"
+        b"Content-Length: 0\r\n"
+        b"\r\n"
+    )
+    assert b"tag=y" not in response(sip.parse(INVITE.replace(b"bob@example.com>", b"b@x>;tag=b")), 400, "", to_tag="y")
+
+
+def test_a_status_line_of_one_line():
+    for status, reason in ((99, "x"), (700, "x"), (200, "OK\r\nX: y")):
+        with pytest.raises(sip.SipError):
+            response(sip.parse(INVITE), status, reason)
+
+
+def test_lines_by_name():
+    editor = Editor(sip.parse(INVITE))
+    assert editor.remove("route") == 2 and editor.remove("route") == 0
+    assert editor.pop("Route") is None
+    assert editor.pop("Via") == "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1"
+    assert editor.pop("Via") == "SIP/2.0/UDP 10.0.0.2" and editor.pop("Via") is None
+    editor.replace("Max-Forwards", "5")
+    editor.replace("Subject", "new")
+    editor.append("Subject", "newer")
+    editor.push("Subject", "newest")
+    message = sip.parse(editor.octets())
+    assert message.lines("Subject") == ("newest", "new", "newer") and message.lines("max-forwards") == ("5",)
+
+
+def test_empty_values_are_passed_over():
+    editor = Editor(sip.parse(b"OPTIONS sip:x SIP/2.0\r\nRoute: ,\r\nRoute: <sip:a>\r\n\r\n"))
+    assert editor.pop("Route") == "<sip:a>"
+
+
+@pytest.mark.parametrize(("name", "value"), [("X\r\nY", "z"), ("X", "y\r\nZ: z"), ("", "x"), ("X", "\0"), ("X:", "")])
+def test_nothing_breaks_out_of_its_line(name, value):
+    with pytest.raises(sip.SipError):
+        Editor(sip.parse(INVITE)).append(name, value)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "", "1 2"])
+def test_max_forwards_is_a_number(value):
+    with pytest.raises(sip.SipError):
+        max_forwards(sip.parse(INVITE.replace(b"  70", b" " + value.encode())))

@@ -1,0 +1,92 @@
+"""What a proxy does with a message: all torture messages, and the rules that they do not reach."""
+
+from __future__ import annotations
+
+import pytest
+
+from imswire.sip.verdict import Action, judge
+from tests.imswire.sip.torture import TORTURE, VERDICTS, named
+
+# Torture messages that are judged otherwise than the table says, with the reason. To stay empty.
+DEVIATIONS: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("name", sorted(VERDICTS))
+def test_torture_message(name):
+    verdict = named(judge((TORTURE / name).read_bytes()))
+    if name in DEVIATIONS:
+        assert verdict != VERDICTS[name]["datagram"], "no deviation any more: take it from the list"
+    else:
+        assert verdict == VERDICTS[name]["datagram"]
+
+
+def test_the_list_of_deviations_names_messages_that_exist():
+    assert set(DEVIATIONS) <= set(VERDICTS)
+    files = {str(path.relative_to(TORTURE)) for path in TORTURE.rglob("*.dat")}
+    assert files == set(VERDICTS) and len(files) == 64
+
+
+def request(*headers: str, uri: str = "sip:bob@example.com", via: str = "SIP/2.0/UDP h;branch=z9hG4bK1") -> bytes:
+    lines = [f"OPTIONS {uri} SIP/2.0", f"Via: {via}", "From: <sip:a@x>;tag=1", "To: <sip:b@x>", "Call-ID: c"]
+    return "\r\n".join([*lines, "CSeq: 1 OPTIONS", *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (request(), "forward"),
+        (request("Contact: *"), "forward"),
+        (request("Contact: <mailto:any one@x>"), "400"),
+        (request("Contact: <mailto:anyone@x>"), "forward"),
+        (request("Contact: <sip:>"), "400"),
+        (request("Route: <sip:p1;lr>, < sip:p2;lr>"), "400"),
+        (request('Contact: "< a >" <sip:a@x>'), "forward"),
+        (request("Max-Forwards: 1"), "forward"),
+        (request("Max-Forwards: 0"), "483"),
+        (request("Max-Forwards: 000"), "483"),
+        (request("Max-Forwards: -1"), "400"),
+        (request("Max-Forwards: 99999999999999999999999999"), "forward"),
+        (request("Max-Forwards: 9", "Max-Forwards: 9"), "400"),
+        (request("Content-Length: 0", "l: 0"), "400"),
+        (request("Expires: 1", "Expires: 2"), "400"),
+        (request("Proxy-Require: known"), "forward"),
+        (request("Proxy-Require: known, other"), "420"),
+        (request(uri="sip:bob@example.com?Subject=x"), "400"),
+        (request(uri="tel:+123"), "forward"),
+        (request(uri="urn:service:sos"), "forward"),
+        (request(uri="http://x"), "416"),
+        (request(via="SIP/2.0/UDP h;branch=z9hG4bK"), "400"),
+        (request(via="SIP/2.0/UDP h;received=::1"), "forward"),
+        (request(via="SIP/2.0/UDP h;received=[::1]"), "forward"),
+        (request(via="SIP/2.0/UDP h;received"), "400"),
+        (request(via="SIP/2.0/UDP h;received=here"), "400"),
+        (request().replace(b"Via", b"X"), "400"),
+        (request().replace(b"From", b"X"), "400"),
+        (request().replace(b"To:", b"X:"), "400"),
+        (b"\r\n" + request(), "forward"),
+        (b"", "400"),
+    ],
+)
+def test_requests(octets, expected):
+    assert named(judge(octets, extensions=frozenset({"known"}))) == expected
+
+
+def response(second: str) -> bytes:
+    vias = ["SIP/2.0/UDP h;branch=z9hG4bK1", f"SIP/2.0/UDP {second};branch=z9hG4bK2"]
+    lines = ["SIP/2.0 200 OK", *(f"Via: {via}" for via in vias), "From: <sip:a@x>;tag=1", "To: <sip:b@x>;tag=2"]
+    return "\r\n".join([*lines, "Call-ID: c", "CSeq: 1 OPTIONS", "", ""]).encode()
+
+
+@pytest.mark.parametrize("host", ["255.255.255.255", "224.0.1.75", "[ff02::1]"])
+def test_responses_are_never_sent_to_many(host):
+    assert judge(response(host)).action is Action.DROP
+
+
+def test_responses_are_dropped_rather_than_answered():
+    assert judge(response("10.0.0.1")).action is Action.FORWARD
+    assert judge(response("10.0.0.1").replace(b"Call-ID", b"X")).action is Action.DROP
+
+
+def test_unknown_extensions_are_named():
+    verdict = judge((TORTURE / "rfc4475" / "bext01.dat").read_bytes())
+    assert verdict.unsupported == ("noProxiesSupportThis", "norDoAnyProxiesSupportThis")
