@@ -94,7 +94,7 @@ def main() -> None:
                 for i in range(PACKETS)
             ]
             beside = loop(size)
-            for policy in (srtp.AES_CM_128_HMAC_SHA1_80, srtp.AES_CM_256_HMAC_SHA1_80, srtp.AEAD_AES_128_GCM):
+            for policy in (srtp.AES_CM_128_HMAC_SHA1_80, srtp.AES_256_CM_HMAC_SHA1_80, srtp.AEAD_AES_128_GCM):
                 master = srtp.MasterKey(bytes(policy.key_length), bytes(policy.salt_length))
                 sender = srtp.Protector(policy, master)
                 packets = [sender.protect(packet) for packet in clear]

@@ -78,7 +78,7 @@ def _whole_offer(call, held):
 
 def test_256_bit_suite(tmp_path):
     call, outcome = run(World(SUITE_256), tmp_path, params=t.AES_CM_256_80)
-    assert_complete(outcome, call, policy="AES_CM_256_HMAC_SHA1_80")
+    assert_complete(outcome, call, policy="AES_256_CM_HMAC_SHA1_80")
 
 
 @pytest.mark.parametrize(("params", "suite"), [(t.AES_GCM_128, t.SUITE_128), (t.AES_GCM_256, SUITE_256)])

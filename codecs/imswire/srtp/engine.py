@@ -86,11 +86,14 @@ def probe() -> bool:
 
 
 def serves(policy: Policy) -> bool:
-    """Whether the fast engine knows a policy: AES-CM with 128 or 256 bits and HMAC-SHA1."""
+    """Whether the fast engine knows a policy: AES-CM with HMAC-SHA1, keys derived once."""
     return (
         policy.cipher is Cipher.AES_CM
+        and policy.encrypts_rtp
         and policy.auth is Auth.HMAC_SHA1
-        and (policy.key_length, policy.tag_length) in ((16, 10), (16, 4), (32, 10), (32, 4))
+        and not policy.derivation_rate
+        and policy.key_length in (16, 32)  # the bundled build refuses AES-192
+        and policy.tag_length in (10, 4)
     )
 
 

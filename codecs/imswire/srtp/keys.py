@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from imswire.srtp.errors import SrtpError
@@ -10,10 +12,11 @@ from imswire.srtp.policy import Policy
 AUTH_KEY_OCTETS = 20
 _SALT_OCTETS = 14
 _LABEL_AT = 7
+_PERIOD_OCTETS = 6
 
-# RFC 3711 4.3.2
-RTP_ENCRYPTION, RTP_AUTHENTICATION, RTP_SALT = 0, 1, 2
-RTCP_ENCRYPTION, RTCP_AUTHENTICATION, RTCP_SALT = 3, 4, 5
+# Labels of encryption key, salt and authentication key (RFC 3711 4.3.1, 4.3.2).
+_RTP = (0, 2, 1)
+_RTCP = (3, 5, 4)
 
 
 class MasterKey:
@@ -60,31 +63,44 @@ class MasterKey:
         return f"MasterKey(mki={self.mki.hex()!r}, <redacted>)"
 
 
+class DirectionKeys(NamedTuple):
+    """Keys of RTP, or of RTCP."""
+
+    key: bytes
+    salt: bytes
+    auth: bytes
+
+    def __repr__(self) -> str:
+        return "DirectionKeys(<redacted>)"
+
+
 class SessionKeys:
-    """The six session keys of one master key; AEAD policies have no authentication keys."""
+    """The six session keys of one master key; AEAD policies have no authentication keys.
 
-    __slots__ = ("rtcp_auth", "rtcp_key", "rtcp_salt", "rtp_auth", "rtp_key", "rtp_salt")
+    ``period`` is the packet index divided by the key derivation rate, 0 when there is none (RFC 3711 4.3.1).
+    """
 
-    def __init__(self, policy: Policy, master: MasterKey) -> None:
+    __slots__ = ("rtcp", "rtp")
+
+    def __init__(self, policy: Policy, master: MasterKey, period: int = 0) -> None:
         master.fits(policy)
-        octets, salt = policy.key_length, policy.salt_length
-        self.rtp_key = derive(master, RTP_ENCRYPTION, octets)
-        self.rtp_salt = derive(master, RTP_SALT, salt)
-        self.rtp_auth = derive(master, RTP_AUTHENTICATION, AUTH_KEY_OCTETS)
-        self.rtcp_key = derive(master, RTCP_ENCRYPTION, octets)
-        self.rtcp_salt = derive(master, RTCP_SALT, salt)
-        self.rtcp_auth = derive(master, RTCP_AUTHENTICATION, AUTH_KEY_OCTETS)
+        lengths = policy.key_length, policy.salt_length, AUTH_KEY_OCTETS
+        self.rtp = DirectionKeys(*(derive(master, each, n, period) for each, n in zip(_RTP, lengths, strict=True)))
+        self.rtcp = DirectionKeys(*(derive(master, each, n, period) for each, n in zip(_RTCP, lengths, strict=True)))
 
     def __repr__(self) -> str:
         return "SessionKeys(<redacted>)"
 
 
-def derive(master: MasterKey, label: int, octets: int) -> bytes:
-    """One session key at key derivation rate 0: AES-CM key stream under the master key.
+def derive(master: MasterKey, label: int, octets: int, period: int = 0) -> bytes:
+    """One session key: AES-CM key stream under the master key, from label and period.
 
-    A 12-octet AEAD salt is filled with zeros on the right before the label is added (RFC 7714 11, erratum 4938).
+    The label stands in the same octet for SRTP and SRTCP (RFC 3711, erratum 3712). A 12-octet AEAD salt is filled
+    with zeros on the right before the label is added (RFC 7714 11, erratum 4938).
     """
     block = bytearray(master.salt.ljust(_SALT_OCTETS, b"\0") + b"\0\0")
     block[_LABEL_AT] ^= label
+    for place, octet in enumerate(period.to_bytes(_PERIOD_OCTETS, "big"), _LABEL_AT + 1):
+        block[place] ^= octet
     encryptor = Cipher(algorithms.AES(master.key), modes.CTR(bytes(block))).encryptor()
     return encryptor.update(bytes(octets))

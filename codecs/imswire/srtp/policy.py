@@ -1,4 +1,7 @@
-"""SRTP policies, and how MIKEY's SP parameters name them (RFC 3830 6.10.1, RFC 4771, RFC 7714 14.2)."""
+"""SRTP policies, and how MIKEY's SP parameters name them (RFC 3830 6.10.1, RFC 4771, RFC 7714 14.2).
+
+Security descriptions name them by crypto suites: :mod:`imswire.srtp.sdes`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ class Cipher(enum.Enum):
 
     NULL = 0
     AES_CM = 1
+    AES_F8 = 2
     AES_GCM = 6
 
 
@@ -28,6 +32,7 @@ class Auth(enum.Enum):
 class Policy(Struct, frozen=True, gc=False):
     """What protects a stream; lengths in octets.
 
+    ``derivation_rate`` is the number of packets for which session keys hold (RFC 3711 4.3.1), 0: all.
     ``rtcp_tag_lengths`` are the SRTCP tag lengths to try: MIKEY does not say what a 4-octet SRTP tag means for
     SRTCP, and senders differ.
     """
@@ -39,6 +44,8 @@ class Policy(Struct, frozen=True, gc=False):
     tag_length: int
     rtcp_tag_lengths: tuple[int, ...]
     encrypts_rtcp: bool = True
+    encrypts_rtp: bool = True
+    derivation_rate: int = 0
 
     @property
     def aead(self) -> bool:
@@ -54,7 +61,12 @@ class Policy(Struct, frozen=True, gc=False):
         bits = self.key_length * 8
         if self.aead:
             return f"AEAD_AES_{bits}_GCM"
-        cipher = "NULL" if self.cipher is Cipher.NULL else f"AES_CM_{bits}"
+        if self.cipher is Cipher.NULL or not self.encrypts_rtp:
+            cipher = "NULL"
+        elif self.cipher is Cipher.AES_F8:
+            cipher = f"F8_{bits}"
+        else:
+            cipher = "AES_CM_128" if bits == 128 else f"AES_{bits}_CM"
         tag = f"HMAC_SHA1_{self.tag_length * 8}" if self.authenticates_rtp else "NULL_AUTH"
         return f"{cipher}_{tag}"
 
@@ -82,7 +94,9 @@ class Policy(Struct, frozen=True, gc=False):
             raise SrtpError(f"SP parameter 1 (encryption key length): {key} is not supported")
         if salt != 14:
             raise SrtpError(f"SP parameter 4 (salt length): {salt} is not supported")
-        return cls(cipher, key, salt, auth, tag, lengths, values.get(8, 1) == 1)
+        if cipher is Cipher.AES_F8 and key != 16:
+            raise SrtpError(f"SP parameter 1 (encryption key length): {key} is not supported with AES-f8")
+        return cls(cipher, key, salt, auth, tag, lengths, values.get(8, 1) == 1, values.get(7, 1) == 1)
 
 
 _NAMES = {
@@ -119,8 +133,6 @@ def _value(number: int, octets: bytes) -> int:
 
 def _cipher(values: Mapping[int, int]) -> Cipher:
     number = values.get(0, 1)
-    if values.get(7, 1) == 0 and number != Cipher.AES_GCM.value:
-        return Cipher.NULL
     try:
         return Cipher(number)
     except ValueError:
@@ -151,7 +163,10 @@ def _cm(octets: int, tag: int) -> Policy:
 
 AES_CM_128_HMAC_SHA1_80 = _cm(16, 10)
 AES_CM_128_HMAC_SHA1_32 = _cm(16, 4)
-AES_CM_256_HMAC_SHA1_80 = _cm(32, 10)
-AES_CM_256_HMAC_SHA1_32 = _cm(32, 4)
+AES_192_CM_HMAC_SHA1_80 = _cm(24, 10)
+AES_192_CM_HMAC_SHA1_32 = _cm(24, 4)
+AES_256_CM_HMAC_SHA1_80 = _cm(32, 10)
+AES_256_CM_HMAC_SHA1_32 = _cm(32, 4)
+F8_128_HMAC_SHA1_80 = Policy(Cipher.AES_F8, 16, 14, Auth.HMAC_SHA1, 10, (10,))
 AEAD_AES_128_GCM = Policy(Cipher.AES_GCM, 16, 12, Auth.NULL, 16, (16,))
 AEAD_AES_256_GCM = Policy(Cipher.AES_GCM, 32, 12, Auth.NULL, 16, (16,))

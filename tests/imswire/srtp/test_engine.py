@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from imswire import srtp
 from imswire.srtp import engine
@@ -14,8 +15,11 @@ def test_the_probe_has_found_what_it_needs():
 
 
 def test_what_it_serves():
-    assert engine.serves(srtp.AES_CM_256_HMAC_SHA1_32)
-    assert not engine.serves(srtp.Policy.from_sp({1: b"\x18"}))
+    assert engine.serves(srtp.AES_256_CM_HMAC_SHA1_32)
+    assert not engine.serves(srtp.AES_192_CM_HMAC_SHA1_80)
+    assert not engine.serves(structs.replace(srtp.AES_CM_128_HMAC_SHA1_80, derivation_rate=1))
+    assert not engine.serves(srtp.Policy.from_sp({7: b"\0"}))
+    assert not engine.serves(srtp.F8_128_HMAC_SHA1_80)
     assert not engine.serves(srtp.AEAD_AES_128_GCM)
     assert not engine.serves(srtp.Policy.from_sp({10: b"\0"}))
 

@@ -16,11 +16,11 @@ def session(policy: srtp.Policy, where: dict, key: str = "master key", salt: str
 def test_rfc_3711_b_3():
     where = RFC_3711["B.3 key derivation (RFC; SRTCP lines computed)"]
     keys = session(srtp.AES_CM_128_HMAC_SHA1_80, where)
-    assert keys.rtp_key == octets(where, "k_e") and keys.rtp_salt == octets(where, "k_s")
-    assert keys.rtp_auth == octets(where, "k_a, 94 octets (HMAC-SHA-1 uses the first 20)")[:20]
-    assert keys.rtcp_key == octets(where, "SRTCP k_e — computed")
-    assert keys.rtcp_auth == octets(where, "SRTCP k_a (20) — computed")
-    assert keys.rtcp_salt == octets(where, "SRTCP k_s — computed")
+    assert keys.rtp.key == octets(where, "k_e") and keys.rtp.salt == octets(where, "k_s")
+    assert keys.rtp.auth == octets(where, "k_a, 94 octets (HMAC-SHA-1 uses the first 20)")[:20]
+    assert keys.rtcp.key == octets(where, "SRTCP k_e — computed")
+    assert keys.rtcp.auth == octets(where, "SRTCP k_a (20) — computed")
+    assert keys.rtcp.salt == octets(where, "SRTCP k_s — computed")
 
 
 @pytest.mark.parametrize("bits", [192, 256])
@@ -28,23 +28,23 @@ def test_rfc_6188_7(bits):
     where = RFC_6188[f"AES-{bits}"]
     policy = srtp.Policy.from_sp({1: bytes([bits // 8])})
     keys = session(policy, where)
-    assert keys.rtp_key == octets(where, "k_e") and keys.rtp_salt == octets(where, "k_s")
-    assert keys.rtp_auth == octets(where, "k_a")
-    assert keys.rtcp_key == octets(where, "SRTCP k_e — computed")
+    assert keys.rtp.key == octets(where, "k_e") and keys.rtp.salt == octets(where, "k_s")
+    assert keys.rtp.auth == octets(where, "k_a")
+    assert keys.rtcp.key == octets(where, "SRTCP k_e — computed")
 
 
 def test_aead_salt_is_padded_on_the_right():
     where = RFC_7714["RFC 7714 key derivation (computed; the RFC has no example)"]
     keys = session(srtp.AEAD_AES_128_GCM, where)
-    assert keys.rtp_key == octets(where, "k_e (right padding, correct)")
-    assert keys.rtp_salt == octets(where, "k_s")
+    assert keys.rtp.key == octets(where, "k_e (right padding, correct)")
+    assert keys.rtp.salt == octets(where, "k_s")
 
 
 def test_srtcp_label_stands_where_it_does_in_srtp():
     where = VECTORS["5. NIST CAVP values and the SRTCP label position"]
-    keys = session(srtp.AES_CM_256_HMAC_SHA1_80, where, "master key (AES-256)")
-    assert keys.rtp_key == octets(where, "SRTP k_e (CAVP, agrees)")
-    assert keys.rtcp_key == octets(where, "SRTCP k_e deployed (48-bit)")
+    keys = session(srtp.AES_256_CM_HMAC_SHA1_80, where, "master key (AES-256)")
+    assert keys.rtp.key == octets(where, "SRTP k_e (CAVP, agrees)")
+    assert keys.rtcp.key == octets(where, "SRTCP k_e deployed (48-bit)")
 
 
 def test_keys_do_not_show_and_can_be_wiped():

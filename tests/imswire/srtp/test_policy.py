@@ -19,8 +19,10 @@ def sp(**values: int) -> dict[int, bytes]:
         ({}, srtp.AES_CM_128_HMAC_SHA1_80),
         (sp(_0=1, _1=16, _2=1, _3=20, _4=14, _5=0, _6=0, _11=10), srtp.AES_CM_128_HMAC_SHA1_80),
         (sp(_11=4, _18=4, _19=10), srtp.AES_CM_128_HMAC_SHA1_32),
-        (sp(_1=32), srtp.AES_CM_256_HMAC_SHA1_80),
-        (sp(_1=32, _18=4), srtp.AES_CM_256_HMAC_SHA1_32),
+        (sp(_1=24), srtp.AES_192_CM_HMAC_SHA1_80),
+        (sp(_0=2), srtp.F8_128_HMAC_SHA1_80),
+        (sp(_1=32), srtp.AES_256_CM_HMAC_SHA1_80),
+        (sp(_1=32, _18=4), srtp.AES_256_CM_HMAC_SHA1_32),
         (sp(_0=6, _4=12, _20=16), srtp.AEAD_AES_128_GCM),
         (sp(_0=6, _1=32, _4=12, _2=4), srtp.AEAD_AES_256_GCM),
     ],
@@ -36,7 +38,11 @@ def test_a_short_tag_leaves_the_srtcp_tag_open():
 
 def test_switched_off():
     null = srtp.Policy.from_sp(sp(_7=0, _8=0))
-    assert null.cipher is srtp.Cipher.NULL and not null.encrypts_rtcp and null.name == "NULL_HMAC_SHA1_80"
+    assert not null.encrypts_rtp and not null.encrypts_rtcp and null.name == "NULL_HMAC_SHA1_80"
+    assert srtp.Policy.from_sp(sp(_7=0)).encrypts_rtcp
+    assert srtp.Policy.from_sp(sp(_0=0)).name == "NULL_HMAC_SHA1_80"
+    assert srtp.F8_128_HMAC_SHA1_80.name == "F8_128_HMAC_SHA1_80"
+    assert srtp.AES_192_CM_HMAC_SHA1_32.name == "AES_192_CM_HMAC_SHA1_32"
     bare = srtp.Policy.from_sp(sp(_10=0))
     assert not bare.authenticates_rtp and bare.tag_length == 0 and bare.name == "AES_CM_128_NULL_AUTH"
     assert not srtp.Policy.from_sp(sp(_2=0)).authenticates_rtp
@@ -46,7 +52,8 @@ def test_switched_off():
 @pytest.mark.parametrize(
     ("params", "number"),
     [
-        (sp(_0=2), 0),
+        (sp(_0=3), 0),
+        (sp(_0=2, _1=32), 1),
         (sp(_0=99), 0),
         (sp(_1=17), 1),
         (sp(_0=6, _1=24), 1),
