@@ -11,6 +11,7 @@ from msgspec import Struct
 from imswire import mikey
 from midcall.base.bounded import BoundedTable
 from midcall.df2.media import SessionMedia, newest_last, place
+from midcall.df2.sdes import SdesKeys
 from midcall.events import (
     CryptoContext,
     DialogFault,
@@ -63,6 +64,7 @@ class _Dialog:
         self.media = SessionMedia(report)
         self.bundles: dict[bytes, int] = {}
         self.contexts: dict[int, list[CryptoContext]] = {}
+        self.sdes = SdesKeys()
         self.asked: dict[tuple[int, bytes], int] = {}
         self.failures: set[tuple[int, str]] = set()
 
@@ -131,6 +133,7 @@ class Mediation:
             dialog.report, dialog.media = report, SessionMedia(report)
         for frame, reason in dialog.media.faults:
             outputs += self._fail(key, report.at, frame, reason)
+        self._order = dialog.sdes.learn(dialog.media.sdes, self._order)
         queries: list[Output] = []
         for exchange in report.exchanges:
             queries += self._ask(key, dialog, exchange)
@@ -173,21 +176,23 @@ class Mediation:
         return [KeyQuery(query, report.xid, report.identity, exchange, dialog.media.parties)]
 
     def _without_ticket(self, key: _Key, dialog: _Dialog) -> list[Output]:
-        """Secure media that no ticket keys: nobody here can open them."""
+        """Secure media that neither a ticket nor the description keys: nobody here can open them."""
         report = dialog.report
         if report.answer is None or report.exchanges or report.pending:
             return []
-        if not any(flow.secure for flow in dialog.media.flows):
+        keyed = {each.media for each in dialog.media.sdes}
+        if all(flow.media in keyed for flow in dialog.media.flows if flow.secure):
             return []
         frame = 0 if report.offer is None else report.offer.frame
-        return self._fail(key, report.at, frame, "secure media without a MIKEY-TICKET exchange")
+        reason = "secure media without a MIKEY-TICKET exchange and without a=crypto"
+        return self._fail(key, report.at, frame, reason)
 
     def _plan(self, key: _Key, dialog: _Dialog, now: Instant) -> MediaPlan:
         report = dialog.report
         start, end = self._windows.get(report.xid, (None, None))
         in_flight = any(asked == key for asked, _ in self._queries.values())
         unanswered = report.answer is None and any(flow.secure for flow in dialog.media.flows)
-        contexts = newest_last([c for contexts in dialog.contexts.values() for c in contexts])
+        contexts = newest_last([*dialog.sdes.contexts, *(c for some in dialog.contexts.values() for c in some)])
         return MediaPlan(
             xid=report.xid,
             correlation=report.correlation,

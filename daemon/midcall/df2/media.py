@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from imswire import inet, sdp, sip
 from imswire.sdp import Endpoint
+from midcall.df2.sdes import OfferedKey, announced
 from midcall.events import CryptoContext, Kept, MediaFlow, SessionReport, Side, TicketExchange
 
 HEADER_VALUES = 4  # P-Asserted-Identity has two at most (RFC 3325 9.1)
@@ -18,6 +19,7 @@ class SessionMedia:
     def __init__(self, report: SessionReport) -> None:
         self.faults: list[tuple[int, str]] = []
         self.parties: tuple[str, ...] = ()
+        self.sdes: list[OfferedKey] = []
         self._report = report
         self._offer = self._read(report.offer)
         self._answer = self._read(report.answer)
@@ -53,9 +55,23 @@ class SessionMedia:
             if decided.proto.upper() in sdp.DTLS_PROFILES:
                 assert report.offer is not None
                 self.faults.append((report.offer.frame, f"SDP m-line {line.index + 1}: {DTLS}"))
+            if decided.secure:
+                self._announced(line, other)
             yield self._flow(line, other, decided.secure, report.offerer.peer, report.offer)
             if other is not None:
                 yield self._flow(other, line, decided.secure, report.offerer, report.answer)
+
+    def _announced(self, line: sdp.Media, other: sdp.Media | None) -> None:
+        """The keys that stand in the descriptions themselves."""
+        report = self._report
+        for each in announced(line, other, report.offerer):
+            if isinstance(each, OfferedKey):
+                self.sdes.append(each)
+                continue
+            side, error = each
+            message = report.offer if side is report.offerer else report.answer
+            frame = 0 if message is None else message.frame
+            self.faults.append((frame, f"SDP m-line {line.index + 1}: a=crypto: {error}"))
 
     def _flow(
         self, receiver: sdp.Media, peer: sdp.Media | None, secure: bool, sender: Side, message: Kept | None

@@ -6,6 +6,8 @@ from base64 import b64encode
 
 from imswire import mikey
 from imswire.mikey import values as v
+from midcall.ue import sdes
+from midcall.ue.lab import Draw
 from midcall.ue.party import FRAME_NS, Party
 from midcall.ue.ticket import AES_CM_128_80, AskKms, Bundle, Held, session, spi_key, srtp_key
 from midcall.ue.wire import Wire
@@ -183,12 +185,40 @@ class Call:
         self.request("ACK", self.caller, number=number)
         self.use_keys()
 
-    def _sdp(self, party: Party, key_mgmt: list[str | None], **options: str) -> str:
-        return party.sdp(key_mgmt, session_level=self._session_level, version=self.version, **options)
+    def establish_sdes(self, draw: Draw, suite: str, params: str = "", *, mki: bytes = b"") -> None:
+        """INVITE, 180, 200, ACK with security descriptions in offer and answer."""
+        offered = sdes.announcements(self.caller, draw, suite, params, mki=mki, offers=True)
+        answered = sdes.announcements(self.callee, draw, suite, params, mki=mki)
+        offer = self._sdp(self.caller, [], crypto=[each.values for each in offered])
+        number = self.request("INVITE", self.caller, offer, initial=True)
+        self.response("180 Ringing", "INVITE", number, self.callee)
+        self.now += 500 * MILLI
+        answer = self._sdp(self.callee, [], crypto=[each.answering(2) for each in answered])
+        self.response("200 OK", "INVITE", number, self.callee, answer)
+        self.request("ACK", self.caller, number=number)
+        for party, said in ((self.caller, offered), (self.callee, answered)):
+            sdes.use(party, said, mki=bool(mki), roc=self.roc)
+
+    def rekey_sdes(self, draw: Draw, suite: str, params: str = "") -> None:
+        """re-INVITE with new keys of both sides; the rollover counters begin anew with them."""
+        offered = sdes.announcements(self.caller, draw, suite, params, offers=True)
+        answered = sdes.announcements(self.callee, draw, suite, params)
+        self.reinvite(
+            self._sdp(self.caller, [], crypto=[each.values for each in offered]),
+            self._sdp(self.callee, [], crypto=[each.answering(2) for each in answered]),
+        )
+        for party, said in ((self.caller, offered), (self.callee, answered)):
+            sdes.use(party, said)
+
+    def _sdp(
+        self, party: Party, key_mgmt: list[str | None], crypto: list[list[str]] | None = None, **options: str
+    ) -> str:
+        level = self._session_level
+        return party.sdp(key_mgmt, session_level=level, version=self.version, crypto=crypto, **options)
 
     def sdp(self, party: Party, key_mgmt: list[str | None], **options: str) -> str:
         """A session description of one side, at the level of this call."""
-        return self._sdp(party, key_mgmt, **options)
+        return self._sdp(party, key_mgmt, None, **options)
 
     def rekey(self, tgk: bytes, salt: bytes, spi: bytes) -> None:
         """re-INVITE with a CSB update that brings a new TGK; both ends use it from the ACK on."""

@@ -95,8 +95,18 @@ class Party:
         """Where the RTP of an m-line goes."""
         return self.packed, self.rtp_port + 2 * line
 
-    def sdp(self, key_mgmt: list[str | None], *, session_level: bool = True, version: int = 1, **options: str) -> str:
+    def sdp(
+        self,
+        key_mgmt: list[str | None],
+        *,
+        session_level: bool = True,
+        version: int = 1,
+        crypto: list[list[str]] | None = None,
+        **options: str,
+    ) -> str:
         """A session description; ``key_mgmt`` are base64 messages, one a level that has its own.
+
+        ``crypto`` are the values of a=crypto of each line.
 
         ``options``: direction (of all lines), proto (of all lines), address (instead of its own).
         """
@@ -122,4 +132,6 @@ class Party:
                 lines.append(f"a={options['direction']}")
             if not session_level and place < len(key_mgmt) and key_mgmt[place]:
                 lines.append(f"a=key-mgmt:mikey {key_mgmt[place]}")
+            if crypto is not None:
+                lines += [f"a=crypto:{value}" for value in crypto[place]]
         return "\r\n".join(lines) + "\r\n"
