@@ -44,7 +44,8 @@ class _Subscriber(Struct, forbid_unknown_fields=True):
 
 class _File(Struct, forbid_unknown_fields=True):
     kms: _Kms
-    ticket_protection_key: list[_Tpk]
+    # None is needed for calls that key their media themselves (RFC 4568).
+    ticket_protection_key: list[_Tpk] = []
     subscriber: list[_Subscriber] = []
 
 
@@ -61,8 +62,6 @@ def read(text: str) -> KmsStore:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         raise KeyFileError(_line(text, path.rstrip("`")), f"{_named(path.rstrip('`'))}{message}") from None
-    if not file.ticket_protection_key:
-        raise KeyFileError(0, "no [[ticket_protection_key]]")
     tpks = tuple(_tpk(text, place, each) for place, each in enumerate(file.ticket_protection_key))
     if len({tpk.id for tpk in tpks}) < len(tpks):
         raise KeyFileError(_line(text, "$.ticket_protection_key"), "ticket_protection_key: two have one id")

@@ -88,7 +88,7 @@ def test_keys_forked_for_the_node_are_refused():
 def test_policies_that_srtp_cannot_honour_fail_alone():
     world = World()
     derived = world.kms.get_keys(GetKeys("sip:alice@example.com", exchange_of(world))).keys
-    odd = structs.replace(derived[0], params={0: b"\x02"})
+    odd = structs.replace(derived[0], params={0: b"\x03"})
     answer = df2_keys.answered(1, (odd, derived[1]), ("earlier",))
     assert [key.cs_id for key in answer.keys] == [2]
     assert answer.failures[0] == "earlier" and "crypto session 1: SP parameter 0" in answer.failures[1]
