@@ -6,11 +6,11 @@ import binascii
 import json
 from base64 import b64decode
 from pathlib import Path
-from typing import Any
 
 import click
 
 from imswire import mikey, pcap
+from midcall.cli import draw
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, Failed, reason, shown
 from midcall.inspection import capture_dialogs, mikey_message
 
@@ -62,11 +62,9 @@ def _show_mikey(octets: bytes, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(described, indent=2))
         return DONE
-    click.echo(f"MIKEY {described['type']}, {len(octets)} octets")
-    for payload in described["payloads"]:
-        click.echo(f"{payload['offset']:5}  {payload['payload']}")
-        for name, value in payload["fields"].items():
-            click.echo(f"         {name:18} {shown(str(value))}")
+    out = draw.console()
+    for line in draw.message(described):
+        out.print(line)
     return DONE
 
 
@@ -75,22 +73,12 @@ def _show_capture(path: Path, reader: pcap.Reader, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
+        out = draw.console()
         for dialog in found["dialogs"]:
-            _show_dialog(dialog)
+            for line in draw.dialog(dialog, out.width):
+                out.print(line)
         if not found["dialogs"]:
             click.echo("no dialogs")
     for error in found["errors"]:
         click.echo(shown(f"midcall: {path}: frame {error['frame']}: {error['reason']}"), err=True)
     return DONE_WITH_ERRORS if found["errors"] else DONE
-
-
-def _show_dialog(dialog: dict[str, Any]) -> None:
-    click.echo(shown(f"{dialog['call_id']}  {dialog['from']} -> {dialog['to']}"))
-    for message in dialog["messages"]:
-        click.echo(
-            shown(f"  {message['seconds']:10.3f}  {message['source']} -> {message['destination']}  {message['what']}")
-        )
-        for carried in message["mikey"]:
-            click.echo(shown(f"              MIKEY {carried}"))
-    if dialog["more"]:
-        click.echo(f"  ... and {dialog['more']} more messages")

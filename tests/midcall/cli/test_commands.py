@@ -196,7 +196,9 @@ def test_inspect_a_message(made, tmp_path):
     (tmp_path / "text").write_text(text)
     assert "TRANSFER_RESP" in midcall("inspect", tmp_path / "raw").stdout
     as_json = json.loads(midcall("inspect", "--json", tmp_path / "text").stdout)
-    assert as_json["payloads"][0]["fields"]["csb_id"] and as_json["type"] == "TRANSFER_INIT"
+    csb_id = next(field for field in as_json["payloads"][0]["fields"] if field["name"] == "csb_id")
+    assert csb_id["offset"] == 4 and f"{csb_id['value']:08x}" == as_json["csb_id"]
+    assert as_json["type"] == "TRANSFER_INIT" and any("TPK 'tpk-1'" in need for need in as_json["missing"])
 
 
 @pytest.mark.parametrize("what", ["no such thing", "AAAA", "", "Z" * 5000, "\x00"])
