@@ -1,4 +1,8 @@
-"""What the frames of a capture hold: SIP messages over UDP and TCP, and other datagrams; fragments joined."""
+"""What the frames of a capture hold: SIP messages over UDP and TCP, and other datagrams.
+
+Fragments are joined, tunnels taken off. Whatever comes out is a frame of the capture's first link type: one of
+another interface, or out of a tunnel, has a link header made for it.
+"""
 
 from __future__ import annotations
 
@@ -23,33 +27,60 @@ Found = SipSeen | inet.Datagram | BrokenStream
 
 
 class FrameSorter:
-    """Frames of one link type, in their order; keeps fragments and TCP connections between them."""
+    """Frames in their order; keeps fragments and TCP connections between them.
+
+    ``link_type`` is the capture's first; :meth:`sort` may be given frames of others.
+    """
 
     def __init__(self, link_type: int) -> None:
+        self._link_type = link_type
         self._decode = inet.decoder(link_type)
         self._fragments = inet.Reassembler()
         self._tcp = inet.TcpStreams()
         self._streams = SipStreams()
         self.undecoded = 0
 
-    def sort(self, time: int, frame: bytes, number: int) -> Iterator[Found]:
+    def sort(self, time: int, frame: bytes, number: int, link_type: int | None = None) -> Iterator[Found]:
         """What the frame brought: SIP messages (one that TCP held back may come later), or a UDP datagram."""
-        decoded = self._decode(frame)
-        if isinstance(decoded, inet.Fragment):
-            decoded = self._fragments.add(decoded, time)
-        elif decoded is None:
-            self.undecoded += 1
-        if decoded is None:
-            return
-        if decoded.protocol == inet.TCP:
-            for piece in self._tcp.add(decoded, time):
-                yield from self._stream(piece, time, number)
-        elif sip.looks_like_sip(decoded.payload.lstrip(b"\r\n")):
-            source = inet.endpoint(decoded.src, decoded.sport)
-            destination = inet.endpoint(decoded.dst, decoded.dport)
-            yield SipSeen(decoded.payload, source, destination, Instant.of_capture(time), number)
+        if link_type is not None and link_type != self._link_type:
+            decoded = self._within(inet.Inner(link_type, frame))
         else:
-            yield decoded
+            decoded = self._decode(frame)
+        datagram = self._whole(decoded, time)
+        if datagram is None:
+            return
+        if datagram.protocol == inet.TCP:
+            for piece in self._tcp.add(datagram, time):
+                yield from self._stream(piece, time, number)
+        elif sip.looks_like_sip(datagram.payload.lstrip(b"\r\n")):
+            source = inet.endpoint(datagram.src, datagram.sport)
+            destination = inet.endpoint(datagram.dst, datagram.dport)
+            yield SipSeen(datagram.payload, source, destination, Instant.of_capture(time), number)
+        elif datagram.protocol == inet.UDP:
+            yield datagram
+
+    def _whole(self, decoded: inet.Datagram | inet.Fragment | None, time: int) -> inet.Datagram | None:
+        """A whole datagram without its tunnels; None: nothing, or not whole yet."""
+        for _ in range(inet.MAX_TUNNELS + 1):
+            if decoded is None:
+                self.undecoded += 1
+                return None
+            if isinstance(decoded, inet.Fragment):
+                joined = self._fragments.add(decoded, time)
+                if joined is None:
+                    return None
+                decoded = joined
+            if decoded.protocol not in inet.TUNNELS and decoded.dport not in inet.TUNNEL_PORTS:
+                return decoded
+            inner = inet.inner(decoded)
+            if inner is None:  # a port that tunnels use, and no tunnel
+                return decoded
+            decoded = self._within(inner)
+        return None
+
+    def _within(self, found: inet.Inner) -> inet.Datagram | inet.Fragment | None:
+        frame = inet.bare(self._link_type, found)
+        return None if frame is None else self._decode(frame)
 
     def finish(self, time: int, number: int) -> Iterator[Found]:
         """The capture is over: what waited for lost segments is not waited for any more."""

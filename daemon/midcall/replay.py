@@ -27,6 +27,9 @@ XID = "00000000-0000-4000-8000-000000000001"
 SECOND = 1_000_000_000
 # What a SIP datagram may begin with: a letter, or the end of a line (RFC 3261 7.5); RTP, STUN and DTLS do not.
 SIP_BEGINS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\r\n")
+# And a tunnel in UDP: GTP-U of version 1, VXLAN; neither can be RTP.
+TUNNEL_BEGINS = frozenset((*range(0x30, 0x40), 0x08))
+LOOKED_AT = SIP_BEGINS | TUNNEL_BEGINS
 
 
 class Window(Struct, frozen=True):
@@ -91,7 +94,10 @@ class Replay:
         self._collect()
         self._report.finish(self._frame, self._now)
 
-    def _batch(self, batch: list[pcap.Record]) -> None:
+    def _batch(self, batch: pcap.Batch) -> None:
+        if batch.link_type != self._reader.link_type:
+            self._of_another_link(batch)
+            return
         peek, tapped = self._peek, self._df3.tapped
         frame_number = self._frame
         for time, frame, original in batch:
@@ -106,7 +112,7 @@ class Replay:
                 self._slow(time, frame)
                 continue
             place, at = hit
-            if at < len(frame) and frame[at] in SIP_BEGINS:
+            if at < len(frame) and frame[at] in LOOKED_AT:
                 # May be SIP; asked before the taps, lest a session that names a SIP port as its media hide it.
                 self._frame = frame_number
                 self._slow(time, frame)
@@ -119,11 +125,22 @@ class Replay:
             self._now = max(self._now, batch[-1][0])
         self._flush()
 
+    def _of_another_link(self, batch: pcap.Batch) -> None:
+        """Frames of an interface that is not of the first one's link type."""
+        for time, frame, original in batch:
+            self._frame += 1
+            if time >= self._next:
+                self._due(time)
+            self._report.truncated += len(frame) < original
+            self._slow(time, frame, batch.link_type)
+            self._now = max(self._now, time)
+        self._flush()
+
     # Frames
 
-    def _slow(self, time: int, frame: bytes) -> None:
-        """SIP, fragments, TCP, headers out of the ordinary."""
-        for found in self._sorter.sort(time, frame, self._frame):
+    def _slow(self, time: int, frame: bytes, link_type: int | None = None) -> None:
+        """SIP, fragments, TCP, tunnels, headers out of the ordinary."""
+        for found in self._sorter.sort(time, frame, self._frame, link_type):
             if isinstance(found, inet.Datagram):
                 place = inet.endpoint_key(found.dst, found.dport)
                 if self._df3.tapped(place):

@@ -10,7 +10,9 @@ from imswire.inet.peek import Peek, peek_udp
 from imswire.inet.rewrite import UdpRewriter, replace_udp_payload
 from imswire.inet.split import fragment_frame, fragment_packet
 from imswire.inet.streams import Flow, StreamData, TcpStreams
-from imswire.inet.values import ACK, FIN, PSH, RST, SYN, TCP, UDP, Datagram, Fragment
+from imswire.inet.tunnels import MAX_DEPTH as MAX_TUNNELS
+from imswire.inet.tunnels import TUNNEL_PORTS, Inner, bare, inner
+from imswire.inet.values import ACK, FIN, PSH, RST, SYN, TCP, TUNNELS, UDP, Datagram, Fragment
 
 __all__ = [
     "ACK",
@@ -19,17 +21,21 @@ __all__ = [
     "LINUX_SLL",
     "LINUX_SLL2",
     "LOOP",
+    "MAX_TUNNELS",
     "NULL",
     "PSH",
     "RAW",
     "RST",
     "SYN",
+    "TUNNEL_PORTS",
     "TCP",
+    "TUNNELS",
     "UDP",
     "Datagram",
     "Decoder",
     "Flow",
     "Fragment",
+    "Inner",
     "InetError",
     "IpAt",
     "Peek",
@@ -37,6 +43,7 @@ __all__ = [
     "StreamData",
     "TcpStreams",
     "UdpRewriter",
+    "bare",
     "decode",
     "decoder",
     "endpoint",
@@ -44,6 +51,7 @@ __all__ = [
     "ethernet_frame",
     "fragment_frame",
     "fragment_packet",
+    "inner",
     "ip_packet",
     "locate",
     "pack",

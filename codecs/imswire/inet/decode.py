@@ -11,7 +11,7 @@ from collections.abc import Callable
 from struct import Struct, error
 
 from imswire.inet.link import ETHERNET, ETHERTYPE_IPV4, LOCATORS, MAX_TAGS, TAGS, IpAt, Locator
-from imswire.inet.values import TCP, UDP, Datagram, Fragment
+from imswire.inet.values import TCP, TUNNELS, UDP, Datagram, Fragment
 
 Decoder = Callable[[bytes], Datagram | Fragment | None]
 
@@ -39,7 +39,7 @@ _TCP_HEADER = Struct("!HHI4xBB").unpack_from
 
 
 def decode(link_type: int, frame: bytes) -> Datagram | Fragment | None:
-    """The UDP datagram or TCP segment in ``frame``, or a fragment that may become one.
+    """The UDP datagram, TCP segment or tunnelled packet in ``frame``, or a fragment that may become one.
 
     None for anything else: other protocols, unknown link types, packets that are malformed or were cut short
     by the capture.
@@ -108,7 +108,7 @@ def _ipv4(frame: bytes, ip: int) -> Datagram | Fragment | None:
         return None
     if not fragment & _FRAGMENTED:
         return _transport(frame, ip, protocol, src, dst, at, end)
-    if protocol not in (UDP, TCP):
+    if protocol not in (UDP, TCP) and protocol not in TUNNELS:
         return None
     key = b"\x04%b%b%c%b" % (src, dst, protocol, identification.to_bytes(2, "big"))
     offset = (fragment & _OFFSET) * 8
@@ -164,6 +164,8 @@ def _transport(frame: bytes, ip: int, protocol: int, src: bytes, dst: bytes, at:
         if offset < 0x50 or at > end:
             return None
         return Datagram(src, dst, TCP, sport, dport, frame[at:end], ip, at, end, frame, seq, flags)
+    if protocol in TUNNELS:
+        return Datagram(src, dst, protocol, 0, 0, frame[at:end], ip, at, end, frame)
     return None
 
 

@@ -24,10 +24,14 @@ ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_IPV6 = 0x86DD
 TAGS = frozenset((0x8100, 0x88A8, 0x9100, 0x9200))
 """VLAN tags: IEEE 802.1Q, 802.1ad and the two numbers in use before it."""
+ETHERTYPE_PPPOE = 0x8864
+MPLS = frozenset((0x8847, 0x8848))
 MAX_TAGS = 8
 """Nobody stacks more; a frame of nothing but tags ends here."""
 
 _VERSION_OF = {ETHERTYPE_IPV4: 4, ETHERTYPE_IPV6: 6}
+_PPP = {0x0021: 4, 0x0057: 6}
+"""PPP's numbers of IPv4 and IPv6 behind PPPoE (RFC 2516, RFC 1661)."""
 _FAMILIES = {2: 4, 10: 6, 24: 6, 28: 6, 30: 6}
 """AF_INET everywhere; AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, macOS."""
 
@@ -37,6 +41,24 @@ class IpAt(Struct, frozen=True, gc=False):
 
     version: int
     offset: int
+
+
+_ETHERTYPE_OF = {4: ETHERTYPE_IPV4.to_bytes(2, "big"), 6: ETHERTYPE_IPV6.to_bytes(2, "big")}
+_FAMILY_OF = {4: 2, 6: 30}
+
+
+def header(link_type: int, version: int) -> bytes:
+    """A link header that goes before a bare IP packet; addresses in it are zero. Ethernet's for unknown types."""
+    ethertype = _ETHERTYPE_OF[version]
+    if link_type in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
+        return b""
+    if link_type == LINUX_SLL:
+        return bytes((0, 0, 0, 1)) + bytes(10) + ethertype
+    if link_type == LINUX_SLL2:
+        return ethertype + bytes((0, 0, 0, 0, 0, 0, 0, 1)) + bytes(10)
+    if link_type in (NULL, LOOP):
+        return _FAMILY_OF[version].to_bytes(4, "little" if link_type == NULL else "big")
+    return bytes(12) + ethertype
 
 
 Locator = Callable[[bytes], IpAt | None]
@@ -52,10 +74,28 @@ def _after_ethertype(frame: bytes, type_at: int, offset: int) -> IpAt | None:
     """Past any VLAN tags: ``type_at`` is where the EtherType stands, ``offset`` the end of its header."""
     for _ in range(MAX_TAGS + 1):
         ethertype = int.from_bytes(frame[type_at : type_at + 2], "big")
+        if ethertype in MPLS:
+            return _after_labels(frame, offset)
+        if ethertype == ETHERTYPE_PPPOE:
+            protocol = int.from_bytes(frame[offset + 6 : offset + 8], "big")
+            return _checked(frame, _PPP.get(protocol), offset + 8)
         if ethertype not in TAGS:
             return _checked(frame, _VERSION_OF.get(ethertype), offset)
         type_at = offset + 2
         offset += 4
+    return None
+
+
+def _after_labels(frame: bytes, offset: int) -> IpAt | None:
+    """Past MPLS labels (RFC 3032 2.1): the packet itself tells its version."""
+    for _ in range(MAX_TAGS):
+        if len(frame) <= offset + 4:
+            return None
+        last = frame[offset + 2] & 1
+        offset += 4
+        if last:
+            version = frame[offset] >> 4
+            return IpAt(version, offset) if version in (4, 6) else None
     return None
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+IPV4_IN_IP = 4
 TCP = 6
 UDP = 17
+IPV6_IN_IP = 41
+GRE = 47
+TUNNELS = frozenset((IPV4_IN_IP, IPV6_IN_IP, GRE))
+"""Protocols whose packets hold whole packets (RFC 2003, RFC 2473, RFC 2784); they have no ports."""
 
 FIN = 0x01
 SYN = 0x02
@@ -15,10 +20,11 @@ ACK = 0x10
 
 
 class Datagram(Struct, frozen=True, gc=False):
-    """A UDP datagram or a TCP segment, with the frame that it stands in.
+    """A UDP datagram, a TCP segment or the content of a tunnel, with the frame that it stands in.
 
     ``src`` and ``dst`` are 4 or 16 octets. The offsets count from the start of ``frame``; what follows
-    ``payload_end`` is padding of the link layer. ``seq`` and ``flags`` are those of TCP, 0 with UDP.
+    ``payload_end`` is padding of the link layer. ``seq`` and ``flags`` are those of TCP, else 0; tunnels
+    have no ports.
     """
 
     src: bytes

@@ -16,7 +16,6 @@ from midcall.inspection import capture_dialogs, mikey_message
 
 # A MIKEY message has at most this many octets; base64 of one a third more.
 MAX_MIKEY = 65_535
-PCAP_MAGICS = (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1")
 
 
 @click.command()
@@ -35,7 +34,7 @@ def inspect(what: str, as_json: bool) -> int:
         with path.open("rb") as file:
             head = file.read(4)
             file.seek(0)
-            if head in PCAP_MAGICS:
+            if pcap.is_capture(head):
                 return _show_capture(path, pcap.Reader(file.read), as_json)
             octets = file.read(2 * MAX_MIKEY)
     except OSError as error:

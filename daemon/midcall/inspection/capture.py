@@ -128,7 +128,7 @@ def capture_dialogs(reader: pcap.Reader) -> dict[str, Any]:
                 frame += 1
                 if ladders.first is None:
                     ladders.first = time
-                for found in sorter.sort(time, octets, frame):
+                for found in sorter.sort(time, octets, frame, batch.link_type):
                     if isinstance(found, SipSeen):
                         ladders.message(found)
     except pcap.PcapError as error:

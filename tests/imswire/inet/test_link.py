@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imswire import inet
+from imswire.inet import link
 from imswire.inet.link import LOCATORS, MAX_TAGS, IpAt, locate
 from tests.imswire.inet.samples import LINUX, linux_frames, udp4, udp6
 
@@ -89,3 +91,38 @@ def test_frames_of_the_linux_kernel(name: str, offset: int) -> None:
 def test_any_octets(link_type: int, frame: bytes) -> None:
     at = locate(link_type, frame)
     assert at is None or frame[at.offset] >> 4 == at.version
+
+
+PACKET = bytes((0x45,)) + bytes(39)
+PACKET6 = bytes((0x60,)) + bytes(59)
+
+
+@pytest.mark.parametrize(
+    ("behind", "packet", "version"),
+    [
+        (b"\x88\x47" + b"\0\0\x10\x40" + b"\0\0\x21\x40", PACKET, 4),
+        (b"\x88\x48" + b"\0\0\x21\x40", PACKET6, 6),
+        (b"\x88\x47" + b"\0\0\x10\x40" * 8, PACKET, None),
+        (b"\x88\x47" + b"\0\0\x11\x40", b"\x10", None),
+        (b"\x88\x47\0\0", b"", None),
+        (b"\x88\x64" + b"\x11\0\0\1\0\x2a\0\x21", PACKET, 4),
+        (b"\x81\0\0\5\x88\x64" + b"\x11\0\0\1\0\x2a\0\x57", PACKET6, 6),
+        (b"\x88\x64" + b"\x11\0\0\1\0\x2a\xc0\x21", PACKET, None),
+    ],
+)
+def test_labels_and_pppoe(behind, packet, version):
+    frame = bytes(12) + behind + packet
+    found = inet.locate(inet.ETHERNET, frame)
+    if version is None:
+        assert found is None
+    else:
+        assert (found.version, found.offset) == (version, len(frame) - len(packet))
+
+
+@pytest.mark.parametrize("link_type", [0, 1, 12, 14, 101, 108, 113, 276])
+@pytest.mark.parametrize(("version", "packet"), [(4, PACKET), (6, PACKET6)])
+def test_a_header_made_for_a_bare_packet_is_found_again(link_type, version, packet):
+    frame = link.header(link_type, version) + packet
+    found = inet.locate(link_type, frame)
+    assert (found.version, frame[found.offset :]) == (version, packet)
+    assert link.header(228, 4) == link.header(229, 6) == b""

@@ -1,22 +1,15 @@
-"""Capture files: classic pcap (draft-ietf-opsawg-pcap), read in all four forms and written in one.
+"""Classic pcap (draft-ietf-opsawg-pcap), read in all four forms and written in one.
 
 Memory stays flat however long the capture is: octets are read in chunks, records come in batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from struct import Struct
 
-from imswire.errors import WireError
+from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, PcapError, Read, up_to
 
-Record = tuple[int, bytes, int]
-"""Time in nanoseconds since 1970, the frame as far as it was captured, and its length on the wire."""
-
-CHUNK = 256 * 1024
-"""Octets a read: small enough to stay in the processor's cache, large enough to forget the call."""
-MAX_FRAME = 262_144
-"""libpcap's MAXIMUM_SNAPLEN: a longer record says that the file is corrupt."""
 _FILE_HEADER_LENGTH = 24
 _RECORD_HEADER_LENGTH = 16
 _VERSION = (2, 4)
@@ -25,7 +18,7 @@ _LINK_TYPE = 0xFFFF
 
 _SECOND = 1_000_000_000
 _MICROSECOND = 1_000
-_FORMATS = {
+FORMATS = {
     b"\xd4\xc3\xb2\xa1": ("<", _MICROSECOND),
     b"\xa1\xb2\xc3\xd4": (">", _MICROSECOND),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
@@ -38,32 +31,18 @@ _RECORD_HEADER = Struct("<IIII")
 _MAGIC = 0xA1B2C3D4
 
 
-class PcapError(WireError):
-    """A capture that cannot be read (further).
+class ClassicReader:
+    """Reads a capture whose first octets, ``head``, were read already; ``read`` gives the rest.
 
-    ``frame`` counts from 1, 0 being the file header; ``offset`` is where in the file the bad part begins.
+    PcapError: the file header is none of classic pcap.
     """
 
-    def __init__(self, reason: str, frame: int, offset: int) -> None:
-        place = f"frame {frame}" if frame else "file header"
-        super().__init__(f"{place} at offset {offset}: {reason}")
-        self.reason = reason
-        self.frame = frame
-        self.offset = offset
-
-
-class Reader:
-    """Reads a capture through ``read(n)``, which gives at most ``n`` octets and none at the end.
-
-    The file header is read at once. PcapError: it is none of classic pcap.
-    """
-
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, head: bytes, read: Read) -> None:
         self._read = read
-        header = self._up_to(_FILE_HEADER_LENGTH)
-        if header[:4] not in _FORMATS:
-            raise PcapError("no magic number of classic pcap", 0, 0)
-        order, self._unit = _FORMATS[header[:4]]
+        header = head + up_to(read, _FILE_HEADER_LENGTH - len(head))
+        if header[:4] not in FORMATS:
+            raise PcapError("no magic number of a capture file", 0, 0)
+        order, self._unit = FORMATS[header[:4]]
         if len(header) < _FILE_HEADER_LENGTH:
             raise PcapError(f"{len(header)} of {_FILE_HEADER_LENGTH} octets", 0, 0)
         _, major, minor, _, _, _, link = Struct(f"{order}IHHiIII").unpack(header)
@@ -77,25 +56,14 @@ class Reader:
         """The LINKTYPE_ number of all frames."""
         return self._link_type
 
-    def _up_to(self, octets: int) -> bytes:
-        """As many octets, or all that are left: a pipe may give less than it was asked for."""
-        got = self._read(octets)
-        if not got or len(got) == octets:
-            return got
-        parts, missing = [got], octets - len(got)
-        while missing and (got := self._read(missing)):
-            parts.append(got)
-            missing -= len(got)
-        return b"".join(parts)
-
-    def batches(self) -> Iterator[list[Record]]:
+    def batches(self) -> Iterator[Batch]:
         """The records in the order of the file, to be called once.
 
         PcapError: the file breaks off within a record or is corrupt; everything before was given.
         """
         rest = b""
         frame, offset = 1, _FILE_HEADER_LENGTH
-        while octets := self._up_to(CHUNK):
+        while octets := up_to(self._read, CHUNK):
             buffer = rest + octets
             records, used, too_long = self._parse(buffer)
             if records:
@@ -108,9 +76,9 @@ class Reader:
         if rest:
             raise PcapError(f"cut short, {len(rest)} octets left", frame, offset)
 
-    def _parse(self, buffer: bytes) -> tuple[list[Record], int, int]:
+    def _parse(self, buffer: bytes) -> tuple[Batch, int, int]:
         """The whole records at the start of ``buffer``, their octets, and the length of one too long."""
-        records: list[Record] = []
+        records = Batch(self._link_type)
         append, header, unit = records.append, self._header, self._unit
         position, size = 0, len(buffer)
         start = _RECORD_HEADER_LENGTH

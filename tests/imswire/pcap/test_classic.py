@@ -16,7 +16,7 @@ from imswire import pcap
 from imswire.errors import WireError
 from imswire.pcap import CHUNK, MAX_FRAME, PcapError, Reader, Record
 
-LINUX = Path(__file__).parents[1] / "data" / "captures" / "linux-sll2.pcap"
+LINUX = Path(__file__).parents[2] / "data" / "captures" / "linux-sll2.pcap"
 HEADER = pcap.file_header(1)
 
 

@@ -1,0 +1,58 @@
+"""gzip (RFC 1952) around a capture: read as it comes, with as little memory as the capture itself takes."""
+
+from __future__ import annotations
+
+import zlib
+
+from imswire.pcap.values import CHUNK, Read
+
+MAGIC = b"\x1f\x8b"
+_GZIP = 31  # window of 32 KB, gzip header
+
+
+class Inflate:
+    """``read`` of the content of a gzip file whose first octets, ``head``, were read already.
+
+    Several members follow one another (RFC 1952 2.2); what is no member behind one ends the content. Where the
+    file is damaged or cut short the content ends too, and ``fault`` says why.
+    """
+
+    def __init__(self, head: bytes, read: Read) -> None:
+        self._read = read
+        self._waiting = head
+        self._member = zlib.decompressobj(_GZIP)
+        self._over = False
+        self.fault = ""
+
+    def __call__(self, octets: int) -> bytes:
+        while not self._over:
+            if not self._waiting:
+                self._waiting = self._read(CHUNK)
+                if not self._waiting:
+                    self._end("gzip: cut short")
+                    break
+            try:
+                content = self._member.decompress(self._waiting, octets)
+            except zlib.error:
+                self._end("gzip: damaged")
+                break
+            self._waiting = self._member.unconsumed_tail
+            if self._member.eof:
+                self._next_member()
+            if content:
+                return content
+        return b""
+
+    def _next_member(self) -> None:
+        rest = self._member.unused_data
+        while len(rest) < len(MAGIC) and (more := self._read(CHUNK)):
+            rest += more
+        if rest[: len(MAGIC)] != MAGIC:
+            self._over = True
+            return
+        self._waiting = rest
+        self._member = zlib.decompressobj(_GZIP)
+
+    def _end(self, fault: str) -> None:
+        self._over = True
+        self.fault = fault
