@@ -3,7 +3,7 @@
 
 # What the tests want beside Python: foreign programs that judge our octets (tests/peers).
 TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base
-    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad baresip-core)
+    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad baresip-core openssl)
 
 say() { printf '== %s\n' "$*" >&2; }
 

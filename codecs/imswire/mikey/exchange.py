@@ -147,7 +147,8 @@ def resolve_init(
     return _signed(header, payloads, protection, suite.mac_alg, responder.data + kms.data)
 
 
-def _kms_protection(message: MikeyMessage, psk: bytes, phase: int) -> Protection:
+def kms_protection(message: MikeyMessage, psk: bytes, phase: int) -> Protection:
+    """Keys of a Request or Resolve (phase 1) and of its answer (phase 2), from pre-shared or envelope key."""
     header = message.header
     randi, randr = message.rand(RandRole.INITIATOR), message.rand(RandRole.RESPONDER)
     return Protection(psk, header.prf, header.csb_id, phase, randi, randr)
@@ -159,8 +160,8 @@ def check_asked(message: MikeyMessage, psk: bytes, kms: bytes) -> Asked:
     who = message.identity(IdRole.RESPONDER if resolving else IdRole.INITIATOR)
     named = message.identity(IdRole.KMS)
     tail = _data(who) + (kms if named is None else named.data)
-    _check(message, _kms_protection(message, psk, 1), tail)
-    return Asked(message, _kms_protection(message, psk, 2))
+    _check(message, kms_protection(message, psk, 1), tail)
+    return Asked(message, kms_protection(message, psk, 2))
 
 
 def _answer_header(asked: Asked, data_type: DataType) -> v.Header:
@@ -222,13 +223,21 @@ class Answered(Struct, frozen=True):
         return f"Answered(keys={len(self.keys)}, <redacted>)"
 
 
+_QUESTIONS = (
+    DataType.REQUEST_INIT_PSK,
+    DataType.RESOLVE_INIT_PSK,
+    DataType.REQUEST_INIT_PK,
+    DataType.RESOLVE_INIT_PK,
+)
+
+
 def open_answer(octets: bytes, asked: bytes, psk: bytes) -> Answered:
-    """Check and open a REQUEST_RESP or RESOLVE_RESP to the message that was sent."""
-    first = _typed(asked, DataType.REQUEST_INIT_PSK, DataType.RESOLVE_INIT_PSK)
+    """Check and open a REQUEST_RESP or RESOLVE_RESP to the message that was sent; ``psk`` or the envelope key."""
+    first = _typed(asked, *_QUESTIONS)
     message = _typed(octets, DataType.REQUEST_RESP, DataType.RESOLVE_RESP)
     if message.header.csb_id != first.header.csb_id:
         raise MikeyError("HDR", "the answer has another CSB ID", field="csb_id")
-    protection = _kms_protection(first, psk, 2)
+    protection = kms_protection(first, psk, 2)
     _check(message, protection, asked)
     keys = protection.open(message.need(v.Kemac), message.need(v.Timestamp), first.need(v.Timestamp))
     mpks = [key.key for key in keys if key.key_type == KeyType.MPK]

@@ -59,6 +59,8 @@ _NUMBERS: dict[str, type[IntEnum]] = {
     "kv": n.KvType,
     "ts_type": n.TsType,
     "id_type": n.IdType,
+    "cert_type": n.CertType,
+    "sign_type": n.SignType,
     "error_no": n.ErrorNo,
     "extension": n.ExtensionType,
     "protocol": n.ProtType,

@@ -108,6 +108,23 @@ class HashFunc(IntEnum):
     SHA_256 = 2
 
 
+class SignType(IntEnum):
+    """S type (RFC 3830 6.5, RFC 6509 4.4)."""
+
+    RSA_PKCS1 = 0
+    RSA_PSS = 1
+    ECCSI = 2
+
+
+class CertType(IntEnum):
+    """RFC 3830 6.7."""
+
+    X509 = 0
+    X509_URL = 1
+    X509_SIGN = 2
+    X509_ENCRYPT = 3
+
+
 class KeyType(IntEnum):
     """Key data type (RFC 3830 6.13, RFC 6043 6.14, RFC 6267)."""
 

@@ -5,23 +5,27 @@ A core: times and random octets are arguments. A ticket is opened here and nowhe
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 
 from msgspec import Struct, structs
 
 from imswire import mikey, sip
-from imswire.mikey import exchange, prf
+from imswire.mikey import certificates, exchange, exchange_pk, prf
 from imswire.mikey import values as v
 from imswire.mikey.numbers import SALTED, TGKS, KeyType
 from midcall.base.bounded import BoundedTable
 from midcall.events import TicketExchange
-from midcall.kms.store import KmsStore, Subscriber
+from midcall.kms.store import KmsStore, PeerKms, Subscriber
 
 SECOND = 1_000_000_000
 # RFC 6043 3.7: messages further from now are refused, and remembered as long, so that none counts twice.
 MAX_SKEW = 300 * SECOND
 REPLAY_ENTRIES = 65_536
 MAX_KEYS_WISHED = 16
+
+REQUESTS = frozenset((mikey.DataType.REQUEST_INIT_PSK, mikey.DataType.REQUEST_INIT_PK))
+RESOLVES = frozenset((mikey.DataType.RESOLVE_INIT_PSK, mikey.DataType.RESOLVE_INIT_PK))
 
 Draw = Callable[[int], bytes]
 
@@ -53,6 +57,22 @@ class SessionKeyAnswer(Struct, frozen=True):
     failures: tuple[str, ...] = ()
 
 
+class _Asker(enum.Enum):
+    """Who may ask a KMS: a user of its own, an authorised node, another KMS for a user of its own."""
+
+    USER = 1
+    NODE = 2
+    PEER = 3
+
+
+class Forwarded(Struct, frozen=True):
+    """A Ticket Resolve on its way to the KMS that can open the ticket."""
+
+    peer: PeerKms
+    request: bytes
+    asked: exchange.Asked
+
+
 class Kms:
     """One KMS; two at work share nothing but their store."""
 
@@ -64,16 +84,16 @@ class Kms:
     # For UEs
 
     def answer(self, octets: bytes, now: int, draw: Draw) -> bytes:
-        """Answer a REQUEST_INIT_PSK or RESOLVE_INIT_PSK at wall time ``now`` (ns).
+        """Answer a Ticket Request or Ticket Resolve, of a PSK or PK variant, at wall time ``now`` (ns).
 
         KmsRefusal: nobody is to be answered with keys; its ``error_no`` is for an Error message. ``draw`` gives
         random octets.
         """
         try:
             message = mikey.parse(octets)
-            if message.header.data_type == mikey.DataType.REQUEST_INIT_PSK:
+            if message.header.data_type in REQUESTS:
                 return self._issue(message, now, draw)
-            if message.header.data_type == mikey.DataType.RESOLVE_INIT_PSK:
+            if message.header.data_type in RESOLVES:
                 return self._resolve(message, now, draw)
         except mikey.MikeyError as error:
             raise KmsRefusal(str(error), error.error_no) from None
@@ -83,9 +103,9 @@ class Kms:
     def _issue(self, message: mikey.MikeyMessage, now: int, draw: Draw) -> bytes:
         """Ticket Request (RFC 6043 4.2.1): the wished policy, with one TGK when no keys were wished."""
         initiator = message.identity(mikey.IdRole.INITIATOR)
-        psk, _ = self._user(message, initiator)
-        asked = exchange.check_asked(message, psk, self._kms.data)
-        self._fresh(message, now)
+        asked, asker = self._asked(message, initiator, now)
+        if asker is not _Asker.USER:
+            raise KmsRefusal("tickets are issued to users alone", mikey.ErrorNo.INVALID_ID)
         wish = message.need(v.TicketPolicy)
         if wish.ticket_type != 1 or not wish.flags.d:
             raise KmsRefusal("only base tickets made by the KMS are issued", mikey.ErrorNo.INVALID_TICKET)
@@ -121,12 +141,10 @@ class Kms:
     def _resolve(self, message: mikey.MikeyMessage, now: int, draw: Draw) -> bytes:
         """Ticket Resolve (RFC 6043 4.2.3), for a responder of the ticket or an authorised node."""
         responder = message.identity(mikey.IdRole.RESPONDER)
-        psk, node = self._user(message, responder)
-        asked = exchange.check_asked(message, psk, self._kms.data)
-        self._fresh(message, now)
+        asked, asker = self._asked(message, responder, now)
         ticket = message.need(v.Ticket)
         keys = self.open(ticket)
-        if node:
+        if asker is _Asker.NODE:
             # RFC 6043 12.1: unforked, so that one answer serves every fork of the call.
             return self._released(asked, keys, forked=False, now=now)
         self._valid(ticket, keys, now)
@@ -170,6 +188,61 @@ class Kms:
             keys=(_mpk(keys.mpki, b"\x11"), _mpk(mpkr, b"\x12"), *session),
             responder=responder,
             modifier=modifier,
+        )
+
+    # Between KMSs (RFC 6043 8)
+
+    def forward(self, octets: bytes, now: int, draw: Draw) -> Forwarded | None:
+        """A Ticket Resolve of an own user for a ticket of another KMS: what to ask that KMS; None: the ticket is ours.
+
+        KmsRefusal: the user is not to be answered, or the other KMS is not known.
+        """
+        try:
+            message = mikey.parse(octets)
+            ticket = message.first(v.Ticket)
+            issuer = None if ticket is None else mikey.PolicyData.read(ticket.policy).kms
+            if message.header.data_type not in RESOLVES or ticket is None or issuer is None:
+                return None
+            if issuer.data == self._kms.data:
+                return None
+            peer = self._store.peer_named(_text(issuer))
+            if peer is None:
+                raise KmsRefusal(f"the ticket is of another KMS, {_text(issuer)!r}", mikey.ErrorNo.INVALID_TICKET)
+            responder = message.identity(mikey.IdRole.RESPONDER)
+            asked, asker = self._asked(message, responder, now)
+            if asker is not _Asker.USER or responder is None:
+                raise KmsRefusal("only for own users another KMS is asked", mikey.ErrorNo.INVALID_ID)
+            suite = _suite(message.header.prf)
+            request = exchange.resolve_init(
+                suite,
+                peer.psk,
+                csb_id=int.from_bytes(draw(4), "big"),
+                timestamp=v.Timestamp.ntp_utc(now),
+                rand=draw(suite.octets),
+                responder=responder,
+                kms=issuer,
+                ticket=ticket,
+                psk_id=peer.psk_id,
+            )
+        except mikey.MikeyError as error:
+            raise KmsRefusal(str(error), error.error_no) from None
+        return Forwarded(peer, request, asked)
+
+    def relay(self, forwarded: Forwarded, answer: bytes, now: int) -> bytes:
+        """RESOLVE_RESP for the user from that of the other KMS; KmsRefusal: the answer does not prove right."""
+        try:
+            released = exchange.open_answer(answer, forwarded.request, forwarded.peer.psk)
+        except mikey.MikeyError as error:
+            raise KmsRefusal(f"{forwarded.peer.identity}: {error}", error.error_no) from None
+        mpks = [_mpk(released.mpki, b"\x11")] + ([_mpk(released.mpkr, b"\x12")] if released.mpkr else [])
+        return exchange.resolve_resp(
+            forwarded.asked,
+            _suite(forwarded.asked.message.header.prf),
+            timestamp=v.Timestamp.ntp_utc(now),
+            kms=self._kms,
+            keys=(*mpks, *released.keys),
+            responder=released.responder,
+            modifier=released.modifier,
         )
 
     # For the mediation function
@@ -236,21 +309,45 @@ class Kms:
 
     # Who asks, and when
 
-    def _user(self, message: mikey.MikeyMessage, who: v.Idr | None) -> tuple[bytes, bool]:
-        """The key shared with who asks, and whether it is an authorised node."""
+    def _asked(self, message: mikey.MikeyMessage, who: v.Idr | None, now: int) -> tuple[exchange.Asked, _Asker]:
+        """A request that proved right and is fresh, and what kind of party sent it."""
+        if who is None:
+            raise KmsRefusal("the message does not say who asks", mikey.ErrorNo.INVALID_ID)
+        if message.header.data_type in (mikey.DataType.REQUEST_INIT_PK, mikey.DataType.RESOLVE_INIT_PK):
+            asked, asker = self._certified(message, who, now), _Asker.USER
+        else:
+            psk, asker = self._shared(message, who)
+            asked = exchange.check_asked(message, psk, self._kms.data)
+        self._fresh(message, now)
+        return asked, asker
+
+    def _certified(self, message: mikey.MikeyMessage, who: v.Idr, now: int) -> exchange.Asked:
+        """Who asks by a certificate that names the identity of the message."""
+        if self._store.public_key is None:
+            raise KmsRefusal("this KMS has no certificate of its own", mikey.ErrorNo.UNSUPPORTED_MESSAGE)
+        signed = exchange_pk.check_asked(message, self._store.public_key, self._kms.data, now)
+        named = {form for uri in certificates.uris(signed.certificate) for form in sip.identities(uri)}
+        if not named & _forms(who):
+            raise KmsRefusal("the certificate is not that of the identity", mikey.ErrorNo.INVALID_CERT)
+        return signed.asked
+
+    def _shared(self, message: mikey.MikeyMessage, who: v.Idr) -> tuple[bytes, _Asker]:
+        """The key shared with who asks, and what kind of party that is."""
         psk_id = message.identity(mikey.IdRole.PSK)
-        node = None if psk_id is None else self._store.node(psk_id.data)
-        subscriber = None if psk_id is None else self._store.subscriber(psk_id.data)
-        if who is None or (node is None and subscriber is None):
-            raise KmsRefusal("who asks is not known", mikey.ErrorNo.AUTH_FAILURE)
+        name = b"" if psk_id is None else psk_id.data
+        node, subscriber, peer = self._store.node(name), self._store.subscriber(name), self._store.peer(name)
         if node is not None:
             if _text(who) != node.identity:
                 raise KmsRefusal("the identity is not the node's", mikey.ErrorNo.INVALID_ID)
-            return node.psk, True
-        assert subscriber is not None
+            return node.psk, _Asker.NODE
+        if peer is not None:
+            # It asks for one of its users, and has checked who that is (RFC 6043 8).
+            return peer.psk, _Asker.PEER
+        if subscriber is None:
+            raise KmsRefusal("who asks is not known", mikey.ErrorNo.AUTH_FAILURE)
         if not self._is(subscriber, who):
             raise KmsRefusal("the identity is not the subscriber's", mikey.ErrorNo.INVALID_ID)
-        return subscriber.psk, False
+        return subscriber.psk, _Asker.USER
 
     @staticmethod
     def _is(subscriber: Subscriber, who: v.Idr) -> bool:
@@ -262,7 +359,8 @@ class Kms:
         told = message.need(v.Timestamp).unix_ns
         if told is None or abs(told - now) > MAX_SKEW:
             raise KmsRefusal("the timestamp is too far from the KMS's clock", mikey.ErrorNo.INVALID_TS)
-        mark = message.need(v.V).mac
+        signature = message.first(v.Sign)
+        mark = message.need(v.V).mac if signature is None else signature.signature
         if mark in self._seen:
             raise KmsRefusal("the message was seen before", mikey.ErrorNo.INVALID_TS)
         self._seen.put(mark, now)

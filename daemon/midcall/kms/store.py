@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from imswire import sip
+from imswire.mikey.exchange_pk import KmsIdentity
 
 
 class TicketProtectionKey(Struct, frozen=True):
@@ -39,6 +40,17 @@ class AuthorisedNode(Struct, frozen=True):
         return f"AuthorisedNode(identity={self.identity!r}, <redacted>)"
 
 
+class PeerKms(Struct, frozen=True):
+    """Another KMS, with the key that both share: it asks for its users, and is asked for its tickets."""
+
+    identity: str
+    psk_id: bytes
+    psk: bytes
+
+    def __repr__(self) -> str:
+        return f"PeerKms(identity={self.identity!r}, <redacted>)"
+
+
 class KmsStore:
     """Look-ups over the above; ``tpks`` are tried newest first when a ticket names none."""
 
@@ -48,9 +60,14 @@ class KmsStore:
         tpks: tuple[TicketProtectionKey, ...],
         subscribers: tuple[Subscriber, ...] = (),
         nodes: tuple[AuthorisedNode, ...] = (),
+        peers: tuple[PeerKms, ...] = (),
+        public_key: KmsIdentity | None = None,
     ) -> None:
         self.identity = identity
         self.tpks = tpks
+        self.public_key = public_key
+        self._peers = {each.psk_id: each for each in peers}
+        self._peer_names = {each.identity: each for each in peers}
         self._by_tpk_id = {tpk.id: tpk for tpk in tpks}
         self._by_psk_id = {each.psk_id: each for each in subscribers if each.psk_id}
         self._nodes = {each.psk_id: each for each in nodes}
@@ -68,6 +85,13 @@ class KmsStore:
 
     def node(self, psk_id: bytes) -> AuthorisedNode | None:
         return self._nodes.get(psk_id)
+
+    def peer(self, psk_id: bytes) -> PeerKms | None:
+        """The KMS that a key is shared with."""
+        return self._peers.get(psk_id)
+
+    def peer_named(self, identity: str) -> PeerKms | None:
+        return self._peer_names.get(identity)
 
     def same_user(self, identity: str) -> frozenset[str]:
         """Canonical forms of every identity of the user that ``identity`` names; without a record its own."""
