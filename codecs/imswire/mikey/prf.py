@@ -50,6 +50,16 @@ def _rands(*rands: bytes | None) -> bytes:
     return b"".join(bytes((len(rand or b""),)) + (rand or b"") for rand in rands)
 
 
+def plain_message_label(constant: bytes, csb_id: int, rand: bytes) -> bytes:
+    """Keys of a message of RFC 3830 and its kin (RFC 3830 4.1.4): no phase, the RAND without its length."""
+    return constant + b"\xff" + csb_id.to_bytes(4, "big") + rand
+
+
+def plain_session_label(constant: bytes, cs_id: int, csb_id: int, rand: bytes) -> bytes:
+    """Keys of a crypto session of RFC 3830 and its kin (RFC 3830 4.1.3)."""
+    return constant + bytes((cs_id,)) + csb_id.to_bytes(4, "big") + rand
+
+
 def message_label(constant: bytes, csb_id: int, phase: int, randi: bytes | None, randr: bytes | None) -> bytes:
     """Keys of a message: phase 1 for the first, 2 for the response (RFC 6043 5.1.2)."""
     return constant + b"\xff" + csb_id.to_bytes(4, "big") + bytes((phase,)) + _rands(randi, randr)
