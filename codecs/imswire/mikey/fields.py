@@ -72,6 +72,7 @@ _ROLES: dict[int, type[IntEnum]] = {
     PayloadType.RANDR: n.RandRole,
 }
 _KEYS = ("key", "salt")
+_HOLD_KEYS = (PayloadType.KEY_DATA, PayloadType.SK)
 
 
 def fields(octets: bytes) -> tuple[Group, ...]:
@@ -198,7 +199,7 @@ def _octets(name: str, offset: int, octets: int, value: bytes, number: int) -> I
     if ahead:
         yield Field(f"{name}_length", offset, ahead, len(value))
     field = Field(name, offset + ahead, len(value), value, _text(value))
-    yield _hidden(field) if number == PayloadType.KEY_DATA and name in _KEYS else field
+    yield _hidden(field) if number in _HOLD_KEYS and name in _KEYS else field
 
 
 def _hidden(field: Field) -> Field:

@@ -10,7 +10,16 @@ from typing import Any
 
 import construct as c
 
-from imswire.mikey.numbers import DH_OCTETS, HASH_OCTETS, MAC_OCTETS, TS_OCTETS, KvType, MapType, PayloadType
+from imswire.mikey.numbers import (
+    DH_OCTETS,
+    ECC_OCTETS,
+    HASH_OCTETS,
+    MAC_OCTETS,
+    TS_OCTETS,
+    KvType,
+    MapType,
+    PayloadType,
+)
 
 
 def _octets_by(field: str, table: Mapping[int, int]) -> Callable[[Any], int]:
@@ -23,6 +32,14 @@ def _octets_by(field: str, table: Mapping[int, int]) -> Callable[[Any], int]:
         return table[int(number)]
 
     return length
+
+
+_coordinate = _octets_by("curve", ECC_OCTETS)
+
+
+def _point_octets(context: Any) -> int:
+    """An uncompressed point (SEC 1 2.3.3)."""
+    return 1 + 2 * _coordinate(context)
 
 
 _long = c.Prefixed(c.Int16ub, c.GreedyBytes)
@@ -128,6 +145,21 @@ PAYLOADS: dict[int, c.Construct[Any, Any]] = {
     PayloadType.GENERAL_EXTENSION: c.Struct("extension" / c.Byte, "data" / _long),
     PayloadType.IBAKE: c.Struct("data" / _long),
     PayloadType.ESK: c.Struct("data" / _long),
+    PayloadType.SK: c.Struct(
+        "bits" / c.BitStruct("key_type" / c.BitsInteger(4), "kv" / c.BitsInteger(4)),
+        "key" / _long,
+        "kv_data" / _KV_DATA,
+    ),
+    # The point is padded so that it ends on a 32-bit boundary of the payload (RFC 6267 6.4).
+    PayloadType.ECCPT: c.Struct(
+        "curve" / c.Byte,
+        "point" / c.Bytes(_point_octets),
+        "padding" / c.Padding(lambda this: -(2 + _point_octets(this)) % 4),
+        "auth_alg" / c.Byte,
+        "tgk_length" / c.Int16ub,
+        "bits" / c.BitStruct("reserved" / c.Default(c.BitsInteger(4), 0), "kv" / c.BitsInteger(4)),
+        "kv_data" / _KV_DATA,
+    ),
     PayloadType.SAKKE: c.Struct("params" / c.Byte, "id_scheme" / c.Byte, "data" / _long),
 }
 

@@ -276,3 +276,7 @@ MAC_OCTETS: dict[int, int] = {MacAlg.NULL: 0, MacAlg.HMAC_SHA_1_160: 20, MacAlg.
 HASH_OCTETS: dict[int, int] = {HashFunc.SHA_1: 20, HashFunc.MD5: 16, HashFunc.SHA_256: 32}
 TS_OCTETS: dict[int, int] = {TsType.NTP_UTC: 8, TsType.NTP: 8, TsType.COUNTER: 4, TsType.NTP_UTC_32: 4}
 DH_OCTETS = {0: 192, 1: 96, 2: 128}
+# Octets of a coordinate on the curves of RFC 6267 6.4, by their numbers: NIST P, B and K.
+ECC_OCTETS = dict(
+    enumerate((24, 21, 21, 21, 28, 30, 30, 32, 36, 36, 48, 52, 52, 66, 72, 72), 1),
+)

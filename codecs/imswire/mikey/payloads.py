@@ -151,8 +151,28 @@ _FORMS: dict[int, _Form] = {
         lambda f: v.KeyData(f.bits.key_type, f.key, f.salt or b"", _read_validity(f)), _write_key
     ),
     PayloadType.GENERAL_EXTENSION: _plain(v.Extension),
-    PayloadType.IBAKE: _plain(v.Opaque),
-    PayloadType.ESK: _plain(v.Opaque),
+    PayloadType.IBAKE: _plain(v.Ibake),
+    PayloadType.ESK: _plain(v.Esk),
+    PayloadType.SK: _Form(
+        lambda f: v.Sk(f.bits.key_type, f.key, _read_validity(f)),
+        lambda p: {
+            "bits": {"key_type": p.key_type, "kv": p.validity.kind},
+            "key": p.key,
+            "kv_data": _write_validity(p.validity),
+        },
+    ),
+    PayloadType.ECCPT: _Form(
+        lambda f: v.Eccpt(f.curve, f.point, f.auth_alg, f.tgk_length, _read_validity(f)),
+        lambda p: {
+            "curve": p.curve,
+            "point": p.point,
+            "padding": None,
+            "auth_alg": p.auth_alg,
+            "tgk_length": p.tgk_length,
+            "bits": {"kv": p.validity.kind},
+            "kv_data": _write_validity(p.validity),
+        },
+    ),
     PayloadType.SAKKE: _plain(v.Sakke),
 }
 
@@ -176,7 +196,10 @@ _TYPES: dict[type[Any], PayloadType] = {
     v.Ticket: PayloadType.TICKET,
     v.KeyData: PayloadType.KEY_DATA,
     v.Extension: PayloadType.GENERAL_EXTENSION,
-    v.Opaque: PayloadType.IBAKE,
+    v.Ibake: PayloadType.IBAKE,
+    v.Esk: PayloadType.ESK,
+    v.Sk: PayloadType.SK,
+    v.Eccpt: PayloadType.ECCPT,
     v.Sakke: PayloadType.SAKKE,
 }
 
@@ -200,7 +223,7 @@ class Placed(NamedTuple):
 
 
 def payload_type(value: v.Payload) -> PayloadType:
-    """The number of a payload; of an Opaque one, IBAKE."""
+    """The number of a payload."""
     return _TYPES[type(value)]
 
 

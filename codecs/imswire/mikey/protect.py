@@ -60,20 +60,21 @@ class Protection(Struct, frozen=True):
     def seal(self, keys: tuple[v.KeyData, ...] | list[v.KeyData], encr_alg: int, timestamp: v.Timestamp) -> v.Kemac:
         """A KEMAC with the keys, encrypted under the timestamp of the message that will carry it."""
         plain = write_chain(list(keys))
-        return v.Kemac(encr_alg, self._encrypt(plain, encr_alg, timestamp, wrap=True))
+        return v.Kemac(encr_alg, self.crypt(plain, encr_alg, timestamp, wrap=True))
 
     def open(self, kemac: v.Kemac, *timestamps: v.Timestamp) -> tuple[v.KeyData, ...]:
         """The keys of a KEMAC; several timestamps are tried in turn, since senders differ in which one they use."""
         failure = MikeyError("KEMAC", "nothing to decrypt with")
         for timestamp in timestamps:
             try:
-                plain = self._encrypt(kemac.encr_data, kemac.encr_alg, timestamp, wrap=False)
+                plain = self.crypt(kemac.encr_data, kemac.encr_alg, timestamp, wrap=False)
                 return _keys(plain)
             except MikeyError as error:
                 failure = error
         raise failure
 
-    def _encrypt(self, octets: bytes, encr_alg: int, timestamp: v.Timestamp, *, wrap: bool) -> bytes:
+    def crypt(self, octets: bytes, encr_alg: int, timestamp: v.Timestamp, *, wrap: bool = True) -> bytes:
+        """Encrypted or decrypted octets; ``wrap`` tells AES key wrap which of the two."""
         if encr_alg == EncrAlg.NULL:
             return octets
         if encr_alg in (EncrAlg.AES_CM_128, EncrAlg.AES_CM_256):

@@ -292,10 +292,37 @@ class Extension(Struct, frozen=True, gc=False):
     data: bytes
 
 
-class Opaque(Struct, frozen=True, gc=False):
-    """IBAKE or ESK (RFC 6267): encrypted data."""
+class Ibake(Struct, frozen=True, gc=False):
+    """IBAKE (RFC 6267 6.1): identities and points, encrypted to the receiver's identity."""
 
     data: bytes
+
+
+class Esk(Struct, frozen=True, gc=False):
+    """ESK (RFC 6267 6.2): a secret key for deferred delivery, encrypted to the receiver's identity."""
+
+    data: bytes
+
+
+class Sk(Struct, frozen=True, gc=False):
+    """SK (RFC 6267 6.3), inside ESK; the representation shows no key."""
+
+    key_type: int
+    key: bytes
+    validity: Validity = Validity()
+
+    def __repr__(self) -> str:
+        return f"Sk(key_type={self.key_type}, octets={len(self.key)}, <redacted>)"
+
+
+class Eccpt(Struct, frozen=True, gc=False):
+    """ECCPT (RFC 6267 6.4), inside IBAKE: a point as SEC 1 writes it, without padding."""
+
+    curve: int
+    point: bytes
+    auth_alg: int
+    tgk_length: int
+    validity: Validity = Validity()
 
 
 class Sakke(Struct, frozen=True, gc=False):
@@ -326,6 +353,9 @@ Payload = (
     | Ticket
     | KeyData
     | Extension
-    | Opaque
+    | Ibake
+    | Esk
+    | Sk
+    | Eccpt
     | Sakke
 )

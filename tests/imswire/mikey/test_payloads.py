@@ -53,7 +53,11 @@ PAYLOADS = st.one_of(
     st.builds(v.KeyData, st.sampled_from([0, 2, 4, 6, 7]), long, st.just(b""), validity),
     st.builds(v.KeyData, st.sampled_from([1, 3, 5]), long, long, validity),
     st.builds(v.Extension, octet, long),
-    st.builds(v.Opaque, long),
+    st.builds(v.Ibake, long),
+    st.builds(v.Esk, long),
+    st.builds(v.Sk, st.integers(0, 15), long, validity),
+    st.builds(v.Eccpt, st.just(8), st.binary(min_size=65, max_size=65), octet, st.integers(0, 65_535), validity),
+    st.builds(v.Eccpt, st.just(14), st.binary(min_size=133, max_size=133), octet, st.just(0), validity),
     st.builds(v.Sakke, octet, octet, long),
 )
 SESSIONS = st.builds(
@@ -129,7 +133,20 @@ def test_srtp_id_map_cut_short():
 
 
 def test_types():
-    assert payloads.payload_type(v.Opaque(b"")) == PayloadType.IBAKE
+    assert payloads.payload_type(v.Ibake(b"")) == PayloadType.IBAKE
+    assert payloads.payload_type(v.Esk(b"")) == PayloadType.ESK
+
+
+def test_points_end_on_a_boundary_of_32_bits():
+    """RFC 6267 6.4: next payload, curve, 65 octets of a point on P-256, one of padding."""
+    octets = payloads.write_payload(v.Eccpt(8, b"\4" + b"x" * 64, 1, 16), PayloadType.LAST)
+    assert octets == b"\0\x08\4" + b"x" * 64 + b"\0" + b"\1\0\x10\0"
+    with pytest.raises(mikey.MikeyError, match="ECCPT"):
+        payloads.read_chain(b"\0\x11" + bytes(80), PayloadType.ECCPT)
+
+
+def test_keys_inside_esk_do_not_show():
+    assert "KKK" not in repr(v.Sk(1, b"KKKK"))
 
 
 def test_reserved_bits_of_a_ticket_are_kept():
