@@ -179,7 +179,7 @@ def _walk(layout: Any, octets: bytes, base: int, number: int) -> Iterator[Field]
 def _field(name: str, offset: int, octets: int, value: Any, number: int) -> Iterator[Field]:
     if name == "kv_data":
         yield from _validity(offset, value)
-    elif name == "params":
+    elif name == "params" and number == PayloadType.SP:
         yield Field("params_length", offset, 2, octets - 2)
         yield from _sp_params(offset + 2, value)
     elif isinstance(value, dict):  # bit fields

@@ -123,3 +123,18 @@ def test_kemac_without_keys():
 def test_another_type_is_refused():
     with pytest.raises(mikey.MikeyError, match="PSK_INIT where PK_INIT is expected"):
         classic.typed(message(TIME).octets, DataType.PK_INIT)
+
+
+def test_the_verification_message():
+    """V covers the message, both identities and T (RFC 3830 5.2)."""
+    init = message(TIME, v.Rand(RAND))
+    octets = classic.verification(init, DataType.PSK_RESP, PROTECTION, 1, b"ab", v.Id(0, b"b"))
+    unsigned = octets[:-20]
+    assert octets[-20:] == hmac.digest(PROTECTION.key(prf.AUTH, 20), unsigned + b"ab" + TIME.value, hashlib.sha1)
+    assert classic.check_verification(octets, init, DataType.PSK_RESP, PROTECTION, b"ab").octets == octets
+    with pytest.raises(mikey.MikeyError, match="MAC is wrong"):
+        classic.check_verification(octets, init, DataType.PSK_RESP, PROTECTION, b"ba")
+    later = message(v.Timestamp(0, bytes(8)), v.Rand(RAND))
+    with pytest.raises(mikey.MikeyError, match="not the answer"):
+        classic.check_verification(octets, later, DataType.PSK_RESP, PROTECTION, b"ab")
+    assert classic.verification(init, DataType.PSK_RESP, PROTECTION, 1, b"", None)

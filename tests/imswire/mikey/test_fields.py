@@ -124,3 +124,9 @@ def test_what_is_read_is_shown(name, data):
     except mikey.MikeyError:
         return
     assert fields(bytes(octets))
+
+
+@pytest.mark.parametrize("payload", [v.Sakke(1, 2, b"data"), v.Ibake(b"x"), v.Esk(b"x"), v.Chash(2, bytes(32))])
+def test_payloads_of_other_schemes(payload):
+    octets = message(payload)
+    assert sum(each.octets for each in leaves(fields(octets))) >= len(octets)
