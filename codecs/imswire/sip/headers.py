@@ -142,7 +142,7 @@ def parse_via(text: str) -> Via:
     parts = [part.strip() for part in head.strip().split("/", 2)]
     if len(parts) != 3 or parts[0].upper() != "SIP" or parts[1] != "2.0":
         raise SipError("Via", "not SIP/2.0")
-    transport, *rest = parts[2].split(None, 1)
+    transport, *rest = parts[2].split(None, 1) or [""]
     if not rest or not is_token(transport.encode("utf-8", "surrogateescape")):
         raise SipError("Via", "no transport or no sent-by")
     host, port = _sent_by(rest[0].strip())

@@ -77,6 +77,7 @@ def test_via(text, transport, host, port):
         "",
         "SIP/2.0/UDP",
         "SIP/1.0/UDP x",
+        "SIP/2.0/",
         "SIP/2.0 x",
         "SIP/2.0/U;P x",
         "SIP/2.0/UDP [::1",

@@ -1,0 +1,1 @@
+"""Fuzzing of every parser: targets, and the runner (python -m scripts.fuzz.run)."""
