@@ -203,16 +203,13 @@ class SipMessage:
 
     def header_lines(self) -> Iterator[tuple[str, bytes]]:
         """Name as written and raw octets of each header line, folded lines whole."""
-        line = b""
+        pieces: list[bytes] = []
         for each in self.head[len(self.start_line) :].split(b"\n")[1:]:
-            if each[:1] in (b" ", b"\t") and line:
-                line += b"\n" + each
-                continue
-            if line.strip():
-                yield _named(line)
-            line = each
-        if line.strip():
-            yield _named(line)
+            if each[:1] not in (b" ", b"\t") and pieces:
+                yield from _named(b"\n".join(pieces))
+                pieces = []
+            pieces.append(each)
+        yield from _named(b"\n".join(pieces))
 
     def _one(self, name: bytes, text: str) -> str:
         """Value of a header that must be there just once (RFC 3261 8.1.1, 20)."""
@@ -331,20 +328,27 @@ def _name(name: str) -> bytes:
     return COMPACT.get(key, key) if len(key) == 1 else key
 
 
-def _named(line: bytes) -> tuple[str, bytes]:
+def _named(line: bytes) -> Iterator[tuple[str, bytes]]:
+    """The name of a header line; nothing for an empty one."""
     line = line.rstrip(b"\r")
-    return line.partition(b":")[0].strip().decode("utf-8", "surrogateescape"), line
+    if line.strip():
+        yield line.partition(b":")[0].strip().decode("utf-8", "surrogateescape"), line
 
 
 def _unfold(head: bytes) -> bytes:
     """Join folded lines by one blank (RFC 3261 7.3.1)."""
-    out: list[bytes] = []
+    lines: list[list[bytes]] = []
     for line in head.split(b"\n"):
-        if line[:1] in (b" ", b"\t") and out:
-            out[-1] = out[-1].rstrip(b"\r \t") + b" " + line.strip()
+        if line[:1] in (b" ", b"\t") and lines:
+            lines[-1].append(line)
         else:
-            out.append(line)
-    return b"\n".join(out)
+            lines.append([line])
+    return b"\n".join(_joined(pieces) for pieces in lines)
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    first, *others = pieces
+    return b" ".join([first.rstrip(b"\r \t"), *(each.strip() for each in others)]) if others else first
 
 
 def _tag(value: str, field: str) -> str | None:
