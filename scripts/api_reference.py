@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write docs/reference/library-api.md: the public names of imswire with signatures and docstrings.
 
-    scripts/api_reference.py            writes the page
-    scripts/api_reference.py --check    exit status 1 when it is not up to date
+scripts/api_reference.py            writes the page
+scripts/api_reference.py --check    exit status 1 when it is not up to date
 """
 
 from __future__ import annotations

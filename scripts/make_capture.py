@@ -2,6 +2,7 @@
 """Make a capture of simulated calls keyed by MIKEY-TICKET, and the KEYS.toml that opens them.
 
     scripts/make_capture.py out/calls.pcap --calls 3 --seconds 20 --flags DEFGHINO --profile gcm-256
+    scripts/make_capture.py out/core.pcapng.gz --format pcapng --gzip --tunnel gtp-u --mtu 600 --sdes AEAD_AES_256_GCM
 
 The users alice0, bob0, alice1, ... @example.com really ask their KMS for tickets, offer and resolve them, and
 talk SRTP. The same seed gives the same capture. ``midcall replay`` takes both files.
@@ -10,14 +11,16 @@ talk SRTP. The same seed gives the same capture. ``midcall replay`` takes both f
 from __future__ import annotations
 
 import argparse
+import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 
-from imswire import mikey, pcap
+from imswire import inet, mikey, pcap, srtp
 from imswire.mikey.exchange import SUITE_128, SUITE_256
+from imswire.srtp.sdes import SUITES
 from midcall.kms import Kms, KmsRefusal, KmsStore, Subscriber, TicketProtectionKey, keyfile
 from midcall.ue import lab
 from midcall.ue import ticket as t
@@ -33,7 +36,29 @@ PROFILES = {
     "gcm-128": (t.AES_GCM_128, SUITE_128),
     "gcm-256": (t.AES_GCM_256, SUITE_256),
 }
+LINKS = {"ethernet": inet.ETHERNET, "sll": inet.LINUX_SLL, "sll2": inet.LINUX_SLL2, "raw": inet.RAW, "null": inet.NULL}
+CORE = inet.pack("172.16.0.1"), inet.pack("172.16.0.2")
 TPK_ID = "tpk-1"
+
+
+def _gtp_u(packet: bytes) -> bytes:
+    return inet.udp_frame(CORE[0], 2152, CORE[1], 2152, b"\x30\xff" + len(packet).to_bytes(2, "big") + b"TEID" + packet)
+
+
+def _vxlan(packet: bytes) -> bytes:
+    return inet.udp_frame(CORE[0], 40_000, CORE[1], 4789, b"\x08\0\0\0\0\0\7\0" + inet.ethernet_frame(packet))
+
+
+def _in_ip(packet: bytes) -> bytes:
+    return inet.ethernet_frame(inet.ip_packet(*CORE, 4 if packet[0] >> 4 == 4 else 41, packet))
+
+
+def _gre(packet: bytes) -> bytes:
+    ethertype = b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd"
+    return inet.ethernet_frame(inet.ip_packet(*CORE, 47, b"\x20\0" + ethertype + b"key!" + packet))
+
+
+TUNNELS = {"gtp-u": _gtp_u, "vxlan": _vxlan, "ip-in-ip": _in_ip, "gre": _gre}
 
 
 def arguments() -> argparse.Namespace:
@@ -57,6 +82,14 @@ def arguments() -> argparse.Namespace:
     add("--ipv6", action="store_true")
     add("--tcp", action="store_true", help="SIP over TCP")
     add("--vlan", type=int, action="append", default=[], help="802.1Q tag; repeatable")
+    add("--sdes", choices=sorted(SUITES), metavar="SUITE", help="security descriptions instead of tickets: a suite")
+    add("--sdes-params", default="", help='session parameters of a=crypto, such as "KDR=6"')
+    add("--segment", type=int, metavar="N", help="with --tcp: segments of N octets that overlap by a quarter")
+    add("--mtu", type=int, metavar="N", help="cut IP packets into fragments of at most N octets")
+    add("--tunnel", action="append", default=[], choices=TUNNELS, help="put each packet into a tunnel; repeatable")
+    add("--link", choices=LINKS, default="ethernet", help="link layer of the capture")
+    add("--format", choices=("pcap", "pcapng"), default="pcap")
+    add("--gzip", action="store_true")
     add("--loss", type=float, default=0, help="share of RTP packets that are lost (0 to 1)")
     add("--duplicates", type=float, default=0, help="share of RTP packets that come twice")
     add("--reorder", type=float, default=0, help="share of RTP packets that come 60 ms late")
@@ -64,6 +97,10 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if not 1 <= given.calls <= 60:
         parser.error("--calls: from 1 to 60")
+    if given.mtu is not None and given.mtu < 100:
+        parser.error("--mtu: at least 100")
+    if given.segment is not None and given.segment < 8:
+        parser.error("--segment: at least 8")
     if not 0 < given.seconds <= 86_400:
         parser.error("--seconds: more than 0, at most 86400")
     return given
@@ -108,7 +145,10 @@ class Lab:
             session_level=not options.media_level,
         )
         call.params, call.mki, call.roc = self.params, options.mki, options.roc
-        call.establish(self.held(alice, bob))
+        if options.sdes is not None:
+            call.establish_sdes(self.draw, options.sdes, options.sdes_params, mki=b"\1" if options.mki else b"")
+        else:
+            call.establish(self.held(alice, bob))
         self.talk(call)
         call.hang_up()
 
@@ -129,6 +169,9 @@ class Lab:
         call.talk(self.options.seconds - done)
 
     def rekey(self, call: Call) -> None:
+        if self.options.sdes is not None:
+            call.rekey_sdes(self.draw, self.options.sdes, self.options.sdes_params)
+            return
         salt = 12 if self.options.profile.startswith("gcm") else 14
         call.rekey(self.draw(self.suite.octets), self.draw(salt), b"\x02")
 
@@ -159,28 +202,79 @@ def disturbed(frames: list[Timed], options: argparse.Namespace) -> Iterator[Time
             yield time + 2 * MILLI, frame[:-1] + bytes((frame[-1] ^ 1,))
 
 
+def shaped(frames: Iterable[Timed], options: argparse.Namespace) -> Iterator[Timed]:
+    """The frames as the network would have them: cut, in tunnels, behind another link header."""
+    number = 0
+    for time, frame in frames:
+        pieces = overlapping(frame, options.segment) if options.segment else [frame]
+        for piece in pieces:
+            number += 1
+            cut = inet.fragment_frame(inet.ETHERNET, piece, options.mtu, number) if options.mtu else [piece]
+            for each in cut:
+                yield time, linked(tunnelled(each, options.tunnel), options.link)
+
+
+def overlapping(frame: bytes, size: int) -> list[bytes]:
+    """A TCP segment as several, each of which repeats the end of the one before."""
+    found = inet.decode(inet.ETHERNET, frame)
+    if not isinstance(found, inet.Datagram) or found.protocol != inet.TCP or len(found.payload) <= size:
+        return [frame]
+    ends = (found.src, found.sport, found.dst, found.dport)
+    return [
+        inet.tcp_frame(*ends, found.payload[max(at - size // 4, 0) : at + size], seq=found.seq + max(at - size // 4, 0))
+        for at in range(0, len(found.payload), size)
+    ]
+
+
+def tunnelled(frame: bytes, tunnels: list[str]) -> bytes:
+    for name in tunnels:
+        at = inet.locate(inet.ETHERNET, frame)
+        assert at is not None
+        frame = TUNNELS[name](frame[at.offset :])
+    return frame
+
+
+def linked(frame: bytes, link: str) -> bytes:
+    if link == "ethernet":
+        return frame
+    made = inet.bare(LINKS[link], inet.Inner(inet.ETHERNET, frame))
+    assert made is not None
+    return made
+
+
+def written(frames: Iterable[Timed], options: argparse.Namespace) -> Iterator[bytes]:
+    """The capture file in pieces."""
+    link = LINKS[options.link]
+    yield pcap.ng_section(link) if options.format == "pcapng" else pcap.file_header(link)
+    make = pcap.ng_packet if options.format == "pcapng" else pcap.record
+    for time, frame in frames:
+        yield make(time, frame)
+
+
 def main() -> int:
     options = arguments()
     made = Lab(options)
     try:
         for number in range(options.calls):
             made.call(number)
-    except (mikey.MikeyError, KmsRefusal, TypeError) as error:
+    except (mikey.MikeyError, srtp.SrtpError, inet.InetError, KmsRefusal, TypeError) as error:
         print(f"make_capture: these options make no call: {error}", file=sys.stderr)
         return 2
     frames = sorted(disturbed(made.wire.in_order(), options), key=lambda timed: timed[0])
+    count = -1  # the header of the file is no frame
     keys = options.keys or options.capture.with_name("KEYS.toml")
     try:
         options.capture.parent.mkdir(parents=True, exist_ok=True)
-        with options.capture.open("wb") as file:
-            file.write(pcap.file_header(1))
-            file.writelines(pcap.record(time, frame) for time, frame in frames)
+        with gzip.open(options.capture, "wb") if options.gzip else options.capture.open("wb") as file:
+            for piece in written(shaped(frames, options), options):
+                count += 1
+                file.write(piece)
         keys.touch(mode=0o600)
         keys.write_text(made.key_file())
     except OSError as error:
         print(f"make_capture: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    print(f"{len(frames)} frames, {options.calls} calls -> {options.capture}; keys -> {keys}")
+    print(f"{count} frames, {options.calls} calls -> {options.capture}; keys -> {keys}")
     return 0
 
 

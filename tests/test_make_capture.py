@@ -29,6 +29,10 @@ def make(capture: Path, *options: str) -> subprocess.CompletedProcess[str]:
         ("--mode-3", "--ipv6", "--tcp", "--mki", "--rekey-after", "1", "--hold-after", "1.5"),
         ("--loss", "0.05", "--duplicates", "0.1", "--reorder", "0.05", "--vlan", "7", "--roc", "2", "--codec", "pcma"),
         ("--profile", "cm-256-80", "--calls", "2"),
+        ("--sdes", "AEAD_AES_256_GCM", "--rekey-after", "1", "--tunnel", "gtp-u", "--link", "sll2"),
+        ("--sdes", "AES_192_CM_HMAC_SHA1_80", "--sdes-params", "KDR=6", "--mtu", "150", "--format", "pcapng"),
+        ("--tcp", "--segment", "100", "--tunnel", "gre", "--tunnel", "vxlan", "--gzip", "--format", "pcapng"),
+        ("--ipv6", "--tunnel", "ip-in-ip", "--mtu", "400", "--link", "raw", "--vlan", "5", "--vlan", "6"),
     ],
 )
 def test_what_is_made_can_be_replayed(tmp_path, options):

@@ -16,7 +16,7 @@ from imswire.mikey import fields as mikey_fields
 from imswire.mikey import sakke_message, ticket
 from imswire.mikey import values as v
 from imswire.sip.edit import Editor
-from imswire.sip.verdict import judge
+from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
@@ -34,7 +34,7 @@ class Target(NamedTuple):
 
 def sip_message(octets: bytes) -> None:
     """A message, its lazy parts, its edits; what is put together again is the same message."""
-    judge(octets)
+    verdict = judge(octets)
     message = sip.parse(octets)
     for name in ("call_id", "cseq", "from_", "to", "from_tag", "to_tag", "vias", "top_branch", "sdp", "content_type"):
         try:
@@ -43,7 +43,7 @@ def sip_message(octets: bytes) -> None:
             continue
     for name, _ in message.header_lines():
         message.values(name)
-    if message.octets == octets:
+    if verdict.action is Action.FORWARD:
         again = sip.parse(Editor(message).octets())
         assert again.body == message.body and again.start_line == message.start_line
 

@@ -257,3 +257,26 @@ def _clock(resolution: int) -> tuple[int, int]:
     if resolution & 0x80:
         return _SECOND, 1 << exponent
     return (10 ** (9 - exponent), 1) if exponent <= 9 else (1, 10 ** (exponent - 9))
+
+
+def section(*link_types: int) -> bytes:
+    """A section header and an interface for each link type, in nanoseconds, little endian."""
+    head = _block(_SECTION, _HEADER.pack(_BYTE_ORDER, 1, 0, -1))
+    resolution = _OPTION.pack(_OPTION_RESOLUTION, 1) + b"\x09\0\0\0" + _OPTION.pack(_OPTION_END, 0)
+    return head + b"".join(_block(_INTERFACE, _LINK.pack(link, 0, 0) + resolution) for link in link_types)
+
+
+def packet(time_ns: int, frame: bytes, interface: int = 0) -> bytes:
+    """One frame of an interface of the section."""
+    length = len(frame)
+    head = _PACKET.pack(interface, time_ns >> 32, time_ns & 0xFFFFFFFF, length, length)
+    return _block(_ENHANCED, head + frame + bytes(-length % 4))
+
+
+_HEADER, _LINK, _OPTION, _PACKET = Struct("<IHHq"), Struct("<HHI"), Struct("<HH"), Struct("<IIIII")
+_HEAD = Struct("<II")
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = len(body) + _SHORTEST
+    return _HEAD.pack(kind, length) + body + length.to_bytes(4, "little")

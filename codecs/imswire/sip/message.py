@@ -205,11 +205,14 @@ class SipMessage:
         """Name as written and raw octets of each header line, folded lines whole."""
         pieces: list[bytes] = []
         for each in self.head[len(self.start_line) :].split(b"\n")[1:]:
+            if not each.strip():
+                continue
             if each[:1] not in (b" ", b"\t") and pieces:
-                yield from _named(b"\n".join(pieces))
+                yield _named(b"\n".join(pieces))
                 pieces = []
             pieces.append(each)
-        yield from _named(b"\n".join(pieces))
+        if pieces:
+            yield _named(b"\n".join(pieces))
 
     def _one(self, name: bytes, text: str) -> str:
         """Value of a header that must be there just once (RFC 3261 8.1.1, 20)."""
@@ -328,17 +331,17 @@ def _name(name: str) -> bytes:
     return COMPACT.get(key, key) if len(key) == 1 else key
 
 
-def _named(line: bytes) -> Iterator[tuple[str, bytes]]:
-    """The name of a header line; nothing for an empty one."""
+def _named(line: bytes) -> tuple[str, bytes]:
     line = line.rstrip(b"\r")
-    if line.strip():
-        yield line.partition(b":")[0].strip().decode("utf-8", "surrogateescape"), line
+    return line.partition(b":")[0].strip().decode("utf-8", "surrogateescape"), line
 
 
 def _unfold(head: bytes) -> bytes:
     """Join folded lines by one blank (RFC 3261 7.3.1)."""
     lines: list[list[bytes]] = []
     for line in head.split(b"\n"):
+        if not line.strip():
+            continue
         if line[:1] in (b" ", b"\t") and lines:
             lines[-1].append(line)
         else:

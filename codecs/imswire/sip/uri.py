@@ -186,7 +186,8 @@ def identities(uri: str) -> tuple[str, ...]:
         number = _tel(parsed)
         return () if number is None else (number,)
     if isinstance(parsed, UrnUri):
-        return (_urn(parsed),)
+        urn = _urn(parsed)
+        return () if urn is None else (urn,)
     return ()
 
 
@@ -242,9 +243,11 @@ def _tel(uri: TelUri) -> str | None:
     return None
 
 
-def _urn(uri: UrnUri) -> str:
+def _urn(uri: UrnUri) -> str | None:
     namespace = uri.namespace.lower()
     string = uri.string.partition("?")[0].partition("#")[0]
+    if not string:
+        return None
     if namespace in ("uuid", "gsma", "service"):
         string = string.lower()
     return f"urn:{namespace}:{string}"

@@ -49,6 +49,9 @@ _ADDRESSES = ("Contact", "Route", "Record-Route", "Reply-To")
 _BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
 
 
+_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+
+
 class Action(enum.Enum):
     """What to do with the message."""
 
@@ -106,6 +109,8 @@ def _judge_response(message: SipMessage) -> Verdict:
 
 
 def _check_form(message: SipMessage) -> None:
+    if _BLANK_LINE.search(message.head, 0, len(message.head) - 3):
+        raise SipError("head", "a blank line inside it, where others may see its end")
     for name in _SINGLE:
         if len(message.lines(name)) > 1:
             raise SipError(name, "more than one")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imswire import pcap
 from imswire.pcap import CHUNK, PcapError, Reader
 
 
@@ -170,3 +171,8 @@ def test_anything_raises_only_its_error(data):
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
     with suppress(PcapError):
         read(bytes(octets[: data.draw(st.integers(0, len(octets)))]), data.draw(st.integers(1, 60)))
+
+
+def test_written_and_read_back():
+    capture = pcap.ng_section(1, 276) + pcap.ng_packet(1_700_000_000_123_456_789, b"abcde") + pcap.ng_packet(2, b"", 1)
+    assert read(capture) == [(1, 1_700_000_000_123_456_789, b"abcde", 5), (276, 2, b"", 0)]

@@ -245,3 +245,11 @@ def _raw_deflate(octets: bytes) -> bytes:
 def test_compressed_bodies(encoding, body, expected):
     head = f"OPTIONS sip:x SIP/2.0\r\nContent-Type: application/sdp\r\ne: {encoding}\r\n\r\n"
     assert sip.parse(head.encode() + body).sdp == expected
+
+
+def test_blank_lines_inside_the_head_are_passed_over():
+    """A proxy refuses them; interception must not lose what stands behind them."""
+    octets = INVITE.replace(b"To: Bob\r\n", b"To: Bob\r\n\n \r\n")
+    message = sip.parse(octets)
+    assert message.to == sip.parse(INVITE).to and message.call_id == "a84b4c76e66710"
+    assert [name for name, _ in message.header_lines()] == [name for name, _ in sip.parse(INVITE).header_lines()]

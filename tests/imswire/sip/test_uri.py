@@ -128,3 +128,7 @@ def test_anything_else_raises_only_its_error(text):
 def test_a_form_is_its_own_canonical_form(user, host):
     (form,) = sip.identities(f"sips:{user}@{host};x")
     assert sip.identities(form) == (form,)
+
+
+def test_a_urn_of_nothing_but_components_names_nobody():
+    assert sip.identities("urn:gsma:?+x") == () and sip.identities("urn:gsma:imei:1:") == ("urn:gsma:imei:1:",)

@@ -64,6 +64,9 @@ def request(*headers: str, uri: str = "sip:bob@example.com", via: str = "SIP/2.0
         (request().replace(b"From", b"X"), "400"),
         (request().replace(b"To:", b"X:"), "400"),
         (b"\r\n" + request(), "forward"),
+        (request().replace(b"From", b"\nFrom"), "400"),
+        (request().replace(b"From", b" \r\nFrom"), "400"),
+        (request().replace(b"\r\n", b"\n"), "forward"),
         (b"", "400"),
     ],
 )
