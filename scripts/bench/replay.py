@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,20 @@ def from_file(seconds: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
+def tshark(capture: bytes) -> float | None:
+    """Frames a second that tshark reads, filtering for the same dialog and media; None where it is missing."""
+    program = shutil.which("tshark")
+    if program is None:
+        return None
+    frames = sum(len(batch) for batch in pcap.Reader(io.BytesIO(capture).read).batches())
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+        file.write(capture)
+        file.flush()
+        wanted = 'sip.Call-ID == "bench@lab" || udp.dstport == 40000'
+        command = [program, "-r", file.name, "-Y", wanted, "-w", "/dev/null"]
+        return rate(frames, lambda: subprocess.run(command, check=True, capture_output=True), 0.1)  # noqa: S603
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="about how long each figure is measured")
@@ -77,6 +92,9 @@ def main() -> None:
     alone = rate(len(packets), lambda: unprotect(packets), arguments.seconds / 2)
     whole = rate(50_000, lambda: replay(capture, kms), arguments.seconds)
     show("replay, all decrypted and written", whole, "pkt/s", alone, "the engine alone")
+    theirs = tshark(capture)
+    if theirs is not None:
+        show("replay", whole, "pkt/s", theirs, "tshark reading with the same filter")
     records = [frame for batch in pcap.Reader(io.BytesIO(capture).read).batches() for _, frame, _ in batch]
     decode = inet.decoder(1)
     show("frames decoded", rate(len(records), lambda: [decode(f) for f in records], 1), "pkt/s", alone, "the engine")

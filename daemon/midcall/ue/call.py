@@ -104,7 +104,8 @@ class Call:
         self._send(sender, asker, _message(lines, body))
 
     def _via(self, party: Party, branch: str) -> str:
-        return f"Via: SIP/2.0/{self._transport} {self._host(party)};branch=z9hG4bK-{self.call_id[:8]}-{branch}"
+        name = self.call_id.partition("@")[0][:16]
+        return f"Via: SIP/2.0/{self._transport} {self._host(party)};branch=z9hG4bK-{name}-{branch}"
 
     @staticmethod
     def _host(party: Party) -> str:
