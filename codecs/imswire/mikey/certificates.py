@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +26,7 @@ MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192
 """A signature must fit the 12 bits of its length, and must not keep a processor busy."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHA_1, SHA_256 = hashes.SHA1(), hashes.SHA256()  # noqa: S303 - accepted only where it is asked for
 _X509 = frozenset((CertType.X509, CertType.X509_SIGN, CertType.X509_ENCRYPT))
 _HASHES = {HashFunc.SHA_1: hashlib.sha1, HashFunc.SHA_256: hashlib.sha256}
@@ -53,7 +54,7 @@ def read_chain(certs: Sequence[v.Cert], anchors: Sequence[x509.Certificate], at:
         raise _bad("only X.509 certificates in the message itself are read")
     try:
         own, *others = [x509.load_der_x509_certificate(each.data) for each in certs]
-        when = datetime.fromtimestamp(at // 1_000_000_000, UTC)
+        when = _EPOCH + timedelta(seconds=at // 1_000_000_000)
         builder = x.PolicyBuilder().store(x.Store(list(anchors))).time(when).max_chain_depth(MAX_CHAIN)
         builder = builder.extension_policies(ca_policy=_CA, ee_policy=x.ExtensionPolicy.permit_all())
         builder.build_client_verifier().verify(own, others)

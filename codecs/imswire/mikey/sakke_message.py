@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import date, timedelta
 
 from msgspec import Struct
 
@@ -33,7 +33,8 @@ def monthly_identifier(uri: str, timestamp: v.Timestamp) -> bytes:
     told = timestamp.unix_ns
     if told is None or not 0 <= told // 1_000_000_000 <= _LATEST:
         raise MikeyError("T", "no time that has a month", error_no=ErrorNo.INVALID_TS)
-    month = datetime.fromtimestamp(told // 1_000_000_000, UTC).strftime("%Y-%m")
+    day = date(1970, 1, 1) + timedelta(seconds=told // 1_000_000_000)
+    month = f"{day.year:04}-{day.month:02}"
     return month.encode() + b"\0" + uri.encode("utf-8", "surrogateescape") + b"\0"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from imswire import mikey
-from imswire.mikey import ticket as tickets
 from imswire.mikey import values as v
 from imswire.mikey.fields import Field, Group, fields
 from imswire.mikey.message import MikeyMessage
@@ -79,7 +78,7 @@ def _opener(ticket: v.Ticket) -> str:
     if not flags.d and not flags.e:
         return "the TPK, which only Initiator and Responder share (mode 4: D=0, E=0): no KMS can help"
     try:
-        named = tickets.tpk_id(ticket)
+        named = mikey.tpk_id(ticket)
     except mikey.MikeyError:
         return "MPKi and the keys in the ticket: its data is not that of a base ticket, only its KMS can tell"
     which = "" if named is None else f" {named.decode('utf-8', 'backslashreplace')!r}"
