@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imswire import pcap, sip
+from midcall import config
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.kms import Kms, KmsStore, keyfile
 from midcall.product import FileProduct
@@ -110,8 +111,8 @@ def _ns(seconds: float | None) -> int | None:
 
 def _keys(path: Path) -> KmsStore:
     try:
-        return keyfile.read(read_text(path, keyfile.MAX_OCTETS))
-    except keyfile.KeyFileError as error:
+        return keyfile.read(read_text(path, config.MAX_OCTETS))
+    except config.ConfigError as error:
         raise Failed(USAGE, f"{path}: {error}") from None
 
 

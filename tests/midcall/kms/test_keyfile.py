@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from midcall import config
 from midcall.kms import keyfile
 
 GOOD = """\
@@ -43,7 +44,7 @@ def test_what_it_says():
         ('key = "000102030405060708090a0b0c0d0e0f"\n', 'key = "0011"\n', 7, "ticket_protection_key.key"),
         ('key = "000102030405060708090a0b0c0d0e0f"\n', "key = 5\n", 7, "ticket_protection_key.key"),
         ('psk = "ffff', 'psk = "gggg', 17, "subscriber.psk"),
-        ('identity = "kms.example.com"', 'identify = "kms.example.com"', 2, "kms"),
+        ('identity = "kms.example.com"', 'identify = "kms.example.com"', 3, "kms"),
         ('id = "tpk-2"', 'id = ""', 10, "ticket_protection_key.id"),
         ('id = "tpk-2"', 'id = "tpk-1"', 5, "two have one id"),
         ('identity = "sip:alice@example.com"\nidentities = ["tel:+4930123"]', "", 13, "subscriber"),
@@ -54,7 +55,7 @@ def test_what_it_says():
 )
 def test_errors_name_line_and_key(old, new, line, names):
     assert old in GOOD
-    with pytest.raises(keyfile.KeyFileError) as caught:
+    with pytest.raises(config.ConfigError) as caught:
         keyfile.read(GOOD.replace(old, new, 1))
     assert caught.value.line == line and names in str(caught.value)
     assert "00010203" not in str(caught.value) and "gggg" not in str(caught.value)
@@ -63,8 +64,8 @@ def test_errors_name_line_and_key(old, new, line, names):
 def test_none_at_all():
     """Calls keyed by security descriptions need no ticket keys."""
     assert keyfile.read('[kms]\nidentity = "k"\n').identity == "k"
-    with pytest.raises(keyfile.KeyFileError, match="longer"):
-        keyfile.read("#" * (keyfile.MAX_OCTETS + 1))
+    with pytest.raises(config.ConfigError, match="longer"):
+        keyfile.read("#" * (config.MAX_OCTETS + 1))
 
 
 def test_example_is_read_back():

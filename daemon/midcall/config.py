@@ -1,0 +1,194 @@
+"""Configuration: one Struct a table, unknown keys refused, errors that name line and key.
+
+A core: it is given the text of a TOML file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+MAX_OCTETS = 1 << 20
+KEY_OCTETS = range(16, 65)
+
+T = TypeVar("T")
+
+Operator = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[\x20-\x7e]*$")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+Liid = Annotated[str, Meta(min_length=1, max_length=25, pattern=r"^[A-Za-z0-9._-]+$")]
+NetworkOperator = Annotated[str, Meta(min_length=1, max_length=5, pattern=r"^[\x20-\x7e]*$")]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(ValueError):
+    """What is wrong in a TOML file; ``line`` counts from 1 (0: the file as a whole). Shows no value."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.line = line
+        self.reason = reason
+
+
+class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every table has in common."""
+
+
+class Warranted(_Table):
+    """What a warrant would say, for a replay without one (laboratories).
+
+    ``liid``: up to 25 characters of a-z A-Z 0-9 - _ . (TS 102 232-1 5.2.2). ``scope``: ``iri`` gives events only,
+    without any content, body or key. ``keys``: ``decrypt`` hands content over in clear, ``keys-to-lemf`` hands over
+    the session keys and SRTP as captured. Without ``location`` the headers and bodies that tell it are left out.
+    """
+
+    liid: Liid = "LAB-1"
+    scope: Literal["iri", "iri+cc"] = "iri+cc"
+    keys: Literal["decrypt", "keys-to-lemf"] = "decrypt"
+    location: bool = True
+
+
+class Network(_Table):
+    """Who hands over: identifiers of TS 102 232-1 5.2.3 and 5.2.4, and of TS 33.108 Network-Identifier.
+
+    ``correlation_key`` (hexadecimal, 16 to 64 octets) keys the correlation identifiers of this site; the
+    default of a replay is 32 octets of zero.
+    """
+
+    operator: Operator = "midcall-lab"
+    element: Operator | None = "poi-1"
+    network_operator: NetworkOperator = "99999"
+    country: Country | None = "XX"
+    delivery_country: Country | None = None
+    correlation_key: str = "00" * 32
+
+
+class Profile(_Table):
+    """The forms that one agency receives.
+
+    ``iri``: ``eps`` is TS 33.108 EPS in ePSIRI, ``ipmm`` TS 102 232-5, ``ts33128`` TS 33.128; what a form has no
+    record for (start of interception in ``ipmm``; keys in ``ipmm`` and ``ts33128``) goes as ``eps``. ``cc``:
+    ``ipmm`` is IPMMCC with RTP frames, ``voip`` Voip-CC-PDU of TS 33.108 B.12, ``ts33128`` IMSCCPDU. ``records``:
+    ``report`` sends every record as REPORT, ``phases`` as BEGIN, CONTINUE, END and REPORT (TS 102 232-5 table 1).
+    ``wrapping``: ``parameters`` puts IRI-Parameters into iRI-EPS-Parameters, ``content`` into epsIRIsContent.
+    ``on_key_failure``: ``encrypted`` hands SRTP over as captured when no key opens it, ``hold`` nothing.
+    ``ticket``: whether ``a=key-mgmt`` stays in the SDP of HI2 when content goes over in clear. ``cccsid``:
+    ``cs`` is the CS ID in one octet, ``csb+cs`` the CSB ID in four octets before it. ``hi1`` sends
+    notifications of activation and deactivation in the same stream. ``national``: octets (hexadecimal) for
+    national-Parameters of every ``eps`` record.
+    """
+
+    iri: Literal["eps", "ipmm", "ts33128"] = "eps"
+    cc: Literal["ipmm", "voip", "ts33128"] = "ipmm"
+    records: Literal["report", "phases"] = "report"
+    wrapping: Literal["parameters", "content"] = "parameters"
+    on_key_failure: Literal["encrypted", "hold"] = "encrypted"
+    ticket: Literal["keep", "remove"] = "keep"
+    cccsid: Literal["cs", "csb+cs"] = "cs"
+    hi1: bool = False
+    national: Annotated[tuple[str, ...], Meta(max_length=40)] = ()
+
+
+class Integrity(_Table):
+    """Integrity check PDUs (TS 102 232-1 7.2.3): a hash after so many PDUs or seconds, a signature over hashes.
+
+    Signatures are sent when ``signing_key`` names a file with an Ed25519 private key (PEM).
+    """
+
+    enabled: bool = True
+    hash_pdus: Positive = 1_000
+    hash_seconds: Positive = 1
+    signature_hashes: Positive = 15
+    signature_seconds: Positive = 300
+    signing_key: str = ""
+
+
+class ReplayConfig(_Table):
+    """``midcall replay --config``: how product is handed over, and what a warrant would say."""
+
+    warranted: Warranted = Warranted()
+    network: Network = Network()
+    profile: Profile = Profile()
+    integrity: Integrity = Integrity()
+
+
+def replay(text: str) -> ReplayConfig:
+    """Read the file of ``--config``; ConfigError names line and key."""
+    config = read(text, ReplayConfig)
+    hexadecimal(text, "$.network.correlation_key", config.network.correlation_key, KEY_OCTETS)
+    for place, value in enumerate(config.profile.national):
+        hexadecimal(text, f"$.profile.national[{place}]", value, range(1, 257))
+    return config
+
+
+def read(text: str, kind: type[T]) -> T:
+    """A TOML file as a value of ``kind``; ConfigError names line and key, never a value."""
+    if len(text) > MAX_OCTETS:
+        raise ConfigError(0, f"longer than {MAX_OCTETS} characters")
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax(error, text) from None
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `")
+        path = path.rstrip("`")
+        unknown = re.search(r"unknown field `([^`]*)`", message)
+        line = line_of(text, f"{path or '$'}.{unknown[1]}" if unknown else path)
+        raise ConfigError(line, f"{named(path)}{message}") from None
+
+
+def hexadecimal(text: str, path: str, value: str, octets: range | tuple[int, ...]) -> bytes:
+    """A value written in hexadecimal; ConfigError when it is none or has another length than ``octets`` allows."""
+    try:
+        decoded = bytes.fromhex(value)
+    except ValueError:
+        raise ConfigError(line_of(text, path), f"{named(path)}not hexadecimal") from None
+    if len(decoded) not in octets:
+        allowed = f"{octets[0]} to {octets[-1]}" if isinstance(octets, range) else " or ".join(map(str, octets))
+        raise ConfigError(line_of(text, path), f"{named(path)}{len(decoded)} octets, not {allowed}")
+    return decoded
+
+
+def _syntax(error: tomllib.TOMLDecodeError, text: str) -> ConfigError:
+    found = re.search(r"\(at line (\d+), column \d+\)", str(error))
+    reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
+    # The parser may quote the octet that it stumbled over, never a value.
+    return ConfigError(int(found[1]) if found else max(len(text.splitlines()), 1), f"no TOML: {reason}")
+
+
+def named(path: str) -> str:
+    """`$.subscriber[1].psk` as `subscriber.psk: `."""
+    name = re.sub(r"\[\d*\]|\[\.\.\.\]", "", path).removeprefix("$").lstrip(".")
+    return f"{name}: " if name else ""
+
+
+def line_of(text: str, path: str) -> int:
+    """The line of the entry that a path names: the n-th table of that name, and the key in it; 0: none is found."""
+    steps = re.findall(r"\.(\w+)(?:\[(\d+)\])?", path)
+    best = 0
+    for depth in range(len(steps), 0, -1):
+        table = ".".join(name for name, _ in steps[:depth])
+        wanted = int(steps[depth - 1][1] or 0)
+        key = steps[depth][0] if depth < len(steps) else ""
+        best = best or _in_table(text, table, wanted, key)
+    return best or _in_table(text, "", 0, steps[0][0] if steps else "")
+
+
+def _in_table(text: str, table: str, wanted: int, key: str) -> int:
+    """The line of ``key`` in the table, or of the table's head."""
+    inside, count, head = not table, 0 if not table else -1, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            inside = stripped.partition("]")[0].strip("[ ") == table
+            count += inside
+            if inside and count == wanted:
+                head = number
+        elif inside and count == wanted and key and re.match(rf"{re.escape(key)}\s*=", stripped):
+            return number
+    return head
