@@ -17,6 +17,7 @@ COMPACT = {
     b"k": b"supported",
     b"l": b"content-length",
     b"m": b"contact",
+    b"n": b"identity-info",
     b"o": b"event",
     b"r": b"refer-to",
     b"s": b"subject",
@@ -24,14 +25,17 @@ COMPACT = {
     b"u": b"allow-events",
     b"v": b"via",
     b"x": b"session-expires",
+    b"y": b"identity",
 }
 
-# Headers whose values may be joined by commas in one line (RFC 3261 7.3.1, 20; RFC 3325, 4244, 5806, ...).
+# Headers whose values may be joined by commas in one line (RFC 3261 7.3.1, 20; RFC 3325, 3841, 4244, 5806, 7315, ...).
 LISTS = frozenset(
     {
         b"accept",
+        b"accept-contact",
         b"accept-encoding",
         b"accept-language",
+        b"accept-resource-priority",
         b"alert-info",
         b"allow",
         b"allow-events",
@@ -41,16 +45,27 @@ LISTS = frozenset(
         b"content-language",
         b"diversion",
         b"error-info",
+        b"feature-caps",
+        b"geolocation",
         b"history-info",
         b"in-reply-to",
+        b"p-access-network-info",
         b"p-asserted-identity",
         b"p-associated-uri",
+        b"p-early-media",
+        b"p-media-authorization",
         b"p-preferred-identity",
+        b"p-visited-network-id",
         b"path",
+        b"permission-missing",
         b"proxy-require",
         b"reason",
         b"record-route",
+        b"recv-info",
+        b"reject-contact",
+        b"request-disposition",
         b"require",
+        b"resource-priority",
         b"route",
         b"security-client",
         b"security-server",
@@ -72,6 +87,39 @@ def is_token(octets: bytes) -> bool:
 
 
 _TOKEN_OCTETS = bytes(TOKEN)
+
+
+def unfold(head: bytes) -> bytes:
+    """Join folded lines by one blank (RFC 3261 7.3.1)."""
+    lines: list[list[bytes]] = []
+    for line in head.split(b"\n"):
+        if not line.strip():
+            continue
+        if line[:1] in (b" ", b"\t") and lines:
+            lines[-1].append(line)
+        else:
+            lines.append([line])
+    return b"\n".join(_joined(pieces) for pieces in lines)
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    first, *others = pieces
+    return b" ".join([first.rstrip(b"\r \t"), *(each.strip() for each in others)]) if others else first
+
+
+def number(text: str, most: int) -> int | None:
+    """1*DIGIT with any number of leading zeros (RFC 3261 25.1); None: it is none, or above ``most``."""
+    if not text.isascii() or not text.isdigit():
+        return None
+    significant = text.lstrip("0")
+    if len(significant) > _DIGITS:
+        return None
+    value = int(significant or "0")
+    return value if value <= most else None
+
+
+_DIGITS = 10
+"""Those of 2**32 - 1, the largest number that any header may hold."""
 
 
 def split(text: str, separator: str) -> Iterator[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 from imswire.sip.errors import SipError
-from imswire.sip.grammar import is_token, split
+from imswire.sip.grammar import is_token, number, split
 
 Parameters = tuple[tuple[str, str | None], ...]
 
 MAX_PARAMETERS = 256
 MAX_CSEQ = (1 << 31) - 1
+MAX_PORT = 65_535
 
 _NOT_BARE = frozenset(' \t",?')
 _NOT_DISPLAY = frozenset('">@:;,')
@@ -100,7 +101,8 @@ def parse_name_addr(text: str, field: str = "name-addr") -> NameAddr:
             raise SipError(field, "no <URI> behind the display name")
     else:
         display, bracket, tail = text.partition("<")
-        if not bracket:
+        # No display name without quotes holds a semicolon: then the bracket is one of a parameter's value.
+        if not bracket or ";" in display:
             uri, semicolon, params = text.partition(";")
             uri = uri.rstrip()
             if not uri or not _NOT_BARE.isdisjoint(uri):
@@ -158,23 +160,24 @@ def _sent_by(text: str) -> tuple[str, int | None]:
     else:
         host, colon, tail = text.partition(":")
         host, tail = host.strip(), colon + tail
-    if not tail:
-        return host, None
-    port = tail[1:].strip()
-    if tail[0] != ":" or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
-        raise SipError("Via", "bad port")
     if not host or any(character in host for character in ' \t<>"'):
         raise SipError("Via", "bad host")
-    return host, int(port)
+    if not tail:
+        return host, None
+    port = number(tail[1:].strip(), MAX_PORT)
+    if tail[0] != ":" or port is None:
+        raise SipError("Via", "bad port")
+    return host, port
 
 
 def parse_cseq(text: str) -> CSeq:
     """CSeq: a number below 2^31 and a method."""
     parts = text.split()
-    if len(parts) != 2 or not parts[0].isascii() or not parts[0].isdigit() or len(parts[0]) > 10:
+    if len(parts) != 2 or not parts[0].isascii() or not parts[0].isdigit():
         raise SipError("CSeq", "not a number and a method")
-    if int(parts[0]) > MAX_CSEQ:
+    count = number(parts[0], MAX_CSEQ)
+    if count is None:
         raise SipError("CSeq", "the number is 2^31 or more")
     if not is_token(parts[1].encode("utf-8", "surrogateescape")):
         raise SipError("CSeq", "bad method")
-    return CSeq(int(parts[0]), parts[1])
+    return CSeq(count, parts[1])

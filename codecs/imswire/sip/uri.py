@@ -6,18 +6,23 @@ Two spellings of one identity give the same text, two identities never do: inter
 from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv6Address
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
 from imswire.sip.errors import SipError
+from imswire.sip.grammar import number
 
 MAX_URI = 4096
 DEFAULT_PORTS = {"sip": 5060, "sips": 5061}
+_MAX_PORT = 65_535
 
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
 # RFC 3261 25.1: characters that may stand in the user part as they are.
 _USER = _UNRESERVED | frozenset("&=+$,;?/")
+_SCHEME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.")
 _HEX = frozenset("0123456789abcdefABCDEF")
+_CANONICAL = [chr(octet) if chr(octet) in _USER else f"%{octet:02X}" for octet in range(256)]
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
 _SEPARATORS = str.maketrans("", "", "-.()")
 _DIGITS = frozenset("0123456789")
@@ -92,7 +97,7 @@ def parse_uri(text: str) -> Uri:
     if len(text) > MAX_URI:
         raise SipError("URI", f"longer than {MAX_URI} characters", 414)
     scheme, colon, rest = text.partition(":")
-    if not colon or not scheme or not scheme[0].isalpha() or not rest or any(c in rest for c in " <>\t\r\n"):
+    if not colon or not _is_scheme(scheme) or not rest or any(c in rest for c in " <>\t\r\n"):
         raise SipError("URI", "not scheme:rest")
     scheme = scheme.lower()
     if scheme in ("sip", "sips"):
@@ -106,6 +111,11 @@ def parse_uri(text: str) -> Uri:
             raise SipError("URI", "URN without namespace or string")
         return UrnUri(namespace, string)
     return OtherUri(scheme, rest)
+
+
+def _is_scheme(text: str) -> bool:
+    """scheme (RFC 3261 25.1): a letter, then letters, digits, +, - and dots."""
+    return text[:1].isalpha() and _SCHEME.issuperset(text)
 
 
 def _sip(scheme: str, rest: str) -> SipUri:
@@ -164,9 +174,10 @@ def _host_port(text: str) -> tuple[str, int | None]:
             raise SipError("URI", "bad host")
     if not colon:
         return host, None
-    if not _DIGITS.issuperset(port) or not port or len(port) > 5 or int(port) > 65535:
+    value = number(port, _MAX_PORT)
+    if value is None:
         raise SipError("URI", "bad port")
-    return host, int(port)
+    return host, value
 
 
 def identities(uri: str) -> tuple[str, ...]:
@@ -197,26 +208,30 @@ def _sip_identities(uri: SipUri) -> tuple[str, ...]:
     host = _host(uri.host)
     port = "" if uri.port in (None, DEFAULT_PORTS[uri.scheme]) else f":{uri.port}"
     user = _user(uri.user)
-    number = user.split(";", 1)[0]
-    forms = [f"sip:{user}@{host}{port}"]
-    if (uri.param("user") or "").lower() == "phone" and number.startswith("+"):
-        digits = number.translate(_SEPARATORS)
-        if _is_global(digits):
-            forms = [f"sip:{digits}@{host}{port}", f"tel:{digits}"]
-    return tuple(forms)
+    if (uri.param("user") or "").lower() == "phone":
+        digits, _, params = user.partition(";")
+        tel = _tel_in_user(digits, params)
+        if tel is not None and digits.startswith("+"):
+            return f"sip:{tel[4:]}@{host}{port}", tel
+        if tel is not None:
+            return f"sip:{user}@{host}{port}", tel
+    return (f"sip:{user}@{host}{port}",)
+
+
+def _tel_in_user(digits: str, params: str) -> str | None:
+    """The identity of a telephone-subscriber in the user part (RFC 3261 19.1.6), local ones by their context."""
+    try:
+        return _tel(TelUri(digits, _parameters(f";{params}")[1] if params else ()))
+    except SipError:
+        return None
 
 
 def _user(user: str) -> str:
-    """Escapes of characters that may stand as they are are undone; others get capital hex digits."""
-    if "%" not in user:
-        return "".join(c if c in _USER or ord(c) > 127 else f"%{ord(c):02X}" for c in user)
-    head, *pieces = user.split("%")
-    out = [head]
-    for piece in pieces:
-        character = chr(int(piece[:2], 16))
-        out.append(character if character in _USER else f"%{piece[:2].upper()}")
-        out.append(piece[2:])
-    return "".join(out)
+    """Escapes of characters that may stand as they are are undone; all others are escaped, in capital hex digits."""
+    if user.isascii() and user.isalnum():
+        return user
+    octets = unquote_to_bytes(user.encode("utf-8", "surrogateescape"))
+    return "".join([_CANONICAL[octet] for octet in octets])
 
 
 def _host(host: str) -> str:
@@ -233,7 +248,7 @@ def _tel(uri: TelUri) -> str | None:
     digits = uri.number.translate(_SEPARATORS)
     if _is_global(digits):
         return f"tel:{digits}"
-    digits = digits.upper()
+    digits = digits.upper().replace("%23", "#")  # a number sign may stand in a URI only so (RFC 3986 2.2)
     if not digits or not _LOCAL.issuperset(digits):
         return None
     for name, value in uri.params:

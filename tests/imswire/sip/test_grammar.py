@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imswire.sip.grammar import is_token, split
+from imswire.sip.grammar import is_token, number, split, unfold
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,25 @@ def test_split(text, pieces):
 )
 def test_token(octets, verdict):
     assert is_token(octets) is verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("000", 0),
+        ("9", 9),
+        ("10", None),
+        ("00000000000000000000000009", 9),
+        ("9" * 5_000, None),
+        ("", None),
+        ("-1", None),
+        ("\u0661", None),
+    ],
+)
+def test_number(text, value):
+    assert number(text, 9) == value
+
+
+def test_unfold():
+    assert unfold(b"A: x \r\n\ty\r\n  z\r\n\r\nB: w") == b"A: x y z\nB: w"

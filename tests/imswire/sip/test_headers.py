@@ -20,6 +20,7 @@ from imswire.sip.headers import MAX_PARAMETERS, parse_parameters
         ('"A \\"q\\" <x>" <sip:a@b>', sip.NameAddr('A "q" <x>', "sip:a@b")),
         ("Mr. Watson <sip:a@b> ; q = 0.5", sip.NameAddr("Mr. Watson", "sip:a@b", (("q", "0.5"),))),
         ('<sip:a@b>;x="y;z"', sip.NameAddr("", "sip:a@b", (("x", '"y;z"'),))),
+        ('sip:a@b;x="<urn:y>"', sip.NameAddr("", "sip:a@b", (("x", '"<urn:y>"'),))),
     ],
 )
 def test_name_addr(text, expected):
@@ -42,6 +43,7 @@ def test_name_addr(text, expected):
         "<sip:a@b> x",
         "<sip:a b>",
         "<sip:a>;=x",
+        "a; <sip:b>",
         "<sip:a>;a b=x",
         "<sip:a>" + ";x" * (MAX_PARAMETERS + 1),
     ],
@@ -85,6 +87,9 @@ def test_via(text, transport, host, port):
         "SIP/2.0/UDP x:99999",
         "SIP/2.0/UDP [::1]x",
         "SIP/2.0/UDP :5060",
+        "SIP/2.0/UDP x y",
+        "SIP/2.0/UDP <x>",
+        "SIP/2.0/UDP x:065536",
     ],
 )
 def test_no_via(text):
@@ -101,6 +106,7 @@ def test_no_cseq(text):
 @given(st.integers(0, 2**31 - 1), st.sampled_from(["INVITE", "x-Y.z"]))
 def test_cseq(number, method):
     assert sip.parse_cseq(str(sip.CSeq(number, method))) == sip.CSeq(number, method)
+    assert sip.parse_cseq(f"{number:020} {method}") == sip.CSeq(number, method)
 
 
 @given(st.text(max_size=40))
