@@ -15,7 +15,7 @@ from midcall.capture import BrokenStream, Found, FrameSorter
 from midcall.df2 import Failure, MediaClose, Mediation, Output
 from midcall.df2 import keys as key_client
 from midcall.df3 import Content, ContentMediation, MediaPacket
-from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPlan, SipSeen, Task, X2Event
+from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPlan, SipSeen, Task, Terms, X2Event
 from midcall.kms import GetKeys, Kms, KmsRefusal
 from midcall.poi import MATCHING_REPLAY, PointOfInterception
 from midcall.report import Report
@@ -25,10 +25,11 @@ NEVER = 1 << 63
 LAB_KEY = bytes(32)
 XID = "00000000-0000-4000-8000-000000000001"
 SECOND = 1_000_000_000
-# What a SIP datagram may begin with: a letter, or the end of a line (RFC 3261 7.5); RTP, STUN and DTLS do not.
-SIP_BEGINS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\r\n")
-# And a tunnel in UDP: GTP-U of version 1, VXLAN; neither can be RTP.
-TUNNEL_BEGINS = frozenset((*range(0x30, 0x40), 0x08))
+# What a SIP datagram may begin with: a token, or the end of a line (RFC 3261 7.1, 7.5). Neither is RTP.
+SIP_BEGINS = sip.TOKEN | frozenset(b"\r\n")
+# And a tunnel in UDP: GTP-U of version 1; VXLAN with its flag I, whatever the others say (RFC 7348 5). RTP with that
+# bit has eight sources or more, and finds its way from there too.
+TUNNEL_BEGINS = frozenset((*range(0x30, 0x40), *(octet for octet in range(256) if octet & 0x08)))
 LOOKED_AT = SIP_BEGINS | TUNNEL_BEGINS
 
 
@@ -198,7 +199,7 @@ class Replay:
         start = None if self._window.start is None else self._report.first + self._window.start
         end = None if self._window.end is None else self._report.first + self._window.end
         self._report.armed(start, end)
-        self._df2.window(XID, start, end)
+        self._df2.order(XID, Terms("LAB-1", start, end))
         self._x2(self._poi.arm(Task(XID, self._targets, start, end), Instant.of_capture(at)))
 
     def _reschedule(self) -> None:

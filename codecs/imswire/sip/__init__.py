@@ -2,6 +2,7 @@
 
 from imswire.sip.errors import SipError
 from imswire.sip.framing import StreamFramer
+from imswire.sip.grammar import TOKEN
 from imswire.sip.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
 from imswire.sip.message import SipMessage, looks_like_sip, parse
 from imswire.sip.uri import OtherUri, SipUri, TelUri, UrnUri, identities, parse_uri
@@ -13,6 +14,7 @@ __all__ = [
     "SipError",
     "SipMessage",
     "SipUri",
+    "TOKEN",
     "StreamFramer",
     "TelUri",
     "UrnUri",

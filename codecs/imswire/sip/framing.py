@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from imswire.sip.errors import SipError
-from imswire.sip.grammar import COMPACT
-from imswire.sip.message import MAX_MESSAGE, content_length
+from imswire.sip.grammar import COMPACT, unfold
+from imswire.sip.message import MAX_MESSAGE, blank_line, content_length
 
 MAX_HEAD = 65_535
 MAX_START_LINE = 8_192  # a method, a URI of 4 096 octets, a version
@@ -23,7 +23,7 @@ class StreamFramer:
         self._buffer = bytearray()
         self._searched = 0
         self._needed = 0
-        self._started = False
+        self._blank = b""  # what ends the head; none while the start line is not whole
         self.fault: SipError | None = None
 
     @property
@@ -49,8 +49,7 @@ class StreamFramer:
         buffer = self._buffer
         if not self._needed:
             self._skip_keep_alives()
-            self._check_start()
-            self._needed = self._length()
+            self._needed = self._length() if self._start_is_whole() else 0
             if not self._needed:
                 return None
         if len(buffer) < self._needed:
@@ -58,7 +57,7 @@ class StreamFramer:
         message = bytes(buffer[: self._needed])
         del buffer[: self._needed]
         self._needed = self._searched = 0
-        self._started = False
+        self._blank = b""
         return message
 
     def _skip_keep_alives(self) -> None:
@@ -68,34 +67,38 @@ class StreamFramer:
         if skip:
             del self._buffer[:skip]
 
-    def _check_start(self) -> None:
+    def _start_is_whole(self) -> bool:
         """Octets behind a body that was longer than announced must not be waited for as a message."""
-        if self._started:
-            return
+        if self._blank:
+            return True
         end = self._buffer.find(b"\n", 0, MAX_START_LINE)
         if end < 0 and len(self._buffer) < MAX_START_LINE:
-            return
+            return False
         if end < 0 or b"SIP/" not in bytes(self._buffer[:end]).upper():
             raise SipError("start line", "no SIP message begins here")
-        self._started = True
+        self._blank = blank_line(self._buffer)
+        return True
 
     def _length(self) -> int:
         """Octets of the message at the beginning of the buffer; 0 while its head is not whole."""
-        end = self._buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
+        width = len(self._blank)
+        end = self._buffer.find(self._blank, max(0, self._searched - width + 1))
         if end < 0:
             self._searched = len(self._buffer)
             if self._searched > min(MAX_HEAD, self._max):
                 raise SipError("head", f"longer than {MAX_HEAD} octets", 513)
             return 0
-        length = end + 4 + _body_length(bytes(self._buffer[: end + 2]))
+        length = end + width + _body_length(bytes(self._buffer[:end]))
         if length > self._max:
             raise SipError("message", f"longer than {self._max} octets", 513)
         return length
 
 
 def _body_length(head: bytes) -> int:
+    if b"\n " in head or b"\n\t" in head:
+        head = unfold(head)
     values: list[bytes] = []
-    for line in head.split(b"\r\n"):
+    for line in head.split(b"\n"):
         name, colon, value = line.partition(b":")
         if colon and len(name) < 32:
             key = name.strip().lower()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import binascii
 import zlib
 from collections.abc import Iterator
 
 from imswire.sip.errors import SipError
-from imswire.sip.grammar import COMPACT, LISTS, is_token, split
+from imswire.sip.grammar import COMPACT, LISTS, is_token, number, split, unfold
 from imswire.sip.headers import (
     CSeq,
     NameAddr,
@@ -57,7 +58,7 @@ _WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
 
 def looks_like_sip(octets: bytes) -> bool:
     """Whether the first line is a request or status line, right or not: cheap, for sorting packets."""
-    if not octets[:1].isalpha():
+    if not is_token(octets[:1]):
         return False
     return b"SIP/" in octets[:4096].partition(b"\n")[0].upper()
 
@@ -86,11 +87,12 @@ class SipMessage:
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
-        end = octets.find(b"\r\n\r\n")
-        width = 4
+        blank = blank_line(octets)
+        end, width = octets.find(blank), len(blank)
         if end < 0:
-            # Line feeds alone are read where they are used throughout: test tools write them.
-            end, width = octets.find(b"\n\n"), 2
+            # The other form of it, where one message has both.
+            blank = _BLANK_LINES[blank]
+            end, width = octets.find(blank), len(blank)
         if end < 0:
             raise SipError("head", "no blank line behind the headers")
         self.head = octets[: end + width]
@@ -151,7 +153,7 @@ class SipMessage:
             return self._fields
         head = self.head[len(self.start_line) :]
         if b"\n " in head or b"\n\t" in head:
-            head = _unfold(head)
+            head = unfold(head)
         fields: dict[bytes, list[bytes]] = {}
         lines = head.split(b"\n")
         if len(lines) > MAX_HEADERS:
@@ -175,6 +177,10 @@ class SipMessage:
                 fields[known] = [value.strip()]
         self._fields = fields
         return fields
+
+    def names(self) -> Iterator[bytes]:
+        """Lower-case long names of the headers, each once."""
+        return iter(self._index())
 
     def raw(self, name: bytes) -> bytes | None:
         """First value of a header by its lower-case long name, as octets."""
@@ -298,7 +304,7 @@ class SipMessage:
     def sdp(self) -> bytes | None:
         """The session description: the body itself, or the first such part of a multipart body."""
         value = self.raw(b"content-type")
-        if value is None or not self.body:
+        if value is None or not self.body or _is_early_session(self.raw(b"content-disposition")):
             return None
         encoding = self.raw(b"content-encoding")
         body = self.body if encoding is None else _decompressed(encoding.lower(), self.body)
@@ -320,10 +326,24 @@ def content_length(values: list[bytes]) -> int:
     """Content-Length; several must say the same."""
     if len({*values}) > 1:
         raise SipError("Content-Length", "more than one, and they differ")
-    value = values[0]
-    if not value.isdigit() or len(value) > 10:
+    value = number(values[0].decode("utf-8", "surrogateescape"), _MAX_LENGTH)
+    if value is None:
         raise SipError("Content-Length", "not a number")
-    return int(value)
+    return value
+
+
+def blank_line(octets: bytes | bytearray) -> bytes:
+    """What ends the head of the message that begins here: its start line tells which ends its lines have.
+
+    Line feeds alone are read where they are used throughout: test tools write them.
+    """
+    first = octets.find(b"\n")
+    return b"\n\n" if first > 0 and octets[first - 1] != _CR else b"\r\n\r\n"
+
+
+_CR = 0x0D
+_BLANK_LINES = {b"\r\n\r\n": b"\n\n", b"\n\n": b"\r\n\r\n"}
+_MAX_LENGTH = 9_999_999_999
 
 
 def _name(name: str) -> bytes:
@@ -334,24 +354,6 @@ def _name(name: str) -> bytes:
 def _named(line: bytes) -> tuple[str, bytes]:
     line = line.rstrip(b"\r")
     return line.partition(b":")[0].strip().decode("utf-8", "surrogateescape"), line
-
-
-def _unfold(head: bytes) -> bytes:
-    """Join folded lines by one blank (RFC 3261 7.3.1)."""
-    lines: list[list[bytes]] = []
-    for line in head.split(b"\n"):
-        if not line.strip():
-            continue
-        if line[:1] in (b" ", b"\t") and lines:
-            lines[-1].append(line)
-        else:
-            lines.append([line])
-    return b"\n".join(_joined(pieces) for pieces in lines)
-
-
-def _joined(pieces: list[bytes]) -> bytes:
-    first, *others = pieces
-    return b" ".join([first.rstrip(b"\r \t"), *(each.strip() for each in others)]) if others else first
 
 
 def _tag(value: str, field: str) -> str | None:
@@ -415,18 +417,36 @@ def _boundary(content_type: bytes) -> bytes:
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Content type and content of the parts between delimiter lines (RFC 2046 5.1.1)."""
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, MAX_PARTS + 1)
+    """Content type and content of the parts between delimiter lines (RFC 2046 5.1.1), decoded."""
+    end = b"\r\n" if b"\r\n" in body else b"\n"
+    pieces = (end + body).split(end + b"--" + boundary, MAX_PARTS + 1)
     for piece in pieces[1:]:
         if piece[:2] == b"--":
             return
-        head, blank, content = piece.partition(b"\r\n\r\n")
+        head, blank, content = piece.partition(2 * end)
         if not blank:
             continue
-        for line in _unfold(head).split(b"\n"):
-            name, _, value = line.partition(b":")
-            if name.strip().lower() in (b"content-type", b"c"):
-                yield value.strip(), content
-                break
-        else:
-            yield b"text/plain", content
+        headers = _part_headers(head)
+        if _is_early_session(headers.get(b"content-disposition")):
+            continue
+        if headers.get(b"content-transfer-encoding", b"").lower() == b"base64":
+            try:
+                content = binascii.a2b_base64(content)
+            except binascii.Error:
+                continue
+        yield headers.get(b"content-type", b"text/plain"), content
+
+
+def _part_headers(head: bytes) -> dict[bytes, bytes]:
+    """First value by lower-case long name."""
+    headers: dict[bytes, bytes] = {}
+    for line in unfold(head).split(b"\n"):
+        name, _, value = line.partition(b":")
+        key = name.strip().lower()
+        headers.setdefault(COMPACT.get(key, key), value.strip())
+    return headers
+
+
+def _is_early_session(disposition: bytes | None) -> bool:
+    """A description of an early session is no part of the offers and answers of the session (RFC 3959 5)."""
+    return disposition is not None and _media_type(disposition) == "early-session"

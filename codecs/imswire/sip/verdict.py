@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from imswire.sip.edit import max_forwards
 from imswire.sip.errors import SipError
+from imswire.sip.grammar import is_token
 from imswire.sip.headers import parse_name_addr
 from imswire.sip.message import SipMessage, parse
 from imswire.sip.uri import OtherUri, SipUri, parse_uri
@@ -111,6 +112,9 @@ def _judge_response(message: SipMessage) -> Verdict:
 def _check_form(message: SipMessage) -> None:
     if _BLANK_LINE.search(message.head, 0, len(message.head) - 3):
         raise SipError("head", "a blank line inside it, where others may see its end")
+    for header in message.names():
+        if not is_token(header):
+            raise SipError("head", "a header name that is no token")
     for name in _SINGLE:
         if len(message.lines(name)) > 1:
             raise SipError(name, "more than one")
@@ -120,6 +124,8 @@ def _check_form(message: SipMessage) -> None:
     for field, value in (("From", message.first("From") or ""), ("To", message.first("To") or "")):
         _check_address(field, value)
     for via in message.vias:
+        if via.host.startswith("[") and _ip(via.host[1:-1]) is None:
+            raise SipError("Via", "no IPv6 address between the brackets")
         _check_received(via.params)
     for name in _ADDRESSES:
         values = message.values(name)

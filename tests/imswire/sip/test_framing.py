@@ -81,3 +81,11 @@ def read_stream(*pieces):
     framer = sip.StreamFramer()
     messages = [message for piece in pieces for message in framer.feed(piece)]
     return messages, str(framer.fault or ""), framer.pending
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_content_length_is_a_header_and_may_be_folded(end):
+    lines = ["OPTIONS sip:x SIP/2.0", "Subject: x", " l: 500", "Content-Length:", "  004", "", "body"]
+    octets = end.join(lines).encode()
+    assert read_stream(octets + ONE) == ([octets, ONE], "", 0)
+    assert read_stream(*((octets + TWO)[place : place + 1] for place in range(len(octets + TWO))))[0] == [octets, TWO]

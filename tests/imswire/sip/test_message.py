@@ -177,7 +177,7 @@ def test_deep_and_wide_multipart_is_bounded():
     assert multipart(wide).sdp is None
 
 
-@pytest.mark.parametrize("octets", [b"INVITE sip:x SIP/2.0\r\n", b"SIP/2.0 200 OK", b"Q SIP/"])
+@pytest.mark.parametrize("octets", [b"INVITE sip:x SIP/2.0\r\n", b"SIP/2.0 200 OK", b"Q SIP/", b"!% x SIP/2.0"])
 def test_looks_like_sip(octets):
     assert sip.looks_like_sip(octets)
 
@@ -253,3 +253,55 @@ def test_blank_lines_inside_the_head_are_passed_over():
     message = sip.parse(octets)
     assert message.to == sip.parse(INVITE).to and message.call_id == "a84b4c76e66710"
     assert [name for name, _ in message.header_lines()] == [name for name, _ in sip.parse(INVITE).header_lines()]
+
+
+@pytest.mark.parametrize("length", ["4", "00000000000004", "\r\n 4"])
+def test_a_content_length_in_any_form(length):
+    message = sip.parse(b"OPTIONS sip:x SIP/2.0\r\nl:" + length.encode() + b"\r\n\r\nbodysurplus")
+    assert message.body == b"body"
+
+
+def test_the_start_line_tells_which_blank_line_ends_the_head():
+    assert sip.parse(b"OPTIONS sip:x SIP/2.0\nX: y\n\na\r\n\r\nb").body == b"a\r\n\r\nb"
+    assert sip.parse(b"OPTIONS sip:x SIP/2.0\r\nX: y\r\n\r\na\n\nb").body == b"a\n\nb"
+    assert sip.parse(b"OPTIONS sip:x SIP/2.0\nX: y\r\n\r\nb").body == b"b"
+
+
+def test_names_of_headers():
+    assert list(sip.parse(b"OPTIONS sip:x SIP/2.0\r\nV: a\r\nOdd: b\r\nVia: c\r\n\r\n").names()) == [b"via", b"odd"]
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "values"),
+    [
+        ("y: abc", "Identity", ("abc",)),
+        ("n: <http://x>", "Identity-Info", ("<http://x>",)),
+        ('a: *;a="x,y", *;b', "Accept-Contact", ('*;a="x,y"', "*;b")),
+        ("P-Access-Network-Info: 3GPP-E-UTRAN-FDD;a=b, IEEE-802.11", "P-Access-Network-Info", None),
+        ("Resource-Priority: ets.0, wps.1", "Resource-Priority", ("ets.0", "wps.1")),
+        ("Subject: one, two", "Subject", ("one, two",)),
+    ],
+)
+def test_compact_forms_and_lists(header, name, values):
+    message = sip.parse(f"OPTIONS sip:x SIP/2.0\r\n{header}\r\n\r\n".encode())
+    assert message.values(name) == (values or ("3GPP-E-UTRAN-FDD;a=b", "IEEE-802.11"))
+
+
+PART = "--b\r\nContent-Type: application/sdp\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        ("", PART + "Content-Transfer-Encoding: BASE64\r\n\r\ndj0w\r\nDQo=\r\n--b--", b"v=0\r\n"),
+        ("", PART + "Content-Transfer-Encoding: base64\r\n\r\ndj0wDQo\r\n--b--", None),
+        ("", PART + "Content-Transfer-Encoding: binary\r\n\r\nv=0\r\n--b--", b"v=0"),
+        ("", PART + "Content-Disposition: early-session\r\n\r\nv=1\r\n" + PART + "\r\nv=0\r\n--b--", b"v=0"),
+        ("", PART + "Content-Disposition: Session;handling=required\r\n\r\nv=0\r\n--b--", b"v=0"),
+        ("Content-Disposition: early-session;handling=optional\r\n", PART + "\r\nv=0\r\n--b--", None),
+        ("", (PART + "\r\nv=0\r\no=x\r\n--b--").replace("\r", ""), b"v=0\no=x"),
+    ],
+)
+def test_parts_of_a_body(headers, body, expected):
+    head = f"INVITE sip:x SIP/2.0\r\nContent-Type: multipart/mixed;boundary=b\r\n{headers}\r\n"
+    assert sip.parse((head + body).encode()).sdp == expected
