@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 from imswire.sip.errors import SipError
 from imswire.sip.grammar import COMPACT, LISTS, is_token, split
-from imswire.sip.headers import Via, parse_via
+from imswire.sip.headers import Via, parse_name_addr, parse_via
 from imswire.sip.message import SipMessage
 
 MAX_FORWARDS = 70
 """RFC 3261 16.6 3: what a request without one is given."""
 
 # RFC 3261 8.2.6.2: what a response takes over from its request.
-_COPIED = (b"via", b"from", b"to", b"call-id", b"cseq")
+_COPIED = frozenset((b"via", b"from", b"to", b"call-id", b"cseq"))
+_COPIED_BY_TRYING = _COPIED | {b"timestamp"}  # 8.2.6.1
 
 
 class Editor:
@@ -36,7 +37,7 @@ class Editor:
 
     def request_uri(self, uri: str) -> None:
         """Another Request-URI (RFC 3261 16.6 2)."""
-        if any(character in uri for character in " \t\r\n<>"):
+        if not uri or any(character in uri for character in " \t\r\n\0<>"):
             raise SipError("Request-Line", "no URI")
         method, _, rest = self._start.partition(b" ")
         self._start = b"%b %b %b" % (method, _octets(uri), rest.rpartition(b" ")[2])
@@ -89,6 +90,26 @@ class Editor:
         self.change_first(name, lambda value: popped.append(value))
         return popped[0] if popped else None
 
+    def pop_last(self, name: str) -> str | None:
+        """Takes away the last value of a list header, and gives it.
+
+        There a strict router has put the Request-URI (RFC 3261 16.4).
+        """
+        key = name.lower().encode()
+        for place in range(len(self._lines) - 1, -1, -1):
+            each, line = self._lines[place]
+            values = _values(key, line) if each == key else []
+            if values:
+                rest = values[:-1]
+                self._lines[place : place + 1] = [(key, _line(name, ", ".join(rest)))] if rest else []
+                return values[-1]
+        return None
+
+    def state_length(self) -> None:
+        """A Content-Length where the message has none."""
+        if not any(key == b"content-length" for key, _ in self._lines):
+            self.append("Content-Length", str(len(self._body)))
+
 
 def forwarded(
     message: SipMessage,
@@ -97,9 +118,11 @@ def forwarded(
     record_route: str | None = None,
     request_uri: str | None = None,
     pop_route: bool = False,
+    stream: bool = False,
 ) -> bytes:
     """The request as a proxy sends it on (RFC 3261 16.6): one hop less, its Via on top.
 
+    ``stream``: it goes out over TCP or TLS, where it must say how long its body is (16.6 9).
     SipError: Max-Forwards is no number, or is used up (status 483).
     """
     editor = Editor(message)
@@ -114,13 +137,20 @@ def forwarded(
     if record_route is not None:
         editor.push("Record-Route", record_route)
     editor.push("Via", str(via))
+    if stream:
+        editor.state_length()
     return editor.octets()
 
 
-def returned(message: SipMessage) -> bytes:
-    """The response as a proxy sends it back (RFC 3261 16.7 3): without the topmost Via. SipError: no other is left."""
+def returned(message: SipMessage, *, stream: bool = False) -> bytes:
+    """The response as a proxy sends it back (RFC 3261 16.7 3): without the topmost Via; ``stream`` as above.
+
+    SipError: no other Via is left.
+    """
     editor = Editor(message)
     editor.pop("Via")
+    if stream:
+        editor.state_length()
     if len(message.values("Via")) < 2:
         raise SipError("Via", "the response is for this element alone")
     return editor.octets()
@@ -129,14 +159,15 @@ def returned(message: SipMessage) -> bytes:
 def received(message: SipMessage, address: str, port: int) -> bytes:
     """The request with where it came from in its topmost Via (RFC 3261 18.2.1, RFC 3581 4).
 
-    ``received`` is added when the address is not that of sent-by, or rport was asked for; rport is filled in.
+    ``received`` is added when the address is not that of sent-by, or rport was asked for; rport is filled in. What
+    the sender wrote there itself is overwritten: it would lead the response elsewhere.
     """
     vias = message.vias
     if not vias:
         raise SipError("Via", "missing")
     top = vias[0]
     names = [name.lower() for name, _ in top.params]
-    if top.host.strip("[]").lower() == address.lower() and "rport" not in names:
+    if top.host.strip("[]").lower() == address.lower() and "rport" not in names and "received" not in names:
         return message.octets
     params = [(name, str(port) if name.lower() == "rport" else value) for name, value in top.params]
     params = [(name, value) for name, value in params if name.lower() != "received"]
@@ -151,14 +182,15 @@ def response(
 ) -> bytes:
     """A response to a request (RFC 3261 8.2.6): Via, From, To, Call-ID and CSeq as they came, no body.
 
-    ``to_tag`` is put into To when it has none yet. Of a request that lacks some of these the others are copied.
+    100 (Trying) takes over Timestamp too. ``to_tag`` is put into To when it has none yet. Of a request that lacks
+    some of these the others are copied.
     """
     lines = [_line_of_status(status, reason)]
     for name, line in message.header_lines():
         key = _key(line)
-        if key not in _COPIED:
+        if key not in (_COPIED_BY_TRYING if status == 100 else _COPIED):
             continue
-        if key == b"to" and to_tag is not None and b"tag=" not in line.lower():
+        if key == b"to" and to_tag is not None and not _has_tag(_values(key, line)):
             line = _line(name, ", ".join(_values(key, line)) + f";tag={to_tag}")
         lines.append(line)
     lines += [_line(name, value) for name, value in (*extra, ("Content-Length", "0"))]
@@ -195,6 +227,13 @@ def _values(key: bytes, line: bytes) -> list[str]:
     text = " ".join(piece.strip() for piece in text.splitlines())
     pieces = split(text, ",") if key in LISTS else iter((text,))
     return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _has_tag(values: list[str]) -> bool:
+    try:
+        return any(parse_name_addr(value, "To").tag is not None for value in values)
+    except SipError:
+        return False  # one that is answered as it came, with 400
 
 
 def _line(name: str, value: str) -> bytes:

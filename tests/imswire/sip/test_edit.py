@@ -167,3 +167,47 @@ def test_nothing_breaks_out_of_its_line(name, value):
 def test_max_forwards_is_a_number(value):
     with pytest.raises(sip.SipError):
         max_forwards(sip.parse(INVITE.replace(b"  70", b" " + value.encode())))
+
+
+def test_the_last_route_is_where_a_strict_router_put_the_request_uri():
+    editor = Editor(sip.parse(INVITE))
+    assert editor.pop_last("Route") == "<sip:p3.example.com;lr>"
+    assert editor.pop_last("Route") == "<sip:p2.example.com;lr>"
+    assert sip.parse(editor.octets()).lines("Route") == ("<sip:p1.example.com;lr>",)
+    assert editor.pop_last("Route") == "<sip:p1.example.com;lr>" and editor.pop_last("Route") is None
+
+
+def test_a_stream_is_told_the_length_of_the_body():
+    vias = b"Via: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b\r\n"
+    request = sip.parse(b"MESSAGE sip:x SIP/2.0\r\n" + vias + b"\r\nbody")
+    assert b"Content-Length" not in forwarded(request, via=VIA)
+    assert forwarded(request, via=VIA, stream=True).endswith(b"\r\nContent-Length: 4\r\n\r\nbody")
+    assert forwarded(sip.parse(INVITE), via=VIA, stream=True).count(b"Content-Length") == 1
+    response = sip.parse(b"SIP/2.0 200 OK\r\n" + vias + b"l: 0\r\n\r\n")
+    assert returned(response, stream=True) == b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP b\r\nl: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("to", "answered"),
+    [
+        ('"tag=" <sip:b@x;tag=9>', '"tag=" <sip:b@x;tag=9>;tag=new'),
+        ("sip:b@x", "sip:b@x;tag=new"),
+        ("<sip:b@x>;TAG=old", "<sip:b@x>;TAG=old"),
+        ("<sip:b@x", "<sip:b@x;tag=new"),
+    ],
+)
+def test_a_response_has_a_tag_of_its_own_only_where_there_is_none(to, answered):
+    request = sip.parse(f"OPTIONS sip:x SIP/2.0\r\nTo: {to}\r\n\r\n".encode())
+    assert sip.parse(response(request, 404, "Not Found", to_tag="new")).lines("To") == (answered,)
+
+
+def test_trying_takes_the_timestamp_over():
+    request = sip.parse(b"INVITE sip:x SIP/2.0\r\nTimestamp: 54\r\n\r\n")
+    assert b"Timestamp: 54\r\n" in response(request, 100, "Trying")
+    assert b"Timestamp" not in response(request, 180, "Ringing")
+
+
+@pytest.mark.parametrize(("name", "hops"), [("wsinv", "67"), ("inv2543", "70"), ("scalar02", "254"), ("unksm2", "69")])
+def test_hops_of_torture_requests(name, hops):
+    message = sip.parse((TORTURE / "rfc4475" / f"{name}.dat").read_bytes())
+    assert sip.parse(forwarded(message, via=VIA)).values("Max-Forwards") == (hops,)
