@@ -27,6 +27,7 @@ SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.
 BOUNDED_TABLES: dict[str, str] = {
     "audio.voices": "daemon/midcall/audio.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
+    "df2.communications": "daemon/midcall/df2/communications.py",
     "df2.dialogs": "daemon/midcall/df2/core.py",
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
     "kms.replays": "daemon/midcall/kms/core.py",

@@ -33,11 +33,7 @@ class ConfigError(ValueError):
         self.reason = reason
 
 
-class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every table has in common."""
-
-
-class Warranted(_Table):
+class Warranted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a warrant would say, for a replay without one (laboratories).
 
     ``liid``: up to 25 characters of a-z A-Z 0-9 - _ . (TS 102 232-1 5.2.2). ``scope``: ``iri`` gives events only,
@@ -51,7 +47,7 @@ class Warranted(_Table):
     location: bool = True
 
 
-class Network(_Table):
+class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who hands over: identifiers of TS 102 232-1 5.2.3 and 5.2.4, and of TS 33.108 Network-Identifier.
 
     ``correlation_key`` (hexadecimal, 16 to 64 octets) keys the correlation identifiers of this site; the
@@ -66,7 +62,7 @@ class Network(_Table):
     correlation_key: str = "00" * 32
 
 
-class Profile(_Table):
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The forms that one agency receives.
 
     ``iri``: ``eps`` is TS 33.108 EPS in ePSIRI, ``ipmm`` TS 102 232-5, ``ts33128`` TS 33.128; what a form has no
@@ -76,7 +72,8 @@ class Profile(_Table):
     ``wrapping``: ``parameters`` puts IRI-Parameters into iRI-EPS-Parameters, ``content`` into epsIRIsContent.
     ``on_key_failure``: ``encrypted`` hands SRTP over as captured when no key opens it, ``hold`` nothing.
     ``ticket``: whether ``a=key-mgmt`` stays in the SDP of HI2 when content goes over in clear. ``cccsid``:
-    ``cs`` is the CS ID in one octet, ``csb+cs`` the CSB ID in four octets before it. ``hi1`` sends
+    ``cs`` is the CS ID in one octet, ``csb+cs`` the CSB ID in four octets before it, ``auto`` the first for the
+    first bundle of a dialog and the second for all others. ``hi1`` sends
     notifications of activation and deactivation in the same stream. ``national``: octets (hexadecimal) for
     national-Parameters of every ``eps`` record.
     """
@@ -87,12 +84,12 @@ class Profile(_Table):
     wrapping: Literal["parameters", "content"] = "parameters"
     on_key_failure: Literal["encrypted", "hold"] = "encrypted"
     ticket: Literal["keep", "remove"] = "keep"
-    cccsid: Literal["cs", "csb+cs"] = "cs"
+    cccsid: Literal["auto", "cs", "csb+cs"] = "auto"
     hi1: bool = False
     national: Annotated[tuple[str, ...], Meta(max_length=40)] = ()
 
 
-class Integrity(_Table):
+class Integrity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Integrity check PDUs (TS 102 232-1 7.2.3): a hash after so many PDUs or seconds, a signature over hashes.
 
     Signatures are sent when ``signing_key`` names a file with an Ed25519 private key (PEM).
@@ -106,7 +103,7 @@ class Integrity(_Table):
     signing_key: str = ""
 
 
-class ReplayConfig(_Table):
+class ReplayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``midcall replay --config``: how product is handed over, and what a warrant would say."""
 
     warranted: Warranted = Warranted()

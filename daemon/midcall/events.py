@@ -7,9 +7,11 @@ content. An event is complete and right when it exists; nobody downstream asks b
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from imswire.hi import CcForm
 from imswire.sdp import Codec, Endpoint
 from imswire.srtp import MasterKey, Policy
 
@@ -57,6 +59,22 @@ class Task(Struct, frozen=True):
     targets: tuple[str, ...]
     start: int | None = None
     end: int | None = None
+
+
+class Terms(Struct, frozen=True):
+    """What a warrant allows under one XID: window in wall ns (None: open), and what may be disclosed in it.
+
+    ``content`` False: events only, no content, body or key. ``keys_to_lemf``: the agency decrypts; else content
+    is handed over in clear. ``encrypted``: SRTP that no key opens is handed over as captured.
+    """
+
+    liid: str
+    start: int | None = None
+    end: int | None = None
+    content: bool = True
+    keys_to_lemf: bool = False
+    location: bool = True
+    encrypted: bool = True
 
 
 class DialogId(Struct, frozen=True, gc=False):
@@ -107,6 +125,7 @@ class StartOfInterception(Struct, frozen=True, gc=False):
     at: Instant
     offer: Kept | None
     answer: Kept | None
+    target: Side | None = None
 
 
 class SipReport(Struct, frozen=True, gc=False):
@@ -117,6 +136,7 @@ class SipReport(Struct, frozen=True, gc=False):
     correlation: bytes | None
     dialog: DialogId | None
     seen: SipSeen
+    target: Side | None = None
 
 
 class SessionReport(Struct, frozen=True, gc=False):
@@ -227,10 +247,12 @@ class CryptoContext(Struct, frozen=True, gc=False):
 class MediaPlan(Struct, frozen=True, gc=False):
     """DF2 tells DF3 all that is to be tapped for one dialog; it replaces the former plan of that dialog.
 
-    ``awaiting`` says that keys are still to come: packets that no key opens are held, within bounds.
+    ``awaiting`` says that keys are still to come: packets that no key opens are held, within bounds. ``encrypted``:
+    when none are to come, they are content as captured. ``cin`` numbers the communication in all its records.
     """
 
     xid: str
+    cin: int
     correlation: bytes
     dialog: DialogId
     at: Instant
@@ -241,3 +263,51 @@ class MediaPlan(Struct, frozen=True, gc=False):
     flows: tuple[MediaFlow, ...]
     contexts: tuple[CryptoContext, ...]
     awaiting: bool
+    encrypted: bool = False
+
+
+class Intercept(Struct, frozen=True):
+    """One LIID: what stands in the header of all its records (TS 102 232-1 5.2), and where they go."""
+
+    liid: str
+    xid: str
+    operator: str
+    element: str | None
+    country: str | None
+    delivery_country: str | None
+    destination: str
+
+
+class IriRecord(Struct, frozen=True, gc=False):
+    """A record for HI2, not numbered yet.
+
+    ``kind``: 1 begin, 2 end, 3 continue, 4 report; ``at`` in wall ns; ``contents`` is the encoded choice of
+    iRIContents; ``key`` the producer's running number, by which a repetition is known. ``cin`` None: isolated.
+    """
+
+    liid: str
+    cin: int | None
+    kind: int
+    at: int
+    contents: bytes
+    key: int
+
+
+class CcStream:
+    """What all content records of one stream have in common; ``direction`` is a Direction of ``imswire.hi``."""
+
+    __slots__ = ("cin", "direction", "form", "liid")
+
+    def __init__(self, liid: str, cin: int, direction: int, form: CcForm) -> None:
+        self.liid = liid
+        self.cin = cin
+        self.direction = direction
+        self.form = form
+
+
+class CcRecord(NamedTuple):
+    """A packet for HI3, not numbered yet; ``time`` in wall ns."""
+
+    time: int
+    stream: CcStream
+    payload: bytes

@@ -40,9 +40,13 @@ class FileProduct:
         self.packets = 0
 
     def content(self, content: list[Content]) -> None:
-        """Write RTP in clear; RTCP is counted elsewhere."""
+        """Write RTP in clear; RTCP, and what no key opened, is counted elsewhere."""
         records, sinks, record = self._records, self._sinks, pcap.record
-        for time, stream, clear, datagram in content:
+        written = 0
+        for time, stream, clear, datagram, encrypted in content:
+            if encrypted:
+                continue
+            written += 1
             sink = sinks.get(stream)
             if sink is None or sink.flow is not stream.flow:
                 if stream.control:
@@ -51,7 +55,7 @@ class FileProduct:
             records.append(record(time, sink.rewrite(datagram.frame, clear)))
             if sink.voice is not None:
                 sink.voice(time, clear)
-        self.packets += len(content)
+        self.packets += written
         if len(records) >= WRITE_RECORDS:
             self._flush()
 

@@ -246,6 +246,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "too_old": stream.too_old,
         "malformed": stream.malformed,
         "without_key": stream.unopened,
+        "encrypted": stream.encrypted,
         "roc": stream.roc,
         "roc_method": stream.method or None,
         "policy": stream.policy or None,

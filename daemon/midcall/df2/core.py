@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from imswire import mikey
 from midcall.base.bounded import BoundedTable
+from midcall.df2.communications import Communications
 from midcall.df2.media import SessionMedia, newest_last, place
 from midcall.df2.sdes import SdesKeys
 from midcall.events import (
@@ -21,7 +22,9 @@ from midcall.events import (
     KeyAnswer,
     KeyQuery,
     MediaPlan,
+    SessionKey,
     SessionReport,
+    Terms,
     TicketExchange,
     X2Event,
 )
@@ -42,16 +45,34 @@ class MediaClose(Struct, frozen=True, gc=False):
 
 
 class Failure(Struct, frozen=True, gc=False):
-    """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none)."""
+    """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none).
+
+    ``keys``: because keys are missing, which the agency is told (mediaSecFailureIndication, TS 33.107 7A.7.2).
+    """
 
     xid: str
+    correlation: bytes
     dialog: DialogId
     at: Instant
     frame: int
     reason: str
+    keys: bool
 
 
-Output = KeyQuery | MediaPlan | MediaClose | Failure
+class KeysFound(Struct, frozen=True, gc=False):
+    """Session keys of a bundle that were not known before; ``bundle`` counts those of the dialog from 0."""
+
+    xid: str
+    identity: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    bundle: int
+    csb_id: int
+    keys: tuple[SessionKey, ...]
+
+
+Output = KeyQuery | MediaPlan | MediaClose | Failure | KeysFound
 
 _Key = tuple[str, DialogId]
 
@@ -67,31 +88,37 @@ class _Dialog:
         self.sdes = SdesKeys()
         self.asked: dict[tuple[int, bytes], int] = {}
         self.failures: set[tuple[int, str]] = set()
+        self.told: set[tuple[int, int, int]] = set()
 
 
 class Mediation:
     """Dialogs under interception."""
 
-    def __init__(self) -> None:
+    def __init__(self, communications: Communications | None = None) -> None:
+        self._communications = communications or Communications()
         self._dialogs: BoundedTable[_Key, _Dialog] = BoundedTable("df2.dialogs", DIALOGS)
         self._queries: dict[int, tuple[_Key, TicketExchange]] = {}
-        self._windows: dict[str, tuple[int | None, int | None]] = {}
+        self._terms: dict[str, Terms] = {}
         self._next_query = 1
         self._order = 0
 
-    def window(self, xid: str, start: int | None, end: int | None) -> None:
-        """The warrant's window of a task, in wall ns."""
-        self._windows[xid] = (start, end)
+    def order(self, xid: str, terms: Terms) -> None:
+        """What the warrant of a task allows; without it nothing of the task is followed."""
+        self._terms[xid] = terms
 
     def x2(self, event: X2Event) -> list[Output]:
         """Take in an event of the POI."""
+        terms = self._terms.get(event.xid)
+        if terms is None or not terms.content:
+            # No order, or one for events only: no media, no keys (TS 33.107 7A.1.A).
+            return []
         if isinstance(event, SessionReport):
             return self._session(event)
         if isinstance(event, DialogReleased):
             return self._released(event)
         if isinstance(event, DialogFault):
             key = (event.xid, event.dialog)
-            return self._fail(key, event.at, event.frame, event.reason)
+            return self._fail(key, event.correlation, event.at, event.frame, event.reason, keys=True)
         return []
 
     def keys(self, answer: KeyAnswer, now: Instant) -> list[Output]:
@@ -104,8 +131,9 @@ class Mediation:
         if dialog is None:
             return []
         outputs: list[Output] = []
+        correlation = dialog.report.correlation
         for reason in answer.failures:
-            outputs += self._fail(key, now, exchange.init.frame, reason)
+            outputs += self._fail(key, correlation, now, exchange.init.frame, reason, keys=True)
         bundle = dialog.bundles.setdefault(exchange.init.octets, len(dialog.bundles))
         contexts = []
         for session in answer.keys:
@@ -118,7 +146,26 @@ class Mediation:
             dialog.contexts[bundle] = recent
             for old in sorted(dialog.contexts)[:-BUNDLES]:
                 del dialog.contexts[old]
+        outputs += self._tell(key, dialog, bundle, exchange, answer.keys, now)
         return [*outputs, self._plan(key, dialog, now)]
+
+    def _tell(
+        self,
+        key: _Key,
+        dialog: _Dialog,
+        bundle: int,
+        exchange: TicketExchange,
+        keys: tuple[SessionKey, ...],
+        now: Instant,
+    ) -> list[Output]:
+        """Session keys that are new; a repeated answer tells nothing."""
+        new = tuple(each for each in keys if (bundle, each.cs_id, each.generation) not in dialog.told)
+        dialog.told.update((bundle, each.cs_id, each.generation) for each in new)
+        if not new:
+            return []
+        csb_id = mikey.peek(exchange.init.octets).csb_id
+        report = dialog.report
+        return [KeysFound(key[0], report.identity, report.correlation, key[1], now, bundle, csb_id, new)]
 
     # Sessions
 
@@ -131,8 +178,8 @@ class Mediation:
             self._dialogs.put(key, dialog)
         else:
             dialog.report, dialog.media = report, SessionMedia(report)
-        for frame, reason in dialog.media.faults:
-            outputs += self._fail(key, report.at, frame, reason)
+        for frame, reason, keys in dialog.media.faults:
+            outputs += self._fail(key, report.correlation, report.at, frame, reason, keys=keys)
         self._order = dialog.sdes.learn(dialog.media.sdes, self._order)
         queries: list[Output] = []
         for exchange in report.exchanges:
@@ -160,12 +207,12 @@ class Mediation:
             )
         except mikey.MikeyError as error:
             frame = exchange.init.frame if exchange.response is None else _frame_of(exchange)
-            return self._fail(key, at, frame, f"MIKEY: {error}")
+            return self._fail(key, report.correlation, at, frame, f"MIKEY: {error}", keys=True)
         if messages.waits:
             if report.answer is None or report.pending:
                 return []
             reason = "MIKEY: the answer has no TRANSFER_RESP, and the keys depend on it"
-            return self._fail(key, at, report.answer.frame, reason)
+            return self._fail(key, report.correlation, at, report.answer.frame, reason, keys=True)
         mark = _mark(exchange)
         if mark in dialog.asked:
             return []
@@ -185,26 +232,28 @@ class Mediation:
             return []
         frame = 0 if report.offer is None else report.offer.frame
         reason = "secure media without a MIKEY-TICKET exchange and without a=crypto"
-        return self._fail(key, report.at, frame, reason)
+        return self._fail(key, report.correlation, report.at, frame, reason, keys=True)
 
     def _plan(self, key: _Key, dialog: _Dialog, now: Instant) -> MediaPlan:
         report = dialog.report
-        start, end = self._windows.get(report.xid, (None, None))
+        terms = self._terms[report.xid]
         in_flight = any(asked == key for asked, _ in self._queries.values())
         unanswered = report.answer is None and any(flow.secure for flow in dialog.media.flows)
         contexts = newest_last([*dialog.sdes.contexts, *(c for some in dialog.contexts.values() for c in some)])
         return MediaPlan(
             xid=report.xid,
+            cin=self._communications.cin(report.xid, report.correlation),
             correlation=report.correlation,
             dialog=report.dialog,
             at=now,
-            start=start,
-            end=end,
+            start=terms.start,
+            end=terms.end,
             invited_at=report.invited_at,
             target=report.target,
             flows=dialog.media.flows,
             contexts=contexts,
             awaiting=in_flight or unanswered or report.pending,
+            encrypted=terms.encrypted,
         )
 
     # Ends
@@ -217,14 +266,14 @@ class Mediation:
             del self._queries[query]
         return [MediaClose(event.xid, event.dialog, event.at, linger=event.reason != "task ended")]
 
-    def _fail(self, key: _Key, at: Instant, frame: int, reason: str) -> list[Output]:
+    def _fail(self, key: _Key, correlation: bytes, at: Instant, frame: int, reason: str, *, keys: bool) -> list[Output]:
         """Report a failure once."""
         dialog = self._dialogs.get(key)
         if dialog is not None:
             if (frame, reason) in dialog.failures:
                 return []
             dialog.failures.add((frame, reason))
-        return [Failure(key[0], key[1], at, frame, reason)]
+        return [Failure(key[0], correlation, key[1], at, frame, reason, keys)]
 
 
 def _mark(exchange: TicketExchange) -> tuple[int, bytes]:

@@ -14,10 +14,13 @@ DTLS = "keyed by DTLS-SRTP, which only its two ends can open"
 
 
 class SessionMedia:
-    """The flows of a dialog and what is wrong with them, read from the messages of one report."""
+    """The flows of a dialog, read from the messages of one report, and what is wrong with them.
+
+    A fault is the frame, the reason, and whether it leaves media without keys.
+    """
 
     def __init__(self, report: SessionReport) -> None:
-        self.faults: list[tuple[int, str]] = []
+        self.faults: list[tuple[int, str, bool]] = []
         self.parties: tuple[str, ...] = ()
         self.sdes: list[OfferedKey] = []
         self._report = report
@@ -38,7 +41,7 @@ class SessionMedia:
             body = parsed.sdp
             return None if body is None else sdp.parse(body)
         except (sip.SipError, sdp.SdpError) as error:
-            self.faults.append((message.frame, f"SDP: {error}"))
+            self.faults.append((message.frame, f"SDP: {error}", False))
             return None
 
     def _flows(self) -> Iterator[MediaFlow]:
@@ -54,7 +57,7 @@ class SessionMedia:
             decided = line if other is None else other
             if decided.proto.upper() in sdp.DTLS_PROFILES:
                 assert report.offer is not None
-                self.faults.append((report.offer.frame, f"SDP m-line {line.index + 1}: {DTLS}"))
+                self.faults.append((report.offer.frame, f"SDP m-line {line.index + 1}: {DTLS}", True))
             if decided.secure:
                 self._announced(line, other)
             yield self._flow(line, other, decided.secure, report.offerer.peer, report.offer)
@@ -71,7 +74,7 @@ class SessionMedia:
             side, error = each
             message = report.offer if side is report.offerer else report.answer
             frame = 0 if message is None else message.frame
-            self.faults.append((frame, f"SDP m-line {line.index + 1}: a=crypto: {error}"))
+            self.faults.append((frame, f"SDP m-line {line.index + 1}: a=crypto: {error}", True))
 
     def _flow(
         self, receiver: sdp.Media, peer: sdp.Media | None, secure: bool, sender: Side, message: Kept | None
@@ -106,7 +109,8 @@ class SessionMedia:
             inet.pack(endpoint.address)
         except inet.InetError:
             frame = 0 if message is None else message.frame
-            self.faults.append((frame, f"SDP: {endpoint.address!r} is no IP address: the media cannot be found"))
+            reason = f"SDP: {endpoint.address!r} is no IP address: the media cannot be found"
+            self.faults.append((frame, reason, False))
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 from midcall.df3.core import ContentMediation, Finished
 from midcall.df3.limits import Df3Limits
+from midcall.df3.records import ContentRecords
 from midcall.df3.stream import Content, MediaPacket, Stream
 
-__all__ = ["Content", "ContentMediation", "Df3Limits", "Finished", "MediaPacket", "Stream"]
+__all__ = ["Content", "ContentMediation", "ContentRecords", "Df3Limits", "Finished", "MediaPacket", "Stream"]

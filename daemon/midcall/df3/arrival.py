@@ -11,6 +11,8 @@ from midcall.df3.stream import Content, Crypto, MediaPacket, Stream
 _RTP_HEADER = 12
 _RTCP_HEADER = 8
 _VERSION_BITS = 0x80
+# What a searched counter and the packet that confirms it give.
+CONFIRMED = 2
 
 
 class Arrival:
@@ -62,8 +64,15 @@ class Arrival:
     def _media(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
         ssrc = packet.payload[8:12]
         trial = destination.trials.pop(ssrc, None)
-        if trial is not None and (confirmed := self._confirm(destination, trial, packet)):
-            return confirmed
+        before: list[Content] = []
+        if trial is not None:
+            before = self._confirm(destination, trial, packet)
+            if len(before) == CONFIRMED:
+                return before
+        return before + self._claimed(destination, claims, packet)
+
+    def _claimed(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
+        """Try the claims in their order; what none of them opens is held, handed on encrypted, or counted."""
         for claim in claims:
             if claim.flow.secure:
                 opened = self._open(destination, claim, packet)
@@ -71,8 +80,7 @@ class Arrival:
                 opened = self._pass(destination, claims, claim, packet)
             if opened is not None:
                 return opened
-        self._unopened(destination, claims, packet)
-        return []
+        return self._unopened(destination, claims, packet)
 
     def _open(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content] | None:
         """Try the keys of one dialog; None when none of them opens the packet."""
@@ -104,8 +112,7 @@ class Arrival:
         clear = trial.proof.unprotector.unprotect(packet.payload)
         if not isinstance(clear, bytes):
             trial.proof.unprotector.close()
-            self._unopened(destination, [trial.claim], trial.packet)
-            return []
+            return self._unopened(destination, [trial.claim], trial.packet)
         first = self._adopt(destination, trial.claim, trial.packet, trial.proof)
         assert first.stream.crypto is not None
         second = self._deliver(destination, trial.claim, packet, first.stream.crypto, clear)
@@ -180,29 +187,40 @@ class Arrival:
 
     # Counting
 
-    def _unopened(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> None:
-        """Hold it while keys are to come; else it is counted where it most likely belongs."""
+    def _unopened(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
+        """Hold it while keys are to come; else it is counted where it most likely belongs.
+
+        Where no key is to be had at all it may be content as captured, if the source is the one that the session
+        names, since there is no tag to tell whose it is.
+        """
         standing = [claim for claim in claims if claim.until is None]
         waiting = next((claim for claim in standing if claim.dialog.plan.awaiting and claim.flow.secure), None)
         if waiting is not None:
             if not destination.hold(packet, self.limits):
                 waiting.dialog.dropped["too_many_held"] += 1
-            return
+            return []
         ssrc = packet.payload[8:12]
         known = destination.streams.get(ssrc)
         if known is None and not standing:
-            return
+            return []
         if known is None and not any(claim.flow.secure for claim in standing):
             standing[0].dialog.dropped["foreign"] += 1
-            return
+            return []
         stream = known or self._stream(destination, standing[0], ssrc)
         if stream is None:
-            return
+            return []
         self._seen(stream, packet)
-        if stream.flow.secure and (known is None or not stream.open) and not self._keyed(standing):
-            stream.unopened += 1
-        else:
+        if not stream.flow.secure or (known is not None and stream.open) or self._keyed(standing):
             stream.failed(packet.frame)
+            return []
+        stream.unopened += 1
+        if not standing or not standing[0].dialog.plan.encrypted:
+            return []
+        if not self._from_expected(destination, standing, standing[0], packet):
+            return []
+        stream.encrypted += 1
+        stream.source = stream.source or packet.source
+        return [Content(packet.time, stream, packet.payload, packet.datagram, encrypted=True)]
 
     @staticmethod
     def _keyed(claims: list[Claim]) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from imswire import srtp
 from imswire.inet import Datagram, endpoint
-from midcall.events import CryptoContext, MediaFlow, MediaPlan
+from midcall.events import CcStream, CryptoContext, MediaFlow, MediaPlan
 
 # An open window in wall ns.
 FIRST, LAST = -(1 << 63), 1 << 63
@@ -35,12 +35,17 @@ class MediaPacket(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A packet in clear, of a stream under interception, and the datagram that carried it."""
+    """A packet of a stream under interception, and the datagram that carried it.
+
+    ``payload`` is in clear; when it is the payload of the datagram, it was so on the wire, or ``encrypted`` says
+    that no key opens it.
+    """
 
     time: int
     stream: Stream
     payload: bytes
     datagram: Datagram
+    encrypted: bool = False
 
 
 class Crypto:
@@ -95,17 +100,21 @@ class Stream:
     """What was seen and done of one SSRC at one destination; ``source`` and ``destination`` as "ip:port".
 
     ``source`` is learnt from the first packet that proved to be the dialog's, ``seen_source`` from any. While
-    ``open``, ``unprotect`` is that of the key in use.
+    ``open``, ``unprotect`` is that of the key in use. ``records`` is for whoever makes records of the content: what
+    is the same in all those of the stream.
     """
 
     __slots__ = (
         "auth_failed",
+        "cin",
         "clear",
         "control",
+        "correlation",
         "crypto",
         "decrypted",
         "destination",
         "dialog",
+        "encrypted",
         "end",
         "first",
         "failed_frame",
@@ -118,18 +127,26 @@ class Stream:
         "packets",
         "policy",
         "proved_at",
+        "records",
         "replayed",
         "seen_source",
         "source",
         "ssrc",
         "start",
+        "target",
         "too_old",
         "unopened",
         "unprotect",
+        "xid",
     )
 
     def __init__(self, plan: MediaPlan, flow: MediaFlow, ssrc: int, destination: str, control: bool) -> None:
+        self.xid = plan.xid
+        self.cin = plan.cin
+        self.correlation = plan.correlation
+        self.target = plan.target
         self.dialog = plan.dialog
+        self.records: tuple[MediaFlow, CcStream] | None = None
         self.start = FIRST if plan.start is None else plan.start
         self.end = LAST if plan.end is None else plan.end
         self.flow = flow
@@ -152,6 +169,7 @@ class Stream:
         self.too_old = 0
         self.malformed = 0
         self.unopened = 0
+        self.encrypted = 0
         self.last_roc = 0
         self.first = 0
         self.last = 0

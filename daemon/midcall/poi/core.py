@@ -149,7 +149,7 @@ class PointOfInterception:
         for watched in (*self._watch.under(about), *self._watch.under(call), *self._on_leg(tracked, message)):
             reported.setdefault(watched.xid, watched)
         for watched in reported.values():
-            events.append(SipReport(watched.xid, watched.identity, call.correlation, about.id, seen))
+            events.append(SipReport(watched.xid, watched.identity, call.correlation, about.id, seen, watched.target))
         if tracked.session_changed:
             for watched in self._watch.under(about):
                 events += self._session(about, watched, seen.at)
@@ -183,7 +183,9 @@ class PointOfInterception:
     def _start_of_interception(self, subject: Subject, watched: Watched, now: Instant) -> StartOfInterception:
         offer, answer = _latest(_current(subject))
         call = _call(subject)
-        return StartOfInterception(watched.xid, watched.identity, call.correlation, subject.id, now, offer, answer)
+        return StartOfInterception(
+            watched.xid, watched.identity, call.correlation, subject.id, now, offer, answer, watched.target
+        )
 
     # Sessions
 
@@ -226,7 +228,7 @@ class PointOfInterception:
         for watched in self._watch.matches(self._named(message)):
             if watched.xid not in reported:
                 reported.add(watched.xid)
-                events.append(SipReport(watched.xid, watched.identity, None, None, seen))
+                events.append(SipReport(watched.xid, watched.identity, None, None, seen, watched.target))
 
     def _named(self, message: sip.SipMessage) -> Iterator[tuple[bytes, Match]]:
         uris = [*named(message, self._matching)]

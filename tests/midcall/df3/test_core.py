@@ -34,7 +34,7 @@ def context(policy: srtp.Policy = srtp.AES_CM_128_HMAC_SHA1_80, ssrc: int | None
 def plan(*contexts: CryptoContext, awaiting: bool = False, flows=None, start=None, end=None) -> MediaPlan:
     flows = flows or (flow(),)
     return MediaPlan(
-        "x", bytes(8), DIALOG, Instant(0, 0), start, end, Instant(0, 0), Side.CALLER, flows, contexts, awaiting
+        "x", 1, bytes(8), DIALOG, Instant(0, 0), start, end, Instant(0, 0), Side.CALLER, flows, contexts, awaiting
     )
 
 

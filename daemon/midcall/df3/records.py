@@ -1,0 +1,75 @@
+"""Content as records for HI3: which form, direction and communication each packet goes under.
+
+A core. In clear or as captured is the warrant's choice: with ``keys_to_lemf`` a packet that its tag has proved goes
+over as it was on the wire.
+"""
+
+from __future__ import annotations
+
+from imswire import hi
+from midcall.config import Profile
+from midcall.df3.stream import Content, Stream
+from midcall.events import CcRecord, CcStream, Terms
+
+CRLF = "\r\n"
+
+
+class ContentRecords:
+    """Makes records of the content of armed tasks; ``order`` says under what terms and in which form."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, tuple[Terms, Profile]] = {}
+
+    def order(self, xid: str, terms: Terms, profile: Profile) -> None:
+        """The terms and the agency's profile of a task."""
+        self._orders[xid] = (terms, profile)
+
+    def of(self, content: list[Content]) -> list[CcRecord]:
+        """Records of the content, in its order; content of a task without an order gives none."""
+        records: list[CcRecord] = []
+        append, orders = records.append, self._orders
+        for time, stream, payload, datagram, encrypted in content:
+            order = orders.get(stream.xid)
+            if order is None:
+                continue
+            known = stream.records
+            if known is None or known[0] is not stream.flow:
+                known = stream.records = stream.flow, _stream(stream, order, encrypted)
+            append(CcRecord(time, known[1], datagram.payload if order[0].keys_to_lemf else payload))
+        return records
+
+
+def _stream(stream: Stream, order: tuple[Terms, Profile], encrypted: bool) -> CcStream:
+    """What all records of a stream have in common."""
+    terms, profile = order
+    secure = encrypted or (terms.keys_to_lemf and stream.flow.secure)
+    return CcStream(terms.liid, stream.cin, _direction(stream), _form(stream, profile, terms.liid, secure))
+
+
+def _direction(stream: Stream) -> int:
+    if stream.target is None:
+        return hi.Direction.INDETERMINATE
+    return hi.Direction.FROM_TARGET if stream.flow.sender == stream.target else hi.Direction.TO_TARGET
+
+
+def _form(stream: Stream, profile: Profile, liid: str, secure: bool) -> hi.CcForm:
+    described = describe(stream, secure).encode()
+    if profile.cc == "voip":
+        return hi.VoipStream(liid.encode(), stream.correlation, sdp=described)
+    if profile.cc == "ts33128":
+        return hi.Ts33128Stream(described)
+    return hi.IpmmStream(identifier=described)
+
+
+def describe(stream: Stream, secure: bool) -> str:
+    """The c= and m= lines of a stream as they stand for its destination (TS 102 232-5 5.3: streamIdentifier)."""
+    address, _, port = stream.destination.rpartition(":")
+    version = "IP6" if address.startswith("[") else "IP4"
+    formats = " ".join(str(each) for each in sorted(stream.flow.codecs)) or "0"
+    profile = "RTP/SAVP" if secure else "RTP/AVP"
+    lines = [f"c=IN {version} {address.strip('[]')}", f"m={stream.flow.kind} {port} {profile} {formats}"]
+    if stream.control:
+        # The port of the m-line is the one that the packets go to, here that of RTCP.
+        lines.append(f"a=rtcp:{port}")
+    lines += [f"a=rtpmap:{kind} {codec.name}/{codec.rate}" for kind, codec in sorted(stream.flow.codecs.items())]
+    return CRLF.join(lines)
