@@ -26,10 +26,12 @@ SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
 BOUNDED_TABLES: dict[str, str] = {
     "audio.voices": "daemon/midcall/audio.py",
+    "base.seal.ciphers": "daemon/midcall/base/seal.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "df2.communications": "daemon/midcall/df2/communications.py",
     "df2.dialogs": "daemon/midcall/df2/core.py",
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
+    "handover.unknown": "daemon/midcall/handover/assembler.py",
     "kms.replays": "daemon/midcall/kms/core.py",
     "poi.calls.answered": "daemon/midcall/poi/calls.py",
     "poi.calls.intercepted": "daemon/midcall/poi/calls.py",

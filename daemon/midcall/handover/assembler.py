@@ -1,0 +1,306 @@
+"""Records become PS-PDUs: numbered, encoded, with their integrity checks (TS 102 232-1 5.2.5, 7.2.3)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+
+from imswire import hi
+from midcall.base.bounded import BoundedTable
+from midcall.config import Integrity
+from midcall.events import CcRecord, CcStream, Intercept, IriRecord
+from midcall.handover.integrity import Chain
+from midcall.handover.values import NUMBERS, ContextKey, Interface, Kind, Numbered, Run
+
+SECOND = 1_000_000_000
+MAX_UNKNOWN = 1_024
+_INTERFACE: dict[Kind, Interface] = {Kind.IRI: "hi2", Kind.CC: "hi3"}
+
+Recall = Callable[[ContextKey], int]
+Sign = Callable[[bytes], bytes]
+
+
+class Context:
+    """A running sequence of numbers, with what was numbered since the runs were last taken."""
+
+    __slots__ = ("chain", "fresh", "key", "next", "streams", "used")
+
+    def __init__(self, key: ContextKey, number: int, chain: Chain | None) -> None:
+        self.key = key
+        self.next = number
+        self.chain = chain
+        self.fresh: list[bytes] = []
+        self.streams: list[CcStream] = []
+        self.used = 0
+
+
+class _Flow:
+    """A content stream, ready to be encoded."""
+
+    __slots__ = ("context", "pdu")
+
+    def __init__(self, context: Context, template: hi.CcTemplate) -> None:
+        self.context = context
+        self.pdu = template.pdu
+
+
+class Assembler:
+    """Numbers and encodes the records of several intercepts; the same for files and for the spool.
+
+    ``recall`` gives the number that comes next in a context that is not in memory (0: it is new), ``sign`` an
+    Ed25519 signature (None: hashes only). Times are wall ns; what was due earlier comes out first, with its own
+    time. The same calls give the same octets.
+    """
+
+    def __init__(
+        self,
+        intercepts: Iterable[Intercept],
+        integrity: Integrity | None = None,
+        sign: Sign | None = None,
+        recall: Recall | None = None,
+    ) -> None:
+        self.intercepts: dict[str, Intercept] = {each.liid: each for each in intercepts}
+        self.unknown: BoundedTable[tuple[str, Interface], int] = BoundedTable("handover.unknown", MAX_UNKNOWN)
+        self.unfit = 0  # records that no PS-PDU can hold: a time before 1970, an octet string too long
+        self._integrity = integrity or Integrity()
+        self._sign = sign
+        self._recall: Recall = recall or (lambda _: 0)
+        self._contexts: dict[ContextKey, Context] = {}
+        self._flows: dict[CcStream, _Flow] = {}
+        self._due: list[tuple[int, int, Chain]] = []
+        self._serial = 0
+
+    # Product
+
+    def iri(self, records: Iterable[IriRecord], now: int) -> list[Numbered]:
+        return _flat(self.iri_runs(records, now))
+
+    def cc(self, records: Iterable[CcRecord], now: int) -> list[Numbered]:
+        return _flat(self.cc_runs(records, now))
+
+    def deadline(self, now: int) -> list[Numbered]:
+        """Integrity checks that are due by ``now``."""
+        return _flat(self.due_runs(now))
+
+    def end(self, liid: str, now: int) -> list[Numbered]:
+        """The closing checks of an intercept."""
+        return _flat(self.end_runs(liid, now))
+
+    def next_deadline(self) -> int | None:
+        due = self._due
+        while due and due[0][0] not in (due[0][2].hash_due, due[0][2].signature_due):
+            heapq.heappop(due)
+        return due[0][0] if due else None
+
+    def iri_runs(self, records: Iterable[IriRecord], now: int) -> list[Run]:
+        runs = self.due_runs(now)
+        touched: dict[ContextKey, Context] = {}
+        for record in records:
+            intercept = self.intercepts.get(record.liid)
+            if intercept is None:
+                self._refuse(record.liid, "hi2")
+                continue
+            context = self._context(context_key(intercept, record.cin, Kind.IRI))
+            pdu = hi.PsPdu(
+                header(intercept, record.cin, context.next, record.at, hi.Qualifier.TIME_OF_INTERCEPTION),
+                (hi.Iri(record.kind, record.contents),),
+            )
+            try:
+                octets = hi.build(pdu)
+            except hi.HiError:
+                self.unfit += 1
+                continue
+            context.fresh.append(octets)
+            context.next = (context.next + 1) % NUMBERS
+            touched[context.key] = context
+        for context in touched.values():
+            runs += self._take(context, now)
+        return runs
+
+    def cc_runs(self, records: Iterable[CcRecord], now: int) -> list[Run]:
+        runs = self.due_runs(now)
+        touched: list[Context] = []
+        flows = self._flows
+        rest = iter(records)
+        more = True
+        while more:
+            try:
+                for time, stream, payload in rest:
+                    flow = flows.get(stream) or self._flow(stream)
+                    if flow is None:
+                        continue
+                    context = flow.context
+                    number = context.next
+                    octets = flow.pdu(number, time, payload)
+                    if not context.fresh:
+                        touched.append(context)
+                    context.fresh.append(octets)
+                    context.next = number + 1 if number < NUMBERS - 1 else 0
+                more = False
+            except hi.HiError:
+                self.unfit += 1
+        for context in touched:
+            runs += self._take(context, now)
+        return runs
+
+    def due_runs(self, now: int) -> list[Run]:
+        runs: list[Run] = []
+        while (due := self.next_deadline()) is not None and due <= now:
+            chain = heapq.heappop(self._due)[2]
+            if chain.hash_due == due:
+                runs += self._hash(chain, due)
+            if chain.signature_due == due:
+                runs.append(self._signature(chain, due))
+        return runs
+
+    def end_runs(self, liid: str, now: int) -> list[Run]:
+        runs = self.due_runs(now)
+        for context in [each for each in self._contexts.values() if each.key.liid == liid and each.chain]:
+            chain = context.chain
+            if chain is not None and chain.count:
+                runs += self._hash(chain, now)
+            if chain is not None and chain.hashes:
+                runs.append(self._signature(chain, now))
+        return runs
+
+    # State
+
+    def contexts(self) -> Iterator[Context]:
+        return iter(self._contexts.values())
+
+    def next_number(self, key: ContextKey) -> int:
+        return self._context(key).next
+
+    def resume(self, key: ContextKey, first: int, octets: list[bytes], now: int) -> None:
+        """Octets that were numbered before a restart and that no hash covers yet, in their order."""
+        context = self._context(key)
+        if context.chain is not None:
+            self._extend(context.chain, first, octets, now)
+
+    def resume_check(self, key: ContextKey, number: int, octets: bytes, now: int) -> None:
+        """An integrity check of the data of ``key``, found behind them."""
+        chain = self._context(key).chain
+        check = hi.parse(octets).payload
+        if chain is None or not isinstance(check, hi.IntegrityCheck):
+            return
+        if check.kind == hi.CheckType.SIGNATURE:
+            chain.signed()
+            return
+        chain.covered()
+        self._keep_hash(chain, number, octets, now)
+
+    def forget_idle(self, before: int) -> list[Context]:
+        """Let go of contexts that were not used since ``before`` and of which nothing waits for a check."""
+        idle = [c for c in self._contexts.values() if c.used < before and (c.chain is None or c.chain.empty)]
+        for context in idle:
+            del self._contexts[context.key]
+            for stream in context.streams:
+                self._flows.pop(stream, None)
+        return idle
+
+    def forget(self, liid: str) -> None:
+        """Let go of an intercept; nothing of it is numbered any more."""
+        self.intercepts.pop(liid, None)
+        for context in [each for each in self._contexts.values() if each.key.liid == liid]:
+            del self._contexts[context.key]
+            for stream in context.streams:
+                self._flows.pop(stream, None)
+            if context.chain is not None:
+                context.chain.covered()
+                context.chain.signed()
+
+    # Inside
+
+    def _context(self, key: ContextKey) -> Context:
+        context = self._contexts.get(key)
+        if context is None:
+            chained = self._integrity.enabled and key.kind.is_data
+            context = Context(key, self._recall(key), Chain(key) if chained else None)
+            self._contexts[key] = context
+        return context
+
+    def _flow(self, stream: CcStream) -> _Flow | None:
+        intercept = self.intercepts.get(stream.liid)
+        if intercept is None:
+            self._refuse(stream.liid, "hi3")
+            return None
+        context = self._context(context_key(intercept, stream.cin, Kind.CC))
+        head = header(intercept, stream.cin, 0, 0, hi.Qualifier.TIME_OF_INTERCEPTION)
+        flow = self._flows[stream] = _Flow(context, hi.CcTemplate(head, stream.direction, stream.form))
+        context.streams.append(stream)
+        return flow
+
+    def _refuse(self, liid: str, interface: Interface) -> None:
+        place = (liid, interface)
+        self.unknown.put(place, (self.unknown.get(place) or 0) + 1)
+
+    def _take(self, context: Context, now: int) -> list[Run]:
+        """What was numbered in a context, cut where a hash is due."""
+        fresh, context.fresh = context.fresh, []
+        context.used = now
+        key, chain = context.key, context.chain
+        interface = _INTERFACE[key.kind]
+        first = (context.next - len(fresh)) % NUMBERS
+        if chain is None:
+            return [Run(interface, key, first, fresh)]
+        runs: list[Run] = []
+        while fresh:
+            room = self._integrity.hash_pdus - chain.count
+            part, fresh = fresh[:room], fresh[room:]
+            self._extend(chain, first, part, now)
+            runs.append(Run(interface, key, first, part))
+            first = (first + len(part)) % NUMBERS
+            if chain.count >= self._integrity.hash_pdus:
+                runs += self._hash(chain, now)
+        return runs
+
+    def _extend(self, chain: Chain, first: int, octets: list[bytes], now: int) -> None:
+        if chain.hash_due is None:
+            chain.hash_due = self._schedule(chain, now + self._integrity.hash_seconds * SECOND)
+        chain.add(first, octets)
+
+    def _schedule(self, chain: Chain, due: int) -> int:
+        self._serial += 1
+        heapq.heappush(self._due, (due, self._serial, chain))
+        return due
+
+    def _hash(self, chain: Chain, at: int) -> list[Run]:
+        run = self._check(chain, chain.take_hash(), at)
+        self._keep_hash(chain, run.first, run.octets[0], at)
+        if len(chain.hashes) >= self._integrity.signature_hashes:
+            return [run, self._signature(chain, at)]
+        return [run]
+
+    def _keep_hash(self, chain: Chain, number: int, octets: bytes, at: int) -> None:
+        if self._sign is None:
+            return
+        if chain.signature_due is None:
+            chain.signature_due = self._schedule(chain, at + self._integrity.signature_seconds * SECOND)
+        chain.hashes.append((number, octets))
+
+    def _signature(self, chain: Chain, at: int) -> Run:
+        assert self._sign is not None, "hashes wait only where they can be signed"
+        return self._check(chain, chain.take_signature(self._sign(chain.signed_octets())), at)
+
+    def _check(self, chain: Chain, check: hi.IntegrityCheck, at: int) -> Run:
+        key = chain.key
+        context = self._context(key.other(Kind.INTEGRITY))
+        number, context.next = context.next, (context.next + 1) % NUMBERS
+        context.used = at
+        head = header(self.intercepts[key.liid], key.cin, number, at, hi.Qualifier.TIME_OF_MEDIATION)
+        return Run(_INTERFACE[key.kind], context.key, number, [hi.build(hi.PsPdu(head, check))], key)
+
+
+def context_key(intercept: Intercept, cin: int | None, kind: Kind) -> ContextKey:
+    return ContextKey(intercept.liid, intercept.operator, intercept.element, cin, intercept.delivery_country, kind)
+
+
+def header(intercept: Intercept, cin: int | None, sequence: int, at: int | None, qualifier: int | None) -> hi.Header:
+    """PSHeader of an intercept (TS 102 232-1 5.2)."""
+    element = None if intercept.element is None else intercept.element.encode()
+    cid = hi.CommunicationId(intercept.operator.encode(), element, cin, intercept.delivery_country)
+    return hi.Header(intercept.liid.encode(), cid, sequence, at, intercept.country, None, qualifier)
+
+
+def _flat(runs: list[Run]) -> list[Numbered]:
+    return [numbered for run in runs for numbered in run.numbered()]

@@ -1,0 +1,91 @@
+"""Chains of integrity checks (TS 102 232-1 7.2.3 and annex J): one for each (LIID, CID, data type).
+
+A hash covers the whole encoded PS-PDUs in the order of its list; a signature covers the encoded hash PS-PDUs
+that it names, one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from imswire import hi
+from midcall.handover.values import NUMBERS, ContextKey, Kind
+
+DATA_TYPES = {Kind.IRI: hi.DataType.IRI, Kind.CC: hi.DataType.CC}
+
+
+class Chain:
+    """What of one context no hash covers yet, and the hashes that no signature covers yet.
+
+    ``hash_due``/``signature_due`` in ns, None: nothing waits.
+    """
+
+    __slots__ = ("_hash", "_ranges", "count", "hash_due", "hashes", "key", "signature_due")
+
+    def __init__(self, key: ContextKey) -> None:
+        self.key = key
+        self.hash_due: int | None = None
+        self.signature_due: int | None = None
+        self.hashes: list[tuple[int, bytes]] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self.count = 0
+        self._ranges: list[tuple[int, int]] = []
+        self._hash = hashlib.sha256()
+        self.hash_due = None
+
+    @property
+    def empty(self) -> bool:
+        return not self.count and not self.hashes
+
+    def add(self, first: int, octets: list[bytes]) -> None:
+        """PDUs with consecutive numbers from ``first`` on."""
+        self._ranges.append((first, len(octets)))
+        self.count += len(octets)
+        self._hash.update(b"".join(octets))
+
+    def take_hash(self) -> hi.IntegrityCheck:
+        """The check of all that waits, which then waits no more."""
+        check = hi.IntegrityCheck(
+            numbers=tuple(self._numbers()),
+            kind=hi.CheckType.HASH,
+            data=DATA_TYPES[self.key.kind],
+            value=self._hash.digest(),
+            hash_algorithm=hi.HashAlgorithm.SHA_256,
+        )
+        self._clear()
+        return check
+
+    def covered(self) -> None:
+        """A hash covers what waited (it was found in the spool)."""
+        self._clear()
+
+    def _numbers(self) -> Iterator[int]:
+        for first, count in self._ranges:
+            if first + count <= NUMBERS:
+                yield from range(first, first + count)
+            else:
+                yield from ((first + place) % NUMBERS for place in range(count))
+
+    def signed_octets(self) -> bytes:
+        return b"".join(octets for _, octets in self.hashes)
+
+    def take_signature(self, value: bytes) -> hi.IntegrityCheck:
+        """The check of all hashes that wait, with the signature over :meth:`signed_octets`."""
+        check = hi.IntegrityCheck(
+            numbers=tuple(number for number, _ in self.hashes),
+            kind=hi.CheckType.SIGNATURE,
+            data=DATA_TYPES[self.key.kind],
+            value=value,
+            hash_algorithm=None,
+            signature_algorithm=hi.SignatureAlgorithm.EDDSA,
+        )
+        self.signed()
+        return check
+
+    def signed(self) -> None:
+        """A signature covers the hashes that waited."""
+        self.hashes = []
+        self.signature_due = None

@@ -1,0 +1,114 @@
+"""What handover works on: contexts of sequence numbers, runs of numbered PDUs, reports for the LI plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+Interface = Literal["hi2", "hi3"]
+INTERFACES: tuple[Interface, Interface] = ("hi2", "hi3")
+NUMBERS = 1 << 32  # sequence numbers wrap behind 2^32 - 1 (TS 102 232-1 5.2.5)
+
+
+class Kind(IntEnum):
+    """Classes of payload that are numbered apart (TS 102 232-1 table 1A); of the TRI those that are buffered."""
+
+    IRI = 1
+    CC = 2
+    INTEGRITY = 3
+    CIN_RESET = 4
+
+    @property
+    def is_data(self) -> bool:
+        return self <= Kind.CC
+
+
+class ContextKey(NamedTuple):
+    """A sequence of numbers (TS 102 232-1 5.2.5): a member that is absent is a value of its own."""
+
+    liid: str
+    operator: str
+    element: str | None
+    cin: int | None
+    delivery_country: str | None
+    kind: Kind
+
+    def other(self, kind: Kind) -> ContextKey:
+        """The sequence of another class in the same communication."""
+        return self._replace(kind=kind)
+
+
+class Numbered(NamedTuple):
+    """One finished PS-PDU; integrity checks go over the interface of their data."""
+
+    liid: str
+    interface: Interface
+    sequence: int
+    octets: bytes
+    kind: Kind
+
+
+class Run(NamedTuple):
+    """Finished PS-PDUs of one context with consecutive numbers; ``data`` is whose integrity they prove."""
+
+    interface: Interface
+    key: ContextKey
+    first: int
+    octets: list[bytes]
+    data: ContextKey | None = None
+
+    def numbered(self) -> Iterator[Numbered]:
+        liid, kind = self.key.liid, self.key.kind
+        for place, octets in enumerate(self.octets):
+            yield Numbered(liid, self.interface, (self.first + place) % NUMBERS, octets, kind)
+
+
+class Lost(Struct, frozen=True):
+    """Numbers ``first`` to ``last`` of a context will not reach the LEMF.
+
+    ``liid`` is "?" and a handle when the key that names it is gone; ``cin`` None: isolated, or unknown with it.
+    ``last`` None: what stood behind ``first`` is not known, numbering began anew.
+    """
+
+    liid: str
+    interface: Interface
+    cin: int | None
+    kind: Kind
+    first: int
+    last: int | None
+    reason: str
+
+    @property
+    def count(self) -> int:
+        return 0 if self.last is None else (self.last - self.first) % NUMBERS + 1
+
+
+class LinkEvent(Struct, frozen=True):
+    """A link to a destination came ``up`` or went ``down``; a ``fault`` of it began or was ``cleared``.
+
+    Up and down alternate strictly, and so do fault and cleared. ``at`` in wall ns.
+    """
+
+    destination: str
+    link: str
+    state: Literal["up", "down", "fault", "cleared"]
+    reason: str
+    at: int
+
+
+class Completeness(Struct, frozen=True):
+    """Records of one intercept on one interface: every one observed is delivered, queued or refused."""
+
+    liid: str
+    interface: Interface
+    observed: int
+    delivered: int
+    queued: int
+    refused: dict[str, int]
+
+    @property
+    def holds(self) -> bool:
+        return self.observed == self.delivered + self.queued + sum(self.refused.values())
