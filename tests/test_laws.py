@@ -30,6 +30,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "df2.communications": "daemon/midcall/df2/communications.py",
     "df2.dialogs": "daemon/midcall/df2/core.py",
+    "df2.phases": "daemon/midcall/df2/phases.py",
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
     "handover.unknown": "daemon/midcall/handover/assembler.py",
     "kms.replays": "daemon/midcall/kms/core.py",
