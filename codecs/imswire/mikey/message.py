@@ -22,9 +22,13 @@ _REPEATED = frozenset(
         PayloadType.KEY_DATA,
         PayloadType.ID,
         PayloadType.DH,
+        PayloadType.ERR,  # RFC 3830 5.1.2: {ERR}
     }
 )
-_REPEATED_ROLES = frozenset({IdRole.APPLICATION, IdRole.RESPONDER})
+# In TP Data: all applications and responders. In a request for private keys: all identities of the user.
+_POLICY_ROLES = frozenset({IdRole.APPLICATION, IdRole.RESPONDER})
+_KEY_REQUEST_ROLES = frozenset({IdRole.INITIATOR, IdRole.RESPONDER})
+_KEY_REQUESTS = frozenset({DataType.REQUEST_KEY_PSK, DataType.REQUEST_KEY_PKE, DataType.REQUEST_KEY_RESP})
 
 P = TypeVar("P")
 
@@ -110,7 +114,7 @@ def parse(octets: bytes) -> MikeyMessage:
     peek(octets)
     header, first, offset = read_header(octets)
     chain = read_chain(octets, first, offset)
-    _check_single(chain, "message")
+    _check_single(chain, "message", _KEY_REQUEST_ROLES if header.data_type in _KEY_REQUESTS else frozenset())
     return MikeyMessage(octets, header, chain)
 
 
@@ -150,7 +154,7 @@ class PolicyData(Struct, frozen=True):
     def read(cls, policy: v.TicketPolicy) -> PolicyData:
         """Read the TP Data of a policy; payloads that have no place in it are ignored."""
         chain = read_nested(policy.tp_data, "TP Data")
-        _check_single(chain, "TP Data")
+        _check_single(chain, "TP Data", _POLICY_ROLES)
         identities = tuple(each.value for each in chain if isinstance(each.value, v.Idr))
         times = {each.value.role: each.value.timestamp for each in chain if isinstance(each.value, v.Tr)}
         kemac = next((each.value for each in chain if isinstance(each.value, v.Kemac)), None)
@@ -202,13 +206,13 @@ def contradiction(flags: v.Flags, keys: tuple[v.KeyData, ...] = ()) -> str | Non
     return next((text for broken, text in rules if broken), None)
 
 
-def _check_single(chain: tuple[Placed, ...], within: str) -> None:
+def _check_single(chain: tuple[Placed, ...], within: str, repeated_roles: frozenset[IdRole]) -> None:
     seen: set[tuple[int, int]] = set()
     for placed in chain:
         if placed.payload_type in _REPEATED:
             continue
         role = getattr(placed.value, "role", 0)
-        if placed.payload_type == PayloadType.IDR and role in _REPEATED_ROLES and within != "message":
+        if placed.payload_type == PayloadType.IDR and role in repeated_roles:
             continue
         if (placed.payload_type, role) in seen:
             raise MikeyError(

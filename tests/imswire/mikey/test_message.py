@@ -94,10 +94,33 @@ def test_too_many_payloads():
         mikey.parse(mikey.build(header, [v.Sp(1, 0, ())] * 300))
 
 
+def message(data_type: int, *payloads: v.Payload) -> mikey.MikeyMessage:
+    return mikey.parse(mikey.build(v.Header(data_type, 0, 1, mikey.MapType.EMPTY), list(payloads)))
+
+
+def test_an_error_message_names_all_that_is_wrong():
+    """RFC 3830 5.1.2: HDR, T, {ERR}, {SP}, [V|SIGN]."""
+    found = message(mikey.DataType.ERROR, v.Timestamp(0, bytes(8)), v.Err(2), v.Err(9), v.Sp(0, 0, ()), v.Sp(1, 0, ()))
+    assert [each.error_no for each in found.all(v.Err)] == [2, 9]
+
+
+@pytest.mark.parametrize("role", [mikey.IdRole.INITIATOR, mikey.IdRole.RESPONDER])
+def test_a_user_may_ask_keys_for_several_identities(role):
+    """RFC 6267 4.2.1.1: multiple IDRi/r in the request for private keys; elsewhere one of a role."""
+    identities = [v.Idr(role, 1, b"sip:a@b"), v.Idr(role, 1, b"tel:+1")]
+    for data_type in (19, 20, 21):
+        assert len(message(data_type, *identities).all(v.Idr)) == 2
+    for data_type in (mikey.DataType.TRANSFER_INIT, mikey.DataType.IBAKE_I_MESSAGE_1):
+        with pytest.raises(mikey.MikeyError, match="a second time"):
+            message(data_type, *identities)
+    with pytest.raises(mikey.MikeyError, match="a second time"):
+        message(19, *[v.Idr(mikey.IdRole.KMS, 1, b"kms")] * 2)
+
+
 def test_what_is_missing_is_named():
-    message = mikey.parse(MESSAGES["1-TRANSFER_RESP"])
+    answer = mikey.parse(MESSAGES["1-TRANSFER_RESP"])
     with pytest.raises(mikey.MikeyError, match="no Ticket payload in a TRANSFER_RESP"):
-        message.need(v.Ticket)
+        answer.need(v.Ticket)
     assert mikey.type_name(99) == "data type 99"
 
 
