@@ -118,6 +118,11 @@ def signature_octets(key: PrivateKey) -> int:
     return key.key_size // 8
 
 
+def accepted(*, sha_1: bool = False) -> tuple[hashes.HashAlgorithm, ...]:
+    """The hashes of signatures that count: SHA-256, and SHA-1 where it is asked for."""
+    return (SHA_256, SHA_1) if sha_1 else (SHA_256,)
+
+
 def verify(
     key: PublicKey, payload: v.Sign, octets: bytes, accepted: Sequence[hashes.HashAlgorithm] = (SHA_256,)
 ) -> None:
@@ -151,11 +156,15 @@ def unwrap_envelope(key: PrivateKey, payload: v.Pke, octets: int, *, oaep: bool 
     """The envelope key of ``octets`` octets. MikeyError: one reason for whatever is wrong, so that nobody learns more.
 
     With PKCS#1 v1.5 the library itself gives a random key for bad padding; the message's own check then fails.
+    OAEP is sent with SHA-256, and read with SHA-1 too, the default of PKCS#1 that nothing in PKE can overrule.
     """
-    try:
-        found = key.decrypt(payload.data, _encryption(oaep))
-    except ValueError:
-        found = b""
+    found = b""
+    for scheme in (_encryption(oaep), _OAEP_SHA_1) if oaep else (_encryption(oaep),):
+        try:
+            found = key.decrypt(payload.data, scheme)
+            break
+        except ValueError:
+            continue
     if len(found) != octets:
         raise MikeyError("PKE", "no envelope key", error_no=ErrorNo.AUTH_FAILURE)
     return found
@@ -163,6 +172,9 @@ def unwrap_envelope(key: PrivateKey, payload: v.Pke, octets: int, *, oaep: bool 
 
 def _encryption(oaep: bool) -> padding.AsymmetricPadding:
     return padding.OAEP(padding.MGF1(SHA_256), SHA_256, None) if oaep else padding.PKCS1v15()
+
+
+_OAEP_SHA_1 = padding.OAEP(padding.MGF1(SHA_1), SHA_1, None)
 
 
 def _bad(reason: str) -> MikeyError:

@@ -18,6 +18,7 @@ from imswire.mikey.numbers import (
     MAC_OCTETS,
     TEKS,
     DataType,
+    EncrAlg,
     ErrorNo,
     KeyType,
     KvType,
@@ -79,11 +80,17 @@ def mac_last(header: v.Header, payloads: list[v.Payload], keys: PlainProtection,
     return unsigned + keys.mac(kemac.mac_alg, unsigned)
 
 
-def check_mac_last(message: MikeyMessage, keys: PlainProtection) -> v.Kemac:
-    """The KEMAC at the end of a message, whose MAC proves right."""
+def check_mac_last(message: MikeyMessage, keys: PlainProtection, *, accepts_null: bool = False) -> v.Kemac:
+    """The KEMAC at the end of a message, whose MAC proves right.
+
+    ``accepts_null``: also one with neither encryption nor MAC, where something else has protected the message
+    (RFC 3830 4.2.4).
+    """
     last = message.payloads[-1].value if message.payloads else None
     if not isinstance(last, v.Kemac):
         raise MikeyError("KEMAC", "missing, or not the last payload", error_no=ErrorNo.AUTH_FAILURE)
+    if accepts_null and (last.encr_alg, last.mac_alg) == (EncrAlg.NULL, MacAlg.NULL):
+        return last
     unsigned = message.octets[: len(message.octets) - len(last.mac)]
     if not hmac.compare_digest(keys.mac(last.mac_alg, unsigned), last.mac):
         raise MikeyError("KEMAC", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)
@@ -98,13 +105,24 @@ def sealed(
 
 
 def with_own_mac(keys: PlainProtection, kemac: v.Kemac) -> v.Kemac:
-    """A KEMAC whose MAC covers itself alone, its next payload taken as zero (RFC 3830 6.2, public-key case)."""
+    """A KEMAC whose MAC covers itself alone, its next payload taken as zero (RFC 3830 6.2, public-key case).
+
+    AES key wrap proves what it carries by itself: there the MAC may be NULL (RFC 3830 4.2.3 even prefers it).
+    """
+    if _proves_itself(kemac):
+        return kemac
     return v.Kemac(kemac.encr_alg, kemac.encr_data, kemac.mac_alg, keys.mac(kemac.mac_alg, _alone(kemac)))
 
 
 def check_own_mac(keys: PlainProtection, kemac: v.Kemac) -> None:
+    if _proves_itself(kemac):
+        return
     if not hmac.compare_digest(keys.mac(kemac.mac_alg, _alone(kemac)), kemac.mac):
         raise MikeyError("KEMAC", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)
+
+
+def _proves_itself(kemac: v.Kemac) -> bool:
+    return (kemac.encr_alg, kemac.mac_alg) == (EncrAlg.AES_KW_128, MacAlg.NULL)
 
 
 def _alone(kemac: v.Kemac) -> bytes:

@@ -2,6 +2,7 @@
 
 ``DH: I = HDR, T, RAND, [IDi|CERTi], [IDr], {SP}, DHi, SIGNi; R = HDR, T, [IDr|CERTr], IDi, DHr, DHi, SIGNr``
 ``DHHMAC: the same with KEMAC, which holds a MAC alone, in the place of SIGN.``
+An update (RFC 3830 4.5) has no RAND: its keys are made with that of the first message, or it brings no DH values.
 No third party can derive the keys: what is here serves the two ends.
 """
 
@@ -72,89 +73,130 @@ def _prime(group: int) -> int:
     return PRIMES[group]
 
 
-def session_keys(init: MikeyMessage, answer: MikeyMessage | None, tgk: v.KeyData) -> tuple[PlainSessionKey, ...]:
-    """Keys of the crypto sessions; the map of the answer fills in what the Initiator left open."""
-    rand = init.need(v.Rand).rand
-    return classic.session_keys(init if answer is None else answer, (tgk,), rand, init.policies)
+def session_keys(
+    init: MikeyMessage, answer: MikeyMessage | None, tgk: v.KeyData, *, rand: bytes | None = None
+) -> tuple[PlainSessionKey, ...]:
+    """Keys of the crypto sessions; the map of the answer fills in what the Initiator left open.
+
+    ``rand`` is that of the first message, when ``init`` is an update.
+    """
+    own = init.need(v.Rand).rand if rand is None else rand
+    return classic.session_keys(init if answer is None else answer, (tgk,), own, init.policies)
 
 
 # Signed
 
 
-def dh_init(header: v.Header, payloads: list[v.Payload], mine: v.Dh, signer: c.PrivateKey) -> bytes:
-    """I_MESSAGE; ``payloads`` are T to SP."""
-    return public_key.signed(header, [*payloads, mine], signer)
+def dh_init(header: v.Header, payloads: list[v.Payload], mine: v.Dh | None, signer: c.PrivateKey) -> bytes:
+    """I_MESSAGE; ``payloads`` are T to SP; an update may come without a DH value."""
+    return public_key.signed(header, _with_value(payloads, mine), signer)
 
 
-def dh_resp(header: v.Header, payloads: list[v.Payload], mine: v.Dh, init: bytes, signer: c.PrivateKey) -> bytes:
-    """R_MESSAGE; ``payloads`` are T to IDi; both DH values follow."""
-    theirs = check_dh_init(init, None).need(v.Dh)
-    return public_key.signed(header, [*payloads, mine, theirs], signer)
+def dh_resp(header: v.Header, payloads: list[v.Payload], mine: v.Dh | None, init: bytes, signer: c.PrivateKey) -> bytes:
+    """R_MESSAGE; ``payloads`` are T to IDi; both DH values follow, or none to an update without one."""
+    theirs = values(check_dh_init(init, None))
+    return public_key.signed(header, [*_with_value(payloads, mine), *theirs], signer)
 
 
-def check_dh_init(octets: bytes, initiator: c.PublicKey | None) -> MikeyMessage:
+def check_dh_init(octets: bytes, initiator: c.PublicKey | None, *, accepts_sha_1: bool = False) -> MikeyMessage:
     """I_MESSAGE; without a key its signature is not looked at."""
     message = classic.typed(octets, DataType.DH_INIT)
     if initiator is not None:
-        public_key.check_signature(message, initiator)
-    return message
+        public_key.check_signature(message, initiator, accepts_sha_1=accepts_sha_1)
+    return _offers(message)
 
 
-def check_dh_resp(octets: bytes, init: bytes, responder: c.PublicKey) -> MikeyMessage:
+def check_dh_resp(octets: bytes, init: bytes, responder: c.PublicKey, *, accepts_sha_1: bool = False) -> MikeyMessage:
     """R_MESSAGE to ``init``. MikeyError: another T or DH value, or not proved right."""
     message = classic.typed(octets, DataType.DH_RESP)
-    public_key.check_signature(message, responder)
+    public_key.check_signature(message, responder, accepts_sha_1=accepts_sha_1)
     return _answers(message, check_dh_init(init, None))
 
 
 def values(message: MikeyMessage) -> tuple[v.Dh, ...]:
-    """DHi; or DHr and DHi."""
+    """DHi; or DHr and DHi; none in an update without."""
     return message.all(v.Dh)
 
 
 # DHHMAC
 
 
-def dhhmac_init(header: v.Header, payloads: list[v.Payload], mine: v.Dh, psk: bytes, mac_alg: int) -> bytes:
-    """I_MESSAGE of DHHMAC; ``payloads`` are T to SP."""
-    rand = next(each.rand for each in payloads if isinstance(each, v.Rand))
-    return _with_mac(header, [*payloads, mine], psk, rand, mac_alg)
+def dhhmac_init(
+    header: v.Header,
+    payloads: list[v.Payload],
+    mine: v.Dh | None,
+    psk: bytes,
+    mac_alg: int,
+    *,
+    rand: bytes | None = None,
+) -> bytes:
+    """I_MESSAGE of DHHMAC; ``payloads`` are T to SP; ``rand`` is that of the first message, for an update."""
+    own = next((each.rand for each in payloads if isinstance(each, v.Rand)), rand)
+    return _with_mac(header, _with_value(payloads, mine), psk, own, mac_alg)
 
 
 def dhhmac_resp(
-    header: v.Header, payloads: list[v.Payload], mine: v.Dh, init: bytes, psk: bytes, mac_alg: int
+    header: v.Header,
+    payloads: list[v.Payload],
+    mine: v.Dh | None,
+    init: bytes,
+    psk: bytes,
+    mac_alg: int,
+    *,
+    rand: bytes | None = None,
 ) -> bytes:
     """R_MESSAGE of DHHMAC; ``payloads`` are T to IDi."""
-    asked = classic.typed(init, DataType.DHHMAC_INIT)
-    return _with_mac(header, [*payloads, mine, asked.need(v.Dh)], psk, asked.need(v.Rand).rand, mac_alg)
+    asked = check_dhhmac_init(init, psk, rand=rand)
+    return _with_mac(header, [*_with_value(payloads, mine), *values(asked)], psk, _rand(asked, rand), mac_alg)
 
 
-def check_dhhmac_init(octets: bytes, psk: bytes) -> MikeyMessage:
+def check_dhhmac_init(octets: bytes, psk: bytes, *, rand: bytes | None = None) -> MikeyMessage:
+    """I_MESSAGE of DHHMAC; ``rand`` is that of the first message, for an update. MikeyError: not proved right."""
     message = classic.typed(octets, DataType.DHHMAC_INIT)
-    classic.check_mac_last(message, classic.protection(message, psk))
-    return message
+    classic.check_mac_last(message, classic.protection(message, psk, rand))
+    return _offers(message)
 
 
-def check_dhhmac_resp(octets: bytes, init: bytes, psk: bytes) -> MikeyMessage:
+def check_dhhmac_resp(octets: bytes, init: bytes, psk: bytes, *, rand: bytes | None = None) -> MikeyMessage:
     """R_MESSAGE to ``init``. MikeyError: another T or DH value, or not proved right."""
-    asked = check_dhhmac_init(init, psk)
+    asked = check_dhhmac_init(init, psk, rand=rand)
     message = classic.typed(octets, DataType.DHHMAC_RESP)
-    classic.check_mac_last(message, classic.protection(message, psk, asked.need(v.Rand).rand))
+    classic.check_mac_last(message, classic.protection(message, psk, _rand(asked, rand)))
     return _answers(message, asked)
 
 
-def _with_mac(header: v.Header, payloads: list[v.Payload], psk: bytes, rand: bytes, mac_alg: int) -> bytes:
+def _rand(asked: MikeyMessage, rand: bytes | None) -> bytes | None:
+    own = asked.first(v.Rand)
+    return rand if own is None else own.rand
+
+
+def _with_mac(header: v.Header, payloads: list[v.Payload], psk: bytes, rand: bytes | None, mac_alg: int) -> bytes:
     protection = PlainProtection(psk, header.prf, header.csb_id, 0, rand)
     kemac = v.Kemac(EncrAlg.NULL, b"", mac_alg, classic.empty_mac(mac_alg))
     return classic.mac_last(header, payloads, protection, kemac)
 
 
+# Both
+
+
+def _with_value(payloads: list[v.Payload], mine: v.Dh | None) -> list[v.Payload]:
+    return payloads if mine is None else [*payloads, mine]
+
+
+def _offers(message: MikeyMessage) -> MikeyMessage:
+    """A first message offers one DH value; an update may have none (RFC 3830 4.5)."""
+    if len(values(message)) > 1 or (not values(message) and message.first(v.Rand) is not None):
+        raise MikeyError("DH", "not one value in the first message", error_no=ErrorNo.INVALID_DH)
+    return message
+
+
 def _answers(message: MikeyMessage, asked: MikeyMessage) -> MikeyMessage:
+    offered = values(asked)
     same = (
         message.header.csb_id == asked.header.csb_id
         and message.need(v.Timestamp) == asked.need(v.Timestamp)
-        and len(values(message)) == 2
-        and values(message)[1] == asked.need(v.Dh)
+        and len(values(message)) == 2 * len(offered)
+        and values(message)[1:] == offered
     )
     if not same:
         raise MikeyError("DH", "not the answer to that message", error_no=ErrorNo.AUTH_FAILURE)

@@ -137,5 +137,4 @@ def _check_signature(message: MikeyMessage, key: c.PublicKey, tail: bytes, me: K
         raise MikeyError("SIGN", "missing", error_no=ErrorNo.AUTH_FAILURE)
     assert isinstance(placed.value, v.Sign)
     unsigned = message.octets[: len(message.octets) - len(placed.value.signature)]
-    accepted = (c.SHA_256, c.SHA_1) if me.accepts_sha_1 else (c.SHA_256,)
-    c.verify(key, placed.value, unsigned + tail, accepted)
+    c.verify(key, placed.value, unsigned + tail, c.accepted(sha_1=me.accepts_sha_1))

@@ -47,11 +47,15 @@ def i_message(
     return classic.mac_last(header, payloads, protection, kemac)
 
 
-def open_i_message(octets: bytes, psk: bytes, *, rand: bytes | None = None) -> OpenedPsk:
-    """Check and open an I_MESSAGE. MikeyError: it does not prove right under this key."""
+def open_i_message(octets: bytes, psk: bytes, *, rand: bytes | None = None, accepts_null: bool = False) -> OpenedPsk:
+    """Check and open an I_MESSAGE. MikeyError: it does not prove right under this key.
+
+    ``accepts_null``: one with neither encryption nor MAC is taken as it is, for where another layer has protected
+    the session description (RFC 3830 4.2.4).
+    """
     message = classic.typed(octets, DataType.PSK_INIT)
     protection = classic.protection(message, psk, rand)
-    kemac = classic.check_mac_last(message, protection)
+    kemac = classic.check_mac_last(message, protection, accepts_null=accepts_null)
     plain = classic.opened(protection, kemac, message.need(v.Timestamp), PayloadType.KEY_DATA)
     return OpenedPsk(message, classic.key_data(plain), protection)
 
@@ -61,7 +65,10 @@ def r_message(suite: Suite, opened: OpenedPsk, *, idi: bytes, idr: bytes, named:
     return classic.verification(opened.message, DataType.PSK_RESP, opened.protection, suite.mac_alg, idi + idr, named)
 
 
-def check_r_message(octets: bytes, init: bytes, psk: bytes, *, idi: bytes, idr: bytes) -> MikeyMessage:
-    """The Initiator's check of R_MESSAGE."""
+def check_r_message(
+    octets: bytes, init: bytes, psk: bytes, *, idi: bytes, idr: bytes, rand: bytes | None = None
+) -> MikeyMessage:
+    """The Initiator's check of R_MESSAGE; ``rand`` is that of the first message, when ``init`` is an update."""
     message = classic.typed(init, DataType.PSK_INIT)
-    return classic.check_verification(octets, message, DataType.PSK_RESP, classic.protection(message, psk), idi + idr)
+    keys = classic.protection(message, psk, rand)
+    return classic.check_verification(octets, message, DataType.PSK_RESP, keys, idi + idr)

@@ -51,20 +51,42 @@ def pk_init(
     *,
     sender: v.Id,
     chash: v.Chash | None = None,
+    rand: bytes | None = None,
+    oaep: bool = False,
 ) -> bytes:
-    """I_MESSAGE of PK; ``payloads`` are T to SP, ``chash`` names the certificate of ``responder``."""
-    protection = _protection(header, payloads, envelope_key, None)
-    tail = _transported(suite, protection, payloads, sender, keys, responder, envelope_key, chash)
-    return signed(header, [*payloads, *tail], signer)
+    """I_MESSAGE of PK; ``payloads`` are T to SP, ``chash`` names the certificate of ``responder``.
+
+    ``rand`` is that of the first message, for an update without one; an update without ``keys`` has no KEMAC
+    (RFC 3830 4.5).
+    """
+    protection = _protection(header, payloads, envelope_key, rand)
+    tail: list[v.Payload] = [] if chash is None else [chash]
+    if keys or rand is None:
+        tail.insert(0, _transported(suite, protection, payloads, sender, keys))
+    return signed(header, [*payloads, *tail, c.wrap_envelope(responder, envelope_key, oaep=oaep)], signer)
 
 
 def open_pk_init(
-    octets: bytes, key: c.PrivateKey, initiator: c.PublicKey, *, envelope_octets: int = 16, rand: bytes | None = None
+    octets: bytes,
+    key: c.PrivateKey,
+    initiator: c.PublicKey,
+    *,
+    envelope_octets: int = 16,
+    rand: bytes | None = None,
+    oaep: bool = False,
+    accepts_sha_1: bool = False,
 ) -> OpenedPk:
-    """Check and open an I_MESSAGE of PK. MikeyError: it does not prove right."""
+    """Check and open an I_MESSAGE of PK. MikeyError: it does not prove right.
+
+    ``rand`` is that of the first message: an update has none, and no KEMAC when it brings no keys.
+    """
     message = classic.typed(octets, DataType.PK_INIT)
-    check_signature(message, initiator)
-    return _opened(message, key, envelope_octets, rand)
+    check_signature(message, initiator, accepts_sha_1=accepts_sha_1)
+    envelope_key = c.unwrap_envelope(key, message.need(v.Pke), envelope_octets, oaep=oaep)
+    protection = classic.protection(message, envelope_key, rand)
+    if message.first(v.Rand) is None and message.first(v.Kemac) is None:
+        return OpenedPk(message, None, (), protection)
+    return _opened(message, protection)
 
 
 def pk_resp(suite: Suite, opened: OpenedPk, *, idi: bytes, idr: bytes, named: v.Id | None = None) -> bytes:
@@ -72,9 +94,12 @@ def pk_resp(suite: Suite, opened: OpenedPk, *, idi: bytes, idr: bytes, named: v.
     return classic.verification(opened.message, DataType.PK_RESP, opened.protection, suite.mac_alg, idi + idr, named)
 
 
-def check_pk_resp(octets: bytes, init: bytes, envelope_key: bytes, *, idi: bytes, idr: bytes) -> MikeyMessage:
+def check_pk_resp(
+    octets: bytes, init: bytes, envelope_key: bytes, *, idi: bytes, idr: bytes, rand: bytes | None = None
+) -> MikeyMessage:
+    """The Initiator's check of R_MESSAGE; ``rand`` is that of the first message, when ``init`` is an update."""
     message = classic.typed(init, DataType.PK_INIT)
-    keys = classic.protection(message, envelope_key)
+    keys = classic.protection(message, envelope_key, rand)
     return classic.check_verification(octets, message, DataType.PK_RESP, keys, idi + idr)
 
 
@@ -86,9 +111,9 @@ def rsa_r_init(header: v.Header, payloads: list[v.Payload], signer: c.PrivateKey
     return signed(header, payloads, signer)
 
 
-def check_rsa_r_init(octets: bytes, initiator: c.PublicKey) -> MikeyMessage:
+def check_rsa_r_init(octets: bytes, initiator: c.PublicKey, *, accepts_sha_1: bool = False) -> MikeyMessage:
     message = classic.typed(octets, DataType.RSA_R_INIT)
-    check_signature(message, initiator)
+    check_signature(message, initiator, accepts_sha_1=accepts_sha_1)
     return message
 
 
@@ -104,18 +129,28 @@ def rsa_r_resp(
     *,
     idi: bytes,
     sender: v.Id,
+    oaep: bool = False,
 ) -> bytes:
     """R_MESSAGE of RSA-R with the keys; ``payloads`` are those before KEMAC, T the Initiator's."""
     asked = classic.typed(init, DataType.RSA_R_INIT)
     protection = _protection(header, payloads, envelope_key, _rand(asked))
-    tail = _transported(suite, protection, payloads, sender, keys, initiator, envelope_key, None)
-    covered = build(header, [*payloads, *tail], PayloadType.SIGN)
+    kemac = _transported(suite, protection, payloads, sender, keys)
+    pke = c.wrap_envelope(initiator, envelope_key, oaep=oaep)
+    covered = build(header, [*payloads, kemac, pke], PayloadType.SIGN)
     added = idi + sender.data + asked.need(v.Timestamp).value
     return covered + _sign(signer, covered + added)
 
 
 def open_rsa_r_resp(
-    octets: bytes, init: bytes, key: c.PrivateKey, responder: c.PublicKey, *, idi: bytes, envelope_octets: int = 16
+    octets: bytes,
+    init: bytes,
+    key: c.PrivateKey,
+    responder: c.PublicKey,
+    *,
+    idi: bytes,
+    envelope_octets: int = 16,
+    oaep: bool = False,
+    accepts_sha_1: bool = False,
 ) -> OpenedPk:
     """Check and open R_MESSAGE of RSA-R. MikeyError: not the answer to ``init``, or not proved right.
 
@@ -125,12 +160,13 @@ def open_rsa_r_resp(
     message = classic.typed(octets, DataType.RSA_R_RESP)
     if message.need(v.Timestamp) != asked.need(v.Timestamp) or not _same_bundle(message, asked):
         raise MikeyError("RSA_R_RESP", "not the answer to that message", error_no=ErrorNo.AUTH_FAILURE)
-    opened = _opened(message, key, envelope_octets, _rand(asked))
+    envelope_key = c.unwrap_envelope(key, message.need(v.Pke), envelope_octets, oaep=oaep)
+    opened = _opened(message, classic.protection(message, envelope_key, _rand(asked)))
     placed = _signature(message)
     covered = message.octets[: placed.offset]
     idr = b"" if opened.sender is None else opened.sender.data
     sign = message.need(v.Sign)
-    c.verify(responder, sign, covered + idi + idr + message.need(v.Timestamp).value)
+    c.verify(responder, sign, covered + idi + idr + message.need(v.Timestamp).value, c.accepted(sha_1=accepts_sha_1))
     return opened
 
 
@@ -158,11 +194,12 @@ def signed(header: v.Header, payloads: list[v.Payload], signer: c.PrivateKey) ->
     return unsigned + c.sign(signer, unsigned)
 
 
-def check_signature(message: MikeyMessage, key: c.PublicKey) -> None:
+def check_signature(message: MikeyMessage, key: c.PublicKey, *, accepts_sha_1: bool = False) -> None:
     """SIGN of a message whose signature covers all before its value."""
     _signature(message)
     sign = message.need(v.Sign)
-    c.verify(key, sign, message.octets[: len(message.octets) - len(sign.signature)])
+    unsigned = message.octets[: len(message.octets) - len(sign.signature)]
+    c.verify(key, sign, unsigned, c.accepted(sha_1=accepts_sha_1))
 
 
 def _signature(message: MikeyMessage) -> Placed:
@@ -195,20 +232,14 @@ def _transported(
     payloads: Sequence[v.Payload],
     sender: v.Id,
     keys: tuple[v.KeyData, ...],
-    receiver: c.PublicKey,
-    envelope_key: bytes,
-    chash: v.Chash | None,
-) -> list[v.Payload]:
-    """KEMAC with the sender's identity and the keys, [CHASH], and PKE with the envelope key."""
+) -> v.Kemac:
+    """KEMAC with the sender's identity and the keys."""
     timestamp = next(each for each in payloads if isinstance(each, v.Timestamp))
     kemac = classic.sealed(protection, [sender, *keys], suite.encr_alg, suite.mac_alg, timestamp)
-    named = [] if chash is None else [chash]
-    return [classic.with_own_mac(protection, kemac), *named, c.wrap_envelope(receiver, envelope_key)]
+    return classic.with_own_mac(protection, kemac)
 
 
-def _opened(message: MikeyMessage, key: c.PrivateKey, octets: int, rand: bytes | None) -> OpenedPk:
-    envelope_key = c.unwrap_envelope(key, message.need(v.Pke), octets)
-    protection = classic.protection(message, envelope_key, rand)
+def _opened(message: MikeyMessage, protection: PlainProtection) -> OpenedPk:
     kemac = message.need(v.Kemac)
     classic.check_own_mac(protection, kemac)
     plain = classic.opened(protection, kemac, message.need(v.Timestamp), PayloadType.ID)

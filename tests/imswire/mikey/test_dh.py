@@ -115,3 +115,40 @@ def test_signatures_that_do_not_prove():
     other = dh.dh_init(header(DataType.DH_INIT), [TIME, RAND], THEIRS.public, pki().key("alice"))
     with pytest.raises(mikey.MikeyError, match="not the answer"):
         dh.check_dh_resp(resp, other, key("bob"))
+
+
+LATER = v.Timestamp.ntp_utc(1_700_000_100_000_000_000)
+
+
+def test_updates_come_without_rand_and_with_or_without_values():
+    for mine, theirs in ((MINE.public, THEIRS.public), (None, None)):
+        init = dh.dh_init(header(DataType.DH_INIT), [LATER], mine, pki().key("alice"))
+        resp = dh.dh_resp(header(DataType.DH_RESP), [LATER, IDI], theirs, init, pki().key("bob"))
+        asked, answer = dh.check_dh_init(init, key("alice")), dh.check_dh_resp(resp, init, key("bob"))
+        assert dh.values(answer) == (() if mine is None else (theirs, mine))
+        if mine is not None:
+            keys = dh.session_keys(asked, answer, MINE.shared(theirs), rand=RAND.rand)
+            assert len(keys) == 2 and keys[0].master_key != keys[1].master_key
+
+
+@pytest.mark.parametrize("mine", [MINE.public, None])
+def test_dhhmac_updates_are_proved_under_the_first_rand(mine):
+    theirs, mac = None if mine is None else THEIRS.public, MacAlg.HMAC_SHA_1_160
+    init = dh.dhhmac_init(header(DataType.DHHMAC_INIT), [LATER, IDR], mine, PSK, mac, rand=RAND.rand)
+    resp = dh.dhhmac_resp(header(DataType.DHHMAC_RESP), [LATER, IDI], theirs, init, PSK, mac, rand=RAND.rand)
+    assert len(dh.values(dh.check_dhhmac_resp(resp, init, PSK, rand=RAND.rand))) == (2 if mine else 0)
+    with pytest.raises(mikey.MikeyError, match="MAC is wrong"):
+        dh.check_dhhmac_init(init, PSK, rand=bytes(16))
+    with pytest.raises(mikey.MikeyError, match="RAND: missing"):
+        dh.check_dhhmac_init(init, PSK)
+
+
+def test_a_first_message_offers_one_value():
+    for values in ([], [MINE.public, THEIRS.public]):
+        init = dh.dh_init(header(DataType.DH_INIT), [TIME, RAND, *values], None, pki().key("alice"))
+        with pytest.raises(mikey.MikeyError, match="not one value"):
+            dh.check_dh_init(init, key("alice"))
+    lone = dh.dh_init(header(DataType.DH_INIT), [LATER], None, pki().key("alice"))
+    answer = dh.dh_resp(header(DataType.DH_RESP), [LATER, IDI, THEIRS.public], THEIRS.public, lone, pki().key("bob"))
+    with pytest.raises(mikey.MikeyError, match="not the answer"):
+        dh.check_dh_resp(answer, lone, key("bob"))

@@ -91,3 +91,30 @@ def test_messages_that_rfc_4567_prints_are_read(name):
     assert message.header.csb_id == 0xCD177E50 and message.all(v.Id)[0].data.endswith(b".com")
     assert mikey.build(message.header, [each.value for each in message.payloads]) == octets
     assert classic.typed(octets, DataType(message.header.data_type))
+
+
+def test_an_update_is_answered_under_the_first_rand():
+    later = v.Timestamp.ntp_utc(1_700_000_100_000_000_000)
+    octets = psk.i_message(SUITE_128, KEY, header(), [later], (), rand=RAND.rand)
+    opened = psk.open_i_message(octets, KEY, rand=RAND.rand)
+    assert opened.keys == ()
+    answer = psk.r_message(SUITE_128, opened, idi=IDI.data, idr=IDR.data)
+    assert psk.check_r_message(answer, octets, KEY, idi=IDI.data, idr=IDR.data, rand=RAND.rand)
+    with pytest.raises(mikey.MikeyError, match="MAC is wrong"):
+        psk.check_r_message(answer, octets, KEY, idi=IDI.data, idr=IDR.data, rand=bytes(16))
+
+
+# HDR for one crypto session, T, RAND, and a KEMAC of NULL encryption and NULL MAC around one TGK (RFC 3830 4.2.4).
+NULL_ALGORITHMS = bytes.fromhex(
+    "01000580 0000004d 01 00 00000000aa00000000 0b00 eb1f040000000000 0110" + "52" * 16 + "0000 0014"
+    "00000010" + "41" * 16 + "00"
+)
+
+
+def test_no_encryption_and_no_mac_only_where_it_is_asked_for():
+    with pytest.raises(mikey.MikeyError, match="gives no proof"):
+        psk.open_i_message(NULL_ALGORITHMS, KEY)
+    opened = psk.open_i_message(NULL_ALGORITHMS, KEY, accepts_null=True)
+    assert opened.keys == (v.KeyData(KeyType.TGK, b"A" * 16),) and len(opened.session_keys()) == 1
+    with pytest.raises(mikey.MikeyError, match="MAC is wrong"):
+        psk.open_i_message(init(), b"Q" * 16, accepts_null=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from imswire import mikey
 from imswire.mikey import certificates as c
 from imswire.mikey import public_key as pk
 from imswire.mikey import values as v
 from imswire.mikey.exchange import SUITE_128, SUITE_256
-from imswire.mikey.numbers import DataType, ExtensionType, IdType, KeyType, MapType
+from imswire.mikey.numbers import DataType, EncrAlg, ExtensionType, IdType, KeyType, MacAlg, MapType
 from tests.imswire.mikey.pki import pki
 
 IDI, IDR = v.Id(IdType.URI, b"sip:alice@example.com"), v.Id(IdType.URI, b"sip:bob@example.com")
@@ -143,3 +144,104 @@ def test_what_does_not_prove_right():
     for at in range(0, len(answer), 61):
         with pytest.raises(mikey.MikeyError):
             opened_rsa_r(answer[:at] + bytes((answer[at] ^ 1,)) + answer[at + 1 :], init)
+
+
+LATER = v.Timestamp.ntp_utc(1_700_000_100_000_000_000)
+
+
+@pytest.mark.parametrize("keys", [TGKS, ()])
+def test_an_update_has_no_rand_and_needs_no_keys(keys):
+    octets = pk.pk_init(
+        SUITE_128,
+        pki().key("alice"),
+        key("bob"),
+        ENVELOPE,
+        header(DataType.PK_INIT),
+        [LATER],
+        keys,
+        sender=IDI,
+        rand=RAND.rand,
+    )
+    opened = pk.open_pk_init(octets, pki().key("bob"), key("alice"), rand=RAND.rand)
+    assert opened.keys == keys and (mikey.parse(octets).first(v.Kemac) is None) == (not keys)
+    answer = pk.pk_resp(SUITE_128, opened, idi=IDI.data, idr=IDR.data)
+    assert pk.check_pk_resp(answer, octets, ENVELOPE, idi=IDI.data, idr=IDR.data, rand=RAND.rand)
+    with pytest.raises(mikey.MikeyError, match="RAND: missing"):
+        pk.open_pk_init(octets, pki().key("bob"), key("alice"))
+
+
+def test_a_first_message_has_keys():
+    message = mikey.parse(pk_init())
+    payloads = [each.value for each in message.payloads if not isinstance(each.value, (v.Kemac, v.Sign))]
+    with pytest.raises(mikey.MikeyError, match="no Kemac payload"):
+        pk.open_pk_init(pk.signed(message.header, payloads, pki().key("alice")), pki().key("bob"), key("alice"))
+
+
+def test_key_wrap_needs_no_mac_beside_it():
+    suite = structs.replace(SUITE_128, encr_alg=EncrAlg.AES_KW_128, mac_alg=MacAlg.NULL)
+    payloads, keys = [TIME, RAND], (v.KeyData(KeyType.TGK, b"A" * 16, validity=v.Validity(1, bytes(4))),)
+    octets = pk.pk_init(
+        suite,
+        pki().key("alice"),
+        key("bob"),
+        ENVELOPE,
+        header(DataType.PK_INIT),
+        payloads,
+        keys,
+        sender=v.Id(1, b"abc"),
+    )
+    assert pk.open_pk_init(octets, pki().key("bob"), key("alice")).keys == keys
+    message = mikey.parse(octets)
+    kemac = message.need(v.Kemac)
+    bent = structs.replace(kemac, encr_data=kemac.encr_data[:-1] + bytes((kemac.encr_data[-1] ^ 1,)))
+    values = [bent if each.value is kemac else each.value for each in message.payloads[:-1]]
+    with pytest.raises(mikey.MikeyError, match="do not prove right"):
+        pk.open_pk_init(pk.signed(message.header, values, pki().key("alice")), pki().key("bob"), key("alice"))
+    plain = structs.replace(kemac, encr_alg=EncrAlg.AES_CM_128)
+    values = [plain if each.value is kemac else each.value for each in message.payloads[:-1]]
+    with pytest.raises(mikey.MikeyError, match="gives no proof"):
+        pk.open_pk_init(pk.signed(message.header, values, pki().key("alice")), pki().key("bob"), key("alice"))
+
+
+def test_sha_1_and_oaep_of_openssl_where_they_are_asked_for():
+    """openssl's defaults for OAEP are those of PKCS#1: SHA-1, for which PKE has no field."""
+    message, folder = mikey.parse(pk_init()), pki().folder
+    (folder / "env.key").write_bytes(ENVELOPE)
+    pem = pki().openssl("x509", "-in", "bob.pem", "-pubkey", "-noout")
+    (folder / "bob.pub").write_bytes(pem)
+    padded = pki().openssl(
+        *("pkeyutl", "-encrypt", "-pubin", "-inkey", "bob.pub", "-in", "env.key"),
+        *("-pkeyopt", "rsa_padding_mode:oaep"),
+    )
+    pke, values = message.need(v.Pke), [each.value for each in message.payloads[:-1]]
+    values[values.index(pke)] = v.Pke(0, padded)
+    octets = mikey.build(message.header, [*values, v.Sign(0, bytes(256))])[:-256]
+    (folder / "sha1.covered").write_bytes(octets)
+    octets += pki().openssl("dgst", "-sha1", "-sign", "alice.key", "sha1.covered")
+    with pytest.raises(mikey.MikeyError, match="signature is wrong"):
+        pk.open_pk_init(octets, pki().key("bob"), key("alice"), oaep=True)
+    with pytest.raises(mikey.MikeyError):
+        pk.open_pk_init(octets, pki().key("bob"), key("alice"), accepts_sha_1=True)
+    opened = pk.open_pk_init(octets, pki().key("bob"), key("alice"), oaep=True, accepts_sha_1=True)
+    assert opened.keys == TGKS
+
+
+def test_oaep_both_ways():
+    init = asked()
+    octets = pk.rsa_r_resp(
+        SUITE_128,
+        init,
+        pki().key("bob"),
+        key("alice"),
+        ENVELOPE,
+        header(DataType.RSA_R_RESP),
+        [TIME, IDR],
+        TGKS,
+        idi=IDI.data,
+        sender=IDR,
+        oaep=True,
+    )
+    opened = pk.open_rsa_r_resp(octets, init, pki().key("alice"), key("bob"), idi=IDI.data, oaep=True)
+    assert opened.keys == TGKS
+    with pytest.raises(mikey.MikeyError):
+        opened_rsa_r(octets, init)
