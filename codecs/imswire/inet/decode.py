@@ -23,13 +23,14 @@ _LAST_TAG = 14 + 4 * (MAX_TAGS - 1)
 _UDP_LENGTH = 8
 _TCP_LENGTH = 20
 _IPV6_LENGTH = 40
-_FRAGMENT_HEADER_LENGTH = 8
 
 MAX_EXTENSIONS = 16
 """IPv6 extension headers before the transport header; honest packets have two or three."""
-_EXTENSION_UNIT = {0: 8, 43: 8, 60: 8, 135: 8, 139: 8, 140: 8, 51: 4}
-"""Extension headers to skip and the unit of their length field; AH (51) counts in 4 octets (RFC 4302 2.2)."""
+_AUTHENTICATION = 51
 _FRAGMENT_HEADER = 44
+_EXTENSION_UNIT = {0: 8, 43: 8, 60: 8, 135: 8, 139: 8, 140: 8, _AUTHENTICATION: 4, _FRAGMENT_HEADER: 0}
+"""Extension headers to skip and the unit of their length field; AH counts in 4 octets (RFC 4302 2.2)."""
+_CARRIERS = TUNNELS | {UDP, TCP, _AUTHENTICATION}
 
 _ETHERNET_IPV4_UDP = Struct("!12xHBxHxxHxB2x4s4sHHH").unpack_from
 _IPV4 = Struct("!BxHHHxB2x4s4s").unpack_from
@@ -107,8 +108,10 @@ def _ipv4(frame: bytes, ip: int) -> Datagram | Fragment | None:
     if header < 20 or not at <= end <= len(frame):
         return None
     if not fragment & _FRAGMENTED:
+        if protocol == _AUTHENTICATION and at + 8 <= end:
+            protocol, at = frame[at], at + 8 + frame[at + 1] * 4
         return _transport(frame, ip, protocol, src, dst, at, end)
-    if protocol not in (UDP, TCP) and protocol not in TUNNELS:
+    if protocol not in _CARRIERS:
         return None
     key = b"\x04%b%b%c%b" % (src, dst, protocol, identification.to_bytes(2, "big"))
     offset = (fragment & _OFFSET) * 8
@@ -123,31 +126,20 @@ def _ipv6(frame: bytes, ip: int) -> Datagram | Fragment | None:
         return None
     announced_at = ip + 6
     for _ in range(MAX_EXTENSIONS):
-        if protocol == _FRAGMENT_HEADER:
-            return _ipv6_fragment(frame, ip, src, dst, announced_at, at, end)
         unit = _EXTENSION_UNIT.get(protocol)
         if unit is None:
             return _transport(frame, ip, protocol, src, dst, at, end)
         if at + 8 > end:
             return None
+        if protocol == _FRAGMENT_HEADER:
+            field = int.from_bytes(frame[at + 2 : at + 4], "big")
+            if field & 0xFFF9:  # else an atomic fragment: it stands alone (RFC 6946)
+                key = b"\x06%b%b%b" % (src, dst, frame[at + 4 : at + 8])
+                data, more = frame[at + 8 : end], bool(field & 1)
+                return Fragment(key, field & 0xFFF8, more, data, ip, at, announced_at, frame[at], frame)
         announced_at, protocol = at, frame[at]
         at += 8 + frame[at + 1] * unit
     return None
-
-
-def _ipv6_fragment(
-    frame: bytes, ip: int, src: bytes, dst: bytes, announced_at: int, at: int, end: int
-) -> Datagram | Fragment | None:
-    data_at = at + _FRAGMENT_HEADER_LENGTH
-    if data_at > end:
-        return None
-    protocol = frame[at]
-    field = int.from_bytes(frame[at + 2 : at + 4], "big")
-    if not field & 0xFFF9:  # an atomic fragment stands alone (RFC 6946)
-        return _transport(frame, ip, protocol, src, dst, data_at, end)
-    key = b"\x06%b%b%b" % (src, dst, frame[at + 4 : data_at])
-    offset, more = field & 0xFFF8, bool(field & 1)
-    return Fragment(key, offset, more, frame[data_at:end], ip, at, announced_at, protocol, frame)
 
 
 def _transport(frame: bytes, ip: int, protocol: int, src: bytes, dst: bytes, at: int, end: int) -> Datagram | None:

@@ -25,6 +25,10 @@ ETHERTYPE_IPV6 = 0x86DD
 TAGS = frozenset((0x8100, 0x88A8, 0x9100, 0x9200))
 """VLAN tags: IEEE 802.1Q, 802.1ad and the two numbers in use before it."""
 ETHERTYPE_PPPOE = 0x8864
+_MAX_LENGTH = 1_500
+"""Up to here an EtherType is none, but the length of an IEEE 802.3 frame."""
+_SNAP = bytes.fromhex("aaaa03000000")
+"""LLC and SNAP before an EtherType (RFC 1042)."""
 MPLS = frozenset((0x8847, 0x8848))
 MAX_TAGS = 8
 """Nobody stacks more; a frame of nothing but tags ends here."""
@@ -79,6 +83,10 @@ def _after_ethertype(frame: bytes, type_at: int, offset: int) -> IpAt | None:
         if ethertype == ETHERTYPE_PPPOE:
             protocol = int.from_bytes(frame[offset + 6 : offset + 8], "big")
             return _checked(frame, _PPP.get(protocol), offset + 8)
+        if ethertype <= _MAX_LENGTH and frame[offset : offset + len(_SNAP)] == _SNAP:
+            type_at = offset + len(_SNAP)
+            offset = type_at + 2
+            continue
         if ethertype not in TAGS:
             return _checked(frame, _VERSION_OF.get(ethertype), offset)
         type_at = offset + 2

@@ -91,7 +91,7 @@ class TcpStreams:
         if segment.flags & RST:
             self._reset(flow, direction, segment.seq, out)
             return out
-        if direction is None or segment.flags & SYN:
+        if direction is None or segment.flags & SYN or direction.is_over(segment):
             direction = self._begin(flow, direction, segment, out)
             if direction is None:
                 return out
@@ -212,6 +212,17 @@ class _Direction:
     def distance(self, seq: int) -> int:
         """From the next octet to ``seq``, negative for what is past (RFC 9293 3.4: modulo 2**32)."""
         return (seq - self.next + _WRAP // 2) % _WRAP - _WRAP // 2
+
+    def is_over(self, segment: Datagram) -> bool:
+        """Whether the direction had ended, and this is nothing of it.
+
+        Then its ports are in use anew and the SYN was missed; or what ended it was a reset that the receiver did not
+        believe, for it was not exactly at the next octet (RFC 5961 3.2).
+        """
+        if not self.finished or not segment.payload:
+            return False
+        ahead = RESET_WINDOW if self.fin_at is not None else 0
+        return not -RESET_WINDOW <= self.distance(segment.seq) < ahead
 
     def add(self, segment: Datagram) -> bytes:
         """The octets that are in order now."""

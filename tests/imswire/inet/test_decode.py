@@ -177,9 +177,24 @@ def test_the_authentication_header_counts_in_fours() -> None:
     assert datagram_of(with_ipv6_extensions(udp6(), (AH, b"\0\x04" + bytes(22)))).payload == b"hello"
 
 
+def test_the_authentication_header_of_ipv4() -> None:
+    """RFC 4302 3.1.1; what it protects may be fragmented."""
+    udp = inet.udp(A4, 7, B4, 9, b"hello")
+    packet = inet.ip_packet(A4, B4, AH, b"\x11\x04" + bytes(22) + udp)
+    found = inet.decode(inet.RAW, packet)
+    assert isinstance(found, inet.Datagram) and (found.payload, found.payload_offset) == (b"hello", 20 + 24 + 8)
+    assembler = inet.Reassembler()
+    pieces = [inet.decode(inet.RAW, piece) for piece in inet.fragment_packet(packet, 36)]
+    done = [assembler.add(piece, 0) for piece in pieces if isinstance(piece, inet.Fragment)]
+    assert [whole.payload for whole in done if whole is not None] == [b"hello"] and len(done) > 2
+    assert inet.decode(inet.RAW, inet.ip_packet(A4, B4, AH, b"\x11\x04" + bytes(5))) is None
+    assert inet.decode(inet.RAW, inet.ip_packet(A4, B4, AH, b"\x11\xff" + bytes(40))) is None
+
+
 def test_an_atomic_fragment_is_a_whole_packet() -> None:
     """RFC 6946."""
     assert datagram_of(with_ipv6_extensions(udp6(), (44, bytes(8)))).payload == b"hello"
+    assert datagram_of(with_ipv6_extensions(udp6(), (44, bytes(8)), (DESTINATION, bytes(8)))).payload == b"hello"
 
 
 def test_a_chain_without_end() -> None:

@@ -25,6 +25,9 @@ TYPE4, TYPE6 = b"\x08\x00", b"\x86\xdd"
         (1, MACS + b"\x81\x00\x00\x05" + TYPE4 + IP4, IpAt(4, 18)),
         (1, MACS + b"\x88\xa8\x00\x05\x81\x00\x00\x06" + TYPE6 + IP6, IpAt(6, 22)),
         (1, MACS + b"\x91\x00\x00\x05\x92\x00\x00\x06\x81\x00\x00\x07" + TYPE4 + IP4, IpAt(4, 26)),
+        (1, MACS + b"\x00\x64\xaa\xaa\x03\0\0\0" + TYPE4 + IP4, IpAt(4, 22)),  # RFC 1042
+        (1, MACS + b"\x81\x00\x00\x05\x00\x64\xaa\xaa\x03\0\0\0" + TYPE6 + IP6, IpAt(6, 26)),
+        (113, bytes(14) + b"\0\4\xaa\xaa\x03\0\0\0" + TYPE4 + IP4, IpAt(4, 24)),
         (101, IP4, IpAt(4, 0)),
         (101, IP6, IpAt(6, 0)),
         (12, IP4, IpAt(4, 0)),
@@ -56,6 +59,8 @@ def test_the_ip_header_is_found(link_type: int, frame: bytes, expected: IpAt) ->
         (1, MACS + TYPE4 + IP6),  # announced as the other version
         (1, MACS + TYPE6 + IP4),
         (1, MACS + b"\x00\x26\x42\x42\x03" + bytes(40)),  # IEEE 802.3 with a length
+        (1, MACS + b"\x00\x26\xaa\xaa\x03\0\0"),
+        (1, MACS + (b"\x00\x26\xaa\xaa\x03\0\0\0") * (MAX_TAGS + 1) + TYPE4 + IP4),
         (1, MACS + b"\x81\x00\x00\x05" * 3),
         (1, MACS + b"\x81\x00\x00\x05" * (MAX_TAGS + 1) + TYPE4 + IP4),
         (101, b""),

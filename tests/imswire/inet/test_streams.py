@@ -176,6 +176,23 @@ def test_a_new_connection_ends_the_old_one() -> None:
     assert (streams.octets, streams.next_deadline()) == (0, None)
 
 
+def test_ports_in_use_anew_when_the_syn_was_missed() -> None:
+    streams = TcpStreams()
+    fed(streams, segment(b"old", flags=ACK | FIN))
+    elsewhere = ISN + (1 << 30)
+    assert fed(streams, segment(b"new", elsewhere), segment(b"er", elsewhere + 3)) == [
+        StreamData(FORTH, b"new"),
+        StreamData(FORTH, b"er"),
+    ]
+
+
+def test_a_reset_that_the_receiver_does_not_believe() -> None:
+    streams = TcpStreams()
+    fed(streams, segment(b"one"), segment(seq=ISN + 100, flags=RST))
+    assert fed(streams, segment(b"one"), segment(seq=ISN + 3)) == []
+    assert read(fed(streams, segment(b"two", ISN + 3), segment(b"three", ISN + 6))) == b"twothree"
+
+
 def test_a_reset_ends_both_directions() -> None:
     streams = TcpStreams()
     fed(streams, segment(b"question"), segment(b"answer", 5, flow=BACK), segment(b"waits", ISN + 50))
