@@ -150,7 +150,7 @@ def parse(octets: bytes) -> SessionDescription:
     """Read a description; SdpError names the line.
 
     Lines may end with LF alone. Lines of unknown types are skipped, and an attribute that cannot be read costs
-    no more than itself.
+    no more than itself; a refused m-line may have lost its formats.
     """
     if len(octets) > MAX_OCTETS:
         raise SdpError(1, f"longer than {MAX_OCTETS} octets")
@@ -173,13 +173,14 @@ def parse(octets: bytes) -> SessionDescription:
                 raise SdpError(number, f"more than {MAX_MEDIA} media")
             sections.append(_Section(number, value))
         elif kind == "c":
-            sections[-1].connections.append(_address(number, value))
+            sections[-1].addresses.append(_address(number, value))
         elif kind == "a":
             name, colon, text = value.partition(":")
             sections[-1].attributes.append(Attribute(name.strip(), text if colon else None))
         elif kind == "o":
             origin = value
-    media = tuple(_media(place, section, session) for place, section in enumerate(sections[1:]))
+    keys = _key_mgmt(session, "session")
+    media = tuple(_media(place, section, session, keys) for place, section in enumerate(sections[1:]))
     return SessionDescription(octets, origin, session.address, tuple(session.attributes), media)
 
 
@@ -189,12 +190,12 @@ class _Section:
     def __init__(self, line: int, value: str) -> None:
         self.line = line
         self.value = value
-        self.connections: list[str] = []
+        self.addresses: list[str | None] = []
         self.attributes: list[Attribute] = []
 
     @property
     def address(self) -> str | None:
-        return self.connections[0] if self.connections else None
+        return self.addresses[0] if self.addresses else None
 
     def first(self, name: str) -> Attribute | None:
         return next((each for each in self.attributes if each.name == name), None)
@@ -207,11 +208,13 @@ class _Section:
         return next((each.name for each in self.attributes if each.name in DIRECTIONS), None)
 
 
-def _address(line: int, value: str) -> str:
-    """c=IN IP4 address[/ttl[/count]]."""
+def _address(line: int, value: str) -> str | None:
+    """c=IN IP4 address[/ttl[/count]]; None: an address of another network (RFC 3108, RFC 7195)."""
     parts = value.split()
-    if len(parts) != 3 or parts[0].upper() != "IN" or parts[1].upper() not in ("IP4", "IP6"):
+    if len(parts) < 3:
         raise SdpError(line, "c= is not network type, address type and address")
+    if parts[0].upper() != "IN" or parts[1].upper() not in ("IP4", "IP6"):
+        return None
     return parts[2].partition("/")[0]
 
 
@@ -221,17 +224,19 @@ def _port(line: int, text: str) -> int:
     return int(text)
 
 
-def _media(index: int, section: _Section, session: _Section) -> Media:
+def _media(index: int, section: _Section, session: _Section, keys: tuple[KeyMgmt, ...]) -> Media:
     parts = section.value.split()
-    if len(parts) < 4:
+    if len(parts) < 3:
         raise SdpError(section.line, "m= is not media, port, protocol and formats")
     port_text, slash, count = parts[1].partition("/")
     port = _port(section.line, port_text)
+    if len(parts) < 4 and port:
+        raise SdpError(section.line, "m= without formats")
     proto = parts[2]
-    address = section.address or session.address
+    address = section.address if section.addresses else session.address
     secure = proto.upper() in SECURE_PROFILES
     own = _key_mgmt(section, "media")
-    inherited = _key_mgmt(session, "session") if secure and not own else ()
+    inherited = keys if secure and not own else ()
     mux = section.first("rtcp-mux") is not None
     return Media(
         index=index,

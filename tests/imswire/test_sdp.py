@@ -106,7 +106,8 @@ def test_pairs_by_position():
         (b"v=0\r\nm=audio 99999 RTP/AVP 0\r\n", 2),
         (b"v=0\r\nm=audio 1/x RTP/AVP 0\r\n", 2),
         (b"v=0\r\nc=IN IP4\r\n", 2),
-        (b"v=0\r\nc=XX IP4 x\r\n", 2),
+        (b"v=0\r\nc=IN\r\n", 2),
+        (b"v=0\r\nm=audio 0\r\n", 2),
         (b"v=0\r\n" + b"m=audio 1 RTP/AVP 0\r\n" * 100, 66),
         (b"v=0\r\n" + b"a=x\r\n" * 3000, 2000),
         (b"v=0\r\n" + b"a=" + b"x" * 70_000, 1),
@@ -129,3 +130,16 @@ def test_mutations_raise_nothing_else(parts, data):
             assert line.index >= 0 and (line.rejected or line.port >= 0)
     except sdp.SdpError as error:
         assert error.reason
+
+
+def test_addresses_of_other_networks_are_none_to_send_to():
+    """RFC 7195 7.1: a call over the telephone network beside one over IP."""
+    circuit = b"m=audio 9 PSTN -\r\nc=PSTN E164 +441134960123\r\n"
+    first, second = sdp.parse(SESSION + AUDIO + circuit).media
+    assert (first.address, second.address, second.endpoint, second.rtcp) == ("10.0.0.1", None, None, None)
+    assert sdp.parse(b"v=0\r\nc=XX IP4 x\r\n").connection is None
+
+
+def test_a_refused_line_may_have_lost_its_formats():
+    first, second = sdp.parse(SESSION + b"m=video 0 RTP/AVP\r\n" + AUDIO).media
+    assert first.rejected and first.formats == () and second.port == 4000
