@@ -15,6 +15,7 @@ from imswire.mikey import values as v
 from imswire.mikey.errors import MikeyError
 from imswire.mikey.message import MikeyMessage, build, parse, type_name
 from imswire.mikey.numbers import (
+    AEAD_CIPHERS,
     MAC_OCTETS,
     TEKS,
     DataType,
@@ -32,7 +33,6 @@ from imswire.mikey.protect import Protection, covered
 
 KEY_OCTETS, SALT_OCTETS, AEAD_SALT_OCTETS = 16, 14, 12
 MAX_KEY_OCTETS = 32
-_AEAD = frozenset((4, 5, 6, 8))  # SEED-CCM, SEED-GCM, AES-GCM, ARIA-GCM (RFC 6309, RFC 7714, RFC 8269)
 _KEPT = frozenset(KeyType) - {KeyType.MPK, KeyType.K_PR}
 
 
@@ -239,9 +239,11 @@ def _derived(
     def derive(constant: bytes, octets: int) -> bytes:
         return prf.prf(header.prf, key.key, prf.plain_session_label(constant, cs_id, header.csb_id, rand), octets)
 
-    aead = _octets(params, SpParam.ENCR_ALG, 1) in _AEAD
-    key_octets = _octets(params, SpParam.ENCR_KEY_LENGTH, KEY_OCTETS)
-    salt_octets = _octets(params, SpParam.SALT_LENGTH, AEAD_SALT_OCTETS if aead else SALT_OCTETS)
+    aead = _octets(params, SpParam.ENCR_ALG, 1) in AEAD_CIPHERS
+    # 0, as some write beside a NULL cipher, is no length: authentication needs keys too.
+    key_octets = _octets(params, SpParam.ENCR_KEY_LENGTH, KEY_OCTETS) or KEY_OCTETS
+    default = AEAD_SALT_OCTETS if aead else SALT_OCTETS
+    salt_octets = _octets(params, SpParam.SALT_LENGTH, default) or default
     if key.key_type in TEKS:
         master, salt = key.key, key.salt or bytes(salt_octets)
     else:

@@ -17,6 +17,7 @@ from imswire.mikey import values as v
 from imswire.mikey.errors import MikeyError
 from imswire.mikey.message import MikeyMessage, PolicyData, parse, type_name
 from imswire.mikey.numbers import (
+    AEAD_CIPHERS,
     TEKS,
     TGKS,
     DataType,
@@ -32,7 +33,6 @@ from imswire.mikey.protect import Protection, covered
 DEFAULT_KEY_OCTETS = 16
 DEFAULT_SALT_OCTETS = 14
 AEAD_SALT_OCTETS = 12
-_AEAD = frozenset({5, 6, 8})  # SEED-GCM, AES-GCM, ARIA-GCM (RFC 6309 4.2)
 _SESSION_KEYS = TEKS | TGKS | {KeyType.GTGK, KeyType.GTGK_SALT}
 # No SRTP profile has a longer one; a policy may claim any number.
 MAX_MASTER_OCTETS = 32
@@ -340,7 +340,7 @@ class Derivation:
     def _session(self, session: v.GenericSession, key: v.KeyData, generation: int, proved: bool) -> SessionKeys:
         params = self._params(session)
         key_octets = _octets(params, SpParam.ENCR_KEY_LENGTH, DEFAULT_KEY_OCTETS)
-        aead = _number(params, SpParam.ENCR_ALG, 1) in _AEAD
+        aead = _number(params, SpParam.ENCR_ALG, 1) in AEAD_CIPHERS
         salt_octets = _octets(params, SpParam.SALT_LENGTH, AEAD_SALT_OCTETS if aead else DEFAULT_SALT_OCTETS)
         master = key.key if key.key_type in TEKS else self._from_tgk(prf.TEK, key.key, session.cs_id, key_octets)
         if key.salt:
@@ -397,8 +397,8 @@ def _number(params: dict[int, bytes], param: SpParam, default: int) -> int:
 
 
 def _octets(params: dict[int, bytes], param: SpParam, default: int) -> int:
-    """A length that the policy sets."""
-    octets = _number(params, param, default)
+    """A length that the policy sets; 0, as some write beside a NULL cipher, is none: authentication needs keys too."""
+    octets = _number(params, param, default) or default
     if octets > MAX_MASTER_OCTETS:
         reason = f"more than {MAX_MASTER_OCTETS} octets"
         raise MikeyError("SP", reason, field=param.name.lower(), error_no=ErrorNo.INVALID_SP_PAR)

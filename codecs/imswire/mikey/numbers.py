@@ -266,6 +266,8 @@ class SpParam(IntEnum):
     AEAD_TAG_LENGTH = 20
 
 
+# SEED-CCM, SEED-GCM, AES-GCM, ARIA-GCM of SP parameter 0 (RFC 6309 4.2, RFC 7714 14.3, RFC 8269).
+AEAD_CIPHERS = frozenset({4, 5, 6, 8})
 ENCR_KEY_OCTETS: dict[int, int] = {
     EncrAlg.NULL: 0,
     EncrAlg.AES_CM_128: 16,

@@ -6,7 +6,7 @@ Security descriptions name them by crypto suites: :mod:`imswire.srtp.sdes`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -72,16 +72,23 @@ class Policy(Struct, frozen=True, gc=False):
 
     @classmethod
     def from_sp(cls, params: Mapping[int, bytes]) -> Policy:
-        """The policy of an SP payload: absent parameters have SRTP's defaults. SrtpError names the parameter."""
-        values = {number: _value(number, octets) for number, octets in params.items()}
-        for number, allowed in _FIXED.items():
-            if values.get(number, allowed[0]) not in allowed:
-                raise SrtpError(f"SP parameter {number} ({_NAMES[number]}): {values[number]} is not supported")
+        """The policy of an SP payload: absent parameters have SRTP's defaults. SrtpError names the parameter.
+
+        Lengths of what is not there count for nothing: those of the authentication beside an AEAD cipher, zeros for
+        a NULL algorithm. Parameters that no standard named here knows are passed over.
+        """
+        values = {number: _value(number, octets) for number, octets in params.items() if number <= _LAST}
         cipher = _cipher(values)
         if cipher is Cipher.AES_GCM:
+            _check_fixed(values, _AEAD_UNUSED)
             return _aead(values)
         auth_on = values.get(10, 1)
         auth = _auth(values.get(14, values.get(2, 1)) if auth_on else 0)
+        if auth is Auth.NULL:
+            values = _without_zeros(values, (3, 11, 16, 18))
+        if cipher is Cipher.NULL:
+            values = _without_zeros(values, (1, 4))
+        _check_fixed(values)
         tag = values.get(18, values.get(11, 10)) if auth is not Auth.NULL else 0
         if auth is not Auth.NULL and tag not in (4, 10):
             raise SrtpError(f"SP parameter 11 (authentication tag length): {tag} is not supported")
@@ -99,6 +106,7 @@ class Policy(Struct, frozen=True, gc=False):
         return cls(cipher, key, salt, auth, tag, lengths, values.get(8, 1) == 1, values.get(7, 1) == 1)
 
 
+_LAST = 20
 _NAMES = {
     0: "encryption algorithm",
     3: "authentication key length",
@@ -123,6 +131,18 @@ _FIXED = {
     17: (20,),
     20: (16,),
 }
+# An AEAD cipher has no authentication function beside it (RFC 7714 14.2).
+_AEAD_UNUSED = frozenset((3, 15, 16, 17))
+
+
+def _check_fixed(values: Mapping[int, int], unused: frozenset[int] = frozenset()) -> None:
+    for number, allowed in _FIXED.items():
+        if number not in unused and values.get(number, allowed[0]) not in allowed:
+            raise SrtpError(f"SP parameter {number} ({_NAMES[number]}): {values[number]} is not supported")
+
+
+def _without_zeros(values: Mapping[int, int], numbers: Sequence[int]) -> dict[int, int]:
+    return {number: value for number, value in values.items() if value or number not in numbers}
 
 
 def _value(number: int, octets: bytes) -> int:
@@ -168,5 +188,6 @@ AES_192_CM_HMAC_SHA1_32 = _cm(24, 4)
 AES_256_CM_HMAC_SHA1_80 = _cm(32, 10)
 AES_256_CM_HMAC_SHA1_32 = _cm(32, 4)
 F8_128_HMAC_SHA1_80 = Policy(Cipher.AES_F8, 16, 14, Auth.HMAC_SHA1, 10, (10,))
+F8_128_HMAC_SHA1_32 = Policy(Cipher.AES_F8, 16, 14, Auth.HMAC_SHA1, 4, (10,))
 AEAD_AES_128_GCM = Policy(Cipher.AES_GCM, 16, 12, Auth.NULL, 16, (16,))
 AEAD_AES_256_GCM = Policy(Cipher.AES_GCM, 32, 12, Auth.NULL, 16, (16,))

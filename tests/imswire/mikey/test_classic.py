@@ -82,6 +82,9 @@ def test_policies_set_the_lengths():
     assert (len(other.master_key), len(other.master_salt)) == (16, 14)
     with pytest.raises(mikey.MikeyError, match="16 and 12 octets, not 32 and 12"):
         classic.session_keys(found, (v.KeyData(KeyType.TEK, b"A" * 16),), RAND)
+    null = message(TIME, v.Sp(1, 0, ((0, b"\0"), (1, b"\0"), (4, b"\0"))), sessions=(v.SrtpSession(1, 1, 0),))
+    (bare,) = classic.session_keys(null, (v.KeyData(KeyType.TGK, b"A" * 16),), RAND)
+    assert (len(bare.master_key), len(bare.master_salt)) == (16, 14)
     huge = message(TIME, v.Sp(1, 0, ((1, b"\xff"),)), sessions=(v.SrtpSession(1, 1, 0),))
     with pytest.raises(mikey.MikeyError, match="255 is too much"):
         classic.session_keys(huge, (v.KeyData(KeyType.TGK, b"A" * 16),), RAND)

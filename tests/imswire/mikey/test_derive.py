@@ -186,6 +186,16 @@ def test_lengths_must_be_those_of_the_policy(keys, sp, reason):
     assert caught.value.error_no == mikey.ErrorNo.INVALID_SP_PAR
 
 
+@pytest.mark.parametrize(
+    ("sp", "octets"), [(((0, b"\0"), (1, b"\0"), (4, b"\0")), (16, 14)), (((0, b"\4"),), (16, 12))]
+)
+def test_lengths_by_the_cipher(sp, octets):
+    """A NULL cipher with lengths of zero still authenticates under keys of the default length; SEED-CCM is an AEAD."""
+    made = Made("DEHNO", sessions=(session(1, policies=(1,)),), policies=(v.Sp(1, 0, sp),))
+    (found,) = made.derive()
+    assert (len(found.master_key), len(found.master_salt)) == octets
+
+
 def test_maps_that_give_no_session():
     with pytest.raises(mikey.MikeyError, match="no crypto session"):
         Made("DEHNO", sessions=()).derive()

@@ -50,6 +50,23 @@ def test_switched_off():
 
 
 @pytest.mark.parametrize(
+    ("params", "name"),
+    [
+        (sp(_2=0, _3=0, _11=0), "AES_CM_128_NULL_AUTH"),
+        (sp(_10=0, _11=0), "AES_CM_128_NULL_AUTH"),
+        (sp(_14=0, _16=0, _18=0), "AES_CM_128_NULL_AUTH"),
+        (sp(_0=0, _1=0, _4=0), "NULL_HMAC_SHA1_80"),
+        (sp(_0=0, _1=0, _2=0, _3=0, _4=0, _11=0), "NULL_NULL_AUTH"),
+        (sp(_0=6, _1=16, _2=0, _3=0, _4=12, _11=0, _15=0, _20=16), "AEAD_AES_128_GCM"),
+        ({250: bytes(9)}, "AES_CM_128_HMAC_SHA1_80"),
+    ],
+)
+def test_lengths_of_what_is_not_there(params, name):
+    policy = srtp.Policy.from_sp(params)
+    assert policy.name == name and policy.rtcp_tag_lengths == ((16,) if policy.aead else (10,))
+
+
+@pytest.mark.parametrize(
     ("params", "number"),
     [
         (sp(_0=3), 0),
@@ -59,6 +76,11 @@ def test_switched_off():
         (sp(_0=6, _1=24), 1),
         (sp(_2=2), 2),
         (sp(_3=10), 3),
+        (sp(_3=0), 3),
+        (sp(_2=0, _3=10), 3),
+        (sp(_1=0), 1),
+        (sp(_11=0), 11),
+        (sp(_0=6, _20=8), 20),
         (sp(_4=12), 4),
         (sp(_0=6, _4=14), 4),
         (sp(_5=1), 5),
