@@ -23,6 +23,8 @@ SUITES: dict[str, Policy] = {
     "AES_CM_128_HMAC_SHA1_80": p.AES_CM_128_HMAC_SHA1_80,
     "AES_CM_128_HMAC_SHA1_32": p.AES_CM_128_HMAC_SHA1_32,
     "F8_128_HMAC_SHA1_80": p.F8_128_HMAC_SHA1_80,
+    # Only the grammar of RFC 4568 9.2 has it.
+    "F8_128_HMAC_SHA1_32": p.F8_128_HMAC_SHA1_32,
     "AES_192_CM_HMAC_SHA1_80": p.AES_192_CM_HMAC_SHA1_80,
     "AES_192_CM_HMAC_SHA1_32": p.AES_192_CM_HMAC_SHA1_32,
     "AES_256_CM_HMAC_SHA1_80": p.AES_256_CM_HMAC_SHA1_80,
@@ -62,13 +64,13 @@ def keys(suite: str, key_params: Sequence[str], session_params: Sequence[str] = 
 
 
 def _key(policy: Policy, text: str) -> SdesKey:
-    """inline:key||salt[|lifetime][|MKI:length] (RFC 4568 6.1)."""
+    """inline:key||salt[|lifetime][|MKI:length] (RFC 4568 6.1); some senders leave the padding of the base64 out."""
     method, colon, info = text.strip().partition(":")
     if not colon or method.lower() != "inline":
         raise SrtpError("key method is not inline")
     material, *rest = info.split("|")
     try:
-        octets = b64decode(material.encode("ascii"), validate=True)
+        octets = b64decode(material.encode("ascii") + b"=" * (-len(material) % 4), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise SrtpError("inline key is not base64") from None
     lifetime, mki = 0, b""
@@ -127,6 +129,10 @@ def _session(policy: Policy, param: str) -> Iterator[tuple[str, object]]:
             raise SrtpError(f"WSH: less than {MIN_WINDOW}")
     elif name in ("UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP"):
         yield from _switched_off(policy, name)
+    elif name == "FEC_KEY":
+        # Keys of a stream of its own, whose packets are not media: they must be keys, and nothing else follows.
+        for each in value.split(";", MAX_KEYS)[:MAX_KEYS]:
+            _key(policy, each)
     elif name == "FEC_ORDER" and value in ("FEC_SRTP", "SRTP_FEC"):
         if value == "SRTP_FEC":
             raise SrtpError("FEC_ORDER: FEC over SRTP is not supported")

@@ -58,6 +58,24 @@ def test_session_parameters():
     assert not clear.policy.encrypts_rtp and clear.policy.authenticates_rtp
 
 
+def test_base64_without_its_padding():
+    """RFC 4568 6.1: padding is discarded; some senders discard it before they send."""
+    for suite in ("AES_256_CM_HMAC_SHA1_80", "AES_192_CM_HMAC_SHA1_32", "AEAD_AES_128_GCM"):
+        policy = sdes.SUITES[suite]
+        material = bytes(range(policy.key_length + policy.salt_length))
+        text = b64encode(material).decode()
+        assert text.endswith("=")
+        (key,) = line(f"1 {suite} inline:{text.rstrip('=')}|1:4")
+        assert key.master.key + key.master.salt == material and key.master.mki == bytes(3) + b"\1"
+
+
+def test_keys_of_a_fec_stream_are_not_those_of_the_media():
+    """RFC 4568 6.3.5: FEC packets have keys of their own; the line still keys the media."""
+    other = "inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"
+    (key,) = line(f"1 AES_CM_128_HMAC_SHA1_80 {KEY} FEC_KEY={other}|2^20|1:4;{other}|2^20|2:4")
+    assert key.master.key == b"YS___semctl () {"
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -81,7 +99,9 @@ def test_session_parameters():
         (f"1 AES_CM_128_HMAC_SHA1_80 {KEY} WSH=63", "WSH"),
         (f"1 AES_CM_128_HMAC_SHA1_80 {KEY} FEC_ORDER=SRTP_FEC", "FEC_ORDER"),
         (f"1 AES_CM_128_HMAC_SHA1_80 {KEY} FEC_ORDER=x", "FEC_ORDER"),
+        (f"1 AES_CM_128_HMAC_SHA1_80 {KEY} FEC_KEY=x", "inline"),
         (f"1 AES_CM_128_HMAC_SHA1_80 {KEY} X=1", "'X'"),
+        ("1 AES_CM_128_HMAC_SHA1_80 inline:AAAAA", "base64"),
         ("1 AEAD_AES_128_GCM inline:" + "A" * 40 + " UNENCRYPTED_SRTP", "AEAD"),
     ],
 )
