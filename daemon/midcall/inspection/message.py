@@ -114,11 +114,19 @@ def _needs(*lines: str) -> Callable[[MikeyMessage], Iterator[str]]:
     return lambda _: iter(lines)
 
 
+_DH = _needs("the DH secret of one of the two users: no third party can derive the keys")
+_IBAKE = _needs("an ephemeral secret of one of the two users: the KMS cannot derive the keys")
 _NEEDS: dict[int, Callable[[MikeyMessage], Iterator[str]]] = {
     DataType.PSK_INIT: _needs("the pre-shared key of the two users"),
+    DataType.PSK_RESP: _needs(
+        "the message that it answers, which has the keys, and the pre-shared key of the two users"
+    ),
     DataType.PK_INIT: _needs("the private key of the responder, which opens the envelope key in PKE"),
-    DataType.DH_INIT: _needs("the DH secret of one of the two users: no third party can derive the keys"),
-    DataType.DHHMAC_INIT: _needs("the DH secret of one of the two users: no third party can derive the keys"),
+    DataType.PK_RESP: _needs("the message that it answers, which has the keys, and the private key of the responder"),
+    DataType.DH_INIT: _DH,
+    DataType.DH_RESP: _DH,
+    DataType.DHHMAC_INIT: _DH,
+    DataType.DHHMAC_RESP: _DH,
     DataType.RSA_R_INIT: _needs("the RSA-R response, and the private key of the initiator"),
     DataType.RSA_R_RESP: _needs("the message that it answers, and the private key of the initiator"),
     DataType.REQUEST_INIT_PSK: _request,
@@ -129,8 +137,10 @@ _NEEDS: dict[int, Callable[[MikeyMessage], Iterator[str]]] = {
     DataType.RESOLVE_INIT_PSK: _request,
     DataType.RESOLVE_INIT_PK: _public_request,
     DataType.RESOLVE_RESP: _kms_answer,
-    DataType.IBAKE_I_MESSAGE_1: _needs("an ephemeral secret of one of the two users: the KMS cannot derive the keys"),
-    DataType.IBAKE_R_MESSAGE_1: _needs("an ephemeral secret of one of the two users: the KMS cannot derive the keys"),
+    DataType.IBAKE_I_MESSAGE_1: _IBAKE,
+    DataType.IBAKE_R_MESSAGE_1: _IBAKE,
+    DataType.IBAKE_I_MESSAGE_2: _IBAKE,
+    DataType.IBAKE_R_MESSAGE_2: _IBAKE,
     DataType.SAKKE: _needs("the receiver's secret key of the period, or the master secret of the receiver's KMS"),
 }
 
@@ -145,7 +155,7 @@ def _remarks(message: MikeyMessage) -> Iterator[str]:
             yield f"TICKET: the flags contradict each other: {broken}"
         yield f"TICKET: flags {ticket.policy.flags or 'none'}: {_mode(ticket.policy.flags)}"
     kemac = message.first(v.Kemac)
-    if kemac is not None and kemac.encr_alg == mikey.EncrAlg.NULL:
+    if kemac is not None and kemac.encr_data and kemac.encr_alg == mikey.EncrAlg.NULL:
         yield "KEMAC: not encrypted; its keys are not shown"
 
 

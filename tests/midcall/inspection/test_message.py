@@ -43,6 +43,24 @@ def test_every_type_is_described(data_type):
     assert described["type"] == data_type.name and described["payloads"][1]["payload"] == "T"
 
 
+@pytest.mark.parametrize(
+    ("data_type", "need"),
+    [
+        (DataType.PSK_RESP, "the message that it answers"),
+        (DataType.PK_RESP, "the message that it answers"),
+        (DataType.DH_INIT, "DH secret"),
+        (DataType.DH_RESP, "DH secret"),
+        (DataType.DHHMAC_INIT, "DH secret"),
+        (DataType.DHHMAC_RESP, "DH secret"),
+        *((kind, "ephemeral secret") for kind in DataType if "IBAKE" in kind.name),
+        (DataType.SAKKE, "master secret"),
+    ],
+)
+def test_every_message_that_keys_media_says_what_is_missing(data_type, need):
+    (said,) = mikey_message(message(data_type, v.Timestamp(0, bytes(8))))["missing"]
+    assert need in said
+
+
 def ticket(flags: str, ticket_type: int = 1, data: bytes = b"") -> v.Ticket:
     return v.Ticket(v.TicketPolicy(ticket_type, 1, 1, 0, v.Flags.of(flags), b"\0"), data)
 
@@ -69,6 +87,12 @@ def test_who_can_open_a_ticket():
 
     assert "no KMS can help" in need("HL")
     assert "only its KMS can tell" in need("DEH", ticket_type=2, data=b"opaque")
+
+
+def test_a_kemac_that_holds_only_a_mac_has_no_keys_in_clear():
+    """RFC 4650 3.1: the KEMAC of DHHMAC has no key data."""
+    described = mikey_message(message(DataType.DHHMAC_INIT, v.Kemac(0, b"", 1, bytes(20))))
+    assert described["remarks"] == []
 
 
 def test_keys_in_clear_are_said_and_not_shown():
