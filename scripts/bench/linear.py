@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from imswire import inet, mikey, pcap, sdp, sip
 from imswire.errors import WireError
 from imswire.mikey import values as v
 from imswire.mikey.fields import fields
+from imswire.sip.edit import Editor, forwarded, response
 from imswire.sip.verdict import judge
 from scripts.fuzz import targets
 
@@ -86,6 +88,27 @@ def fragments(octets: bytes) -> None:
         reassembler.add(found, 0)
 
 
+def empty_members(size: int) -> bytes:
+    """gzip members without content behind the first."""
+    return gzip.compress(pcap.file_header(1)) + gzip.compress(b"") * (size // 20)
+
+
+def edits(octets: bytes) -> None:
+    """What a proxy does to a request, and its answer."""
+    request = sip.parse(octets)
+    Editor(request).pop_last("Route")
+    forwarded(request, via=sip.Via("UDP", "h", None), pop_route=True, stream=True)
+    response(request, 404, "Not Found", to_tag="t")
+
+
+def interfaces(size: int) -> bytes:
+    """Sections of pcapng with an interface each, two packets on it, and a block that nobody reads."""
+    packets = pcap.ng_packet(0, b"x") + pcap.ng_packet(1, b"")
+    unread = (99).to_bytes(4, "little") + 2 * (12).to_bytes(4, "little")
+    one = pcap.ng_section(inet.ETHERNET) + packets + unread
+    return one * (size // len(one))
+
+
 def records(size: int) -> bytes:
     return pcap.file_header(1) + pcap.record(0, b"x") * (size // 17)
 
@@ -99,6 +122,8 @@ FAMILIES: dict[str, tuple[Run, Callable[[int], bytes]]] = {
     "parameters": (message, line_of(HEAD + b"Contact: <sip:a>", b";a=b")),
     "escapes in a URI": (message, line_of(b"OPTIONS sip:", b"%41", b"@x SIP/2.0\r\n" + HEAD[23:] + b"\r\n")),
     "multipart": (message, multipart),
+    "routes edited": (quiet(edits), line_of(HEAD + b"Route: <sip:a>", b",<sip:a>")),
+    "empty routes edited": (quiet(edits), line_of(HEAD, b"Route: ,\r\n", b"\r\n")),
     "a stream in small pieces": (bytewise, line_of(HEAD, b"X: y\r\n", b"\r\n")),
     "messages on a stream": (bytewise, lambda size: b"OPTIONS sip:x SIP/2.0\r\nl: 0\r\n\r\n" * (size // 31)),
     "media lines": (quiet(sdp.parse), line_of(SDP, b"m=audio 4 RTP/AVP 0\r\n", b"")),
@@ -111,6 +136,8 @@ FAMILIES: dict[str, tuple[Run, Callable[[int], bytes]]] = {
     "one long MIKEY payload": (quiet(fields), lambda size: mikey.build(v.Header(0, 0, 1, 1), [v.Id(0, b"x" * size)])),
     "TCP segments in reverse": (segments, lambda size: b"x" * size),
     "fragments in reverse": (fragments, lambda size: b"x" * size),
+    "sections of pcapng": (quiet(lambda octets: targets.captures(octets)), interfaces),
+    "empty members of gzip": (quiet(lambda octets: targets.captures(octets)), empty_members),
     "records of a capture": (quiet(lambda octets: targets.captures(octets)), records),
 }
 

@@ -8,6 +8,8 @@ from imswire.pcap.values import CHUNK, Read
 
 MAGIC = b"\x1f\x8b"
 _GZIP = 31  # window of 32 KB, gzip header
+_PIECE = 8 * 1024
+"""Octets given to zlib at once. It copies what is behind a member: of a file of nothing but empty ones, each time."""
 
 
 class Inflate:
@@ -19,6 +21,8 @@ class Inflate:
 
     def __init__(self, head: bytes, read: Read) -> None:
         self._read = read
+        self._chunk = b""
+        self._at = 0
         self._waiting = head
         self._member = zlib.decompressobj(_GZIP)
         self._over = False
@@ -27,7 +31,7 @@ class Inflate:
     def __call__(self, octets: int) -> bytes:
         while not self._over:
             if not self._waiting:
-                self._waiting = self._read(CHUNK)
+                self._waiting = self._piece()
                 if not self._waiting:
                     self._end("gzip: cut short")
                     break
@@ -43,9 +47,16 @@ class Inflate:
                 return content
         return b""
 
+    def _piece(self) -> bytes:
+        if self._at >= len(self._chunk):
+            self._chunk, self._at = self._read(CHUNK), 0
+        piece = self._chunk[self._at : self._at + _PIECE]
+        self._at += len(piece)
+        return piece
+
     def _next_member(self) -> None:
         rest = self._member.unused_data
-        while len(rest) < len(MAGIC) and (more := self._read(CHUNK)):
+        while len(rest) < len(MAGIC) and (more := self._piece()):
             rest += more
         if rest[: len(MAGIC)] != MAGIC:
             self._over = True
