@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -22,6 +23,7 @@ from imswire.mikey.numbers import PayloadType
 from imswire.mikey.payloads import Placed, read_chain
 
 _HEADER_END = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Field(Struct, frozen=True, gc=False):
@@ -119,7 +121,7 @@ def _session(number: int, session: v.CryptoSession, offset: int) -> Group:
     named = (
         ("cs_id", 1, session.cs_id),
         ("protocol", 1, session.protocol),
-        ("has_roc, policies", 1, session.has_roc << 7 | len(session.policies)),
+        ("bits", 1, session.has_roc << 7 | len(session.policies)),
         *(("policy", 1, policy) for policy in session.policies),
         ("session_data_length", 2, len(data)),
         *_session_data(session),
@@ -144,7 +146,11 @@ def _session_data(session: v.GenericSession) -> Iterator[tuple[str, int, int | b
 def _placed(name: str, offset: int, named: tuple[tuple[str, int, int | bytes], ...]) -> Group:
     found, at = [], offset
     for each, octets, value in named:
-        found.append(Field(each, at, octets, value, _meaning(each, value)))
+        if each == "bits" and isinstance(value, int):  # S and #P of a GENERIC-ID block
+            found.append(Field("has_roc", at, octets, value >> 7, "S: ROC and SEQ are present" if value >> 7 else ""))
+            found.append(Field("policies", at, octets, value & 0x7F))
+        else:
+            found.append(Field(each, at, octets, value, _meaning(each, value)))
         at += octets
     return Group(name, offset, at - offset, tuple(found))
 
@@ -173,7 +179,19 @@ def _walk(layout: Any, octets: bytes, base: int, number: int) -> Iterator[Field]
     for part in layout.subcons:
         begin = stream.tell()
         value = known[part.name] = part.parse_stream(stream, **known)
-        yield from _field(part.name, base + begin, stream.tell() - begin, value, number)
+        if part.name == "value" and number in (PayloadType.T, PayloadType.TR):
+            yield Field("value", base + begin, len(value), value, _time(known))
+        else:
+            yield from _field(part.name, base + begin, stream.tell() - begin, value, number)
+
+
+def _time(known: dict[str, Any]) -> str:
+    """What a timestamp says: a time, or with TRr how long (RFC 6043 6.4)."""
+    seconds = int.from_bytes(known["value"][:4], "big")
+    if known.get("role") == n.TsRole.REKEY:
+        return f"{seconds} s"
+    told = v.Timestamp(known["ts_type"], known["value"]).unix_ns
+    return "" if told is None else f"{_EPOCH + timedelta(microseconds=told // 1000):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _field(name: str, offset: int, octets: int, value: Any, number: int) -> Iterator[Field]:

@@ -93,6 +93,26 @@ def test_intervals_and_maps():
     octets = message(v.Timestamp(0, bytes(8)), map_type=2, sessions=generic)
     assert [each.value for each in named(octets, "seq")] == [7]
     assert [each.value for each in named(octets, "session_data")] == [b"abc"]
+    bits = [(each.offset, each.value) for name in ("has_roc", "policies") for each in named(octets, name)]
+    assert bits == [(12, 1), (30, 0), (12, 2), (30, 0)]
+
+
+def test_times_are_told():
+    """NTP-UTC-32 with a clear top bit is of the era from 2036; a counter is no time; TRr is how long."""
+    times = (
+        v.Timestamp(3, bytes.fromhex("eb1f0400")),
+        v.Tr(1, 0, bytes.fromhex("eb1f040080000000")),
+        v.Tr(2, 3, bytes(4)),
+        v.Tr(4, 3, (3600).to_bytes(4, "big")),
+        v.Tr(3, 2, bytes(4)),
+    )
+    assert [each.meaning for each in named(message(*times), "value")] == [
+        "2025-01-01 00:00:00 UTC",
+        "2025-01-01 00:00:00 UTC",
+        "2036-02-07 06:28:16 UTC",
+        "3600 s",
+        "",
+    ]
 
 
 def test_a_copy_of_v_keeps_the_number_that_it_came_with():
