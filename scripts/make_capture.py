@@ -32,7 +32,10 @@ from midcall.ue.wire import Timed, Wire
 PROFILES = {
     "cm-128-80": (t.AES_CM_128_80, SUITE_128),
     "cm-128-32": (t.AES_CM_128_32, SUITE_128),
+    "cm-192-80": (t.AES_CM_192_80, SUITE_256),
     "cm-256-80": (t.AES_CM_256_80, SUITE_256),
+    "f8-128-80": (t.AES_F8_128_80, SUITE_128),
+    "null-80": (t.NULL_80, SUITE_128),
     "gcm-128": (t.AES_GCM_128, SUITE_128),
     "gcm-256": (t.AES_GCM_256, SUITE_256),
 }

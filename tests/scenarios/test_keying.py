@@ -81,6 +81,22 @@ def test_256_bit_suite(tmp_path):
     assert_complete(outcome, call, policy="AES_256_CM_HMAC_SHA1_80")
 
 
+@pytest.mark.parametrize(
+    ("params", "suite", "policy"),
+    [
+        (t.AES_CM_192_80, SUITE_256, "AES_192_CM_HMAC_SHA1_80"),
+        (t.AES_F8_128_80, t.SUITE_128, "F8_128_HMAC_SHA1_80"),
+        (t.NULL_80, t.SUITE_128, "NULL_HMAC_SHA1_80"),
+        (t.NULL_80 | {1: 0, 4: 0}, t.SUITE_128, "NULL_HMAC_SHA1_80"),
+        (t.AES_CM_128_80 | {7: 0}, t.SUITE_128, "NULL_HMAC_SHA1_80"),
+        (t.AES_GCM_128 | {2: 0, 3: 0, 11: 0}, t.SUITE_128, "AEAD_AES_128_GCM"),
+    ],
+)
+def test_profiles_of_other_ciphers(tmp_path, params, suite, policy):
+    call, outcome = run(World(suite), tmp_path, "DEFGHINO", params=params)
+    assert_complete(outcome, call, policy=policy)
+
+
 @pytest.mark.parametrize(("params", "suite"), [(t.AES_GCM_128, t.SUITE_128), (t.AES_GCM_256, SUITE_256)])
 def test_gcm(tmp_path, params, suite):
     call, outcome = run(World(suite), tmp_path, params=params)

@@ -23,7 +23,10 @@ TICKET_LIFE = 24 * 3600
 # SP parameters of the profiles (RFC 3830 6.10.1, RFC 7714 14.2), in the order in which they are sent.
 AES_CM_128_80 = {0: 1, 1: 16, 2: 1, 3: 20, 4: 14, 5: 0, 6: 0, 7: 1, 8: 1, 10: 1, 11: 10}
 AES_CM_128_32 = AES_CM_128_80 | {11: 4, 18: 4, 19: 10}
+AES_CM_192_80 = AES_CM_128_80 | {1: 24}
 AES_CM_256_80 = AES_CM_128_80 | {1: 32}
+AES_F8_128_80 = AES_CM_128_80 | {0: 2}
+NULL_80 = AES_CM_128_80 | {0: 0}
 AES_GCM_128 = {0: 6, 1: 16, 4: 12, 5: 0, 6: 0, 7: 1, 8: 1, 20: 16}
 AES_GCM_256 = AES_GCM_128 | {1: 32}
 
