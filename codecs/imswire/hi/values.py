@@ -47,7 +47,10 @@ class Header(Struct, frozen=True, gc=False):
 
 
 class Iri(Struct, frozen=True, gc=False):
-    """IRIPayload: ``kind`` an IriType, ``contents`` the TLV of the IRIContents alternative, directions a Direction."""
+    """IRIPayload: ``kind`` an IriType, ``contents`` the TLV of the IRIContents alternative, directions a Direction.
+
+    The representation shows no contents, which may hold keys.
+    """
 
     kind: int | None
     contents: bytes
@@ -57,15 +60,21 @@ class Iri(Struct, frozen=True, gc=False):
     direction: int | None = None
     time_form: int = TimeForm.MICROSECONDS
 
+    def __repr__(self) -> str:
+        return f"Iri(kind={self.kind!r}, contents=<{len(self.contents)} octets>, time={self.time})"
+
 
 class Cc(Struct, frozen=True, gc=False):
-    """CCPayload: ``contents`` is the TLV of the CCContents alternative."""
+    """CCPayload: ``contents`` is the TLV of the CCContents alternative; the representation does not show it."""
 
     direction: int | None
     contents: bytes
     time: int | None = None
     qualifier: int | None = None
     time_form: int = TimeForm.MICROSECONDS
+
+    def __repr__(self) -> str:
+        return f"Cc(direction={self.direction!r}, contents=<{len(self.contents)} octets>, time={self.time})"
 
 
 # Transport-related information (TRIPayload, TS 102 232-1 6.2, 6.3)

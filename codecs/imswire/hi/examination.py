@@ -1,0 +1,95 @@
+"""What an examination of octets gives: each member with its place, and each rule that is broken.
+
+Reading stops at the first fault; examining goes on, as far as lengths can be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from imswire import ber
+from imswire.ber import BerError, Tlv
+
+
+class Finding(Struct, frozen=True, gc=False):
+    """A rule that is broken: member, rule, offset."""
+
+    path: str
+    rule: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.path} at offset {self.offset}: {self.rule}"
+
+
+class Node(Struct, frozen=True):
+    """A member as it stands in the octets: ``value`` is None where there are nodes inside."""
+
+    name: str
+    offset: int
+    octets: int
+    value: str | int | None = None
+    inside: tuple[Node, ...] = ()
+    items: bool = False
+
+
+class Report:
+    """What an examination finds on its way; ``keys`` says whether key material is shown."""
+
+    __slots__ = ("_path", "findings", "keys")
+
+    def __init__(self, keys: bool = False) -> None:
+        self.findings: list[Finding] = []
+        self.keys = keys
+        self._path: list[str] = []
+
+    def enter(self, name: str) -> None:
+        self._path.append(name)
+
+    def leave(self) -> None:
+        self._path.pop()
+
+    def say(self, rule: str, offset: int, member: str = "") -> None:
+        path = joined(self._path + [member] if member else self._path)
+        self.findings.append(Finding(path, rule, offset))
+
+
+def joined(names: Iterable[str]) -> str:
+    """Names of members to a path: "payload.iRIPayloadSequence[0].iRIType"."""
+    path = ""
+    for name in names:
+        path += name if name.startswith("[") or not path else f".{name}"
+    return path
+
+
+def parts(octets: bytes, tlv: Tlv, report: Report) -> Iterator[Tlv]:
+    """The TLVs inside, as far as they can be read."""
+    if not tlv.constructed:
+        report.say("primitive where parts should be", tlv.at)
+        return
+    at = tlv.start
+    while at < tlv.end:
+        try:
+            inner = ber.read(octets, at, tlv.end)
+        except BerError as fault:
+            report.say(fault.reason, fault.offset)
+            return
+        yield inner
+        at = inner.after
+
+
+def unknown(octets: bytes, tlv: Tlv) -> Node:
+    """A member that no table has: its octets in hexadecimal."""
+    kind = ("UNIVERSAL ", "APPLICATION ", "", "PRIVATE ")[tlv.klass]
+    return Node(f"<{kind}{tlv.number}>", tlv.at, tlv.after - tlv.at, hexadecimal(octets[tlv.start : tlv.end]))
+
+
+MAX_SHOWN = 4_096  # octets of a value in hexadecimal
+
+
+def hexadecimal(octets: bytes) -> str:
+    """Octets in hexadecimal; of very many the first."""
+    more = f" and {len(octets) - MAX_SHOWN} octets more" if len(octets) > MAX_SHOWN else ""
+    return "0x" + octets[:MAX_SHOWN].hex() + more
