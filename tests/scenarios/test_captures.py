@@ -114,6 +114,81 @@ def test_tunnels(talked, tmp_path, tunnel):
     assert {stream["dst"] for stream in outcome.streams()} == {"10.0.0.1:40000", "10.0.0.2:40000"}
 
 
+def test_vxlan_with_a_group_policy(talked, tmp_path):
+    """Its flag bits, reserved in RFC 7348 5, are ignored; the first octet is one of RTP then."""
+    marked = in_udp(4789, lambda frame: b"\x88" + VXLAN[1:] + frame)
+    replayed(talked, tmp_path, classic((time, marked(frame)) for time, frame in talked[2]))
+
+
+SERVICE_TAGS = b"\x88\xa8\x00\x05\x81\x00\x00\x06"
+LINKS = {
+    "QinQ": (inet.ETHERNET, lambda frame: frame[:12] + SERVICE_TAGS + frame[12:]),
+    "QinQ, cooked": (inet.LINUX_SLL, lambda frame: bytes(14) + SERVICE_TAGS + frame[12:]),
+    "QinQ, cooked v2": (
+        inet.LINUX_SLL2,
+        lambda frame: SERVICE_TAGS[:2] + bytes(18) + SERVICE_TAGS[2:] + frame[12:],
+    ),
+    "LLC and SNAP": (
+        inet.ETHERNET,
+        lambda frame: frame[:12] + (len(frame) - 6).to_bytes(2, "big") + b"\xaa\xaa\x03\0\0\0" + frame[12:],
+    ),
+    "padded": (inet.ETHERNET, lambda frame: frame + bytes(7)),
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links(talked, tmp_path, link):
+    number, wrap = LINKS[link]
+    replayed(talked, tmp_path, classic(((time, wrap(frame)) for time, frame in talked[2]), number))
+
+
+EXTENSIONS = {
+    "hop by hop": [(0, bytes(6))],
+    "destination options and routing": [(60, bytes(6)), (43, bytes(14))],
+    "authentication": [(51, bytes(22))],
+    "an atomic fragment": [(44, bytes(6))],
+    "options behind an atomic fragment": [(0, bytes(6)), (44, bytes(6)), (60, bytes(6))],
+}
+
+
+def extended(packet: bytes, headers: list[tuple[int, bytes]]) -> bytes:
+    """An IPv6 packet with extension headers: number, and the octets behind next header and length."""
+    following, chain = packet[6], b""
+    for number, rest in reversed(headers):
+        length = {51: (len(rest) + 2) // 4 - 2, 44: 0}.get(number, (len(rest) + 2) // 8 - 1)
+        chain = bytes((following, length)) + rest + chain
+        following = number
+    size = (len(packet) - 40 + len(chain)).to_bytes(2, "big")
+    return packet[:4] + size + bytes((following,)) + packet[7:40] + chain + packet[40:]
+
+
+@pytest.fixture(scope="module")
+def talked6():
+    world = World()
+    parties = [world.party(name, address=f"2001:db8::{place}") for place, name in enumerate(world.users, 1)]
+    call = world.call(*parties)
+    call.establish(world.held("DEFGHINO"))
+    call.talk(2)
+    call.hang_up()
+    return world, call, list(world.wire.in_order())
+
+
+@pytest.mark.parametrize("headers", EXTENSIONS)
+def test_extension_headers(talked6, tmp_path, headers):
+    frames = ((time, frame[:14] + extended(frame[14:], EXTENSIONS[headers])) for time, frame in talked6[2])
+    replayed(talked6, tmp_path, classic(frames))
+
+
+def test_fragments_between_extension_headers(talked6, tmp_path):
+    """Hop-by-hop options in each fragment, destination options in the first alone (RFC 8200 4.5)."""
+    frames = []
+    for number, (time, frame) in enumerate(talked6[2]):
+        whole = extended(frame[14:], [(60, bytes(6))])
+        for piece in inet.fragment_packet(whole, 200, number):
+            frames.append((time, frame[:14] + extended(piece, [(0, bytes(6))])))
+    replayed(talked6, tmp_path, classic(frames))
+
+
 def test_fragments_of_a_tunnel_and_in_it(talked, tmp_path):
     frames = []
     for time, frame in talked[2]:
