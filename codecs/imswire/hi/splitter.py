@@ -16,20 +16,20 @@ class Splitter:
     ``limit`` is the most octets that a PS-PDU may have.
     """
 
-    __slots__ = ("_data", "_depth", "_fault", "_limit", "_place", "_taken")
+    __slots__ = ("_buffer", "_depth", "_fault", "_limit", "_place", "_taken")
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self._limit = limit
-        self._data = b""
-        self._place = 0  # how far an indefinite length has been followed
+        self._buffer = bytearray()  # a PS-PDU that is not complete yet
+        self._place = 0  # how far an indefinite length has been followed in it
         self._depth = 0  # how many of them are open there
-        self._taken = 0  # octets of the stream before _data
+        self._taken = 0  # octets of the stream before it
         self._fault: HiError | None = None
 
     @property
     def pending(self) -> int:
         """Octets kept of a PS-PDU that is not complete yet."""
-        return len(self._data)
+        return len(self._buffer)
 
     @property
     def fault(self) -> HiError | None:
@@ -44,24 +44,31 @@ class Splitter:
         """
         if self._fault is not None:
             raise self._fault
-        octets = self._data + data if self._data else data
         found: list[bytes] = []
-        at = 0
         try:
-            while (end := self._end(octets, at)) is not None:
-                found.append(octets[at:end])
-                at = end
+            self._split(data, found)
         except HiError as fault:
             self._fault = fault
-            self._data = b""
+            self._buffer.clear()
             if not found:
                 raise
-            return found
-        self._data = octets[at:]
-        self._taken += at
         return found
 
-    def _end(self, octets: bytes, at: int) -> int | None:
+    def _split(self, data: bytes, found: list[bytes]) -> None:
+        if self._buffer:
+            self._buffer += data
+            if self._end(self._buffer, 0) is None:
+                return
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        at = 0
+        while (end := self._end(data, at)) is not None:
+            found.append(data[at:end])
+            at = end
+        self._buffer += data[at:]
+        self._taken += at
+
+    def _end(self, octets: bytes | bytearray, at: int) -> int | None:
         """Where the PS-PDU at ``at`` ends; None: further on than the octets are."""
         there = len(octets) - at
         if there < 2:
@@ -82,7 +89,7 @@ class Splitter:
             raise self._broken(f"PS-PDU of {size} octets, at most {self._limit} are taken", at)
         return at + size if size <= there else None
 
-    def _long(self, octets: bytes, place: int, at: int) -> int | None:
+    def _long(self, octets: bytes | bytearray, place: int, at: int) -> int | None:
         """Octets from ``at`` to the end of a TLV whose long length stands at ``place``."""
         count = octets[place] & 0x7F
         if count > MAX_LENGTH_OCTETS:
@@ -94,7 +101,7 @@ class Splitter:
 
     # Indefinite lengths: each TLV is looked at once, however the stream is cut.
 
-    def _end_of_contents(self, octets: bytes, at: int) -> int | None:
+    def _end_of_contents(self, octets: bytes | bytearray, at: int) -> int | None:
         if not self._depth:
             self._place, self._depth = 2, 1
         while self._depth:
@@ -108,7 +115,7 @@ class Splitter:
                 raise self._too_long(at)
         return at + self._place
 
-    def _step(self, octets: bytes, at: int, place: int) -> int | None:
+    def _step(self, octets: bytes | bytearray, at: int, place: int) -> int | None:
         """Behind the TLV, or into the indefinite one, at ``place``; None: more octets are needed to tell."""
         if place + 2 > len(octets):
             return None

@@ -1,8 +1,57 @@
-"""Content records of one stream at speed: what is the same in all of them is encoded once."""
+"""Content records of one stream at speed: what is the same in all of them is encoded once.
+
+A record of a length not met before is built in full, cut at the places of what changes, and kept; the next one
+like it is those pieces with the new values between them.
+"""
 
 from __future__ import annotations
 
-from imswire.hi.values import CcForm, Header
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from imswire import ber
+from imswire.hi import ipmm, ts33128, voip
+from imswire.hi.errors import HiError
+from imswire.hi.numbers import TimeForm
+from imswire.hi.pdu import build
+from imswire.hi.values import Cc, CcForm, Header, IpmmStream, PsPdu, VoipStream
+
+MAX_SHAPES: Final = 1_024  # kept of one stream: widths of numbers times sizes of payloads; then it starts anew
+_SECOND: Final = 1_000_000_000
+_SEQUENCES: Final = 1 << 32
+_OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
+
+# Where a value stands: context tags from the PS-PDU inwards, None for the only item of a SEQUENCE OF.
+_Path = tuple[int | None, ...]
+_CC: _Path = (2, 1, None, 2)
+_PAYLOADS: dict[type, _Path] = {
+    IpmmStream: (*_CC, 12, 1),
+    VoipStream: (*_CC, 20, 2),
+}
+_TS33128_PAYLOAD: _Path = (*_CC, 23, None, 2, 6, 1)
+_VOIP_NUMBER: _Path = (*_CC, 20, 1, 5)
+
+
+def contents(stream: CcForm, direction: int | None, sequence: int, payload: bytes) -> bytes:
+    """``Cc.contents`` of one record of a stream; only the number of voipCC-CC-PDU depends on ``sequence``."""
+    if isinstance(stream, IpmmStream):
+        return ipmm.build_cc(ipmm.IpmmCc(payload, stream.frame_type, stream.identifier, stream.protocol))
+    if isinstance(stream, VoipStream):
+        return voip.build(_voip(stream, direction, sequence, payload))
+    return ts33128.build_cc(ts33128.CcPayload(ts33128.ImsCc(payload, stream.sdp)))
+
+
+def _voip(stream: VoipStream, direction: int | None, sequence: int, payload: bytes) -> voip.VoipCc:
+    described = voip.PayloadDescription(stream.sdp, stream.media_format, stream.media_attributes)
+    return voip.VoipCc(
+        liid=stream.liid,
+        correlation=stream.correlation,
+        sequence=sequence & 0xFFFF,
+        direction=stream.direction if stream.direction is not None else voip.of_direction(direction),
+        ice_type=stream.ice_type,
+        description=described if described != voip.PayloadDescription() else None,
+        payload=payload,
+    )
 
 
 class CcTemplate:
@@ -10,12 +59,127 @@ class CcTemplate:
 
     ``header`` gives all else (its own sequence and time are ignored; the time form is microseconds),
     ``direction`` is a Direction for payloadDirection (None: absent). Octet for octet what ``build`` makes of
-    the same values.
+    the same values. HiError: a value breaks a bound of the module.
     """
 
+    __slots__ = ("_block", "_counted", "_direction", "_from", "_header", "_now", "_shapes", "_stream")
+
     def __init__(self, header: Header, direction: int | None, stream: CcForm) -> None:
-        raise NotImplementedError
+        self._header, self._direction, self._stream = header, direction, stream
+        self._counted = isinstance(stream, VoipStream)
+        self._shapes: dict[tuple[int, int, int], _Shape] = {}
+        # What holds for one second and for 128 numbers, in which no more than the last octet changes.
+        self._from, self._block = -_SECOND, -1
+        self._now: dict[int, tuple[bytes, ...]] = {}
+        self.pdu(0, 0, b"")
+
+    def full(self, sequence: int, time_ns: int, payload: bytes) -> PsPdu:
+        """The record as a value."""
+        old = self._header
+        header = Header(
+            old.liid,
+            old.cid,
+            sequence,
+            time_ns,
+            old.country,
+            old.point,
+            old.qualifier,
+            old.extended_point,
+            old.function,
+            old.version,
+            TimeForm.MICROSECONDS,
+        )
+        return PsPdu(header, (Cc(self._direction, contents(self._stream, self._direction, sequence, payload)),))
 
     def pdu(self, sequence: int, time_ns: int, payload: bytes) -> bytes:
         """One PS-PDU; HiError when the sequence number or the time is out of range."""
-        raise NotImplementedError
+        since = time_ns - self._from
+        if not 0 <= since < _SECOND or sequence >> 7 != self._block:
+            since = self._renew(sequence, time_ns)
+        micro = since // 1_000
+        fine = micro.bit_length() >> 3
+        try:
+            pieces = self._now[len(payload) << 2 | fine]
+        except KeyError:
+            pieces = self._learn(sequence, time_ns, payload, fine)
+        low = _OCTETS[sequence & 0xFF]
+        if self._counted:
+            before, time, between, inside, behind = pieces
+            return b"".join((before, low, time, micro.to_bytes(fine + 1, "big"), between, low, inside, payload, behind))
+        before, time, between, behind = pieces
+        return b"".join((before, low, time, micro.to_bytes(fine + 1, "big"), between, payload, behind))
+
+    def pdus(self, sequence: int, records: Iterable[tuple[int, bytes]]) -> list[bytes]:
+        """PS-PDUs of (time, payload), numbered from ``sequence`` on, which wraps at 2^32."""
+        pdu = self.pdu
+        return [
+            pdu(number % _SEQUENCES, time_ns, payload) for number, (time_ns, payload) in enumerate(records, sequence)
+        ]
+
+    def _renew(self, sequence: int, time_ns: int) -> int:
+        """A new second or a new block of numbers; how far into the second it is."""
+        if not 0 <= sequence < _SEQUENCES:
+            raise HiError("PS-PDU.pSHeader.sequenceNumber", f"{sequence} is not in 0 to 2^32 - 1")
+        seconds, since = divmod(time_ns, _SECOND)
+        if not 0 <= seconds < 1 << 64:
+            raise HiError("PS-PDU.pSHeader.microSecondTimeStamp", "a time before 1970 or out of range")
+        self._from, self._block = seconds * _SECOND, sequence >> 7
+        self._now.clear()
+        return since
+
+    def _learn(self, sequence: int, time_ns: int, payload: bytes, fine: int) -> tuple[bytes, ...]:
+        """The pieces around what changes, for records like this one in this second and block."""
+        seconds = self._from // _SECOND
+        number = sequence & 0xFFFF
+        widths = (sequence.bit_length() >> 3) << 6 | (number.bit_length() >> 3) << 4 | seconds.bit_length() >> 3
+        shape = self._shapes.get((len(payload), fine, widths))
+        if shape is None:
+            shape = self._cut(build(self.full(sequence, time_ns, payload)))
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[len(payload), fine, widths] = shape
+        if len(self._now) >= MAX_SHAPES:
+            self._now.clear()
+        high = ber.integer_contents(sequence)[:-1]
+        pieces = [shape.before + high, shape.time + ber.integer_contents(seconds) + shape.then, shape.between]
+        if self._counted:
+            pieces[2] += ber.integer_contents(number)[:-1]
+            pieces.append(shape.inside)
+        self._now[len(payload) << 2 | fine] = found = (*pieces, shape.behind)
+        return found
+
+    def _cut(self, octets: bytes) -> _Shape:
+        number = _find(octets, (1, 4))
+        seconds = _find(octets, (1, 7, 0))
+        micro = _find(octets, (1, 7, 1))
+        content = _find(octets, _PAYLOADS.get(type(self._stream), _TS33128_PAYLOAD))
+        inner = _find(octets, _VOIP_NUMBER) if self._counted else content
+        return _Shape(
+            octets[: number.start],
+            octets[number.end : seconds.start],
+            octets[seconds.end : micro.start],
+            octets[micro.end : inner.start],
+            octets[inner.end : content.start],
+            octets[content.end :],
+        )
+
+
+class _Shape(NamedTuple):
+    """A record of one length, without its numbers and payload; ``inside`` is behind the number of Voip-CC-PDU."""
+
+    before: bytes
+    time: bytes
+    then: bytes
+    between: bytes
+    inside: bytes
+    behind: bytes
+
+
+def _find(octets: bytes, path: _Path) -> ber.Tlv:
+    """The TLV at the end of a path, in octets that ``build`` made."""
+    tlv = ber.read(octets)
+    for tag in path:
+        # Also the contents of an OCTET STRING that holds a SEQUENCE are looked into.
+        inside = ber.elements(octets, tlv._replace(constructed=True))
+        tlv = inside[0] if tag is None else next(each for each in inside if each.number == tag)
+    return tlv
