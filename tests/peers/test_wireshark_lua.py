@@ -13,8 +13,7 @@ import pytest
 
 from imswire import inet, pcap
 from imswire.mikey.fields import Group, fields
-from tests.imswire.mikey.sakke_vectors import MESSAGES as SAKKE
-from tests.imswire.mikey.sakke_vectors import OWN
+from tests.imswire.mikey.sakke_vectors import OWN, UIDS
 from tests.imswire.mikey.vectors import every_message
 
 pytestmark = pytest.mark.peer
@@ -22,8 +21,9 @@ Peer = Callable[[str], Path]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "wireshark" / "mikey_ticket.lua"
 A, B = inet.pack("192.0.2.1"), inet.pack("198.51.100.7")
 BEFORE = 42  # Ethernet, IPv4, UDP
-MESSAGES = every_message() | {name: bytes.fromhex(entry["I_MESSAGE"]) for name, entry in SAKKE.items()}
-MESSAGES["plain SAKKE"] = bytes.fromhex(OWN["I_MESSAGE"])
+MESSAGES = every_message()
+MESSAGES["SAKKE, monthly identifiers"] = bytes.fromhex(OWN["I_MESSAGE"])
+MESSAGES["SAKKE, hashed identifiers"] = bytes.fromhex(UIDS["I_MESSAGE"])
 
 
 def run(tshark: Path, capture: Path, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""SAKKE and ECCSI vectors: RFC 6507, RFC 6508, RFC 6509, four messages of a third party, one of the project's own."""
+"""SAKKE and ECCSI vectors: RFC 6507, RFC 6508, RFC 6509; a message under each identifier scheme, made by other code."""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ from imswire.mikey import sakke
 from imswire.mikey.curve import Point
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "vectors" / "sakke.json").read_text())
-SET, RFC_6508, RFC_6507, THIRD, OWN = (VECTORS[f"Part {number}"] for number in range(1, 6))
-USERS = {
-    name.rpartition(" ")[2]: {key: value["text"] if isinstance(value, dict) else value for key, value in part.items()}
-    for name, part in THIRD.items()
-    if name.startswith("KMS KeyProv")
-}
-MESSAGES: dict[str, dict[str, Any]] = THIRD["Messages"]
-SENDERS = {"GMK": ("GMS", "Alice"), "CSK": ("Alice", "GMS"), "PCK": ("Alice", "Bob")}
-SENDERS["GMK (legacy format for IWF)"] = ("GMS", "IWF")
+SET, RFC_6508, RFC_6507, UIDS, OWN = (VECTORS[f"Part {number}"] for number in range(1, 6))
 
 
 def octets(where: dict[str, Any], name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""RFC 6507 Appendix A in every step, keys of a third party, and what does not verify."""
+"""RFC 6507 Appendix A in every step, the key of a hashed identifier, and what does not verify."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from imswire import mikey
 from imswire.mikey import eccsi
 from imswire.mikey.eccsi import BASE, CURVE
-from tests.imswire.mikey.sakke_vectors import RFC_6507, THIRD, USERS, number, octets, point
+from tests.imswire.mikey.sakke_vectors import RFC_6507, UIDS, number, octets, point
 
 KSAK, V, J = (int(RFC_6507[name], 16) for name in ("KSAK", "v", "j"))
 KPAK = point(CURVE, RFC_6507["KPAK"])
@@ -27,14 +27,12 @@ def test_rfc_6507_appendix_a():
     eccsi.verify(M, SIGNATURE, ID, KPAK)
 
 
-@pytest.mark.parametrize("user", USERS)
-def test_keys_of_a_third_party(user):
-    entry = USERS[user]
-    kpak = point(CURVE, THIRD["KMS Init"]["PubAuthKey"])
-    key = eccsi.SigningKey(int(entry["UserSigningKeySSK"], 16), point(CURVE, entry["UserPubTokenPVT"]))
-    identifier = bytes.fromhex(entry["UserID"])
-    assert eccsi.proves(key, identifier, kpak) and not eccsi.proves(key, identifier + b"x", kpak)
-    eccsi.verify(b"text", eccsi.sign(b"text", key, identifier, kpak, 99), identifier, kpak)
+def test_key_of_a_hashed_identifier():
+    key = eccsi.SigningKey(number(UIDS, "SSK"), CURVE.read(octets(UIDS, "PVT"), "vector"))
+    identifier = octets(UIDS, "UID of the initiator")
+    assert eccsi.signing_key(number(RFC_6507, "KSAK"), identifier, int(UIDS["v"], 16)) == key
+    assert eccsi.proves(key, identifier, KPAK) and not eccsi.proves(key, identifier + b"x", KPAK)
+    eccsi.verify(b"text", eccsi.sign(b"text", key, identifier, KPAK, 99), identifier, KPAK)
 
 
 def changed(at: int) -> bytes:

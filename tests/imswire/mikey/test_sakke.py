@@ -1,4 +1,4 @@
-"""RFC 6508 Appendix A in every step, the parameters of RFC 6509, keys of a third party, and what is refused."""
+"""RFC 6508 Appendix A in every step, the parameters of RFC 6509, keys of hashed identifiers, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imswire import mikey
 from imswire.mikey import sakke
 from imswire.mikey.curve import Point
 from imswire.mikey.sakke import BASE, CURVE, G
-from tests.imswire.mikey.sakke_vectors import IDENTIFIER, MASTER, RFC_6508, SET, THIRD, USERS, number, octets, point
+from tests.imswire.mikey.sakke_vectors import IDENTIFIER, MASTER, RFC_6508, SET, UIDS, number, octets
 
 KEY = Point(number(RFC_6508, "Kbx"), number(RFC_6508, "Kby"))
 DATA = octets(RFC_6508, "Encapsulated Data")
@@ -46,13 +46,11 @@ def test_pairing_is_bilinear():
     assert sakke.pairing(twice, BASE) == sakke.pairing(BASE, twice) == sakke._power(G, 2)
 
 
-@pytest.mark.parametrize("user", USERS)
-def test_keys_of_a_third_party(user):
-    public = point(CURVE, THIRD["KMS Init"]["PubEncKey"])
-    key = sakke.read_point(bytes.fromhex(USERS[user]["UserDecryptKey"]))
-    identifier = bytes.fromhex(USERS[user]["UserID"])
-    assert sakke.proves(key, identifier, public)
-    assert not sakke.proves(key, identifier + b"x", public)
+def test_key_of_a_hashed_identifier():
+    key, identifier = sakke.read_point(octets(UIDS, "receiver secret key")), octets(UIDS, "UID of the receiver")
+    assert MASTER.receiver_key(identifier) == key
+    assert sakke.proves(key, identifier, MASTER.public)
+    assert not sakke.proves(key, identifier + b"x", MASTER.public)
 
 
 @pytest.mark.parametrize(

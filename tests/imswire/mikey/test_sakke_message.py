@@ -1,4 +1,4 @@
-"""MIKEY-SAKKE messages: four of a third party and one of the project's, opened, verified, built, refused."""
+"""MIKEY-SAKKE messages under both identifier schemes: opened, verified, built, refused."""
 
 from __future__ import annotations
 
@@ -10,52 +10,37 @@ from imswire.mikey import eccsi, sakke
 from imswire.mikey import sakke_message as sm
 from imswire.mikey import values as v
 from imswire.mikey.message import build
-from tests.imswire.mikey.sakke_vectors import IDENTIFIER, MASTER, MESSAGES, OWN, RFC_6507, SENDERS, THIRD, USERS, point
+from tests.imswire.mikey.sakke_vectors import IDENTIFIER, MASTER, OWN, RFC_6507, UIDS, octets, point
 
-PUBLIC = point(sakke.CURVE, THIRD["KMS Init"]["PubEncKey"])
-THIRD_KPAK = point(eccsi.CURVE, THIRD["KMS Init"]["PubAuthKey"])
 KPAK = point(eccsi.CURVE, RFC_6507["KPAK"])
 PLAIN = mikey.parse(bytes.fromhex(OWN["I_MESSAGE"]))
 
 
-def receiver(name: str):
-    user = USERS[SENDERS[name][1]]
-    return sakke.CURVE.read(bytes.fromhex(user["UserDecryptKey"]), "test"), bytes.fromhex(user["UserID"])
-
-
-@pytest.mark.parametrize("name", MESSAGES)
-def test_messages_of_a_third_party(name):
-    entry = MESSAGES[name]
-    message = mikey.parse(bytes.fromhex(entry["I_MESSAGE"]))
-    key, identifier = receiver(name)
-    sender = bytes.fromhex(USERS[SENDERS[name][0]]["UserID"])
-    assert sm.identifiers(message) == (sender, identifier)
-    secret = bytes.fromhex(entry[name.split()[0]])
-    assert sm.open_with_key(message, key, PUBLIC).ssv == secret
-    assert sm.open_with_key(message, key, PUBLIC, identifier).ssv == secret
-    sm.check_signature(message, THIRD_KPAK)
-    with pytest.raises(mikey.MikeyError, match="signature is wrong"):
-        sm.check_signature(message, THIRD_KPAK, identifier)
-    assert mikey.build(message.header, [each.value for each in message.payloads]) == message.octets
-
-
-@pytest.mark.parametrize("entry", THIRD["UID examples"])
-def test_uid_examples(entry):
+@pytest.mark.parametrize("entry", UIDS["UIDs"])
+def test_uids(entry):
     period, offset, number = entry["key period (s)"], entry["offset"], entry["period number"]
-    assert sm.uid("sip:user@example.org", "kms.example.org", period, offset, number).hex() == entry["UID"]
+    assert sm.uid(entry["user"]["text"], entry["KMS"]["text"], period, offset, number).hex() == entry["UID"]
 
 
-@pytest.mark.parametrize("user", USERS)
-def test_uids_of_users(user):
-    kms = THIRD["KMS Init"]
-    made = sm.uid(
-        USERS[user]["UserUri"],
-        kms["KmsUri"]["text"],
-        int(kms["UserKeyPeriod"]),
-        int(kms["UserKeyOffset"]),
-        int(USERS[user]["KeyPeriodNo"]),
-    )
-    assert made.hex() == USERS[user]["UserID"]
+def test_a_message_under_hashed_identifiers():
+    message = mikey.parse(bytes.fromhex(UIDS["I_MESSAGE"]))
+    sender, identifier = octets(UIDS, "UID of the initiator"), octets(UIDS, "UID of the receiver")
+    assert sm.identifiers(message) == (sender, identifier)
+    key, secret = sakke.read_point(octets(UIDS, "receiver secret key")), octets(UIDS, "SSV")
+    for opened in (
+        sm.open_with_key(message, key, MASTER.public),
+        sm.open_with_key(message, key, MASTER.public, identifier),
+        sm.open_with_master(message, MASTER),
+    ):
+        assert opened.ssv == secret
+        assert opened.session_key(1).hex() == UIDS["CS 1"]["TEK"]
+        assert opened.session_salt(1).hex() == UIDS["CS 1"]["master salt"]
+    sm.check_signature(message, KPAK)
+    with pytest.raises(mikey.MikeyError, match="signature is wrong"):
+        sm.check_signature(message, KPAK, identifier)
+    with pytest.raises(mikey.MikeyError, match="not made for this identifier"):
+        sm.open_with_master(message, MASTER, sender)
+    assert mikey.build(message.header, [each.value for each in message.payloads]) == message.octets
 
 
 def test_opened_with_the_masters_secret():
