@@ -5,7 +5,7 @@ A shell: it feeds what it reads to the cores and writes what they give. It decid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -79,12 +79,17 @@ class Replay:
         self._arm_at = NEVER
         self._disarm_at = NEVER
         self._next = -NEVER
+        self._sieve = pcap.Sieve(inet.plain_udp(reader.link_type, self._df3.tapped, LOOKED_AT), -NEVER)
 
     def run(self) -> None:
         """Read the capture to its end; one that breaks off is processed as far as it goes."""
         try:
-            for batch in self._reader.batches():
-                self._batch(batch)
+            for link_type, records in self._reader.sifted(self._sieve):
+                if link_type == self._reader.link_type:
+                    self._frames(records)
+                else:
+                    self._of_another_link(link_type, records)
+                self._flush()
                 self._progress(self._frame)
         except pcap.PcapError as error:
             self._report.capture_error(self._frame, f"the capture ends here: {error}")
@@ -95,47 +100,36 @@ class Replay:
         self._collect()
         self._report.finish(self._frame, self._now)
 
-    def _batch(self, batch: pcap.Batch) -> None:
-        if batch.link_type != self._reader.link_type:
-            self._of_another_link(batch)
-            return
+    def _frames(self, records: Iterator[pcap.Numbered]) -> None:
         peek, tapped = self._peek, self._df3.tapped
-        frame_number = self._frame
-        for time, frame, original in batch:
-            frame_number += 1
+        for number, time, frame, original in records:
+            self._frame = number
             if time >= self._next:
-                self._frame = frame_number
                 self._due(time)
+            self._now = max(self._now, time)
             hit = peek(frame)
             if hit is None or len(frame) < original:
-                self._frame = frame_number
                 self._report.truncated += len(frame) < original
                 self._slow(time, frame)
                 continue
             place, at = hit
             if at < len(frame) and frame[at] in LOOKED_AT:
                 # May be SIP; asked before the taps, lest a session that names a SIP port as its media hide it.
-                self._frame = frame_number
                 self._slow(time, frame)
             elif tapped(place):
                 datagram = self._decode(frame)
                 if isinstance(datagram, inet.Datagram):
-                    self._media.append(MediaPacket(time, place, datagram, frame_number))
-        self._frame = frame_number
-        if batch:
-            self._now = max(self._now, batch[-1][0])
-        self._flush()
+                    self._media.append(MediaPacket(time, place, datagram, number))
 
-    def _of_another_link(self, batch: pcap.Batch) -> None:
+    def _of_another_link(self, link_type: int, records: Iterator[pcap.Numbered]) -> None:
         """Frames of an interface that is not of the first one's link type."""
-        for time, frame, original in batch:
-            self._frame += 1
+        for number, time, frame, original in records:
+            self._frame = number
             if time >= self._next:
                 self._due(time)
-            self._report.truncated += len(frame) < original
-            self._slow(time, frame, batch.link_type)
             self._now = max(self._now, time)
-        self._flush()
+            self._report.truncated += len(frame) < original
+            self._slow(time, frame, link_type)
 
     # Frames
 
@@ -206,6 +200,7 @@ class Replay:
         deadlines = [self._arm_at, self._disarm_at]
         deadlines += [each for each in (self._poi.next_deadline(), self._df3.next_deadline()) if each is not None]
         self._next = min(deadlines)
+        self._sieve.wake = self._next // SECOND
 
     # Between the cores
 

@@ -6,7 +6,7 @@ from imswire.inet.decode import Decoder, decode, decoder
 from imswire.inet.errors import InetError
 from imswire.inet.fragments import Reassembler
 from imswire.inet.link import ETHERNET, LINUX_SLL, LINUX_SLL2, LOOP, NULL, RAW, IpAt, locate
-from imswire.inet.peek import Peek, peek_udp
+from imswire.inet.peek import Peek, peek_udp, plain_udp
 from imswire.inet.rewrite import UdpRewriter, replace_udp_payload
 from imswire.inet.split import fragment_frame, fragment_packet
 from imswire.inet.streams import Flow, StreamData, TcpStreams
@@ -56,6 +56,7 @@ __all__ = [
     "locate",
     "pack",
     "peek_udp",
+    "plain_udp",
     "replace_udp_payload",
     "tcp",
     "tcp_frame",

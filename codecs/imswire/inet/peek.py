@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from struct import Struct, error
 
 from imswire.inet.link import ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, LOCATORS, TAGS, Locator
@@ -12,6 +12,12 @@ Peek = Callable[[bytes], tuple[bytes, int] | None]
 
 _FRAGMENTED = 0x3FFF
 _ETHERNET_IPV4 = Struct("!12xHB5xHxB6x4s2x2s4x").unpack_from
+_ETHERNET_PAYLOAD = Struct("!12x3s5x2sxB6x4s2x2s4xB").unpack_from
+_SHORTEST = 43
+_PLAIN = b"\x08\x00\x45"
+"""EtherType of IPv4, its version, and a header without options."""
+_WHOLE = frozenset((b"\x00\x00", b"\x40\x00"))
+"""Flags and offset of a packet that is no fragment; it may say that it must not become one."""
 _IPV4 = Struct("!B5xHxB6x4s2x2s4x").unpack_from
 _IPV6 = Struct("!6xB17x16s2x2s4x").unpack_from
 
@@ -26,6 +32,38 @@ def peek_udp(link_type: int) -> Peek:
     if link_type == ETHERNET:
         return _peek_ethernet
     return _peek_located(LOCATORS.get(link_type, _nowhere))
+
+
+Passes = Callable[[bytes, int, int], bool]
+
+
+def plain_udp(link_type: int, wanted: Callable[[bytes], bool], begins: Container[int]) -> Passes:
+    """Tells of the frame from ``start`` to ``end`` of some octets whether it is plain UDP that nobody wants.
+
+    ``wanted`` is asked with the endpoint_key of the destination; ``begins`` are first octets of payloads to be
+    looked at, wherever they go. False says nothing: a frame without payload, with tags, or of another link type
+    is left to :func:`peek_udp`.
+    """
+    if link_type != ETHERNET:
+        return _never
+
+    def passes(octets: bytes, start: int, end: int) -> bool:
+        if end - start < _SHORTEST:
+            return False
+        plain, fragment, protocol, address, port, first = _ETHERNET_PAYLOAD(octets, start)
+        return (
+            plain == _PLAIN
+            and protocol == UDP
+            and fragment in _WHOLE
+            and first not in begins
+            and not wanted(address + port)
+        )
+
+    return passes
+
+
+def _never(_octets: bytes, _start: int, _end: int) -> bool:
+    return False
 
 
 def _nowhere(_: bytes) -> None:

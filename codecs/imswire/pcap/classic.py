@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from struct import Struct
 
-from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, PcapError, Read, up_to
+from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, Numbered, PcapError, Read, Sieve, Sifted, up_to
 
 _FILE_HEADER_LENGTH = 24
 _RECORD_HEADER_LENGTH = 16
@@ -50,6 +50,8 @@ class ClassicReader:
             raise PcapError(f"version {major}.{minor}, 2.4 expected", 0, 4)
         self._header = Struct(f"{order}IIII").unpack_from
         self._link_type = int(link & _LINK_TYPE)
+        self.frames = 0  # read so far
+        self._used = self._too_long = 0
 
     @property
     def link_type(self) -> int:
@@ -62,19 +64,61 @@ class ClassicReader:
         PcapError: the file breaks off within a record or is corrupt; everything before was given.
         """
         rest = b""
-        frame, offset = 1, _FILE_HEADER_LENGTH
+        offset = _FILE_HEADER_LENGTH
         while octets := up_to(self._read, CHUNK):
             buffer = rest + octets
             records, used, too_long = self._parse(buffer)
             if records:
                 yield records
-            frame += len(records)
+            self.frames += len(records)
             offset += used
             if too_long:
-                raise PcapError(f"{too_long} octets, more than {MAX_FRAME}", frame, offset)
+                raise PcapError(f"{too_long} octets, more than {MAX_FRAME}", self.frames + 1, offset)
             rest = buffer[used:]
         if rest:
-            raise PcapError(f"cut short, {len(rest)} octets left", frame, offset)
+            raise PcapError(f"cut short, {len(rest)} octets left", self.frames + 1, offset)
+
+    def sifted(self, sieve: Sieve) -> Iterator[Sifted]:
+        """As :meth:`batches`, but for the frames that ``sieve`` passes over; the last frame of a piece is given."""
+        rest = b""
+        offset = _FILE_HEADER_LENGTH
+        while octets := up_to(self._read, CHUNK):
+            buffer = rest + octets
+            yield self._link_type, self._sift(buffer, sieve)
+            offset += self._used
+            if self._too_long:
+                raise PcapError(f"{self._too_long} octets, more than {MAX_FRAME}", self.frames + 1, offset)
+            rest = buffer[self._used :]
+        if rest:
+            raise PcapError(f"cut short, {len(rest)} octets left", self.frames + 1, offset)
+
+    def _sift(self, buffer: bytes, sieve: Sieve) -> Iterator[Numbered]:
+        header, unit, passes = self._header, self._unit, sieve.passes
+        number, position, size = self.frames, 0, len(buffer)
+        start, passed, too_long = _RECORD_HEADER_LENGTH, -1, 0
+        while start <= size:
+            seconds, fraction, captured, original = header(buffer, position)
+            end = start + captured
+            if end > size:
+                too_long = captured if captured > MAX_FRAME else 0
+                break
+            number += 1
+            if captured == original and seconds < sieve.wake and passes(buffer, start, end):
+                passed = position
+            else:
+                passed = -1
+                yield number, seconds * _SECOND + fraction * unit, buffer[start:end], original
+            position = end
+            start = end + _RECORD_HEADER_LENGTH
+        self.frames, self._used, self._too_long = number, position, too_long
+        if passed >= 0:
+            seconds, fraction, _, original = header(buffer, passed)
+            yield (
+                number,
+                seconds * _SECOND + fraction * unit,
+                buffer[passed + _RECORD_HEADER_LENGTH : position],
+                original,
+            )
 
     def _parse(self, buffer: bytes) -> tuple[Batch, int, int]:
         """The whole records at the start of ``buffer``, their octets, and the length of one too long."""

@@ -7,7 +7,7 @@ from struct import Struct
 
 from msgspec import Struct as Value
 
-from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, PcapError, Read, up_to
+from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, PcapError, Read, Sieve, Sifted, up_to
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 MAX_INTERFACES = 1_024
@@ -100,6 +100,18 @@ class NgReader:
             self._ready = self._parse()
         if self._buffer or self._skip:
             raise PcapError(f"cut short, {len(self._buffer)} octets left", self._frame, self._offset)
+
+    @property
+    def frames(self) -> int:
+        """Those read so far."""
+        return self._frame - 1
+
+    def sifted(self, _: Sieve) -> Iterator[Sifted]:
+        """All frames, none passed over: a block has to be looked at whole in any case."""
+        number = 1
+        for batch in self.batches():
+            yield batch.link_type, ((place, *record) for place, record in enumerate(batch, number))
+            number += len(batch)
 
     def _fill(self) -> bool:
         octets = up_to(self._read, CHUNK)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from imswire.pcap.classic import FORMATS, ClassicReader
 from imswire.pcap.compressed import MAGIC as GZIP_MAGIC
 from imswire.pcap.compressed import Inflate
 from imswire.pcap.pcapng import MAGIC as NG_MAGIC
 from imswire.pcap.pcapng import NgReader
-from imswire.pcap.values import Batch, PcapError, Read, up_to
+from imswire.pcap.values import Batch, PcapError, Read, Sieve, Sifted, up_to
 
 MAGICS = frozenset((NG_MAGIC, *FORMATS))
 
@@ -50,14 +51,25 @@ class Reader:
 
         PcapError: the file breaks off within a record or is corrupt; everything before was given.
         """
-        frames = 0
+        with self._faults():
+            yield from self._reader.batches()
+
+    def sifted(self, sieve: Sieve) -> Iterator[Sifted]:
+        """As :meth:`batches`, without the frames that ``sieve`` passes over, and with the numbers of the others.
+
+        Each piece is to be read to its end before the next one is asked for; its last frame is given always.
+        """
+        with self._faults():
+            yield from self._reader.sifted(sieve)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """What is wrong with the compressed file says more than where its content breaks off."""
         try:
-            for batch in self._reader.batches():
-                frames += len(batch)
-                yield batch
+            yield
         except PcapError as error:
             if self._inflate is None or not self._inflate.fault:
                 raise
             raise PcapError(self._inflate.fault, error.frame, error.offset) from None
         if self._inflate is not None and self._inflate.fault:
-            raise PcapError(self._inflate.fault, frames + 1, 0)
+            raise PcapError(self._inflate.fault, self._reader.frames + 1, 0)

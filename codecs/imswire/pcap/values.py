@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from imswire.errors import WireError
 
@@ -16,6 +16,27 @@ CHUNK = 256 * 1024
 """Octets a read: small enough to stay in the processor's cache, large enough to forget the call."""
 MAX_FRAME = 262_144
 """libpcap's MAXIMUM_SNAPLEN: a longer record says that the file is corrupt."""
+
+
+Numbered = tuple[int, int, bytes, int]
+"""The number of a frame in the file, from 1, and its record."""
+
+Sifted = tuple[int, Iterator[Numbered]]
+"""The link type of frames that follow one another, and those of them that were not passed over."""
+
+
+class Sieve:
+    """What a scan passes over without making a record of it.
+
+    ``passes(octets, start, end)`` is asked for each frame that was captured whole, just before its turn: what was
+    decided from the frames before it counts. Frames from second ``wake`` on are not asked for and always given.
+    """
+
+    __slots__ = ("passes", "wake")
+
+    def __init__(self, passes: Callable[[bytes, int, int], bool], wake: int) -> None:
+        self.passes = passes
+        self.wake = wake
 
 
 class Batch(list[Record]):

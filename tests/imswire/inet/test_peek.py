@@ -88,3 +88,38 @@ def test_peek_and_decode_agree(link_type: int, frame: bytes, damage: list[tuple[
     found, decoded = inet.peek_udp(link_type)(octets), inet.decode(link_type, octets)
     if found is not None and isinstance(decoded, inet.Datagram):
         assert found == (inet.endpoint_key(decoded.dst, decoded.dport), decoded.payload_offset)
+
+
+WANTED = inet.endpoint_key(B4, 5000)
+
+
+@pytest.mark.parametrize(
+    ("frame", "passed"),
+    [
+        (inet.udp_frame(A4, 1, B4, 5001, b"hello"), True),
+        (inet.udp_frame(A4, 5000, B4, 5001, b"hello"), True),
+        (inet.udp_frame(A4, 1, B4, 5000, b"hello"), False),
+        (inet.udp_frame(A4, 1, B4, 5001, b"INVITE"), False),
+        (inet.udp_frame(A4, 1, B4, 5001, b""), False),
+        (inet.udp_frame(A4, 1, B4, 5001, b"hello", vlans=[1]), False),
+        (inet.udp_frame(A6, 1, B6, 5001, b"hello"), False),
+        (inet.tcp_frame(A4, 1, B4, 5001, b"hello", seq=1), False),
+        (with_ipv4_options(inet.udp_frame(A4, 1, B4, 5001, b"hello"), bytes(4)), False),
+        (inet.fragment_frame(1, udp4(bytes(200)), 100)[0], False),
+        (inet.fragment_frame(1, udp4(bytes(200)), 100)[-1], False),
+    ],
+)
+def test_plain_udp_that_nobody_wants(frame: bytes, passed: bool) -> None:
+    passes = inet.plain_udp(inet.ETHERNET, {WANTED}.__contains__, frozenset(b"I"))
+    for around in (0, 1, 100):
+        octets = bytes(around) + frame + bytes(around)
+        assert passes(octets, around, around + len(frame)) is passed
+    assert not inet.plain_udp(inet.RAW, {WANTED}.__contains__, frozenset())(frame, 0, len(frame))
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"", inet.udp_frame(A4, 1, B4, 5001, b"hello")]))
+def test_what_is_passed_over_is_what_the_cheap_look_knows(octets: bytes, start: bytes) -> None:
+    frame = start[: len(start) - len(octets) // 2] + octets
+    if inet.plain_udp(inet.ETHERNET, {WANTED}.__contains__, frozenset(b"I"))(frame, 0, len(frame)):
+        found = inet.peek_udp(inet.ETHERNET)(frame)
+        assert found is not None and found[0] != WANTED and frame[found[1]] not in b"I"

@@ -166,3 +166,56 @@ def test_a_capture_cut_anywhere_gives_all_whole_records(length: int, most: int) 
         assert error.frame == len(found) + 1
         assert len(capture) != 24 + 20 * len(found)
     assert len(found) == (len(capture) - 24) // 20
+
+
+def sifted(capture: bytes, sieve: pcap.Sieve, most: int = CHUNK) -> list[tuple[int, int, bytes, int]]:
+    source = io.BytesIO(capture)
+    reader = Reader(lambda n: source.read(min(n, most)))
+    return [each for link_type, frames in reader.sifted(sieve) for each in frames if link_type == 1]
+
+
+def test_a_sieve_passes_frames_over_and_keeps_their_numbers() -> None:
+    capture = HEADER + b"".join(pcap.record(n * 10**9, bytes((n,)) * (n + 1)) for n in range(10))
+    all_of_them = [(n + 1, n * 10**9, bytes((n,)) * (n + 1), n + 1) for n in range(10)]
+    none = pcap.Sieve(lambda *_: False, 99)
+    assert sifted(capture, none) == all_of_them
+    odd = pcap.Sieve(lambda octets, start, end: bool(octets[start] & 1), 99)
+    assert sifted(capture, odd) == [*all_of_them[::2], all_of_them[-1]]  # the last one of a piece too
+    lengths: list[int] = []
+    assert sifted(capture, pcap.Sieve(lambda _, start, end: lengths.append(end - start) or True, 7)) == all_of_them[7:]
+    assert lengths == list(range(1, 8))
+
+
+def test_what_was_decided_from_a_frame_counts_for_the_next() -> None:
+    capture = HEADER + pcap.record(0, b"wake") + 2 * pcap.record(10**9, b"x")
+    sieve = pcap.Sieve(lambda *_: True, 1)
+    reader = Reader(io.BytesIO(capture).read)
+    found = []
+    for _, frames in reader.sifted(sieve):
+        for number, *_ in frames:
+            found.append(number)
+            sieve.wake = 5
+    assert found == [2, 3]
+
+
+def test_a_frame_that_was_cut_by_the_capture_is_never_passed_over() -> None:
+    cut = struct.pack("<IIII", 0, 0, 1, 2) + b"a"
+    assert sifted(HEADER + cut + pcap.record(0, b"b"), pcap.Sieve(lambda *_: True, 1))[0] == (1, 0, b"a", 2)
+
+
+@pytest.mark.parametrize("most", [CHUNK, 7, 1000])
+def test_sifting_over_many_reads(most: int) -> None:
+    capture = HEADER + b"".join(pcap.record(n * 1000, n.to_bytes(2, "big") * 300) for n in range(2_000))
+    third = pcap.Sieve(lambda octets, start, _: bool((octets[start] << 8 | octets[start + 1]) % 3), 99)
+    found = sifted(capture, third, most)
+    assert {number - 1 for number, *_ in found} >= set(range(0, 2_000, 3)) and found[-1][0] == 2_000
+    assert all(frame == (number - 1).to_bytes(2, "big") * 300 for number, _, frame, _ in found)
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 9, struct.pack("<IIII", 0, 0, MAX_FRAME + 1, 0), pcap.record(0, b"abc")[:-1]])
+def test_faults_behind_sifted_frames(tail: bytes) -> None:
+    capture = HEADER + pcap.record(0, b"a") + pcap.record(0, b"b") + tail
+    _, fault = until_broken(capture)
+    with pytest.raises(PcapError) as caught:
+        sifted(capture, pcap.Sieve(lambda *_: True, 9))
+    assert (str(caught.value), caught.value.frame) == (str(fault), 3)

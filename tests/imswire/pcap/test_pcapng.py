@@ -176,3 +176,15 @@ def test_anything_raises_only_its_error(data):
 def test_written_and_read_back():
     capture = pcap.ng_section(1, 276) + pcap.ng_packet(1_700_000_000_123_456_789, b"abcde") + pcap.ng_packet(2, b"", 1)
     assert read(capture) == [(1, 1_700_000_000_123_456_789, b"abcde", 5), (276, 2, b"", 0)]
+
+
+def test_a_sieve_gives_all_with_their_numbers():
+    links = section() + interface(1) + interface(101)
+    capture = links + enhanced(1, b"a") + enhanced(2, b"b", 1) + enhanced(3, b"c", 1) + enhanced(4, b"d")
+    given = Reader(io.BytesIO(capture).read).sifted(pcap.Sieve(lambda *_: True, 1 << 40))
+    assert [(link, number, frame) for link, records in given for number, _, frame, _ in records] == [
+        (1, 1, b"a"),
+        (101, 2, b"b"),
+        (101, 3, b"c"),
+        (1, 4, b"d"),
+    ]

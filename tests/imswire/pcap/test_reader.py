@@ -49,3 +49,14 @@ def test_damage_of_a_capture_inside_whole_gzip_is_its_own():
         list(Reader(io.BytesIO(gzip.compress(CLASSIC[:-107])).read).batches())
     with pytest.raises(pcap.PcapError, match="no magic number"):
         Reader(io.BytesIO(gzip.compress(b"no capture")).read)
+
+
+@pytest.mark.parametrize("capture", [CLASSIC, NG])
+def test_sifting_a_compressed_capture(capture):
+    packed = gzip.compress(capture)
+    none = pcap.Sieve(lambda *_: False, 1 << 40)
+    given = [number for _, records in Reader(io.BytesIO(packed).read).sifted(none) for number, *_ in records]
+    assert given == list(range(1, 51))
+    with pytest.raises(pcap.PcapError, match="gzip: cut short"):
+        for _, records in Reader(io.BytesIO(packed[:-20]).read).sifted(none):
+            list(records)

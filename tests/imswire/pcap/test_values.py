@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from imswire.pcap.values import Batch, PcapError, up_to
+from imswire.pcap.values import Batch, PcapError, Sieve, up_to
 
 
 def test_a_read_that_gives_less():
@@ -22,3 +22,9 @@ def test_a_batch_is_a_list_of_one_link_type():
 def test_a_fault_says_where():
     assert str(PcapError("why", 3, 40)) == "frame 3 at offset 40: why"
     assert str(PcapError("why", 0, 4)) == "file header at offset 4: why"
+
+
+def test_a_sieve_can_be_woken_earlier():
+    sieve = Sieve(lambda octets, start, end: octets[start:end] == b"b", 7)
+    sieve.wake = 3
+    assert sieve.passes(b"abc", 1, 2) and not sieve.passes(b"abc", 0, 2) and sieve.wake == 3
