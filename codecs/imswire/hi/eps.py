@@ -94,9 +94,9 @@ DOMAIN: Final = (0, 4, 0, 2, 2, 4, 8)  # hi2eps; release and version follow
 # Layouts
 
 _IDENTITY = (
-    Member(1, "imei", "imei", Octets(8, 8)),
-    Member(3, "imsi", "imsi", Octets(3, 8)),
-    Member(6, "msISDN", "msisdn", Octets(1, 9)),
+    Member(1, "imei", "imei", Octets(8, 8, binary=True)),
+    Member(3, "imsi", "imsi", Octets(3, 8, binary=True)),
+    Member(6, "msISDN", "msisdn", Octets(1, 9, binary=True)),
     Member(7, "e164-Format", "e164", Octets(1, 25)),
     Member(8, "sip-uri", "sip_uri", Octets()),
     Member(9, "tel-uri", "tel_uri", Octets()),
@@ -123,16 +123,17 @@ _PARTY = Sequence(
 _KEY_INFO = Sequence(
     CcKeyInfo,
     (
-        must(1, "cCCSID", "cs_id", Octets()),
+        must(1, "cCCSID", "cs_id", Octets(binary=True)),
         must(2, "cCDecKey", "key", Octets(secret=True)),
         Member(3, "cCSalt", "salt", Octets(secret=True)),
     ),
 )
+_NUMBER = Octets(binary=True)
 _IRI_TO_CC = Sequence(
     IriToCc,
     (
-        must(0, "cc", "cc", SequenceOf(Octets(), unordered=True)),
-        Member(1, "iri", "iri", Octets()),
+        must(0, "cc", "cc", SequenceOf(_NUMBER, unordered=True)),
+        Member(1, "iri", "iri", _NUMBER),
     ),
 )
 
@@ -152,21 +153,21 @@ def _make_correlation(tag: int, inner: Any) -> Correlation:
 CORRELATION: Final = Choice(
     (
         must(0, "iri-to-CC", "", _IRI_TO_CC),
-        must(1, "iri-to-iri", "", Octets()),
+        must(1, "iri-to-iri", "", _NUMBER),
         must(
             2,
             "both-IRI-CC",
             "",
             Sequence(
                 Correlation,
-                (must(0, "iri-CC", "to_cc", _IRI_TO_CC), must(1, "iri-IRI", "to_iri", Octets())),
+                (must(0, "iri-CC", "to_cc", _IRI_TO_CC), must(1, "iri-IRI", "to_iri", _NUMBER)),
             ),
         ),
     ),
     _pick_correlation,
     _make_correlation,
 )
-_IMS_VOIP = Sequence(ImsVoip, (must(0, "ims-iri", "iri", Octets()), Member(1, "ims-cc", "cc", _IRI_TO_CC)))
+_IMS_VOIP = Sequence(ImsVoip, (must(0, "ims-iri", "iri", _NUMBER), Member(1, "ims-cc", "cc", _IRI_TO_CC)))
 _PANI = Sequence(
     PaniHeader,
     (
@@ -264,7 +265,7 @@ PARAMETERS: Final = Sequence(
             Member(8, "locationOfTheTarget", "location", Raw()),
             Member(9, "partyInformation", "parties", SequenceOf(_PARTY, 1, 10, unordered=True)),
             Member(16, "national-Parameters", "national", SequenceOf(Octets(1, 256), 1, 40, unordered=True)),
-            Member(18, "ePSCorrelationNumber", "eps_correlation", Octets()),
+            Member(18, "ePSCorrelationNumber", "eps_correlation", _NUMBER),
             Member(26, "networkIdentifier", "network", NETWORK_ID),
             Member(29, "iMSevent", "event", Enumerated(ImsEvent, _EVENTS)),
             Member(30, "sIPMessage", "sip_message", Octets()),

@@ -105,7 +105,7 @@ IP_ADDRESS: Final = Sequence(
             "address",
             Choice(
                 (
-                    must(1, "iPBinaryAddress", "", Octets(4, 16)),
+                    must(1, "iPBinaryAddress", "", Octets(4, 16, binary=True)),
                     must(2, "iPTextAddress", "", Text(ber.IA5_STRING, 7, 45)),
                 ),
                 _pick_address,
@@ -167,7 +167,7 @@ IPMM_CC: Final = Sequence(
     IpmmCc,
     (
         must(0, "iPMMCCObjId", "version", Oid(_MODULE, 1, (2,), relative=True)),
-        must(1, "mMCCContents", "contents", Octets()),
+        must(1, "mMCCContents", "contents", Octets(binary=True)),
         Member(2, "frameType", "frame_type", FRAME_TYPE),
         Member(3, "streamIdentifier", "identifier", Octets()),
         Member(4, "mMCCprotocol", "protocol", Enumerated(MmccProtocol, "rTP mSRP uDPTL")),

@@ -94,7 +94,7 @@ HEADER: Final = Sequence(
         Member(2, "authorizationCountryCode", "country", COUNTRY),
         must(3, "communicationIdentifier", "cid", COMMUNICATION_ID),
         must(4, "sequenceNumber", "sequence", UINT32),
-        Member(5, "timeStamp", "generalized", GeneralizedTime(), get=_generalized),
+        Member(5, "timeStamp", "generalized", GeneralizedTime(zoned=True), get=_generalized),
         Member(6, "interceptionPointID", "point", Text(ber.PRINTABLE_STRING, 1, 8)),
         Member(7, "microSecondTimeStamp", "time", MICROSECONDS, get=_microseconds),
         Member(8, "timeStampQualifier", "qualifier", QUALIFIER),
@@ -110,7 +110,7 @@ IRI: Final = Sequence(
         Member(
             0, "iRIType", "kind", Enumerated(IriType, "iRI-Begin iRI-End iRI-Continue iRI-Report", extensible=False)
         ),
-        Member(1, "timeStamp", "generalized", GeneralizedTime(), get=_generalized),
+        Member(1, "timeStamp", "generalized", GeneralizedTime(zoned=True), get=_generalized),
         must(2, "iRIContents", "contents", Captured(IRI_CONTENTS)),
         Member(3, "microSecondTimeStamp", "time", MICROSECONDS, get=_microseconds),
         Member(4, "timeStampQualifier", "qualifier", QUALIFIER),
@@ -123,7 +123,7 @@ CC: Final = Sequence(
     Cc,
     (
         Member(0, "payloadDirection", "direction", DIRECTION),
-        Member(1, "timeStamp", "generalized", GeneralizedTime(), get=_generalized),
+        Member(1, "timeStamp", "generalized", GeneralizedTime(zoned=True), get=_generalized),
         must(2, "cCContents", "contents", Captured(CC_CONTENTS)),
         Member(3, "microSecondTimeStamp", "time", MICROSECONDS, get=_microseconds),
         Member(4, "timeStampQualifier", "qualifier", QUALIFIER),
@@ -142,7 +142,7 @@ _ENCRYPTED = Sequence(
                 "none national-option aES-192-CBC aES-256-CBC blowfish-192-CBC blowfish-256-CBC threedes-cbc",
             ),
         ),
-        must(1, "encryptedPayload", "octets", Octets()),
+        must(1, "encryptedPayload", "octets", Octets(binary=True)),
         Member(
             2,
             "encryptedPayloadType",

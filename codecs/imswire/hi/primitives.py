@@ -14,10 +14,11 @@ from imswire.hi.schema import Choice, Leaf, one_tlv
 
 
 class Octets(Leaf):
-    """OCTET STRING. ``secret``: key material, withheld where it is shown."""
+    """OCTET STRING. ``secret``: key material, withheld where it is shown. ``binary``: never shown as text."""
 
-    def __init__(self, low: int = 0, high: int | None = None, *, secret: bool = False) -> None:
-        self._low, self._high, self._secret = low, high, secret
+    def __init__(self, low: int = 0, high: int | None = None, *, secret: bool = False, binary: bool = False) -> None:
+        self._low, self._high = low, high
+        self._secret, self._binary = secret, secret or binary
 
     def wrong(self, value: bytes) -> str | None:
         return _size(len(value), self._low, self._high, "octets")
@@ -32,7 +33,7 @@ class Octets(Leaf):
     def shown(self, value: bytes, report: Report) -> str:
         if self._secret and not report.keys:
             return f"<{len(value)} octets, withheld>"
-        return hexadecimal(value) if self._secret else readable(value)
+        return hexadecimal(value) if self._binary else readable(value)
 
 
 _PRINTABLE = frozenset(" '()+,-./:=?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -224,6 +225,15 @@ class GeneralizedTime(_Time):
 
     universal = ber.GENERALIZED_TIME
     kind = "GeneralizedTime"
+
+    def __init__(self, *, zoned: bool = False) -> None:
+        """``zoned``: local time has to say its zone."""
+        self._zoned = zoned
+
+    def examine(self, octets: bytes, tlv: Tlv, name: str, report: Report) -> Node:
+        if self._zoned and not times.has_zone(self._text(octets, tlv)):
+            report.say("local time without its zone", tlv.at)
+        return super().examine(octets, tlv, name, report)
 
     def write(self, value: int) -> bytes:
         self._bounded(value)

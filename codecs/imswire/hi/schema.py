@@ -118,12 +118,10 @@ class Sequence:
         *,
         make: Callable[[dict[str, Any]], Any] | None = None,
         rest: str | None = None,
-        rule: Callable[[Any], str | None] | None = None,
     ) -> None:
         self._cls = cls
         self._make = make
         self._rest = rest
-        self._rule = rule
         self._members = members
         self._place = {member.tag: (place, member) for place, member in enumerate(members)}
         self._missing = tuple(member for member in members if not member.optional)
@@ -140,8 +138,6 @@ class Sequence:
         self._read = {member.tag: (member.attr, member.type.read, member.name) for member in members if member.attr}
 
     def write(self, value: Any) -> bytes:
-        if self._rule is not None and (broken := self._rule(value)):
-            raise HiError("", broken)
         parts: list[bytes] = []
         for get, head, write, member in self._written:
             each = get(value)

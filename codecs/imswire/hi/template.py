@@ -12,24 +12,20 @@ from typing import Final, NamedTuple
 from imswire import ber
 from imswire.hi import ipmm, ts33128, voip
 from imswire.hi.errors import HiError
-from imswire.hi.numbers import TimeForm
+from imswire.hi.numbers import CcContents, TimeForm
 from imswire.hi.pdu import build
-from imswire.hi.values import Cc, CcForm, Header, IpmmStream, PsPdu, VoipStream
+from imswire.hi.places import MICROSECONDS, PAYLOADS, SECONDS, SEQUENCE, VOIP_NUMBER, find
+from imswire.hi.values import Cc, CcForm, Header, IpmmStream, PsPdu, Ts33128Stream, VoipStream
 
 MAX_SHAPES: Final = 1_024  # kept of one stream: widths of numbers times sizes of payloads; then it starts anew
 _SECOND: Final = 1_000_000_000
 _SEQUENCES: Final = 1 << 32
-_OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
-
-# Where a value stands: context tags from the PS-PDU inwards, None for the only item of a SEQUENCE OF.
-_Path = tuple[int | None, ...]
-_CC: _Path = (2, 1, None, 2)
-_PAYLOADS: dict[type, _Path] = {
-    IpmmStream: (*_CC, 12, 1),
-    VoipStream: (*_CC, 20, 2),
+_PAYLOADS: Final = {
+    IpmmStream: PAYLOADS[CcContents.IPMM],
+    VoipStream: PAYLOADS[CcContents.VOIP_CC_PDU],
+    Ts33128Stream: PAYLOADS[CcContents.TS33128],
 }
-_TS33128_PAYLOAD: _Path = (*_CC, 23, None, 2, 6, 1)
-_VOIP_NUMBER: _Path = (*_CC, 20, 1, 5)
+_OCTETS: Final = tuple(bytes((octet,)) for octet in range(256))
 
 
 def contents(stream: CcForm, direction: int | None, sequence: int, payload: bytes) -> bytes:
@@ -149,11 +145,11 @@ class CcTemplate:
         return found
 
     def _cut(self, octets: bytes) -> _Shape:
-        number = _find(octets, (1, 4))
-        seconds = _find(octets, (1, 7, 0))
-        micro = _find(octets, (1, 7, 1))
-        content = _find(octets, _PAYLOADS.get(type(self._stream), _TS33128_PAYLOAD))
-        inner = _find(octets, _VOIP_NUMBER) if self._counted else content
+        number = find(octets, SEQUENCE)
+        seconds = find(octets, SECONDS)
+        micro = find(octets, MICROSECONDS)
+        content = find(octets, _PAYLOADS[type(self._stream)])
+        inner = find(octets, VOIP_NUMBER) if self._counted else content
         return _Shape(
             octets[: number.start],
             octets[number.end : seconds.start],
@@ -173,13 +169,3 @@ class _Shape(NamedTuple):
     between: bytes
     inside: bytes
     behind: bytes
-
-
-def _find(octets: bytes, path: _Path) -> ber.Tlv:
-    """The TLV at the end of a path, in octets that ``build`` made."""
-    tlv = ber.read(octets)
-    for tag in path:
-        # Also the contents of an OCTET STRING that holds a SEQUENCE are looked into.
-        inside = ber.elements(octets, tlv._replace(constructed=True))
-        tlv = inside[0] if tag is None else next(each for each in inside if each.number == tag)
-    return tlv

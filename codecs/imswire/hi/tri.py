@@ -34,7 +34,7 @@ _INTEGRITY = Sequence(
         must(0, "includedSequenceNumbers", "numbers", SequenceOf(Integer(0, (1 << 32) - 1))),
         must(1, "checkType", "kind", Enumerated(CheckType, "hash signature")),
         Member(2, "dataType", "data", Enumerated(DataType, "iRI cC iLHI")),
-        must(3, "checkValue", "value", Octets()),
+        must(3, "checkValue", "value", Octets(binary=True)),
         Member(4, "hashAlgorithm", "hash_algorithm", Enumerated(HashAlgorithm, "sHA-1 sHA-256 sHA-384 sHA-512")),
         Member(5, "signatureAlgorithm", "signature_algorithm", Enumerated(SignatureAlgorithm, "dSA eCDSA edDSA")),
     ),
@@ -75,7 +75,7 @@ TRI: Final = Choice(
     (
         must(TriTag.INTEGRITY_CHECK, "integrityCheck", "", _INTEGRITY),
         must(TriTag.TEST_PDU, "testPDU", "", Null(v.TestPdu())),
-        must(TriTag.PADDING_PDU, "paddingPDU", "", Octets()),
+        must(TriTag.PADDING_PDU, "paddingPDU", "", Octets(binary=True)),
         must(TriTag.KEEP_ALIVE, "keep-alive", "", Null(v.KeepAlive())),
         must(TriTag.KEEP_ALIVE_RESPONSE, "keep-aliveResponse", "", Null(v.KeepAliveResponse())),
         must(TriTag.FIRST_SEGMENT_FLAG, "firstSegmentFlag", "", Null(v.FirstSegment())),

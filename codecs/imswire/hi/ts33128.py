@@ -110,7 +110,7 @@ IMPU: Final = Choice(
     lambda tag, inner: Impu(inner, tag),
 )
 _IP_ADDRESS = Choice(
-    (must(1, "iPv4Address", "", Octets(4, 4)), must(2, "iPv6Address", "", Octets(16, 16))),
+    (must(1, "iPv4Address", "", Octets(4, 4, binary=True)), must(2, "iPv6Address", "", Octets(16, 16, binary=True))),
     lambda address: (1 if len(address) == 4 else 2, address),
     lambda _, inner: inner,
 )
@@ -167,7 +167,7 @@ _CHANGE = Choice(
         must(ChangeKind.REMOVED, "removed", "", _REMOVED),
         must(ChangeKind.REPLACED_WITH_CHARACTERS, "replacedWithCharacters", "", _CHARACTERS),
         must(ChangeKind.REPLACED_WITH_OCTETS, "replacedWithOctets", "", Octets()),
-        must(ChangeKind.REPLACED_WITH_BITS, "replacedWithBits", "", Octets(1)),
+        must(ChangeKind.REPLACED_WITH_BITS, "replacedWithBits", "", Octets(1, binary=True)),
     ),
     lambda change: (change.kind, change.value),
     lambda tag, inner: Change(ChangeKind(tag), inner),
@@ -297,8 +297,8 @@ _PEI = Choice(
     (
         must(1, "iMEI", "", Text(_DIGITS, 14, 14)),
         must(2, "iMEISV", "", Text(_DIGITS, 16, 16)),
-        must(3, "mACAddress", "", Octets(6, 6)),
-        must(4, "eUI64", "", Octets(8, 8)),
+        must(3, "mACAddress", "", Octets(6, 6, binary=True)),
+        must(4, "eUI64", "", Octets(8, 8, binary=True)),
     ),
     _as_it_is,
     lambda tag, inner: (tag, inner),
@@ -312,9 +312,9 @@ _IDENTIFIER = Choice(
         must(IdentifierKind.GPSI, "gPSI", "", _GPSI),
         must(IdentifierKind.MSISDN, "mSISDN", "", Text(_DIGITS, 1, 15)),
         must(IdentifierKind.NAI, "nAI", "", Text()),
-        must(IdentifierKind.IPV4, "iPv4Address", "", Octets(4, 4)),
-        must(IdentifierKind.IPV6, "iPv6Address", "", Octets(16, 16)),
-        must(IdentifierKind.ETHERNET, "ethernetAddress", "", Octets(6, 6)),
+        must(IdentifierKind.IPV4, "iPv4Address", "", Octets(4, 4, binary=True)),
+        must(IdentifierKind.IPV6, "iPv6Address", "", Octets(16, 16, binary=True)),
+        must(IdentifierKind.ETHERNET, "ethernetAddress", "", Octets(6, 6, binary=True)),
         must(IdentifierKind.IMPU, "iMPU", "", IMPU),
         must(IdentifierKind.IMPI, "iMPI", "", Text()),
         must(IdentifierKind.E164, "e164Number", "", Text(_DIGITS, 1, 15)),
@@ -361,7 +361,7 @@ IRI_PAYLOAD: Final = Sequence(
         Member(4, "mediatedFromIndicator", "mediated_from", _MEDIATED),
     ),
 )
-_IMS_CC = Sequence(ImsCc, (must(1, "payload", "payload", Octets()), Member(2, "sDPInfo", "sdp", Octets())))
+_IMS_CC = Sequence(ImsCc, (must(1, "payload", "payload", Octets(binary=True)), Member(2, "sDPInfo", "sdp", Octets())))
 _CC_PDU = Choice(
     (must(6, "iMSCCPDU", "", _IMS_CC),),
     lambda value: (-1, value.octets) if isinstance(value, OtherEvent) else (6, value),

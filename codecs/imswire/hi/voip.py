@@ -93,7 +93,7 @@ _HEADER = Sequence(
     (
         must(0, "hi3voipDomainId", "release", Oid(DOMAIN, 2)),
         Member(2, "lIID", "liid", LIID),
-        must(3, "voipCorrelationNumber", "correlation", Octets()),
+        must(3, "voipCorrelationNumber", "correlation", Octets(binary=True)),
         Member(4, "timeStamp", "time", TIME_STAMP, get=time_and_season),
         must(5, "sequence-number", "sequence", Integer(0, 65_535)),
         must(6, "t-PDU-direction", "direction", _DIRECTION),
@@ -107,7 +107,7 @@ _HEADER = Sequence(
 )
 VOIP_CC: Final = Sequence(
     VoipCc,
-    (must(1, "voipLIC-header", "header", _HEADER, lambda cc: cc), must(2, "payload", "payload", Octets())),
+    (must(1, "voipLIC-header", "header", _HEADER, lambda cc: cc), must(2, "payload", "payload", Octets(binary=True))),
     make=lambda found: VoipCc(payload=found["payload"], **found["header"]),
 )
 _HEAD = ber.identifier(ber.CONTEXT, CcContents.VOIP_CC_PDU, True)

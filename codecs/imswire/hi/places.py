@@ -1,0 +1,39 @@
+"""Where the values that change from record to record stand in a PS-PDU with content."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from imswire import ber
+from imswire.ber import BerError, Tlv
+from imswire.hi.numbers import CcContents
+
+# Context tags from the PS-PDU inwards; None: the only item of a SEQUENCE OF, or what an OCTET STRING contains.
+Path = tuple[int | None, ...]
+SEQUENCE: Final[Path] = (1, 4)
+SECONDS: Final[Path] = (1, 7, 0)
+MICROSECONDS: Final[Path] = (1, 7, 1)
+_CC: Path = (2, 1, None, 2)
+PAYLOADS: Final[dict[int, Path]] = {
+    CcContents.IPMM: (*_CC, 12, 1),
+    CcContents.VOIP_CC_PDU: (*_CC, 20, 2),
+    CcContents.TS33128: (*_CC, 23, None, 2, 6, 1),
+}
+VOIP_NUMBER: Final[Path] = (*_CC, 20, 1, 5)
+
+
+def find(octets: bytes, path: Path) -> Tlv:
+    """The TLV at the end of a path; BerError when there is none."""
+    tlv = ber.read(octets)
+    for tag in path:
+        inside = ber.elements(octets, tlv._replace(constructed=True))
+        if tag is None:
+            if len(inside) != 1:
+                raise BerError(f"{len(inside)} items where one is expected", tlv.at)
+            tlv = inside[0]
+        else:
+            found = [each for each in inside if each.number == tag]
+            if not found:
+                raise BerError(f"no tag {tag}", tlv.at)
+            tlv = found[0]
+    return tlv
