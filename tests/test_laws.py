@@ -21,7 +21,7 @@ OUTSIDE_WORLD = {
     "asyncio", "logging", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",
     "selectors", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid",
 }  # fmt: skip
-SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.py", "audio.py"}
+SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.py", "records.py", "audio.py"}
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
 BOUNDED_TABLES: dict[str, str] = {
@@ -30,10 +30,21 @@ BOUNDED_TABLES: dict[str, str] = {
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "df2.communications": "daemon/midcall/df2/communications.py",
     "df2.dialogs": "daemon/midcall/df2/core.py",
+    "df2.failed": "daemon/midcall/df2/iri.py",
     "df2.phases": "daemon/midcall/df2/phases.py",
+    "df2.subjects": "daemon/midcall/df2/iri.py",
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
-    "handover.unknown": "daemon/midcall/handover/assembler.py",
+    "handover.refused": "daemon/midcall/handover/assembler.py",
     "kms.replays": "daemon/midcall/kms/core.py",
+    "lemf.aliases": "daemon/midcall/lemf/core.py",
+    "lemf.calls": "daemon/midcall/lemf/core.py",
+    "lemf.contexts": "daemon/midcall/lemf/core.py",
+    "lemf.files": "daemon/midcall/lemf/shell/store.py",
+    "lemf.findings": "daemon/midcall/lemf/findings.py",
+    "lemf.hashes": "daemon/midcall/lemf/core.py",
+    "lemf.intercepts": "daemon/midcall/lemf/core.py",
+    "lemf.media": "daemon/midcall/lemf/shell/media.py",
+    "lemf.resets": "daemon/midcall/lemf/core.py",
     "poi.calls.answered": "daemon/midcall/poi/calls.py",
     "poi.calls.intercepted": "daemon/midcall/poi/calls.py",
     "poi.calls.unanswered": "daemon/midcall/poi/calls.py",
