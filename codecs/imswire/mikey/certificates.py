@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification as x
 
 from imswire.mikey import values as v
@@ -30,6 +31,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHA_1, SHA_256 = hashes.SHA1(), hashes.SHA256()  # noqa: S303 - accepted only where it is asked for
 _X509 = frozenset((CertType.X509, CertType.X509_SIGN, CertType.X509_ENCRYPT))
 _HASHES = {HashFunc.SHA_1: hashlib.sha1, HashFunc.SHA_256: hashlib.sha256}
+
+# What the library raises on octets that are no certificate, or on one that it does not know how to read.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    OSError,
+    UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,  # where warnings are errors
+    x.VerificationError,
+    x509.AttributeNotFound,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 PrivateKey = rsa.RSAPrivateKey
 PublicKey = rsa.RSAPublicKey
@@ -58,7 +75,7 @@ def read_chain(certs: Sequence[v.Cert], anchors: Sequence[x509.Certificate], at:
         builder = x.PolicyBuilder().store(x.Store(list(anchors))).time(when).max_chain_depth(MAX_CHAIN)
         builder = builder.extension_policies(ca_policy=_CA, ee_policy=x.ExtensionPolicy.permit_all())
         builder.build_client_verifier().verify(own, others)
-    except (ValueError, OverflowError, OSError, x.VerificationError, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         # Of an error of the library only its kind is told: its text may be long.
         raise _bad(f"not to be trusted ({type(error).__name__})") from None
     public_key(own)
@@ -77,7 +94,7 @@ def public_key(certificate: x509.Certificate) -> PublicKey:
     """The RSA key of a certificate; MikeyError: another kind, or too short or long."""
     try:
         key = certificate.public_key()
-    except (ValueError, TypeError):
+    except _UNREADABLE:
         raise _bad("its key cannot be read") from None
     if not isinstance(key, rsa.RSAPublicKey) or not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
         raise _bad(f"no RSA key from {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
@@ -88,7 +105,7 @@ def uris(certificate: x509.Certificate) -> tuple[str, ...]:
     """The URIs that a certificate is about (RFC 5280 4.2.1.6, RFC 5922 7.1)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError, x509.UnsupportedGeneralNameType):
+    except _UNREADABLE:
         return ()
     return tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imswire import mikey
 from imswire.mikey import certificates as c
@@ -46,6 +48,30 @@ def test_what_is_not_trusted(certs, at, reason):
     with pytest.raises(mikey.MikeyError, match=reason) as caught:
         c.read_chain(certs(), [pki().certificate("ca")], pki().now + at)
     assert caught.value.error_no is mikey.ErrorNo.INVALID_CERT
+
+
+def test_a_version_that_does_not_exist():
+    """Version 3 stands as 02 01 02 behind the first tag of the certificate."""
+    der = pki().certificate("alice").public_bytes(Encoding.DER)
+    assert der.count(b"\xa0\x03\x02\x01\x02") == 1
+    odd = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x64")
+    with pytest.raises(mikey.MikeyError, match="InvalidVersion") as caught:
+        c.read_chain((v.Cert(0, odd), *chain("inter")), [pki().certificate("ca")], pki().now)
+    assert caught.value.error_no is mikey.ErrorNo.INVALID_CERT
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_bent_certificates_raise_nothing_else(data):
+    der = bytearray(pki().certificate("alice").public_bytes(Encoding.DER))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(der) - 1))
+        der[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    for anchors in ([pki().certificate("ca")], [pki().certificate("inter")]):
+        try:
+            c.uris(c.read_chain((v.Cert(0, bytes(der)), *chain("inter")), anchors, pki().now))
+        except mikey.MikeyError as error:
+            assert error.error_no is mikey.ErrorNo.INVALID_CERT
 
 
 def test_identities():
