@@ -25,9 +25,9 @@ SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
 BOUNDED_TABLES: dict[str, str] = {
-    "audio.voices": "daemon/midcall/audio.py",
     "base.seal.ciphers": "daemon/midcall/base/seal.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
+    "base.voices": "daemon/midcall/base/call_audio.py",
     "df2.communications": "daemon/midcall/df2/communications.py",
     "df2.dialogs": "daemon/midcall/df2/core.py",
     "df2.failed": "daemon/midcall/df2/iri.py",

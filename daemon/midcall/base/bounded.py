@@ -65,6 +65,9 @@ class BoundedTable(Generic[K, V]):
     def values(self) -> Iterator[V]:
         return iter(self._entries.values())
 
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._entries)
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -10,11 +10,12 @@ from midcall.base.bounded import BoundedTable
 from midcall.config import Integrity
 from midcall.events import CcRecord, CcStream, Intercept, IriRecord
 from midcall.handover.integrity import Chain
-from midcall.handover.values import NUMBERS, ContextKey, Interface, Kind, Numbered, Run
+from midcall.handover.values import INTERFACE, INTERFACES, KINDS, NUMBERS, ContextKey, Interface, Kind, Numbered, Run
 
+UNKNOWN = "no such intercept"
+UNFIT = "fits in no PS-PDU"
 SECOND = 1_000_000_000
-MAX_UNKNOWN = 1_024
-_INTERFACE: dict[Kind, Interface] = {Kind.IRI: "hi2", Kind.CC: "hi3"}
+MAX_REFUSED = 1_024
 
 Recall = Callable[[ContextKey], int]
 Sign = Callable[[bytes], bytes]
@@ -60,15 +61,16 @@ class Assembler:
         recall: Recall | None = None,
     ) -> None:
         self.intercepts: dict[str, Intercept] = {each.liid: each for each in intercepts}
-        self.unknown: BoundedTable[tuple[str, Interface], int] = BoundedTable("handover.unknown", MAX_UNKNOWN)
-        self.unfit = 0  # records that no PS-PDU can hold: a time before 1970, an octet string too long
+        # Records that were not numbered: (LIID, interface, reason) -> how many.
+        self.refused: BoundedTable[tuple[str, Interface, str], int] = BoundedTable("handover.refused", MAX_REFUSED)
         self._integrity = integrity or Integrity()
         self._sign = sign
         self._recall: Recall = recall or (lambda _: 0)
         self._contexts: dict[ContextKey, Context] = {}
         self._flows: dict[CcStream, _Flow] = {}
-        self._due: list[tuple[int, int, Chain]] = []
+        self._due: dict[Interface, list[tuple[int, int, Chain]]] = {each: [] for each in INTERFACES}
         self._serial = 0
+        self._now = 0
 
     # Product
 
@@ -80,25 +82,23 @@ class Assembler:
 
     def deadline(self, now: int) -> list[Numbered]:
         """Integrity checks that are due by ``now``."""
-        return _flat(self.due_runs(now))
+        return _flat(self.due_runs("hi2", now) + self.due_runs("hi3", now))
 
     def end(self, liid: str, now: int) -> list[Numbered]:
         """The closing checks of an intercept."""
-        return _flat(self.end_runs(liid, now))
+        return _flat(self.end_runs(liid, "hi2", now) + self.end_runs(liid, "hi3", now))
 
     def next_deadline(self) -> int | None:
-        due = self._due
-        while due and due[0][0] not in (due[0][2].hash_due, due[0][2].signature_due):
-            heapq.heappop(due)
-        return due[0][0] if due else None
+        """When an integrity check is due next."""
+        return min((due for each in INTERFACES if (due := self._next_due(each)) is not None), default=None)
 
     def iri_runs(self, records: Iterable[IriRecord], now: int) -> list[Run]:
-        runs = self.due_runs(now)
+        runs = self.due_runs("hi2", now)
         touched: dict[ContextKey, Context] = {}
         for record in records:
             intercept = self.intercepts.get(record.liid)
             if intercept is None:
-                self._refuse(record.liid, "hi2")
+                self._refuse(record.liid, "hi2", UNKNOWN)
                 continue
             context = self._context(context_key(intercept, record.cin, Kind.IRI))
             pdu = hi.PsPdu(
@@ -108,7 +108,7 @@ class Assembler:
             try:
                 octets = hi.build(pdu)
             except hi.HiError:
-                self.unfit += 1
+                self._refuse(record.liid, "hi2", UNFIT)
                 continue
             context.fresh.append(octets)
             context.next = (context.next + 1) % NUMBERS
@@ -118,7 +118,7 @@ class Assembler:
         return runs
 
     def cc_runs(self, records: Iterable[CcRecord], now: int) -> list[Run]:
-        runs = self.due_runs(now)
+        runs = self.due_runs("hi3", now)
         touched: list[Context] = []
         flows = self._flows
         rest = iter(records)
@@ -138,24 +138,28 @@ class Assembler:
                     context.next = number + 1 if number < NUMBERS - 1 else 0
                 more = False
             except hi.HiError:
-                self.unfit += 1
+                self._refuse(stream.liid, "hi3", UNFIT)
         for context in touched:
             runs += self._take(context, now)
         return runs
 
-    def due_runs(self, now: int) -> list[Run]:
+    def due_runs(self, interface: Interface, now: int) -> list[Run]:
+        if now < self._now - SECOND:
+            self._turned_back(now - self._now)
+        self._now = now
         runs: list[Run] = []
-        while (due := self.next_deadline()) is not None and due <= now:
-            chain = heapq.heappop(self._due)[2]
+        while (due := self._next_due(interface)) is not None and due <= now:
+            chain = heapq.heappop(self._due[interface])[2]
             if chain.hash_due == due:
                 runs += self._hash(chain, due)
             if chain.signature_due == due:
                 runs.append(self._signature(chain, due))
         return runs
 
-    def end_runs(self, liid: str, now: int) -> list[Run]:
-        runs = self.due_runs(now)
-        for context in [each for each in self._contexts.values() if each.key.liid == liid and each.chain]:
+    def end_runs(self, liid: str, interface: Interface, now: int) -> list[Run]:
+        runs = self.due_runs(interface, now)
+        kind = KINDS[interface]
+        for context in [each for each in self._contexts.values() if each.key.liid == liid and each.key.kind is kind]:
             chain = context.chain
             if chain is not None and chain.count:
                 runs += self._hash(chain, now)
@@ -165,8 +169,8 @@ class Assembler:
 
     # State
 
-    def contexts(self) -> Iterator[Context]:
-        return iter(self._contexts.values())
+    def live(self) -> Iterator[ContextKey]:
+        return iter(self._contexts)
 
     def next_number(self, key: ContextKey) -> int:
         return self._context(key).next
@@ -177,26 +181,30 @@ class Assembler:
         if context.chain is not None:
             self._extend(context.chain, first, octets, now)
 
-    def resume_check(self, key: ContextKey, number: int, octets: bytes, now: int) -> None:
-        """An integrity check of the data of ``key``, found behind them."""
+    def resume_hash(self, key: ContextKey, number: int, octets: bytes, now: int) -> None:
+        """A hash that no signature covers yet."""
+        chain = self._context(key).chain
+        if chain is not None:
+            self._keep_hash(chain, number, octets, now)
+
+    def resume_check(self, key: ContextKey, octets: bytes) -> int:
+        """An integrity check of the data of ``key``, found behind them; returns its CheckType (0: it is none)."""
         chain = self._context(key).chain
         check = hi.parse(octets).payload
         if chain is None or not isinstance(check, hi.IntegrityCheck):
-            return
-        if check.kind == hi.CheckType.SIGNATURE:
-            chain.signed()
-            return
-        chain.covered()
-        self._keep_hash(chain, number, octets, now)
+            return 0
+        if check.kind == hi.CheckType.HASH:
+            chain.covered()
+        return check.kind
 
-    def forget_idle(self, before: int) -> list[Context]:
+    def forget_idle(self, before: int) -> list[ContextKey]:
         """Let go of contexts that were not used since ``before`` and of which nothing waits for a check."""
         idle = [c for c in self._contexts.values() if c.used < before and (c.chain is None or c.chain.empty)]
         for context in idle:
             del self._contexts[context.key]
             for stream in context.streams:
                 self._flows.pop(stream, None)
-        return idle
+        return [context.key for context in idle]
 
     def forget(self, liid: str) -> None:
         """Let go of an intercept; nothing of it is numbered any more."""
@@ -211,6 +219,20 @@ class Assembler:
 
     # Inside
 
+    def _turned_back(self, shift: int) -> None:
+        """The clock was set back: what is due keeps its distance."""
+        for heap in self._due.values():
+            for chain in {id(chain): chain for _, _, chain in heap}.values():
+                chain.hash_due = None if chain.hash_due is None else chain.hash_due + shift
+                chain.signature_due = None if chain.signature_due is None else chain.signature_due + shift
+            heap[:] = [(due + shift, serial, chain) for due, serial, chain in heap]
+
+    def _next_due(self, interface: Interface) -> int | None:
+        due = self._due[interface]
+        while due and due[0][0] not in (due[0][2].hash_due, due[0][2].signature_due):
+            heapq.heappop(due)
+        return due[0][0] if due else None
+
     def _context(self, key: ContextKey) -> Context:
         context = self._contexts.get(key)
         if context is None:
@@ -222,7 +244,7 @@ class Assembler:
     def _flow(self, stream: CcStream) -> _Flow | None:
         intercept = self.intercepts.get(stream.liid)
         if intercept is None:
-            self._refuse(stream.liid, "hi3")
+            self._refuse(stream.liid, "hi3", UNKNOWN)
             return None
         context = self._context(context_key(intercept, stream.cin, Kind.CC))
         head = header(intercept, stream.cin, 0, 0, hi.Qualifier.TIME_OF_INTERCEPTION)
@@ -230,16 +252,16 @@ class Assembler:
         context.streams.append(stream)
         return flow
 
-    def _refuse(self, liid: str, interface: Interface) -> None:
-        place = (liid, interface)
-        self.unknown.put(place, (self.unknown.get(place) or 0) + 1)
+    def _refuse(self, liid: str, interface: Interface, reason: str) -> None:
+        place = (liid, interface, reason)
+        self.refused.put(place, (self.refused.get(place) or 0) + 1)
 
     def _take(self, context: Context, now: int) -> list[Run]:
         """What was numbered in a context, cut where a hash is due."""
         fresh, context.fresh = context.fresh, []
         context.used = now
         key, chain = context.key, context.chain
-        interface = _INTERFACE[key.kind]
+        interface = INTERFACE[key.kind]
         first = (context.next - len(fresh)) % NUMBERS
         if chain is None:
             return [Run(interface, key, first, fresh)]
@@ -261,7 +283,7 @@ class Assembler:
 
     def _schedule(self, chain: Chain, due: int) -> int:
         self._serial += 1
-        heapq.heappush(self._due, (due, self._serial, chain))
+        heapq.heappush(self._due[INTERFACE[chain.key.kind]], (due, self._serial, chain))
         return due
 
     def _hash(self, chain: Chain, at: int) -> list[Run]:
@@ -288,7 +310,7 @@ class Assembler:
         number, context.next = context.next, (context.next + 1) % NUMBERS
         context.used = at
         head = header(self.intercepts[key.liid], key.cin, number, at, hi.Qualifier.TIME_OF_MEDIATION)
-        return Run(_INTERFACE[key.kind], context.key, number, [hi.build(hi.PsPdu(head, check))], key)
+        return Run(INTERFACE[key.kind], context.key, number, [hi.build(hi.PsPdu(head, check))], key, check.kind)
 
 
 def context_key(intercept: Intercept, cin: int | None, kind: Kind) -> ContextKey:

@@ -26,6 +26,10 @@ class Kind(IntEnum):
         return self <= Kind.CC
 
 
+KINDS: dict[Interface, Kind] = {"hi2": Kind.IRI, "hi3": Kind.CC}
+INTERFACE: dict[Kind, Interface] = {kind: interface for interface, kind in KINDS.items()}
+
+
 class ContextKey(NamedTuple):
     """A sequence of numbers (TS 102 232-1 5.2.5): a member that is absent is a value of its own."""
 
@@ -52,18 +56,36 @@ class Numbered(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Finished PS-PDUs of one context with consecutive numbers; ``data`` is whose integrity they prove."""
+    """Finished PS-PDUs of one context with consecutive numbers; ``data`` is whose integrity they prove,
+    and ``check`` the CheckType by which."""
 
     interface: Interface
     key: ContextKey
     first: int
     octets: list[bytes]
     data: ContextKey | None = None
+    check: int = 0
 
     def numbered(self) -> Iterator[Numbered]:
         liid, kind = self.key.liid, self.key.kind
         for place, octets in enumerate(self.octets):
             yield Numbered(liid, self.interface, (self.first + place) % NUMBERS, octets, kind)
+
+
+class Gap(Struct, frozen=True):
+    """Content of one communication that was given up, to be told to the agency on HI2 (ccUnavailable).
+
+    ``ranges`` are the sequence numbers that will not come, first and last of each; those refused before they had
+    a number are only counted. ``since``/``until`` in wall ns.
+    """
+
+    liid: str
+    cin: int | None
+    reason: str
+    ranges: tuple[tuple[int, int], ...]
+    count: int
+    since: int
+    until: int
 
 
 class Lost(Struct, frozen=True):

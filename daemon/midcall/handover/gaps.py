@@ -1,0 +1,68 @@
+"""What is given up is declared: which numbers of which communication, how many records, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from midcall.events import CcRecord
+from midcall.handover.rows import Span
+from midcall.handover.values import NUMBERS, ContextKey, Gap, Kind
+
+
+def gaps_of(contexts: Mapping[int, ContextKey], rows: Iterable[tuple[int, list[Span]]], reason: str) -> list[Gap]:
+    """The gaps that rows leave, each given as its time and spans; contexts that nothing names are left out."""
+    ranges: dict[ContextKey, list[list[int]]] = {}
+    times: dict[ContextKey, list[int]] = {}
+    for at, spans in rows:
+        for span in spans:
+            key = contexts.get(span.context)
+            if key is None or key.kind is not Kind.CC:
+                continue
+            times.setdefault(key, [at, at])[1] = at
+            own = ranges.setdefault(key, [])
+            if own and (own[-1][1] + 1) % NUMBERS == span.first:
+                own[-1][1] = span.last
+            else:
+                own.append([span.first, span.last])
+    return [
+        Gap(
+            liid=key.liid,
+            cin=key.cin,
+            reason=reason,
+            ranges=tuple((first, last) for first, last in own),
+            count=sum((last - first) % NUMBERS + 1 for first, last in own),
+            since=times[key][0],
+            until=times[key][1],
+        )
+        for key, own in ranges.items()
+    ]
+
+
+class Refusals:
+    """Content that was refused before it had a number, until it is declared."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int, str], list[int]] = {}
+
+    def add(self, records: Iterable[CcRecord], reason: str) -> dict[str, int]:
+        """Note records; returns how many there were of each LIID."""
+        counts: dict[str, int] = {}
+        for time, stream, _ in records:
+            which = (stream.liid, stream.cin, reason)
+            entry = self._open.get(which)
+            if entry is None:
+                entry = self._open[which] = [0, time, time]
+            entry[0] += 1
+            entry[1] = min(entry[1], time)
+            entry[2] = max(entry[2], time)
+            counts[stream.liid] = counts.get(stream.liid, 0) + 1
+        return counts
+
+    def take(self) -> list[Gap]:
+        """The gaps to declare; they are forgotten here."""
+        gaps = [Gap(liid, cin, why, (), *entry) for (liid, cin, why), entry in self._open.items()]
+        self._open = {}
+        return gaps
+
+    def __bool__(self) -> bool:
+        return bool(self._open)

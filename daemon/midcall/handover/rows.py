@@ -1,0 +1,72 @@
+"""What one row of the spool holds: PS-PDUs of one intercept one behind the other, and which numbers they bear.
+
+The spans stand beside the sealed octets in clear (bound to them by the seal), so that what a damaged row held
+can still be named: no more than counts and numbers can be read from them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from imswire import ber
+from midcall.handover.values import NUMBERS, Run
+
+_SPAN = struct.Struct(">III")
+# A row is what the sender writes at once, and what one damaged octet costs.
+ROW_OCTETS = 128 << 10
+
+
+class Span(NamedTuple):
+    """``pdus`` of a context (by its number in the file) from ``first`` on."""
+
+    context: int
+    first: int
+    pdus: int
+
+    @property
+    def last(self) -> int:
+        return (self.first + self.pdus - 1) % NUMBERS
+
+    @property
+    def end(self) -> int:
+        return (self.first + self.pdus) % NUMBERS
+
+
+def pack_spans(spans: Iterable[Span]) -> bytes:
+    return b"".join(_SPAN.pack(*span) for span in spans)
+
+
+def unpack_spans(octets: bytes) -> list[Span]:
+    """The spans, as far as the octets give whole ones."""
+    whole = len(octets) - len(octets) % _SPAN.size
+    return [Span(*span) for span in _SPAN.iter_unpack(octets[:whole])]
+
+
+def split(octets: bytes, count: int) -> Iterator[bytes]:
+    """The first ``count`` PS-PDUs of a row; BerError when they are not there."""
+    at = 0
+    for _ in range(count):
+        tlv = ber.read(octets, at)
+        yield octets[at : tlv.after]
+        at = tlv.after
+
+
+def pieces(runs: Iterable[Run], limit: int = ROW_OCTETS) -> Iterator[list[Run]]:
+    """Runs, cut so that each list fits into one row."""
+    piece: list[Run] = []
+    room = limit
+    for run in runs:
+        interface, key, first, octets, data, check = run
+        begin = 0
+        for place, each in enumerate(octets):
+            room -= len(each)
+            if room < 0 and (piece or place > begin):
+                if place > begin:
+                    piece.append(Run(interface, key, (first + begin) % NUMBERS, octets[begin:place], data, check))
+                yield piece
+                piece, begin, room = [], place, limit - len(each)
+        piece.append(Run(interface, key, (first + begin) % NUMBERS, octets[begin:], data, check) if begin else run)
+    if piece:
+        yield piece

@@ -1,0 +1,1 @@
+"""Handover's I/O: the spool on disk, and the senders that empty it."""

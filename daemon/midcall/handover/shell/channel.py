@@ -1,0 +1,356 @@
+"""One connection to a LEMF, for one interface or both: it sends what the spool has, and settles what is proved."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import random
+import ssl
+import sys
+import termios
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from imswire import hi
+from imswire.errors import WireError
+from midcall.handover.link import Link, LinkLost, TriNumbers
+from midcall.handover.reporting import LinkReport
+from midcall.handover.settings import LinkSettings
+from midcall.handover.shell.cursor import Cursor
+from midcall.handover.shell.reader import Item, Reader
+from midcall.handover.values import Interface
+
+_NS = 1_000_000_000
+READ_OCTETS = 256 << 10
+WRITE_BUFFER = 512 << 10
+SHUTDOWN_SECONDS = 2.0
+# The cursor is written after so long at the latest; a crash sends so much once more.
+SETTLE_SECONDS = 0.1
+# How long TCP's confirmation is waited for before it is looked at again, where it is all the proof there is.
+LOOK_SECONDS = 0.05
+_PRUNE = 16_384
+
+
+class Peer(NamedTuple):
+    """Where a LEMF listens; ``check`` looks at who is there after the handshake (it raises to refuse)."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext
+    server_hostname: str | None = None
+    check: Callable[[ssl.SSLObject], object] | None = None
+
+
+class Counters(Struct):
+    """What a link has done since the start of the process."""
+
+    connections: int = 0
+    pdus: int = 0
+    octets: int = 0
+    resent: int = 0  # PDUs sent again after a connection was lost
+    released: int = 0
+    garbage: int = 0  # connections dropped for what the LEMF sent
+    strays: int = 0
+    unasked: int = 0
+
+
+class Channel:
+    """A connection that is opened again and again until it is stopped."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        readers: dict[Interface, Reader],
+        cursor: Cursor,
+        settings: LinkSettings,
+        cid: hi.CommunicationId,
+        report: LinkReport,
+    ) -> None:
+        self.counters = Counters()
+        self.report = report
+        self.link: Link | None = None
+        self._peer = peer
+        self.readers = readers
+        self._cursor = cursor
+        self._settings = settings
+        self._cid = cid
+        self._numbers = TriNumbers()
+        self._flag = "answered " + "+".join(readers)
+        self._wake = asyncio.Event()
+        self._stop_at: float | None = None
+        self._under_way: deque[tuple[Interface, Item, int]] = deque()
+        self._octets = 0  # under way
+        self._settled = 0  # mark of the last item that is done with
+        self._done: list[tuple[Interface, Item]] = []
+        self._settle_at = 0.0
+        self._sent_rows: dict[Interface, int] = {}
+        self._empty = False
+        self._proved = False
+        self._heard = False
+
+    def wake(self) -> None:
+        """There are new rows."""
+        self._wake.set()
+
+    def stop(self, deadline: float) -> None:
+        """End when everything is delivered, or at ``deadline`` (of the loop's clock)."""
+        self._stop_at = deadline
+        self._wake.set()
+
+    async def run(self) -> None:
+        pause = 0.0
+        loop = asyncio.get_running_loop()
+        while not self._stopped():
+            begun = loop.time()
+            reason = await self._connection()
+            if self._stop_at is not None and (self._empty or reason is None):
+                break
+            now = time.time_ns()
+            self.report.down(reason or "closed", now)
+            if self._proved or (self._heard and loop.time() - begun > self._settings.retry_first):
+                pause = 0.0  # open again at once (6.3.2)
+                continue
+            self.report.failed(reason or "closed", now)
+            pause = min(max(2 * pause, self._settings.retry_first), self._settings.retry_most)
+            await self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
+        self._settle(True)
+        self.report.down("stopped", time.time_ns())
+
+    def _stopped(self) -> bool:
+        return self._stop_at is not None and asyncio.get_running_loop().time() >= self._stop_at
+
+    async def _rest(self, seconds: float) -> None:
+        until = asyncio.get_running_loop().time() + seconds
+        while (left := until - asyncio.get_running_loop().time()) > 0 and not self._stopped():
+            self._wake.clear()
+            if self._stop_at is not None:
+                left = min(left, self._stop_at - asyncio.get_running_loop().time())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(left, 0))
+
+    # One connection
+
+    async def _connection(self) -> str | None:
+        """Connect, deliver, until the connection is lost (why) or all is done (None)."""
+        self._proved = self._heard = False
+        self._rewind()
+        try:
+            async with asyncio.timeout(self._settings.connect_seconds):
+                receive, send = await asyncio.open_connection(
+                    self._peer.host,
+                    self._peer.port,
+                    ssl=self._peer.context,
+                    server_hostname=self._peer.server_hostname,
+                    ssl_handshake_timeout=self._settings.connect_seconds,
+                    ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                )
+        except (OSError, TimeoutError, ValueError) as error:
+            return f"cannot connect: {_text(error)}"
+        reason: str | None = None
+        try:
+            if self._peer.check is not None:
+                self._peer.check(send.get_extra_info("ssl_object"))
+            await self._session(receive, send)
+        except LinkLost as lost:
+            reason = str(lost)
+        except WireError as error:
+            self.counters.garbage += 1
+            reason = f"the LEMF sends no PS-PDUs: {error}"
+        except (OSError, EOFError, TimeoutError) as error:
+            reason = f"connection lost: {_text(error)}"
+        except Exception as error:
+            if self.report.is_up or self._peer.check is None:
+                raise
+            reason = f"refused: {error}"
+        finally:
+            self._release()
+            if self.link is not None:
+                self.counters.strays += self.link.strays
+                self.counters.unasked += self.link.unasked
+            await _close(send, reason is None)
+        return reason
+
+    def _rewind(self) -> None:
+        self._settle(True)
+        self._under_way.clear()
+        self._octets = 0
+        self._empty = False
+        for reader in self.readers.values():
+            reader.rewind()
+
+    async def _session(self, receive: asyncio.StreamReader, send: asyncio.StreamWriter) -> None:
+        self.counters.connections += 1
+        self.report.up(time.time_ns())
+        send.transport.set_write_buffer_limits(WRITE_BUFFER)
+        self.link = Link(self._settings, self._cid, self._numbers, self._cursor.flag(self._flag) > 0)
+        self._settled = 0
+        send.write(self.link.start(time.monotonic_ns(), time.time_ns()))
+        listening = asyncio.create_task(self._listen(receive, send, self.link))
+        listening.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._send(send, self.link, listening)
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await listening
+
+    async def _listen(self, receive: asyncio.StreamReader, send: asyncio.StreamWriter, link: Link) -> None:
+        splitter = hi.Splitter(self._settings.answer_octets)
+        while data := await receive.read(1 << 16):
+            pdus = splitter.feed(data)
+            while pdus:
+                for octets in pdus:
+                    answer = link.received(hi.parse(octets), time.monotonic_ns(), time.time_ns())
+                    if answer:
+                        send.write(answer)
+                pdus = splitter.feed(b"")
+            self._wake.set()
+        raise EOFError("closed by the LEMF")
+
+    async def _send(self, send: asyncio.StreamWriter, link: Link, listening: asyncio.Task[None]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if listening.done():
+                await listening
+            self._wake.clear()
+            now, wall = time.monotonic_ns(), time.time_ns()
+            link.tick(now, _acked(send))
+            if link.late:
+                self.report.failed("the LEMF does not answer", wall)
+            self._release()
+            sent = self._write(send, link)
+            question = link.ask(now, wall) if sent or self._stop_at is None else link.urge(now, wall)
+            send.write(question)
+            self._empty = not sent and not self._under_way and self._octets == 0
+            if self._stop_at is not None and (self._empty or loop.time() >= self._stop_at):
+                return
+            if sent:
+                await self._drain(send, link)
+            else:
+                await self._wait(link)
+
+    def _write(self, send: asyncio.StreamWriter, link: Link) -> bool:
+        """Write the next rows, events first; False when there are none or enough is under way."""
+        if self._octets >= link.window:
+            return False
+        sent = False
+        for interface, reader in self.readers.items():
+            items = reader.read(min(READ_OCTETS, max(link.window - self._octets, 1)))
+            if not items:
+                continue
+            sent = True
+            send.write(b"".join([item.octets for item in items]))
+            pdus = 0
+            for item in items:
+                # What is under way keeps no octets: they stand in the spool.
+                self._under_way.append((interface, item._replace(octets=b""), len(item.octets)))
+                self._octets += len(item.octets)
+                self.counters.octets += len(item.octets)
+                pdus += item.pdus
+                if item.row <= self._sent_rows.get(interface, 0):
+                    self.counters.resent += item.pdus
+            self._sent_rows[interface] = max(items[-1].row, self._sent_rows.get(interface, 0))
+            self.counters.pdus += pdus
+            link.sent(self._settled + len(self._under_way), pdus, time.monotonic_ns())
+        return sent
+
+    async def _drain(self, send: asyncio.StreamWriter, link: Link) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._seconds(link)):
+                    await send.drain()
+                break
+            except TimeoutError:
+                link.tick(time.monotonic_ns(), False)
+                if self._stopped():
+                    return
+        # Without this a connection that takes everything would leave nobody else a turn.
+        await asyncio.sleep(0)
+
+    async def _wait(self, link: Link) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds(link)):
+                await self._wake.wait()
+
+    def _seconds(self, link: Link) -> float:
+        """Until something is due."""
+        left = min((link.next_deadline() - time.monotonic_ns()) / _NS, self._settings.poll_seconds)
+        if self._done:
+            left = min(left, SETTLE_SECONDS)
+        if link.unproved and self._under_way:
+            left = min(left, LOOK_SECONDS)
+        if self._stop_at is not None:
+            left = min(left, self._stop_at - asyncio.get_running_loop().time())
+        return max(left, 0.0)
+
+    # Proof
+
+    def _release(self) -> None:
+        """Settle what the link has proved."""
+        link = self.link
+        if link is None:
+            return
+        while self._settled < link.released and self._under_way:
+            interface, item, octets = self._under_way.popleft()
+            self._settled += 1
+            self._octets -= octets
+            self.counters.released += item.pdus
+            self._done.append((interface, item))
+        if link.heard and not self._heard:
+            self._heard = True
+            self._cursor.set_flag(self._flag, 1)
+        if self._done:
+            self._proved = True
+        if (link.heard or link.unproved) and not link.late:
+            self.report.cleared(time.time_ns())
+        self._settle(False)
+
+    def _settle(self, at_once: bool) -> None:
+        moment = time.monotonic()
+        if not self._done or (not at_once and moment < self._settle_at):
+            return
+        self._settle_at = moment + SETTLE_SECONDS
+        rows: dict[Interface, int] = {}
+        counts: dict[tuple[int, Interface, str], int] = {}
+        seen: dict[tuple[Interface, bytes], int] = {}
+        for interface, item in self._done:
+            rows[interface] = item.row
+            for (handle, what), count in item.counts.items():
+                counts[handle, interface, what] = counts.get((handle, interface, what), 0) + count
+            for tag, following in item.seen:
+                seen[interface, tag] = following
+        self._cursor.settle(rows, [(tag, where, number) for (where, tag), number in seen.items()], counts)
+        self._done = []
+        if not self._under_way:
+            for reader in self.readers.values():
+                reader.settled(_PRUNE)
+
+
+def _acked(send: asyncio.StreamWriter) -> bool:
+    """Whether TCP has confirmed all that was written (TS 102 232-1 6.4.3)."""
+    if send.transport.get_write_buffer_size():
+        return False
+    waiting = bytearray(4)
+    try:
+        fcntl.ioctl(send.get_extra_info("socket").fileno(), termios.TIOCOUTQ, waiting)
+    except OSError:
+        return False
+    return int.from_bytes(waiting, sys.byteorder) == 0
+
+
+async def _close(send: asyncio.StreamWriter, kindly: bool) -> None:
+    if not kindly:
+        send.transport.abort()
+    send.close()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(2 * SHUTDOWN_SECONDS):
+            await send.wait_closed()
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

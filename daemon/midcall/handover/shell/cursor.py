@@ -1,0 +1,84 @@
+"""What the sender has settled: up to which row, what became of each record, and which numbers were lost.
+
+Its only writer is the sender. A crash may forget the last moments, never more: then rows go out again, the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from midcall.handover.shell.database import connect, transaction
+from midcall.handover.values import Interface
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS cursor(interface TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen(tag BLOB PRIMARY KEY, interface TEXT, next INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counts(handle INTEGER, interface, what, count INTEGER, UNIQUE(handle, interface, what));
+CREATE TABLE IF NOT EXISTS flags(name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
+"""
+DELIVERED = "delivered"
+
+
+class Cursor:
+    """cursor.db of one destination."""
+
+    def __init__(self, path: Path) -> None:
+        # A power cut may cost the last commits: what they released is sent once more.
+        self._database = connect(path, "rwc", "NORMAL")
+        with transaction(self._database):
+            for statement in filter(None, _SCHEMA.splitlines()):
+                self._database.execute(statement)
+
+    def row(self, interface: Interface) -> int:
+        """The last row that is done with."""
+        found = self._database.execute("SELECT row FROM cursor WHERE interface = ?", (interface,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def seen(self, tag: bytes) -> int | None:
+        """The number expected next in a context, None when none of it was settled yet."""
+        found = self._database.execute("SELECT next FROM seen WHERE tag = ?", (tag,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def settle(
+        self,
+        rows: dict[Interface, int],
+        seen: Iterable[tuple[bytes, Interface, int]],
+        counts: dict[tuple[int, Interface, str], int],
+    ) -> None:
+        """Rows are done with: ``counts`` says what became of the records of each intercept."""
+        with transaction(self._database):
+            self._database.executemany("INSERT OR REPLACE INTO cursor VALUES(?,?)", rows.items())
+            self._database.executemany("INSERT OR REPLACE INTO seen VALUES(?,?,?)", seen)
+            self._database.executemany(
+                "INSERT INTO counts VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                [(*which, count) for which, count in counts.items()],
+            )
+
+    def forget_seen(self, interface: Interface) -> None:
+        """Numbering has begun anew."""
+        self._database.execute("DELETE FROM seen WHERE interface = ?", (interface,))
+
+    def flag(self, name: str) -> int:
+        found = self._database.execute("SELECT value FROM flags WHERE name = ?", (name,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def set_flag(self, name: str, value: int) -> None:
+        self._database.execute("INSERT OR REPLACE INTO flags VALUES(?,?)", (name, value))
+
+    def counts(self, handles: Iterable[int], interface: Interface) -> dict[str, int]:
+        """What became of the records of an intercept, by outcome."""
+        return counts(self._database, handles, interface)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def counts(database: sqlite3.Connection, handles: Iterable[int], interface: Interface) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for handle in handles:
+        query = "SELECT what, count FROM counts WHERE handle = ? AND interface = ?"
+        for what, count in database.execute(query, (handle, interface)):
+            found[what] = found.get(what, 0) + count
+    return found

@@ -1,0 +1,231 @@
+"""The files of a spool as its writer has them open, and the assembler that goes on where they end.
+
+There is one way to begin and to go on after any error: close everything, open what is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from midcall.handover.assembler import Assembler, Recall
+from midcall.handover.shell.database import transaction, unlink
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.store import KnownContext, Store, encode_key
+from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, Run
+
+# Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
+_GENERATION = 1 << 40
+
+
+class Debts(Struct):
+    """What the next commit of events is to write with them."""
+
+    gaps: list[Gap] = field(default_factory=list)
+    gone: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
+    archive: list[KnownContext] = field(default_factory=list)
+    refused: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    producers: dict[int, int] = field(default_factory=dict)
+
+
+class Files:
+    """``events`` is iri.db, ``content`` the newest cc-NNNNNN.db; ``lost`` names interfaces whose numbers are gone."""
+
+    events: Store
+    content: Store
+    assembler: Assembler
+
+    def __init__(
+        self, folder: Folder, keys: KeyStore, make: Callable[[Recall], Assembler], chained: bool, signed: bool
+    ) -> None:
+        self.folder = folder
+        self.number = 0
+        self.lost: set[Interface] = set()
+        self._keys = keys
+        self._make = make
+        self._chained = chained
+        self._signed = signed
+        self._open = False
+
+    def open(self, now: int) -> None:
+        self.close()
+        self.events = self._open_events()
+        self.content = self._open_content()
+        self._open = True
+        self.assembler = self._make(self._recall)
+        if self._chained:
+            self._replay(now)
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self.events.close()
+            self.content.close()
+
+    # Opening
+
+    def _store(self, path: Path, interface: Interface) -> Store:
+        return Store(path, interface, self._keys, self._chained, self._signed)
+
+    def _open_events(self) -> Store:
+        path = self.folder.events
+        aside = self.folder.segments("hi2")
+        if path.exists():
+            try:
+                return self._store(path, "hi2")
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                number = max(aside, default=0) + 1
+                _rename(path, self.folder.segment("hi2", number))
+                aside[number] = path
+        if aside or self.folder.segments("hi3"):
+            self.lost.add("hi2")
+        Store.create(path, "hi2", len(aside) * _GENERATION + 1)
+        self.folder.sync()
+        store = self._store(path, "hi2")
+        with transaction(store.database):
+            store.set_meta("segment", max(self.folder.segments("hi3"), default=0))
+        return store
+
+    def _open_content(self) -> Store:
+        """The newest segment; a new one when it is missing or damaged."""
+        segments = self.folder.segments("hi3")
+        wanted = self.events.meta("segment")
+        self.number = max(segments, default=0)
+        if self.number >= wanted and segments:
+            try:
+                store = self._store(segments[self.number], "hi3")
+                if self.number > wanted:
+                    with transaction(self.events.database):
+                        self.events.set_meta("segment", self.number)
+                return store
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                if self.number > wanted:  # a crash came between making it and using it
+                    unlink(segments[self.number])
+                    return self._open_content()
+        if wanted:
+            self.lost.add("hi3")
+        number = max(self.number, wanted)
+        return self._new_segment(number + 1, number * _GENERATION + 1 if wanted else 1, None)
+
+    def _new_segment(self, number: int, first: int, old: Store | None) -> Store:
+        """A segment that goes on with the live contexts of ``old``; of the others the archive keeps the numbers."""
+        path = self.folder.segment("hi3", number)
+        live: list[KnownContext] = []
+        idle: list[KnownContext] = []
+        if old is not None:
+            tags = {self._keys.tag(encode_key(key)) for key in self.assembler.live()}
+            for context in old.known():
+                (live if context.tag in tags else idle).append(context)
+        # What the archive says is never ahead of what a segment says, so it may be written before.
+        with transaction(self.events.database):
+            if old is None:
+                self.events.database.execute("DELETE FROM archive")
+            self.write_archive(idle)
+        try:
+            kept = {context.id for context in live}
+            waiting = [] if old is None else [each for each in old.unsigned() if each[0] in kept]
+            following = 1 if old is None else old.next_context
+            Store.create(path, "hi3", first, following, live, waiting, first if old is None else old.low)
+            self.folder.sync()
+            store = self._store(path, "hi3")
+        except sqlite3.Error:
+            unlink(path)
+            raise
+        with transaction(self.events.database):
+            self.events.set_meta("segment", number)
+        self.number = number
+        return store
+
+    def _recall(self, key: ContextKey) -> int:
+        """What comes next in a context, by whatever file knows it best."""
+        tag = self._keys.tag(encode_key(key))
+        found: list[int | None] = []
+        if key.kind is not Kind.CC:
+            found.append(self.events.next_of(tag))
+        if key.kind is not Kind.IRI:
+            found.append(self.content.next_of(tag))
+            row = self.events.database.execute("SELECT next FROM archive WHERE tag = ?", (tag,)).fetchone()
+            found.append(None if row is None else int(row[0]))
+        best = 0
+        for number in found:
+            if number is not None and (number - best) % NUMBERS < NUMBERS // 2:
+                best = number
+        return best
+
+    def _replay(self, now: int) -> None:
+        for store in (self.events, self.content):
+            store.replay_hashes(self.assembler, now)
+        self.events.replay(self.assembler, self.events.low, now)
+        low = self.content.low
+        for _, path in list(self.folder.segments("hi3").items())[:-1]:
+            try:
+                older = self._store(path, "hi3")
+            except sqlite3.DatabaseError:
+                continue  # the sender reports it
+            if older.next_row > low:
+                older.share_uncovered(self.content)
+                older.replay(self.assembler, low, now)
+            older.close()
+        self.content.replay(self.assembler, low, now)
+
+    # Writing
+
+    def commit_events(self, runs: list[Run], debts: Debts, now: int) -> None:
+        database = self.events.database
+        with transaction(database):
+            self.events.append(runs, now)
+            database.executemany("INSERT OR REPLACE INTO producers VALUES(?,?)", debts.producers.items())
+            database.executemany("INSERT OR REPLACE INTO gone VALUES(?,?,?,?)", debts.gone)
+            database.executemany(
+                "INSERT INTO refused VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                [(*which, count) for which, count in debts.refused.items()],
+            )
+            self.write_archive(debts.archive)
+
+    def commit_content(self, runs: list[Run], now: int) -> None:
+        with transaction(self.content.database):
+            self.content.append(runs, now)
+
+    def write_archive(self, contexts: list[KnownContext]) -> None:
+        self.events.database.executemany(
+            "INSERT OR REPLACE INTO archive VALUES(?,?,?,?)",
+            [(context.tag, context.handle, context.next, context.total) for context in contexts],
+        )
+
+    def roll(self) -> None:
+        """Go on in a new segment."""
+        old = self.content
+        self.content = self._new_segment(self.number + 1, old.next_row, old)
+        self.content.share_uncovered(old)
+        old.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        old.close()
+
+    def abandon(self, interface: Interface) -> None:
+        """A file is damaged where it is written: leave it to the sender and go on in a new one."""
+        if interface == "hi3":
+            self.content.close()
+            self.lost.add("hi3")
+            self.content = self._new_segment(self.number + 1, self.number * _GENERATION + 1, None)
+        else:
+            self.events.close()
+            _rename(self.folder.events, self.folder.segment("hi2", max(self.folder.segments("hi2"), default=0) + 1))
+
+    def producer(self, handle: int) -> int:
+        """The highest key of a producer that is on the disk."""
+        found = self.events.database.execute("SELECT key FROM producers WHERE handle = ?", (handle,)).fetchone()
+        return -1 if found is None else int(found[0])
+
+
+def _rename(path: Path, new: Path) -> None:
+    for suffix in ("-shm", "-wal", ""):
+        each = path.with_name(path.name + suffix)
+        if each.exists():
+            each.rename(new.with_name(new.name + suffix))

@@ -1,0 +1,395 @@
+"""Rows of one interface in their order, and what became of those that cannot be read.
+
+Nothing is passed over in silence: numbers that will not come are reported once, exactly, as soon as a later number
+of their context, or the writer's count, tells where they end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from midcall.base.seal import SealError
+from midcall.handover.rows import Span, unpack_spans
+from midcall.handover.shell.cursor import DELIVERED, Cursor
+from midcall.handover.shell.database import connect
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
+from midcall.handover.shell.store import TAG_OCTETS, Row, place, read_context
+from midcall.handover.values import NUMBERS, ContextKey, Interface, Kind, Lost
+
+DESTROYED = "key destroyed"
+FOREIGN = "foreign key"
+UNREADABLE = "unreadable"
+GIVEN_UP = "disk full"
+# Contexts of a file that are kept by their number; more are read again.
+_MOST_CONTEXTS = 65_536
+# Row numbers tried one by one in a damaged file before the loop has its turn again.
+_STEPS = 4_096
+
+
+class Item(NamedTuple):
+    """A row that goes out, or is done with (no octets). ``counts``: records by handle and outcome."""
+
+    row: int
+    octets: bytes
+    pdus: int
+    at: int
+    counts: dict[tuple[int, str], int]
+    seen: list[tuple[bytes, int]]
+
+
+class _Context(NamedTuple):
+    handle: int
+    kind: int
+    tag: bytes
+
+
+class _File(NamedTuple):
+    path: Path
+    inode: int
+    first: int
+    database: sqlite3.Connection
+
+
+class Reader:
+    """Reads behind the cursor. ``lost`` is told of numbers that will not come."""
+
+    def __init__(
+        self, folder: Folder, interface: Interface, keys: KeyStore, cursor: Cursor, lost: Callable[[Lost], None]
+    ) -> None:
+        self.interface = interface
+        self.after = cursor.row(interface)
+        self._folder = folder
+        self._keys = keys
+        self._cursor = cursor
+        self._lost = lost
+        self._file: _File | None = None
+        self._contexts: dict[int, _Context | None] = {}
+        self._seen: dict[bytes, int] = {}
+        self._suspect = False
+        # A cursor that is new beside an old spool does not know what was delivered before it.
+        self._whole = self.after > 0 or self._begins()
+
+    def rewind(self) -> None:
+        """Go back to what is settled: the connection is gone, and all behind it goes out again."""
+        self.after = self._cursor.row(self.interface)
+        self._seen.clear()
+        self._close()
+
+    def read(self, octets: int) -> list[Item]:
+        """The next rows, about ``octets`` of them; an empty list when there are none yet."""
+        self._keys.refresh()
+        items: list[Item] = []
+        while octets > 0:
+            fetched = self._fetch(octets)
+            if not fetched:
+                break
+            for row in fetched:
+                item = row if isinstance(row, Item) else self._item(row)
+                items.append(item)
+                self.after = item.row
+                octets -= len(item.octets) + 1
+        if not items and self._suspect:
+            self._suspect = False
+            items = self._settle_tail()
+        return items
+
+    def settled(self, most: int) -> None:
+        """Nothing is under way: what was seen stands in the cursor, and is kept here up to ``most`` contexts."""
+        if len(self._seen) > most:
+            self._seen.clear()
+
+    def close(self) -> None:
+        self._close()
+
+    # Rows
+
+    def _fetch(self, octets: int) -> list[Row | Item]:
+        while True:
+            file = self._file or self._choose()
+            if file is None:
+                return []
+            rows = self._query(file, octets)
+            if rows:
+                return rows
+            newer = self._newer(file)
+            if newer is None:
+                return []
+            rows = self._query(file, octets)  # what was written before the newer file was made
+            if rows:
+                newer.database.close()
+                return rows
+            self._close()
+            self._file = newer
+            if newer.first - 1 > self.after:
+                return self._missing(newer.first - 1)
+
+    def _query(self, file: _File, octets: int) -> list[Row | Item]:
+        found: list[Row | Item] = []
+        after = self.after
+        cursor = file.database.cursor()
+        try:
+            for values in cursor.execute("SELECT * FROM rows WHERE id > ? ORDER BY id", (after,)):
+                row = Row(*values)
+                if row.id != after + 1:
+                    return found or self._missing(row.id - 1)
+                found.append(row)
+                after = row.id
+                octets -= len(row.body)
+                if octets <= 0:
+                    break
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return []
+            return found or self._step(file)
+        finally:
+            cursor.close()
+        return found
+
+    def _step(self, file: _File) -> list[Row | Item]:
+        """Row by row through a damaged file."""
+        newer = self._newer(file)
+        if newer is not None:
+            newer.database.close()
+        for number in range(self.after + 1, self.after + 1 + _STEPS):
+            if newer is not None and number >= newer.first:
+                return self._missing(newer.first - 1) if number > self.after + 1 else []
+            try:
+                found = file.database.execute("SELECT * FROM rows WHERE id = ?", (number,)).fetchone()
+            except sqlite3.DatabaseError:
+                continue
+            if found is not None:
+                return [Row(*found)] if number == self.after + 1 else self._missing(number - 1)
+        return self._missing(self.after + _STEPS) if newer is not None else []
+
+    def _missing(self, last: int) -> list[Row | Item]:
+        """Rows that are not there, up to ``last``: given up by the writer, or lost."""
+        items: list[Row | Item] = list(self._given_up(last)) if self.interface == "hi3" else []
+        at = items[-1].row if items and isinstance(items[-1], Item) else self.after
+        if at < last:
+            self._suspect = self._suspect or self._whole
+            items.append(Item(last, b"", 0, 0, {}, []))
+        return items
+
+    def _given_up(self, last: int) -> list[Item]:
+        try:
+            events = connect(self._folder.events, "ro")
+        except sqlite3.Error:
+            return []
+        items = []
+        try:
+            query = "SELECT id, handle, spans, tags FROM gone WHERE id > ? AND id <= ? ORDER BY id"
+            for number, handle, packed, tags in events.execute(query, (self.after, last)):
+                counts: dict[tuple[int, str], int] = {}
+                seen = []
+                for index, span in enumerate(unpack_spans(packed)):
+                    name = tags[index * (1 + TAG_OCTETS) : (index + 1) * (1 + TAG_OCTETS)]
+                    if name and name[0] == Kind.CC:
+                        counts[handle, GIVEN_UP] = counts.get((handle, GIVEN_UP), 0) + span.pdus
+                        self._seen[name[1:]] = span.end
+                        seen.append((name[1:], span.end))
+                items.append(Item(number, b"", 0, 0, counts, seen))
+        except sqlite3.Error:
+            pass
+        finally:
+            events.close()
+        return items
+
+    def _item(self, row: Row) -> Item:
+        spans = unpack_spans(row.spans)
+        try:
+            octets = self._keys.key(row.handle).open(row.body, place(self.interface, row.id, row.handle, row.spans))
+        except KeyGone:
+            return self._unreadable(row, spans, DESTROYED)
+        except KeyForeign:
+            return self._unreadable(row, spans, FOREIGN)
+        except (SealError, TypeError):
+            return self._unreadable(row, spans, UNREADABLE)
+        counts: dict[tuple[int, str], int] = {}
+        seen = []
+        for span in spans:
+            context = self._context(span.context)
+            if context is None:
+                continue
+            if context.kind == Kind.CIN_RESET:
+                self._seen.clear()
+                self._cursor.forget_seen(self.interface)
+            elif context.kind in (Kind.IRI, Kind.CC):
+                self._follow(context, span, counts)
+                counts[row.handle, DELIVERED] = counts.get((row.handle, DELIVERED), 0) + span.pdus
+                seen.append((context.tag, span.end))
+        return Item(row.id, octets, sum(span.pdus for span in spans), row.at, counts, seen)
+
+    def _follow(self, context: _Context, span: Span, counts: dict[tuple[int, str], int]) -> None:
+        """Report the numbers between what was expected and what came."""
+        expected = self._expected(context.tag)
+        if expected is not None and 0 < (span.first - expected) % NUMBERS < NUMBERS // 2:
+            self._report(span.context, context, expected, (span.first - 1) % NUMBERS, UNREADABLE, counts)
+        self._seen[context.tag] = span.end
+
+    def _unreadable(self, row: Row, spans: list[Span], reason: str) -> Item:
+        """Report what the spans say, where they agree with what was expected; else the next number will tell."""
+        counts: dict[tuple[int, str], int] = {}
+        seen = []
+        for span in spans:
+            context = self._context(span.context)
+            if context is None or context.handle != row.handle or context.kind not in (Kind.IRI, Kind.CC):
+                self._suspect = self._suspect or context is None
+                continue
+            if self._expected(context.tag) in (None, span.first) and span.pdus < NUMBERS // 2:
+                self._report(span.context, context, span.first, span.last, reason, counts)
+                self._seen[context.tag] = span.end
+                seen.append((context.tag, span.end))
+            else:
+                self._suspect = True
+        self._suspect = self._suspect or not spans
+        return Item(row.id, b"", 0, row.at, counts, seen)
+
+    def _settle_tail(self) -> list[Item]:
+        """Nothing more is there: the writer's counts say whether the last numbers were lost too."""
+        file = self._file
+        if file is None:
+            return []
+        counts: dict[tuple[int, str], int] = {}
+        seen = []
+        query = "SELECT id, handle, kind, tag, next FROM contexts JOIN counters ON context = id WHERE kind IN (1, 2)"
+        try:
+            file.database.execute("BEGIN")
+            more = file.database.execute("SELECT 1 FROM rows WHERE id > ? LIMIT 1", (self.after,)).fetchone()
+            found = [] if more else file.database.execute(query).fetchall()
+            file.database.execute("COMMIT")
+        except sqlite3.Error:
+            return []
+        if more:
+            self._suspect = True
+            return []
+        for number, handle, kind, tag, following in found:
+            expected = self._expected(tag)
+            if expected is not None and 0 < (following - expected) % NUMBERS < NUMBERS // 2:
+                context = _Context(handle, kind, tag)
+                self._report(number, context, expected, (following - 1) % NUMBERS, UNREADABLE, counts)
+                self._seen[tag] = following
+                seen.append((tag, following))
+        return [Item(self.after, b"", 0, 0, counts, seen)] if seen else []
+
+    # Contexts
+
+    def _context(self, number: int) -> _Context | None:
+        if number not in self._contexts and self._file is not None:
+            if len(self._contexts) >= _MOST_CONTEXTS:
+                self._contexts.clear()
+            query = "SELECT handle, kind, tag FROM contexts WHERE id = ?"
+            try:
+                found = self._file.database.execute(query, (number,)).fetchone()
+            except sqlite3.Error:
+                return None
+            if found is None:
+                return None
+            self._contexts[number] = _Context(*found)
+        return self._contexts.get(number)
+
+    def _expected(self, tag: bytes) -> int | None:
+        known = self._seen.get(tag)
+        if known is None:
+            known = self._cursor.seen(tag)
+            if known is None and self._whole:
+                known = 0
+        return known
+
+    def _report(
+        self,
+        number: int,
+        context: _Context,
+        first: int,
+        last: int,
+        reason: str,
+        counts: dict[tuple[int, str], int],
+    ) -> None:
+        key: ContextKey | None = None
+        if self._file is not None:
+            try:
+                key = read_context(self._file.database, self._keys, number)
+            except sqlite3.Error:
+                key = None
+        liid = self._keys.liid(context.handle) if key is None else key.liid
+        lost = Lost(liid, self.interface, None if key is None else key.cin, Kind(context.kind), first, last, reason)
+        counts[context.handle, reason] = counts.get((context.handle, reason), 0) + lost.count
+        self._lost(lost)
+
+    # Files
+
+    def _begins(self) -> bool:
+        """Whether the spool still has all that it ever had."""
+        for path in self._folder.files(self.interface):
+            file = _open(path)
+            if file is None:
+                continue
+            try:
+                found = file.database.execute("SELECT min(id) FROM rows").fetchone()[0]
+                return file.first == 1 and found in (None, 1)
+            except sqlite3.Error:
+                return False
+            finally:
+                file.database.close()
+        return True
+
+    def _choose(self) -> _File | None:
+        """The file in which the next row stands, or the first one behind it."""
+        best: _File | None = None
+        for path in self._folder.files(self.interface):
+            file = _open(path)
+            if file is None:
+                continue
+            if best is None or file.first <= self.after + 1:
+                if best is not None:
+                    best.database.close()
+                best = file
+            else:
+                file.database.close()
+        self._close()
+        self._file = best
+        return best
+
+    def _newer(self, current: _File) -> _File | None:
+        """The next file that can be read, when there is one."""
+        files = self._folder.files(self.interface)
+        behind = [path for path in files if path.name > current.path.name or _inode(path) != current.inode]
+        for path in files if current.path not in files else behind:
+            if path != current.path or _inode(path) != current.inode:
+                file = _open(path)
+                if file is not None and file.first > current.first:
+                    return file
+                if file is not None:
+                    file.database.close()
+        return None
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.database.close()
+            self._file = None
+        self._contexts.clear()
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _open(path: Path) -> _File | None:
+    """A file of the spool; None when it is gone, not ready, or damaged at its root."""
+    inode = _inode(path)
+    try:
+        database = connect(path, "ro")
+    except sqlite3.Error:
+        return None
+    try:
+        found = database.execute("SELECT value FROM meta WHERE name = 'first'").fetchone()
+        return _File(path, inode, int(found[0]), database)
+    except (sqlite3.Error, TypeError):
+        database.close()
+        return None

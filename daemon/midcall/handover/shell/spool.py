@@ -1,0 +1,394 @@
+"""The spool of one destination: what it has taken is on the disk, numbered, sealed, and goes out or is declared.
+
+One process writes it. Calls block for the disk: they belong into a thread of their own (see ``writer``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from msgspec.structs import replace
+
+from imswire import hi
+from midcall.config import Integrity
+from midcall.events import CcRecord, Intercept, IriRecord
+from midcall.handover.assembler import UNKNOWN, Assembler, Recall, Sign, context_key, header
+from midcall.handover.gaps import Refusals, gaps_of
+from midcall.handover.settings import SpoolSettings
+from midcall.handover.shell.bell import ring
+from midcall.handover.shell.database import connect, is_damage, is_full, is_writing, unlink
+from midcall.handover.shell.files import Debts, Files
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.reserve import Reserve
+from midcall.handover.shell.store import Store
+from midcall.handover.values import Gap, Interface, Kind, LinkEvent, Run
+
+FULL = "disk full"
+BROKEN = "disk does not write"
+_REPORT = 4  # iRI-Report
+_NS = 1_000_000_000
+
+Unavailable = Callable[[Gap], bytes]
+Report = Callable[[LinkEvent], None]
+
+
+class SpoolInUse(Exception):
+    """Another process writes this spool."""
+
+
+class Spool:
+    """Records in, rows on the disk.
+
+    ``unavailable`` makes the iRIContents of a gap record; ``report`` is told when the disk is full and when that is
+    over. Times are wall ns.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        destination: str,
+        keys: KeyStore,
+        intercepts: Iterable[Intercept],
+        unavailable: Unavailable,
+        now: int,
+        *,
+        settings: SpoolSettings | None = None,
+        integrity: Integrity | None = None,
+        sign: Sign | None = None,
+        report: Report | None = None,
+    ) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = Folder(folder)
+        self.destination = destination
+        self.keys = keys
+        self.settings = settings or SpoolSettings()
+        self.unknown = 0  # records of an LIID that is no intercept of ours
+        self.repeated = 0  # records that were on the disk already
+        self._intercepts = {each.liid: each for each in intercepts}
+        self._unavailable = unavailable
+        self._integrity = integrity or Integrity()
+        self._sign = sign
+        self._report = report or (lambda _: None)
+        self._debts = Debts()
+        self._refusals = Refusals()
+        self._reserve = Reserve(self.folder.reserve, self.settings.reserve_octets)
+        self._blocked_until = 0.0
+        self._tidy_at = 0.0
+        self._full_at: float | None = None
+        self._lock = self._own()
+        self.files = Files(self.folder, keys, self._assembler, self._integrity.enabled, sign is not None)
+        self.files.open(now)
+        self._reserve.keep(self.folder.free())
+
+    def _own(self) -> IO[bytes]:
+        lock = self.folder.lock.open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise SpoolInUse(f"{self.folder.path}: another process writes this spool") from None
+        return lock
+
+    def _assembler(self, recall: Recall) -> Assembler:
+        return Assembler(self._intercepts.values(), self._integrity, self._sign, recall)
+
+    # Intercepts
+
+    def add(self, intercept: Intercept) -> None:
+        self._intercepts[intercept.liid] = intercept
+        self.files.assembler.intercepts[intercept.liid] = intercept
+
+    def end(self, liid: str, now: int) -> bool:
+        """The closing integrity checks of an intercept. What is queued still goes out."""
+        events = self._write("hi2", lambda: self._events(self.files.assembler.end_runs(liid, "hi2", now), now), now)
+        content = self._write("hi3", lambda: self._content(self.files.assembler.end_runs(liid, "hi3", now), now), now)
+        self._ring()
+        return events and content
+
+    def shred(self, liid: str) -> None:
+        """Destroy the intercept's data key: nothing of it that is still queued will be read by anybody."""
+        self._intercepts.pop(liid, None)
+        self.files.assembler.forget(liid)
+        self.keys.destroy(liid)
+
+    # Records
+
+    def next_deadline(self) -> int | None:
+        """When an integrity check is due next (wall ns): then write, if only nothing."""
+        return self.files.assembler.next_deadline()
+
+    def next_number(self, liid: str, cin: int | None, kind: Kind) -> int:
+        """The number that the next record of a context will bear: what is before it is on the disk."""
+        return self.files.assembler.next_number(context_key(self._intercepts[liid], cin, kind))
+
+    def last_key(self, liid: str) -> int:
+        """The highest key of a producer's records that is on the disk (-1: none)."""
+        return self.files.producer(self.keys.handle(liid))
+
+    def write_iri(self, records: Sequence[IriRecord], now: int) -> bool:
+        """True: all are on the disk. False: there is no room; nothing was taken, give them again later."""
+
+        fresh: list[IriRecord] = []
+
+        def commit() -> None:
+            nonlocal fresh
+            fresh, self._debts.producers = self._fresh(records)
+            self._told(fresh, now)
+
+        done = self._write("hi2", commit, now)
+        if done:
+            self.repeated += len(records) - len(fresh)
+            self._tidy(now)
+            self._ring()
+        return done
+
+    def write_cc(self, records: Sequence[CcRecord], now: int) -> bool:
+        """True: all are on the disk. False: they were refused, which is declared on HI2."""
+        if time.monotonic() < self._blocked_until:
+            self.refuse(records, now)
+            return False
+        done = self._write("hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now)
+        if not done:
+            self._blocked_until = time.monotonic() + self.settings.retry_seconds
+            self.refuse(records, now)
+            return False
+        self._roll()
+        self._tidy(now)
+        self._ring()
+        return True
+
+    def refuse(self, records: Iterable[CcRecord], now: int, reason: str = FULL) -> None:
+        """Content that cannot be kept: counted, and declared at once and then each ``retry_seconds``."""
+        for liid, count in self._refusals.add(records, reason).items():
+            if liid in self._intercepts:
+                self._owe(liid, "hi3", reason, count)
+        if self._full_at is None or time.monotonic() >= self._tidy_at:
+            self._fault(reason, now)
+            self._debts.gaps += self._refusals.take()
+            self._write("hi2", lambda: self._told([], now), now)
+
+    # Writing
+
+    def _write(self, interface: Interface, commit: Callable[[], None], now: int) -> bool:
+        """Commit, making room as long as there is any to be made."""
+        mended = False
+        while True:
+            try:
+                commit()
+                return True
+            except sqlite3.Error as error:
+                failure = error
+            if is_damage(failure) and not mended:
+                mended = True
+                self.files.abandon(interface)
+                self.files.open(now)
+                continue
+            self.files.open(now)
+            if not is_writing(failure):
+                raise failure
+            full = is_full(failure) or self.folder.free() < self.settings.reserve_octets
+            self._fault(FULL if full else BROKEN, now)
+            if not full or not self._make_room(interface, now):
+                return False
+
+    def _told(self, records: list[IriRecord], now: int) -> None:
+        """Write events, and gap records for what is owed."""
+        told = [
+            IriRecord(gap.liid, gap.cin, _REPORT, now, self._unavailable(gap), 0)
+            for gap in self._debts.gaps
+            if gap.liid in self._intercepts
+        ]
+        self._events(self.files.assembler.iri_runs([*records, *told], now), now)
+
+    def _events(self, runs: list[Run], now: int) -> None:
+        runs = [*self._reset("hi2", now), *runs]
+        debts = self._debts
+        if runs or debts != Debts():
+            self.files.commit_events(runs, debts, now)
+            self._debts = Debts()
+            self.files.lost.discard("hi2")
+        self._take_refused()
+
+    def _content(self, runs: list[Run], now: int) -> None:
+        runs = [*self._reset("hi3", now), *runs]
+        if runs:
+            self.files.commit_content(runs, now)
+            self.files.lost.discard("hi3")
+        self._take_refused()
+
+    def _fresh(self, records: Sequence[IriRecord]) -> tuple[list[IriRecord], dict[int, int]]:
+        """Records that are not on the disk yet, and the highest keys after them."""
+        keys: dict[str, int] = {}
+        moved: dict[int, int] = {}
+        fresh: list[IriRecord] = []
+        for record in records:
+            liid = record.liid
+            if liid not in self._intercepts:
+                fresh.append(record)
+                continue
+            if liid not in keys:
+                keys[liid] = self.last_key(liid)
+            if record.key > keys[liid]:
+                keys[liid] = moved[self.keys.handle(liid)] = record.key
+                fresh.append(record)
+        return fresh, moved
+
+    def _reset(self, interface: Interface, now: int) -> list[Run]:
+        """cINReset, when the numbers of an interface are gone (TS 102 232-1 6.2)."""
+        if interface not in self.files.lost or not self._intercepts:
+            return []
+        intercept = replace(next(iter(self._intercepts.values())), liid="-")
+        pdu = hi.PsPdu(header(intercept, 0, 0, now, hi.Qualifier.TIME_OF_MEDIATION), hi.CinReset())
+        return [Run(interface, context_key(intercept, 0, Kind.CIN_RESET), 0, [hi.build(pdu)])]
+
+    def _take_refused(self) -> None:
+        refused = self.files.assembler.refused
+        for liid, interface, reason in [*refused]:
+            count = refused.pop((liid, interface, reason)) or 0
+            if reason == UNKNOWN:
+                self.unknown += count
+            else:
+                self._owe(liid, interface, reason, count)
+
+    def _owe(self, liid: str, interface: Interface, reason: str, count: int) -> None:
+        which = (self.keys.handle(liid), interface, reason)
+        self._debts.refused[which] = self._debts.refused.get(which, 0) + count
+
+    # Room
+
+    def _make_room(self, interface: Interface, now: int) -> bool:
+        """Content goes before events, the oldest first, and never without a word. False: nothing is left to go."""
+        if self._trim(interface):
+            return True
+        if interface == "hi2" and self._reserve.release():
+            return True
+        segments = self.folder.segments("hi3")
+        if list(segments) == [self.files.number]:
+            if self.files.content.next_row <= max(self.files.content.first, self._passed("hi3") + 1):
+                return False
+            self._reserve.release()
+            try:
+                self.files.roll()
+            except sqlite3.Error:
+                self.files.open(now)
+                return False
+        self._give_up(next(iter(segments.values())), now)
+        return True
+
+    def _give_up(self, path: Path, now: int) -> None:
+        """Declare what of a segment is not delivered, then remove it."""
+        try:
+            store = Store(path, "hi3", self.keys, False, False)
+            with suppress(sqlite3.Error):
+                found = store.summary(self._passed("hi3"))
+                self._debts.gone += found.gone
+                self._debts.gaps += gaps_of(found.contexts, found.rows, FULL)
+            store.close()
+        except sqlite3.Error:
+            pass  # what it held is not known: the sender reports the numbers
+        if not self._declare(now) and self._reserve.release():
+            self._declare(now)
+        unlink(path)
+
+    def _declare(self, now: int) -> bool:
+        """Write what is owed; False when there is no room even for that: it stays owed."""
+        self._debts.gaps += self._refusals.take()
+        try:
+            self._told([], now)
+            return True
+        except sqlite3.Error:
+            self.files.open(now)
+            return False
+
+    def _passed(self, interface: Interface) -> int:
+        """The last row that is done with, by the sender's cursor."""
+        try:
+            database = connect(self.folder.cursor, "ro")
+        except sqlite3.Error:
+            return 0
+        try:
+            found = database.execute("SELECT row FROM cursor WHERE interface = ?", (interface,)).fetchone()
+            return 0 if found is None else int(found[0])
+        except sqlite3.Error:
+            return 0
+        finally:
+            database.close()
+
+    def _trim(self, interface: Interface | None = None) -> bool:
+        """Remove what is delivered and covered; True when that made room for ``interface``."""
+        passed = min(self._passed("hi3"), self.files.content.low - 1)
+        removed = False
+        segments = list(self.folder.segments("hi3").items())
+        for (_, path), (_, newer) in zip(segments, segments[1:], strict=False):
+            first = _first_row(newer)
+            if first is None or first - 1 > passed:
+                break
+            unlink(path)
+            removed = True
+        deleted = self._delete(min(self._passed("hi2"), self.files.events.low - 1))
+        return removed or (interface == "hi2" and deleted)
+
+    def _delete(self, last: int) -> bool:
+        try:
+            return self.files.events.let_go(last, self._passed("hi3"))
+        except sqlite3.Error as error:
+            if not is_writing(error):
+                raise
+        return False
+
+    def _roll(self) -> None:
+        if self.files.content.octets >= self.settings.segment_octets:
+            with suppress(sqlite3.OperationalError):
+                self.files.roll()
+
+    # Upkeep
+
+    def _tidy(self, now: int) -> None:
+        moment = time.monotonic()
+        if moment < self._tidy_at:
+            return
+        self._tidy_at = moment + self.settings.retry_seconds
+        self._trim()
+        if self._refusals or self._debts != Debts():
+            self._declare(now)
+        idle = self.files.assembler.forget_idle(now - int(self.settings.idle_seconds * _NS))
+        self.files.events.forget(idle)
+        self.files.content.forget(idle)
+        whole = self._reserve.keep(self.folder.free())
+        if self._full_at is not None and whole and moment > self._full_at + self.settings.retry_seconds:
+            self._full_at = None
+            self._report(LinkEvent(self.destination, "spool", "cleared", "there is room again", now))
+
+    def _fault(self, reason: str, now: int) -> None:
+        if self._full_at is None:
+            self._report(LinkEvent(self.destination, "spool", "fault", reason, now))
+        self._full_at = time.monotonic()
+
+    def _ring(self) -> None:
+        ring(self.folder.bell)
+
+    def close(self) -> None:
+        """Everything is on the disk already; let go of the files."""
+        self.files.close()
+        self._lock.close()
+
+
+def _first_row(path: Path) -> int | None:
+    try:
+        database = connect(path, "ro")
+    except sqlite3.Error:
+        return None
+    try:
+        found = database.execute("SELECT value FROM meta WHERE name = 'first'").fetchone()
+        return None if found is None else int(found[0])
+    except sqlite3.Error:
+        return None
+    finally:
+        database.close()

@@ -1,0 +1,149 @@
+"""What the LI plane asks of a spool, from any process: completeness, backlog, age of the oldest record."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from midcall.handover.rows import unpack_spans
+from midcall.handover.shell.cursor import DELIVERED, counts
+from midcall.handover.shell.database import connect
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.keys import KeyStore
+from midcall.handover.values import INTERFACES, KINDS, Completeness, Interface
+
+
+class Backlog(Struct, frozen=True):
+    """What waits for delivery: PDUs, octets on the disk, and when the oldest was written (wall ns)."""
+
+    pdus: int
+    octets: int
+    oldest: int | None
+
+
+def completeness(folder: Folder, keys: KeyStore, liid: str) -> list[Completeness]:
+    """The equation of an intercept, HI2 and HI3. Exact when neither writer nor sender is between two commits."""
+    handles = keys.handles(liid)
+    return [_completeness(folder, handles, liid, interface) for interface in INTERFACES]
+
+
+def backlog(folder: Folder) -> dict[Interface, Backlog]:
+    """By interface."""
+    return {interface: _backlog(folder, interface) for interface in INTERFACES}
+
+
+def _backlog(folder: Folder, interface: Interface) -> Backlog:
+    pdus = octets = 0
+    oldest: int | None = None
+    for at, packed, size in _queued(folder, interface, "at, spans, length(body)"):
+        pdus += sum(span.pdus for span in unpack_spans(packed))
+        octets += size
+        oldest = at if oldest is None else min(oldest, at)
+    return Backlog(pdus, octets, oldest)
+
+
+def _completeness(folder: Folder, handles: list[int], liid: str, interface: Interface) -> Completeness:
+    refused: dict[str, int] = {}
+    delivered = 0
+    for what, count in _settled(folder, handles, interface).items():
+        if what == DELIVERED:
+            delivered += count
+        else:
+            refused[what] = refused.get(what, 0) + count
+    observed = sum(_totals(folder, handles, interface).values())
+    for reason, count in _refused(folder, handles, interface):
+        refused[reason] = refused.get(reason, 0) + count
+        observed += count
+    return Completeness(liid, interface, observed, delivered, _count_queued(folder, handles, interface), refused)
+
+
+def _totals(folder: Folder, handles: list[int], interface: Interface) -> dict[bytes, int]:
+    """Records that were ever numbered, by context; the newest file knows, else the archive."""
+    totals: dict[bytes, int] = {}
+    marks = ",".join("?" * len(handles))
+    for database in _open([folder.events] if interface == "hi3" else []):
+        query = f"SELECT tag, total FROM archive WHERE handle IN ({marks})"  # noqa: S608 (question marks)
+        totals.update(database.execute(query, handles))
+    query = (
+        "SELECT tag, total FROM contexts JOIN counters ON context = id "  # noqa: S608 (question marks)
+        f"WHERE kind = {int(KINDS[interface])} AND handle IN ({marks})"
+    )
+    for database in _open(folder.files(interface)[-1:]):
+        totals.update(database.execute(query, handles))
+    return totals
+
+
+def _refused(folder: Folder, handles: list[int], interface: Interface) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for database in _open([folder.events]):
+        for handle in handles:
+            query = "SELECT reason, count FROM refused WHERE handle = ? AND interface = ?"
+            found += database.execute(query, (handle, interface))
+    return found
+
+
+def _settled(folder: Folder, handles: list[int], interface: Interface) -> dict[str, int]:
+    for database in _open([folder.cursor]):
+        return counts(database, handles, interface)
+    return {}
+
+
+def _count_queued(folder: Folder, handles: list[int], interface: Interface) -> int:
+    """Records of an intercept behind the cursor."""
+    count = 0
+    wanted = set(handles)
+    kinds: dict[int, int] = {}
+    for database in _open(folder.files(interface)):
+        query = "SELECT id, kind FROM contexts"
+        kinds.update((number, kind) for number, kind in database.execute(query))
+    for handle, packed in _queued(folder, interface, "handle, spans"):
+        if handle in wanted:
+            count += sum(s.pdus for s in unpack_spans(packed) if kinds.get(s.context) == KINDS[interface])
+    if interface == "hi3":
+        for database in _open([folder.events]):
+            count += _given_up(database, wanted, _passed(folder, interface))
+    return count
+
+
+def _given_up(database: sqlite3.Connection, handles: set[int], passed: int) -> int:
+    """Content that was given up and that the sender has not come to yet."""
+    count = 0
+    for handle, packed, tags in database.execute("SELECT handle, spans, tags FROM gone WHERE id > ?", (passed,)):
+        if handle in handles:
+            spans = unpack_spans(packed)
+            width = len(tags) // max(len(spans), 1)
+            count += sum(s.pdus for place, s in enumerate(spans) if tags[place * width] == KINDS["hi3"])
+    return count
+
+
+def _queued(folder: Folder, interface: Interface, columns: str) -> Iterator[tuple[Any, ...]]:
+    passed = _passed(folder, interface)
+    for database in _open(folder.files(interface)):
+        query = f"SELECT {columns} FROM rows WHERE id > ? ORDER BY id"  # noqa: S608 (our own columns)
+        yield from database.execute(query, (passed,))
+
+
+def _passed(folder: Folder, interface: Interface) -> int:
+    for database in _open([folder.cursor]):
+        found = database.execute("SELECT row FROM cursor WHERE interface = ?", (interface,)).fetchone()
+        return 0 if found is None else int(found[0])
+    return 0
+
+
+def _open(paths: list[Path]) -> Iterator[sqlite3.Connection]:
+    """Connections to files, one after the other; those that cannot be read are left out."""
+    for path in paths:
+        try:
+            database = connect(path, "ro")
+        except sqlite3.Error:
+            continue
+        try:
+            yield database
+        except sqlite3.DatabaseError:
+            continue
+        finally:
+            database.close()

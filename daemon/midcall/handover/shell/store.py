@@ -1,0 +1,338 @@
+"""One file of the spool: sealed rows, the contexts they number, and the number that comes next in each.
+
+The numbers are committed with the rows that bear them, so that a crash forgets both or neither.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from midcall.base.seal import OVERHEAD, SealError
+from midcall.handover.assembler import Assembler
+from midcall.handover.rows import Span, pack_spans, pieces, split, unpack_spans
+from midcall.handover.shell.database import connect, transaction
+from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
+from midcall.handover.values import KINDS, ContextKey, Interface, Kind, Run
+
+_SCHEMA = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE contexts(id INTEGER PRIMARY KEY, handle INTEGER, kind INTEGER, tag BLOB UNIQUE, sealed BLOB);
+CREATE TABLE counters(context INTEGER PRIMARY KEY, next INTEGER, total INTEGER);
+CREATE TABLE rows(id INTEGER PRIMARY KEY, handle INTEGER, at INTEGER, spans BLOB, body BLOB);
+CREATE TABLE unsigned(id INTEGER PRIMARY KEY, context INTEGER, number INTEGER, sealed BLOB);
+"""
+# What the events' file holds besides: numbers of idle contexts of content, what was refused, what was given up.
+_EVENTS_SCHEMA = """
+CREATE TABLE archive(tag BLOB PRIMARY KEY, handle INTEGER, next INTEGER, total INTEGER) WITHOUT ROWID;
+CREATE TABLE producers(handle INTEGER PRIMARY KEY, key INTEGER);
+CREATE TABLE refused(handle INTEGER, interface TEXT, reason TEXT, count INTEGER, UNIQUE(handle, interface, reason));
+CREATE TABLE gone(id INTEGER PRIMARY KEY, handle INTEGER, spans BLOB, tags BLOB);
+"""
+TAG_OCTETS = 16
+
+
+class Row(NamedTuple):
+    """A row as it stands on disk; ``at`` is when it was written (wall ns)."""
+
+    id: int
+    handle: int
+    at: int
+    spans: bytes
+    body: bytes
+
+
+class KnownContext(NamedTuple):
+    """A line of the table of contexts with its counter."""
+
+    id: int
+    handle: int
+    kind: int
+    tag: bytes
+    sealed: bytes
+    next: int
+    total: int
+
+
+class Summary(NamedTuple):
+    """A segment without its octets: names of its contexts; time and spans of its rows; and for the sender row, handle,
+    spans, and kind and tag of the context of each span.
+    """
+
+    contexts: dict[int, ContextKey]
+    rows: list[tuple[int, list[Span]]]
+    gone: list[tuple[int, int, bytes, bytes]]
+
+
+def place(interface: Interface, row: int, handle: int, spans: bytes) -> bytes:
+    """What a row's seal is bound to."""
+    return b"%s row %d of %d " % (interface.encode(), row, handle) + spans
+
+
+def encode_key(key: ContextKey) -> bytes:
+    return msgspec.json.encode(key)
+
+
+def decode_key(octets: bytes) -> ContextKey:
+    liid, operator, element, cin, country, kind = msgspec.json.decode(octets)
+    return ContextKey(liid, operator, element, cin, country, Kind(kind))
+
+
+class Store:
+    """A file that the writer has open. After any error it is to be opened anew: what it knows may be ahead."""
+
+    def __init__(self, path: Path, interface: Interface, keys: KeyStore, chained: bool, signed: bool) -> None:
+        self.path = path
+        self.interface = interface
+        self.octets = 0
+        self.database = connect(path, "rw")
+        self._keys = keys
+        self._chained = chained
+        self._signed = signed
+        self._ids: dict[ContextKey, int] = {}
+        self._uncovered: dict[ContextKey, int] = {}
+        try:
+            self.first = int(self.meta("first"))
+            self.low = int(self.meta("low"))
+            (last,) = self.database.execute("SELECT max(id) FROM rows").fetchone()
+            self.next_row = max(int(self.meta("row")), (last or 0) + 1)
+            self._next_context = int(self.meta("context"))
+            (pages,), (size,) = (self.database.execute(f"PRAGMA {p}").fetchone() for p in ("page_count", "page_size"))
+            self.octets = pages * size
+        except (TypeError, sqlite3.Error):
+            self.database.close()
+            raise sqlite3.DatabaseError(f"{path.name}: not a file of the spool, or damaged") from None
+
+    @staticmethod
+    def create(
+        path: Path,
+        interface: Interface,
+        first: int,
+        next_context: int = 1,
+        contexts: Iterable[KnownContext] = (),
+        unsigned: Iterable[tuple[int, int, bytes]] = (),
+        low: int | None = None,
+    ) -> None:
+        """A new file whose rows begin with ``first``, going on with the numbers of ``contexts``;
+        rows from ``low`` on, in older files, are not covered by an integrity check yet.
+        """
+        database = connect(path, "rwc")
+        try:
+            with transaction(database):
+                schema = _SCHEMA + (_EVENTS_SCHEMA if interface == "hi2" else "")
+                for statement in filter(None, schema.splitlines()):
+                    database.execute(statement)
+                for context in contexts:
+                    database.execute("INSERT INTO contexts VALUES(?,?,?,?,?)", context[:5])
+                    database.execute("INSERT INTO counters VALUES(?,?,?)", (context.id, context.next, context.total))
+                database.executemany("INSERT INTO unsigned(context, number, sealed) VALUES(?,?,?)", unsigned)
+                meta = {"first": first, "row": first, "low": first if low is None else low, "context": next_context}
+                database.executemany("INSERT INTO meta VALUES(?,?)", meta.items())
+        finally:
+            database.close()
+
+    def meta(self, name: str) -> int:
+        found = self.database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            raise sqlite3.DatabaseError(f"{self.path.name}: without {name}")
+        return int(found[0])
+
+    def set_meta(self, name: str, value: int) -> None:
+        self.database.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (name, value))
+
+    # Writing, inside a transaction
+
+    def append(self, runs: Iterable[Run], now: int) -> None:
+        """Seal runs into rows and commit their numbers with them."""
+        rows: list[Row] = []
+        counters: dict[int, tuple[int, int]] = {}
+        for liid, own in _by_liid(runs).items():
+            handle = self._keys.handle(liid)
+            key = self._keys.key(handle)
+            for piece in pieces(own):
+                spans = []
+                for run in piece:
+                    span = Span(self._id(run.key, handle), run.first, len(run.octets))
+                    spans.append(span)
+                    counters[span.context] = (span.end, counters.get(span.context, (0, 0))[1] + span.pdus)
+                    self._follow(run, handle)
+                packed = pack_spans(spans)
+                plain = b"".join([octets for run in piece for octets in run.octets])
+                body = key.seal(plain, place(self.interface, self.next_row, handle, packed))
+                rows.append(Row(self.next_row, handle, now, packed, body))
+                self.octets += len(body) + len(packed)
+                self.next_row += 1
+        self.database.executemany("INSERT INTO rows VALUES(?,?,?,?,?)", rows)
+        self.database.executemany(
+            "INSERT INTO counters VALUES(?1,?2,?3) ON CONFLICT(context) DO UPDATE SET next = ?2, total = total + ?3",
+            [(context, *counts) for context, counts in counters.items()],
+        )
+        self._set_low()
+
+    def _follow(self, run: Run, handle: int) -> None:
+        """Which rows hold PDUs that no check covers yet, and which hashes wait for a signature."""
+        if run.key.kind.is_data:
+            if self._chained:
+                self._uncovered.setdefault(run.key, self.next_row)
+        elif run.data is not None:
+            data = self._id(run.data, handle)
+            if run.check == 1:
+                self._uncovered.pop(run.data, None)
+                if self._signed:
+                    sealed = self._keys.key(handle).seal(run.octets[0], b"unsigned %d" % run.first)
+                    values = (data, run.first, sealed)
+                    self.database.execute("INSERT INTO unsigned(context, number, sealed) VALUES(?,?,?)", values)
+            else:
+                self.database.execute("DELETE FROM unsigned WHERE context = ?", (data,))
+
+    def _set_low(self) -> None:
+        low = min(self._uncovered.values(), default=self.next_row)
+        if low != self.low:
+            self.low = low
+            self.set_meta("low", low)
+
+    def _id(self, key: ContextKey, handle: int) -> int:
+        known = self._ids.get(key)
+        if known is not None:
+            return known
+        encoded = encode_key(key)
+        tag = self._keys.tag(encoded)
+        found = self.database.execute("SELECT id FROM contexts WHERE tag = ?", (tag,)).fetchone()
+        if found is not None:
+            known = int(found[0])
+        else:
+            known = self._next_context
+            self._next_context += 1
+            sealed = self._keys.key(handle).seal(encoded, b"context " + tag)
+            self.database.execute("INSERT INTO contexts VALUES(?,?,?,?,?)", (known, handle, int(key.kind), tag, sealed))
+            self.set_meta("context", self._next_context)
+        self._ids[key] = known
+        return known
+
+    def let_go(self, last: int, last_content: int) -> bool:
+        """Delete events' rows up to ``last``, and what was noted of given up content up to ``last_content``."""
+        if self.interface != "hi2":
+            return False
+        (oldest,) = self.database.execute("SELECT min(id) FROM rows").fetchone()
+        (gone,) = self.database.execute("SELECT min(id) FROM gone").fetchone()
+        if (oldest is None or oldest > last) and (gone is None or gone > last_content):
+            return False
+        with transaction(self.database):
+            self.set_meta("row", self.next_row)
+            self.database.execute("DELETE FROM rows WHERE id <= ?", (last,))
+            self.database.execute("DELETE FROM gone WHERE id <= ?", (last_content,))
+        return True
+
+    def summary(self, passed: int) -> Summary:
+        """What is not delivered of a segment that is given up."""
+        tags = {context.id: bytes((context.kind,)) + context.tag for context in self.known()}
+        keys = {number: key for number in tags if (key := self.key_of(number)) is not None}
+        query = "SELECT id, handle, at, spans FROM rows WHERE id > ? ORDER BY id"
+        rows, gone = [], []
+        for row, handle, at, packed in self.database.execute(query, (passed,)):
+            spans = unpack_spans(packed)
+            rows.append((at, spans))
+            gone.append(
+                (row, handle, packed, b"".join(tags.get(span.context, bytes(1 + TAG_OCTETS)) for span in spans))
+            )
+        return Summary(keys, rows, gone)
+
+    # Reading
+
+    def next_of(self, tag: bytes) -> int | None:
+        """The number that comes next in a context, None when it is not here."""
+        query = "SELECT next FROM contexts JOIN counters ON context = id WHERE tag = ?"
+        found = self.database.execute(query, (tag,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def known(self) -> Iterator[KnownContext]:
+        query = "SELECT id, handle, kind, tag, sealed, next, total FROM contexts JOIN counters ON context = id"
+        return (KnownContext(*row) for row in self.database.execute(query))
+
+    def unsigned(self) -> list[tuple[int, int, bytes]]:
+        """Hashes that no signature covers yet: context of their data, number, sealed octets."""
+        return self.database.execute("SELECT context, number, sealed FROM unsigned ORDER BY id").fetchall()
+
+    @property
+    def next_context(self) -> int:
+        return self._next_context
+
+    def key_of(self, context: int) -> ContextKey | None:
+        """The context of a span; None when nothing tells it any more."""
+        return read_context(self.database, self._keys, context)
+
+    def replay(self, assembler: Assembler, low: int, now: int) -> None:
+        """Give the assembler back what no integrity check covers yet, from row ``low`` on."""
+        for row in self.database.execute("SELECT * FROM rows WHERE id >= ? ORDER BY id", (low,)):
+            self._replay_row(assembler, Row(*row), now)
+
+    def replay_hashes(self, assembler: Assembler, now: int) -> None:
+        for context, number, sealed in self.database.execute(
+            "SELECT context, number, sealed FROM unsigned ORDER BY id"
+        ):
+            key = self.key_of(context)
+            if key is not None:
+                handle = self._keys.handle(key.liid)
+                try:
+                    octets = self._keys.key(handle).open(sealed, b"unsigned %d" % number)
+                except SealError:
+                    continue
+                assembler.resume_hash(key, number, octets, now)
+
+    def _replay_row(self, assembler: Assembler, row: Row, now: int) -> None:
+        try:
+            plain = self._keys.key(row.handle).open(row.body, place(self.interface, row.id, row.handle, row.spans))
+        except (SealError, KeyGone, KeyForeign):
+            return  # the sender will report it; nothing can be proved about it any more
+        spans = unpack_spans(row.spans)
+        octets = list(split(plain, sum(span.pdus for span in spans)))
+        for span in spans:
+            own, octets = octets[: span.pdus], octets[span.pdus :]
+            key = self.key_of(span.context)
+            if key is None:
+                continue
+            if key.kind.is_data and self._chained:
+                assembler.resume(key, span.first, own, now)
+                self._uncovered.setdefault(key, row.id)
+            elif key.kind is Kind.INTEGRITY:
+                data = key.other(KINDS[self.interface])
+                for each in own:
+                    if assembler.resume_check(data, each) == 1:
+                        self._uncovered.pop(data, None)
+
+    def share_uncovered(self, other: Store) -> None:
+        """Note rows without a check where the newer file notes them."""
+        self._uncovered = other._uncovered
+
+    def forget(self, keys: Iterable[ContextKey]) -> None:
+        for key in keys:
+            self._ids.pop(key, None)
+            self._uncovered.pop(key, None)
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def read_context(database: sqlite3.Connection, keys: KeyStore, context: int) -> ContextKey | None:
+    found = database.execute("SELECT handle, tag, sealed FROM contexts WHERE id = ?", (context,)).fetchone()
+    if found is None:
+        return None
+    handle, tag, sealed = found
+    try:
+        return decode_key(keys.key(handle).open(bytes(sealed), b"context " + bytes(tag)))
+    except (SealError, KeyGone, KeyForeign):
+        return None
+
+
+def _by_liid(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        grouped.setdefault(run.key.liid, []).append(run)
+    return grouped
+
+
+__all__ = ["OVERHEAD", "KnownContext", "Row", "Store", "place", "read_context"]

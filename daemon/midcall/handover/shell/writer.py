@@ -1,0 +1,124 @@
+"""Group commit: many producers in one event loop, one thread that writes the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from midcall.events import CcRecord, IriRecord
+from midcall.handover.shell.spool import Spool
+
+_NS = 1_000_000_000
+
+
+class Writer:
+    """Collects records for ``commit_seconds`` or ``commit_records`` and commits them together.
+
+    ``spool`` belongs to this object while :meth:`run` runs.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self._settings = spool.settings
+        self._iri: list[tuple[Sequence[IriRecord], asyncio.Future[None]]] = []
+        self._cc: list[CcRecord] = []
+        self._cc_done: asyncio.Future[bool] | None = None
+        self._over: list[CcRecord] = []
+        self._count = 0
+        self._wake = asyncio.Event()
+        self._full = asyncio.Event()
+        self._stopping = False
+
+    def iri(self, records: Sequence[IriRecord]) -> asyncio.Future[None]:
+        """Done when all records are on the disk; while it is full that waits."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._iri.append((records, done))
+        self._more(len(records))
+        return done
+
+    def cc(self, records: Sequence[CcRecord]) -> asyncio.Future[bool]:
+        """Done when all records of the commit are on the disk (True) or were refused and declared (False)."""
+        if self._cc_done is None or self._cc_done.done():
+            self._cc_done = asyncio.get_running_loop().create_future()
+        if len(self._cc) + len(records) > self._settings.waiting_records:
+            self._over += records
+        else:
+            self._cc += records
+        self._more(len(records))
+        return self._cc_done
+
+    def _more(self, count: int) -> None:
+        self._count += count
+        self._wake.set()
+        if self._count >= self._settings.commit_records:
+            self._full.set()
+
+    def stop(self) -> None:
+        """Commit what is there; then :meth:`run` returns."""
+        self._stopping = True
+        self._wake.set()
+        self._full.set()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "spool") as thread:
+            while True:
+                await self._collect()
+                iri, self._iri = self._iri, []
+                cc, self._cc = self._cc, []
+                over, self._over = self._over, []
+                cc_done, self._cc_done = self._cc_done, None
+                self._count = 0
+                records = [record for batch, _ in iri for record in batch]
+                taken, kept = await loop.run_in_executor(thread, self._commit, records, cc, over)
+                if taken:
+                    _resolve([done for _, done in iri])
+                else:
+                    self._iri = iri + self._iri
+                if cc_done is not None and not cc_done.done():
+                    cc_done.set_result(kept and not over)
+                if self._stopping and not self._cc and (not self._iri or not taken):
+                    break
+                if not taken:
+                    await self._pause()
+        for _, done in self._iri:
+            done.cancel()
+
+    def _commit(self, iri: list[IriRecord], cc: list[CcRecord], over: list[CcRecord]) -> tuple[bool, bool]:
+        now = time.time_ns()
+        taken = self.spool.write_iri(iri, now)
+        kept = self.spool.write_cc(cc, now)
+        if over:
+            self.spool.refuse(over, now, "too much at once")
+        return taken, kept
+
+    async def _collect(self) -> None:
+        """Wait for the first record or deadline, then for more or the commit."""
+        if not self._count and not self._stopping:
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._until_due()):
+                    await self._wake.wait()
+        if self._count < self._settings.commit_records and not self._stopping:
+            self._full.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.commit_seconds if self._count else 0):
+                    await self._full.wait()
+
+    def _until_due(self) -> float:
+        due = self.spool.next_deadline()
+        upkeep = self._settings.retry_seconds
+        return upkeep if due is None else min(max((due - time.time_ns()) / _NS, 0.001), upkeep)
+
+    async def _pause(self) -> None:
+        if not self._stopping:
+            await asyncio.sleep(self._settings.retry_seconds)
+
+
+def _resolve(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
