@@ -1,0 +1,86 @@
+"""Communications as the receiving end sees them, for the view and for the files of their media."""
+
+from __future__ import annotations
+
+from imswire import hi
+from midcall.lemf.content import StreamKey
+
+MAX_STREAMS = 64
+_STATES = {
+    hi.IriType.BEGIN: "begun",
+    hi.IriType.CONTINUE: "running",
+    hi.IriType.END: "ended",
+    hi.IriType.REPORT: "reported",
+}
+
+
+class MediaStream:
+    """One stream of packets; the shell hangs what it writes them with on ``sink``."""
+
+    __slots__ = ("call", "key", "number", "sink")
+
+    def __init__(self, call: Call, key: StreamKey, number: int) -> None:
+        self.call = call
+        self.key = key
+        self.number = number
+        self.sink: object | None = None
+
+
+class Call:
+    """One (LIID, operator, element, CIN). Times are those of the records (wall ns, 0: none yet)."""
+
+    __slots__ = (
+        "cin", "codecs", "element", "event", "first", "keys", "last", "liid", "number", "operator", "packets",
+        "records", "state", "streams", "unnamed",
+    )  # fmt: skip
+
+    def __init__(self, liid: bytes, operator: bytes, element: bytes | None, cin: int, number: int) -> None:
+        self.liid = liid
+        self.operator = operator
+        self.element = element
+        self.cin = cin
+        self.number = number
+        self.state = ""
+        self.event = ""
+        self.codecs: set[str] = set()
+        self.keys = False
+        self.packets = self.records = 0
+        self.first = self.last = 0
+        self.unnamed = 0
+        self.streams: dict[StreamKey, MediaStream] = {}
+
+    @property
+    def seconds(self) -> float:
+        return (self.last - self.first) / 1e9
+
+    def stream(self, key: StreamKey) -> MediaStream | None:
+        """The stream of that key; None when there are too many."""
+        found = self.streams.get(key)
+        if found is None:
+            if len(self.streams) >= MAX_STREAMS:
+                self.unnamed += 1
+                return None
+            found = self.streams[key] = MediaStream(self, key, len(self.streams))
+        return found
+
+    def content(self, packets: int, first: int, last: int) -> None:
+        self.packets += packets
+        self._seen(first)
+        self._seen(last)
+        if self.state in ("", "begun", "reported"):
+            self.state = "running"
+
+    def iri(self, kind: int | None, time: int, event: str, keys: bool) -> None:
+        self.records += 1
+        self._seen(time)
+        self.event = event
+        self.keys = self.keys or keys
+        state = _STATES.get(hi.IriType(kind)) if kind in _STATES else None
+        if state == "reported" and self.state:
+            return  # a report says nothing of the state of a call
+        self.state = state or self.state
+
+    def _seen(self, time: int) -> None:
+        if time:
+            self.first = min(self.first or time, time)
+            self.last = max(self.last, time)

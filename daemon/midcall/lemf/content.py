@@ -1,0 +1,182 @@
+"""Where in a content record the packet stands, and the same for the next records of its stream at speed.
+
+Records of one stream differ in sequence number, time and packet only. A ``Layout`` holds all the rest as octets to
+compare with: what fits it was validated when the first record of its kind was parsed in full. Everything else
+goes the long way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from struct import Struct
+from typing import Any, NamedTuple
+
+from imswire import ber, hi
+from imswire.ber import BerError, Tlv
+
+SECOND = 1_000_000_000
+_IPMM, _VOIP, _TS33128 = hi.CcContents.IPMM, hi.CcContents.VOIP_CC_PDU, hi.CcContents.TS33128
+_VOIP_DIRECTIONS = {1: hi.Direction.FROM_TARGET, 2: hi.Direction.TO_TARGET}
+_IMS_CC_PDU = 6
+_WIDTHS = {1: "B", 2: "H", 3: "I", 4: "I"}
+# A number of three octets is read with the length octet before it.
+_LENGTH_3 = 3 << 24
+
+
+class StreamKey(NamedTuple):
+    """What tells the streams of a communication apart, and how their packets are to be read."""
+
+    direction: int | None
+    form: int  # a CcContents
+    frame: int  # a FrameType
+    protocol: int  # a MmccProtocol
+    description: bytes | None  # streamIdentifier, copyOfSDPdescription or sDPInfo
+
+
+class Place(NamedTuple):
+    start: int
+    end: int
+
+
+class Content(NamedTuple):
+    """One CC: its stream, the packet, and the places of what changes from record to record."""
+
+    stream: StreamKey
+    packet: Place
+    number: Place | None  # sequence-number of a Voip-CC-PDU
+
+
+class Layout:
+    """The form of the records of one length and one width of numbers of a context.
+
+    ``streams`` are those known in this form by the octets that are theirs. ``read`` gives: head, number, octets,
+    seconds, octets, microseconds, octets, (number of a Voip-CC-PDU, octets,) packet, octets.
+    """
+
+    __slots__ = ("before_micro", "before_second", "head", "micro_base", "number_base", "read", "streams", "voip_base")
+
+    def __init__(self, octets: bytes, places: list[Place], voip: bool) -> None:
+        form, bases, position = ">", [], 0
+        for place in places[:-1]:
+            width = place.end - place.start
+            start = place.start - (width == 3)
+            form += f"{start - position}s{_WIDTHS[width]}"
+            bases.append(_LENGTH_3 if width == 3 else 0)
+            position = place.end
+        packet = places[-1]
+        form += f"{packet.start - position}s{packet.end - packet.start}s{len(octets) - packet.end}s"
+        self.read = _reader(form)
+        self.number_base, second_base, self.micro_base = bases[:3]
+        self.voip_base = bases[3] if voip else -1
+        pieces = self.read(octets, 0)
+        self.head, self.before_second, self.before_micro = pieces[0], pieces[2], pieces[4]
+        if second_base:
+            raise ValueError("seconds of three octets: before 1971")
+        self.streams: dict[bytes, Any] = {}
+
+    def tail(self, pieces: tuple[Any, ...]) -> bytes:
+        """The octets that a stream is known by."""
+        tail: bytes = pieces[6] + pieces[8] if self.voip_base < 0 else pieces[6] + pieces[8] + pieces[10]
+        return tail
+
+
+@lru_cache(4_096)
+def _reader(form: str) -> Any:
+    return Struct(form).unpack_from
+
+
+def content(octets: bytes) -> Content | None:
+    """The only CC of a CC PS-PDU; None when it has several, or is of a kind that carries no packet."""
+    try:
+        payload = _path(octets, ber.only(octets), 2, hi.PayloadTag.CC)
+        if payload is None:
+            return None
+        (record,) = ber.elements(octets, payload)
+        members = {member.number: member for member in ber.elements(octets, record)}
+        direction = ber.integer(octets, members[0]) if 0 in members else None
+        (choice,) = ber.elements(octets, members[2])
+        return _READERS[choice.number](octets, choice, direction) if choice.number in _READERS else None
+    except (BerError, KeyError, ValueError):
+        return None
+
+
+def layout(octets: bytes, found: Content) -> Layout | None:
+    """The layout that a record has given; None for forms that no deliverer repeats at speed."""
+    try:
+        header, payload = ber.elements(octets, ber.only(octets))
+        members = {member.number: member for member in ber.elements(octets, header)}
+        second, micro = ber.elements(octets, members[7])
+        numbers = [Place(each.start, each.end) for each in (members[4], second, micro)]
+        record = ber.elements(octets, ber.elements(octets, payload)[0])[0]
+        if {member.number for member in ber.elements(octets, record)} - {0, 2}:
+            return None  # times of its own
+        if found.number is not None:
+            numbers.append(found.number)
+        # A leading zero of a number from 2^31 on.
+        places = [Place(p.start + 1, p.end) if p.end - p.start == 5 else p for p in numbers]
+        return Layout(octets, [*places, found.packet], found.number is not None)
+    except (BerError, KeyError, ValueError):
+        return None
+
+
+def prefix_length(octets: bytes) -> int | None:
+    """Octets from behind the header's own length to behind its communicationIdentifier; None: not in usual form."""
+    try:
+        header = ber.elements(octets, ber.only(octets))[0]
+        if header.start - header.at != 2:
+            return None
+        identifier = next(each for each in ber.elements(octets, header) if each.number == 3)
+        return identifier.after - header.start
+    except (BerError, StopIteration, IndexError):
+        return None
+
+
+def _ipmm(octets: bytes, choice: Tlv, direction: int | None) -> Content:
+    members = {member.number: member for member in ber.elements(octets, choice)}
+    frame = ber.integer(octets, members[2]) if 2 in members else hi.FrameType.RTP
+    protocol = ber.integer(octets, members[4]) if 4 in members else hi.MmccProtocol.RTP
+    described = ber.string(octets, members[3]) if 3 in members else None
+    stream = StreamKey(direction, _IPMM, frame, protocol, described)
+    return Content(stream, Place(members[1].start, members[1].end), None)
+
+
+def _voip(octets: bytes, choice: Tlv, direction: int | None) -> Content:
+    header, payload = ber.elements(octets, choice)
+    members = {member.number: member for member in ber.elements(octets, header)}
+    if direction is None:
+        direction = _VOIP_DIRECTIONS.get(ber.integer(octets, members[6]))
+    described = None
+    if 9 in members:
+        inside = {member.number: member for member in ber.elements(octets, members[9])}
+        described = ber.string(octets, inside[1]) if 1 in inside else None
+    stream = StreamKey(direction, _VOIP, hi.FrameType.RTP, hi.MmccProtocol.RTP, described)
+    number = Place(members[5].start, members[5].end)
+    return Content(stream, Place(payload.start, payload.end), number)
+
+
+def _ts33128(octets: bytes, choice: Tlv, direction: int | None) -> Content | None:
+    inner = ber.read(octets, choice.start, choice.end)
+    packet = _path(octets, inner, 2, _IMS_CC_PDU)
+    if packet is None:
+        return None
+    members = {member.number: member for member in ber.elements(octets, packet)}
+    described = ber.string(octets, members[2]) if 2 in members else None
+    stream = StreamKey(direction, _TS33128, hi.FrameType.RTP, hi.MmccProtocol.RTP, described)
+    return Content(stream, Place(members[1].start, members[1].end), None)
+
+
+_READERS: dict[int, Callable[[bytes, Tlv, int | None], Content | None]] = {
+    _IPMM: _ipmm,
+    _VOIP: _voip,
+    _TS33128: _ts33128,
+}
+
+
+def _path(octets: bytes, tlv: Tlv, *numbers: int) -> Tlv | None:
+    for number in numbers:
+        found = [each for each in ber.elements(octets, tlv) if each.number == number and each.klass == ber.CONTEXT]
+        if not found:
+            return None
+        tlv = found[0]
+    return tlv

@@ -1,0 +1,281 @@
+"""The receiving end without its sockets and files: octets of deliverers in, what follows from them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+
+from imswire import hi
+from midcall.base.bounded import BoundedTable
+from midcall.lemf import integrity
+from midcall.lemf.calls import Call
+from midcall.lemf.content import Layout
+from midcall.lemf.context import NUMBERS, Context, Key
+from midcall.lemf.findings import Finding, Findings, Rule
+from midcall.lemf.integrity import Verdict
+from midcall.lemf.neighbours import odd
+from midcall.lemf.records import shown
+
+SECOND = 1_000_000_000
+CONTEXTS = 65_536
+"""Sequences of numbers at once: four for each of 16 000 calls."""
+INTERCEPTS = 4_096
+CALLS = 4_096
+ALIASES = 2 * CONTEXTS
+OPERATORS = 256
+MAX_FRESH = 4_096
+"""Records of one sequence that wait for a hash; annex J has 1 000."""
+HELD_OCTETS = 1 << 29
+"""Octets of all records that wait for a hash, or for one more: 10 s of 150 000 packets a second."""
+OVERDUE = 2 * SECOND
+"""A number is a gap when it has not come for so long after a later one."""
+
+_DATA: dict[int | None, tuple[str, ...]] = {hi.DataType.IRI: ("IRI",), hi.DataType.CC: ("CC",), None: ("CC", "IRI")}
+_NEVER = 1 << 63
+CC, IRI, INTEGRITY = "CC", "IRI", "TRI integrityCheck"
+
+
+class Rules(Struct, frozen=True):
+    """What is asked of a delivery.
+
+    ``backwards``: how far (ns) a time stamp may stand before that of the record before it; ``future``: before
+    the receiver's clock. ``keys``: the deliverers' Ed25519 keys. ``acknowledge``: accept that option.
+    """
+
+    backwards: int = SECOND
+    future: int = 60 * SECOND
+    keys: tuple[Ed25519PublicKey, ...] = ()
+    acknowledge: bool = True
+
+
+class Intercept:
+    """One LIID, and the octets of its two interfaces that the shell has not taken yet."""
+
+    __slots__ = ("hi2", "hi3", "liid")
+
+    def __init__(self, liid: bytes) -> None:
+        self.liid = liid
+        self.hi2: list[bytes] = []
+        self.hi3: list[bytes] = []
+
+
+class Alias:
+    """The encoded beginning of a record's header, up to its communicationIdentifier: whose it is."""
+
+    __slots__ = ("context", "layouts")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.layouts: dict[int, Layout] = {}
+
+
+class Refused(Exception):
+    """A bound is reached: the link that wants more is closed, so that nothing is taken for received."""
+
+
+class Lemf:
+    """State that all links share; numbers belong to interceptions, not to sockets (5.2.5)."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.findings = Findings()
+        self.contexts: BoundedTable[Key, Context] = BoundedTable("lemf.contexts", CONTEXTS)
+        self.intercepts: BoundedTable[bytes, Intercept] = BoundedTable("lemf.intercepts", INTERCEPTS)
+        self.calls: BoundedTable[tuple[bytes, bytes, bytes | None, int], Call] = BoundedTable("lemf.calls", CALLS)
+        self.aliases: BoundedTable[bytes, Alias] = BoundedTable("lemf.aliases", ALIASES)
+        self._resets: BoundedTable[bytes, int] = BoundedTable("lemf.resets", OPERATORS)
+        self._hashes: BoundedTable[tuple[Key, int | None], dict[int, bytes]] = BoundedTable("lemf.hashes", CONTEXTS)
+        self.closed_calls: list[Call] = []
+        self.pdus = self.octets = self.repeats = self.doubled = self.checked = 0
+        self._call_numbers = 0
+
+    # Tables
+
+    def intercept(self, liid: bytes) -> Intercept:
+        found = self.intercepts.get(liid)
+        if found is None:
+            if len(self.intercepts) >= self.intercepts.bound:
+                raise Refused(f"more than {self.intercepts.bound} LIIDs")
+            found = Intercept(liid)
+            self.intercepts.put(liid, found)
+        return found
+
+    def context(self, key: Key, now: int) -> Context:
+        found = self.contexts.get(key)
+        if found is None:
+            intercept = self.intercept(key.liid)
+            found = Context(key, intercept.hi3 if key.payload == CC else intercept.hi2)
+            found.generation = self._resets.get(key.operator) or 0
+            if key.cin is not None and key.payload in (CC, IRI):
+                found.call = self.call(key)
+            gone = self.contexts.put(key, found)
+            if gone is not None:
+                self._let_go(gone, now)
+        else:
+            self.contexts.touch(key)
+        return found
+
+    def call(self, key: Key) -> Call:
+        place = (key.liid, key.operator, key.element, key.cin or 0)
+        found = self.calls.get(place)
+        if found is None:
+            self._call_numbers += 1
+            found = Call(*place, self._call_numbers)
+            gone = self.calls.put(place, found)
+            if gone is not None:
+                self.closed_calls.append(gone)
+        else:
+            self.calls.touch(place)
+        return found
+
+    def alias(self, prefix: bytes, context: Context) -> Alias:
+        found = self.aliases.get(prefix)
+        if found is None:
+            found = Alias(context)
+            context.aliases.append(prefix)
+            gone = self.aliases.put(prefix, found)
+            if gone is not None:
+                gone.context.aliases.clear()
+        return found
+
+    def _let_go(self, context: Context, now: int) -> None:
+        """Its numbers are forgotten: what comes next in it will be taken for new, and said to be."""
+        context.gone = True
+        for prefix in context.aliases:
+            self.aliases.pop(prefix)
+        self.settle(context)
+        self.report(Rule.LIMIT, "its numbers are forgotten: too many sequences at once", context.key, now)
+
+    # Numbers
+
+    def reset(self, operator: bytes) -> None:
+        """cINReset: sequences of this operator may begin anew."""
+        self._resets.put(operator, (self._resets.get(operator) or 0) + 1)
+
+    def may_restart(self, context: Context, number: int) -> bool:
+        """After a cINReset the first record with number 0 begins the sequence anew."""
+        generation = self._resets.get(context.key.operator) or 0
+        if number or context.generation == generation or not context.next:
+            return False
+        context.generation = generation
+        return True
+
+    # Integrity
+
+    def check(self, key: Key, number: int, octets: bytes, check: hi.IntegrityCheck, now: int) -> None:
+        """An integrity check, itself ``number`` in the sequence ``key``."""
+        context = self._covered(key, check.data)
+        if check.kind == hi.CheckType.SIGNATURE:
+            verdicts = integrity.check_signature(self._signable(key, check.data), check, self.rules.keys)
+            self._verdicts(verdicts, key, now)
+            return
+        hashes = self._signable(key, check.data)
+        hashes[number] = octets
+        if len(hashes) > integrity.MAX_SIGNABLE:
+            hashes.pop(next(iter(hashes)))
+        if context is None:
+            ends = (check.numbers[0], check.numbers[-1]) if check.numbers else (None, None)
+            self._verdicts([Verdict(Rule.UNCHECKED, "a hash over records of which none came", *ends)], key, now)
+            return
+        before = context.checked
+        self._verdicts(integrity.check_hash(context, check, odd), context.key, now)
+        self.checked += context.checked - before
+
+    def _covered(self, key: Key, data: int | None) -> Context | None:
+        """Whose records a check in the sequence ``key`` is about; without dataType the one that waits."""
+        payloads = _DATA.get(data, ())
+        found = [each for each in (self.contexts.get(key._replace(payload=name)) for name in payloads) if each]
+        for context in found:
+            self.contexts.touch(context.key)
+        return next((each for each in found if each.fresh), found[0] if found else None)
+
+    def _signable(self, key: Key, data: int | None) -> dict[int, bytes]:
+        found = self._hashes.get((key, data))
+        if found is None:
+            found = {}
+            self._hashes.put((key, data), found)
+        return found
+
+    def _verdicts(self, verdicts: Iterable[Verdict], key: Key, now: int) -> None:
+        for verdict in verdicts:
+            self.report(verdict.rule, verdict.text, key, now, verdict.first, verdict.last)
+
+    def settle(self, context: Context) -> None:
+        """Keep digests only; what waited for a hash cannot be checked any more."""
+        integrity.close_block(context)
+        context.settle(context.fresh)
+        context.fresh = {}
+
+    def too_many(self, context: Context, now: int) -> None:
+        """More records wait for a hash than any deliverer is to leave without one."""
+        first, *_, last = context.fresh
+        self.settle(context)
+        if not context.uncovered_told:
+            context.uncovered_told = True
+            self.report(
+                Rule.UNCHECKED, "no hash covers these records, nor others behind them", context.key, now, first, last
+            )
+
+    # Time
+
+    def deadline(self, now: int) -> None:
+        """Gaps that have become certain, and memory kept within its bound; to be called about each second."""
+        held = 0
+        for context in list(self.contexts.values()):
+            held += sum(map(len, context.fresh.values())) + sum(map(len, context.block.values()))
+            if held > HELD_OCTETS and context.fresh:
+                self.too_many(context, now)
+            if context.missing:
+                self.gaps(context, now - OVERDUE, now)
+
+    def gaps(self, context: Context, before: int, now: int) -> None:
+        for gap in context.overdue(before):
+            self.gap(context, gap, now)
+
+    def gap(self, context: Context, gap: range, now: int) -> None:
+        text = f"{len(gap)} of the sequence did not come"
+        self.report(Rule.GAP, text, context.key, now, gap.start % NUMBERS, (gap.stop - 1) % NUMBERS)
+
+    def finish(self, now: int) -> None:
+        """The end of the delivery: everything that is still missing is a gap, every suspicion is told."""
+        for context in self.contexts.values():
+            self.gaps(context, _NEVER - 1, now)
+            self._verdicts(integrity.close_block(context), context.key, now)
+
+    def restored(self) -> None:
+        """Stored records have been read again: what was missing then has been told."""
+        for context in self.contexts.values():
+            context.missing = dict.fromkeys(context.missing, _NEVER)
+            context.suspects = None
+        self.pdus = self.octets = self.repeats = self.doubled = self.checked = 0
+
+    @property
+    def uncovered(self) -> int:
+        """Records that came and that no hash has covered so far."""
+        return sum(len(context.fresh) for context in self.contexts.values())
+
+    # Findings
+
+    def report(
+        self, rule: Rule, text: str, key: Key | None, now: int, first: int | None = None, last: int | None = None
+    ) -> None:
+        if key is None:
+            self.findings.add(Finding(rule, text, now))
+            return
+        self.findings.add(
+            Finding(
+                rule,
+                text,
+                now,
+                liid=shown(key.liid),
+                operator=shown(key.operator),
+                element=None if key.element is None else shown(key.element),
+                cin=key.cin,
+                country=key.country,
+                payload=key.payload,
+                sequence=first,
+                last=last if last != first else None,
+            )
+        )

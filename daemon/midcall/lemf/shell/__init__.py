@@ -1,0 +1,1 @@
+"""The receiving end's sockets, files and screen."""

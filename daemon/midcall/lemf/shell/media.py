@@ -1,0 +1,203 @@
+"""The media of each call as files: RTP in a pcap, and G.711 as WAV, one a direction and a stereo mix.
+
+A record without IP and UDP headers gets made ones: the destination from its own SDP lines (streamIdentifier,
+sDPInfo, copyOfSDPdescription), else the documentation addresses 192.0.2.1 (target) and 192.0.2.2 (the others),
+ports 40 000 + 2 * the stream's number in its call. Made IPv4 headers have no UDP checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+
+from imswire import hi, inet, pcap, sdp
+from imswire.errors import WireError
+from imswire.sdp import Codec
+from midcall.base.bounded import BoundedTable
+from midcall.base.call_audio import CallAudio
+from midcall.lemf.calls import Call, MediaStream
+from midcall.lemf.content import StreamKey
+
+CALLS = 4_096
+VOICES = 16
+FLUSH_OCTETS = 1 << 16
+TARGET, OTHERS = inet.pack("192.0.2.1"), inet.pack("192.0.2.2")
+FIRST_PORT = 40_000
+SIDES = ("from-target", "to-target")
+STATIC = {0: Codec("PCMU", 8_000), 8: Codec("PCMA", 8_000)}
+_HEADERS = 42
+_RECORD = Struct("<IIII").pack
+_SECOND = 1_000_000_000
+_PACKETS = {hi.FrameType.IP, hi.FrameType.UDP, hi.FrameType.RTP, hi.FrameType.ARTIFICIAL_RTP, hi.FrameType.UDPTL}
+_RTCP = range(192, 224)
+"""Second octets of RTCP where it shares a port with RTP (RFC 5761 4)."""
+_MAYBE_RTCP = frozenset(octet & 0x7F for octet in _RTCP)
+"""Payload types that may be RTCP: they are looked at one by one."""
+
+Voice = Callable[[int, bytes], None]
+
+
+def _inside(packet: bytes) -> bytes:
+    """The RTP of an IP packet; nothing when there is none."""
+    try:
+        found = inet.decode(inet.RAW, packet)
+    except inet.InetError:
+        return b""
+    return found.payload if isinstance(found, inet.Datagram) else b""
+
+
+class _Sink:
+    """How the packets of one stream are written."""
+
+    __slots__ = ("codecs", "destination", "heads", "side", "source", "ssrc", "voice", "voices")
+
+    def __init__(self, stream: MediaStream) -> None:
+        key = stream.key
+        self.side = 1 if key.direction == hi.Direction.TO_TARGET else 0
+        port = FIRST_PORT + 2 * stream.number
+        ends = ((OTHERS, port), (TARGET, port)) if self.side else ((TARGET, port), (OTHERS, port))
+        self.source, self.destination = ends
+        self.codecs = dict(STATIC)
+        self._describe(key)
+        self.heads: dict[int, bytes] = {}
+        self.voices: dict[bytes, Voice | None] = {}
+        self.ssrc = b""
+        self.voice: Voice | None = None
+
+    def _describe(self, key: StreamKey) -> None:
+        """Its own SDP lines say where the stream goes to, and what its payload types mean."""
+        if not key.description:
+            return
+        text = key.description if key.description.startswith(b"v=") else b"v=0\r\n" + key.description
+        try:
+            media = sdp.parse(text).media
+            if media and media[0].address and media[0].port:
+                address = inet.pack(media[0].address)
+                if len(address) == len(self.source[0]):
+                    self.destination = (address, media[0].port)
+                else:
+                    self.source, self.destination = (bytes(15) + b"\1", self.source[1]), (address, media[0].port)
+            if media:
+                self.codecs |= media[0].codecs
+        except (sdp.SdpError, inet.InetError, ValueError):
+            return
+
+    def frame(self, packet: bytes, frame: int) -> bytes:
+        """An Ethernet frame around the packet as it was delivered."""
+        if packet[:1] and packet[0] >> 4 in (4, 6):
+            return inet.ethernet_frame(packet)
+        if frame == hi.FrameType.UDP:
+            return inet.ethernet_frame(inet.ip_packet(self.source[0], self.destination[0], inet.UDP, packet))
+        if len(self.source[0]) == 16:
+            return inet.udp_frame(*self.source, *self.destination, packet)
+        head = self.heads.get(len(packet))
+        if head is None:
+            made = inet.udp_frame(*self.source, *self.destination, bytes(len(packet)))
+            head = self.heads[len(packet)] = made[: _HEADERS - 2] + bytes(2)
+        return head + packet
+
+
+class _CallFiles:
+    """The open files of a call."""
+
+    __slots__ = ("audio", "call", "octets", "path", "records")
+
+    def __init__(self, call: Call, folder: Path, name: str) -> None:
+        self.call = call
+        self.path = folder / f"{name}.pcap"
+        self.audio = CallAudio(folder, name, SIDES)
+        self.records: list[bytes] = [pcap.file_header(inet.ETHERNET)]
+        self.octets = 0
+
+    def flush(self) -> None:
+        if self.records:
+            with self.path.open("ab") as file:
+                file.write(b"".join(self.records))
+            self.records.clear()
+            self.octets = 0
+
+
+class MediaFiles:
+    """Writes as the packets come; made from hi3.ber, so that nothing waits for the disk here."""
+
+    def __init__(self, folder: Callable[[bytes], Path], spend: Callable[[int], None], calls: int = CALLS) -> None:
+        self._folder = folder
+        self._spend = spend
+        self._calls: BoundedTable[Call, _CallFiles] = BoundedTable("lemf.media", calls)
+        self.without_frame = self.unreadable = 0
+
+    def write(self, call: Call, media: list[tuple[int, MediaStream, bytes]]) -> None:
+        """Records of one call, in their order."""
+        files = self._calls.get(call) or self._open(call)
+        keep, clear = files.records.append, not call.keys
+        for time, stream, packet in media:
+            sink = stream.sink
+            if not isinstance(sink, _Sink):
+                sink = stream.sink = _Sink(stream)
+            if stream.key.frame not in _PACKETS or not packet:
+                self.without_frame += 1
+                continue
+            head = sink.heads.get(len(packet))
+            if head is not None and packet[0] >> 6 == 2:
+                size = len(head) + len(packet)
+                keep(_RECORD(time // _SECOND, time % _SECOND // 1_000, size, size) + head + packet)
+            else:
+                keep(pcap.record(time, sink.frame(packet, stream.key.frame)))
+            files.octets += len(packet)
+            if clear:
+                rtp = packet if packet[0] >> 6 == 2 else _inside(packet)
+                if rtp[8:12] != sink.ssrc or not rtp or rtp[1] & 0x7F in _MAYBE_RTCP:
+                    self._voice(files, call, stream, sink, rtp)
+                if sink.voice is not None:
+                    try:
+                        sink.voice(time, rtp)
+                    except WireError:
+                        self.unreadable += 1
+        if files.octets >= FLUSH_OCTETS:
+            self._spend(2 * files.octets)
+            files.flush()
+
+    def close(self, call: Call) -> list[Path]:
+        """Finish the files of a call."""
+        files = self._calls.pop(call)
+        return self._finish(files) if files is not None else []
+
+    def close_all(self) -> list[Path]:
+        return [path for files in list(self._calls.values()) for path in self._finish(files)]
+
+    def _finish(self, files: _CallFiles) -> list[Path]:
+        for stream in files.call.streams.values():
+            stream.sink = None
+        files.flush()
+        return [files.path, *files.audio.close()]
+
+    def _open(self, call: Call) -> _CallFiles:
+        folder = self._folder(call.liid)
+        name = f"cin-{call.cin}"
+        number = 1
+        while (folder / f"{name}.pcap").exists():
+            number += 1
+            name = f"cin-{call.cin}-{number}"
+        files = _CallFiles(call, folder, name)
+        files.flush()
+        gone = self._calls.put(call, files)
+        if gone is not None:
+            self._finish(gone)
+        return files
+
+    def _voice(self, files: _CallFiles, call: Call, stream: MediaStream, sink: _Sink, packet: bytes) -> None:
+        """Another source, or the first: who decodes it."""
+        sink.voice, sink.ssrc = None, b""
+        if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] in _RTCP:
+            return
+        sink.ssrc = packet[8:12]
+        codec = sink.codecs.get(packet[1] & 0x7F)
+        if codec is not None:
+            call.codecs.add(codec.name)
+        if sink.ssrc not in sink.voices:
+            if len(sink.voices) >= VOICES:
+                return
+            ssrc = int.from_bytes(sink.ssrc, "big")
+            sink.voices[sink.ssrc] = files.audio.voice(sink.side, ssrc, stream.number, sink.codecs).packet
+        sink.voice = sink.voices[sink.ssrc]

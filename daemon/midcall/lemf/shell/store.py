@@ -1,0 +1,183 @@
+"""What was received, on disk: OUT/LIID/hi2.ber and hi3.ber, appended as it came; only its owner reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from midcall.base.bounded import BoundedTable
+
+FILES = 256
+READ_OCTETS = 1 << 20
+INTERFACES = ("hi3", "hi2")
+DEFAULT_LIMIT = 16 << 30
+KEEP_FREE = 64 << 20
+"""Octets left on the disk for everybody else."""
+_CHECK_EVERY = 8 << 20
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+PREFIX = "liid-"
+
+
+class StoreError(Exception):
+    """Nothing more can be stored; what is in the files is whole."""
+
+
+def folder_name(liid: bytes) -> str:
+    """Of any octets a name that is one folder's, and no other's: what is not plain is hexadecimal."""
+    return PREFIX + "".join(chr(octet) if octet in _PLAIN else f"%{octet:02x}" for octet in liid)
+
+
+def liid_of(name: str) -> bytes | None:
+    """The LIID that a folder stands for; None: it is none of ours."""
+    if not name.startswith(PREFIX) or not name.isascii():
+        return None
+    head, *escaped = name.removeprefix(PREFIX).encode().split(b"%")
+    try:
+        liid = head + b"".join(bytes.fromhex(each[:2].decode()) + each[2:] for each in escaped)
+    except ValueError:
+        return None
+    return liid if folder_name(liid) == name else None
+
+
+class _File:
+    """One file that grows; a write that the disk cuts short is taken back."""
+
+    __slots__ = ("descriptor", "path", "size")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        new = not path.exists()
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.size = os.fstat(self.descriptor).st_size
+        if new:
+            sync_folder(path.parent)
+
+    def append(self, octets: bytes) -> None:
+        view = memoryview(octets)
+        try:
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+        except OSError as error:
+            os.ftruncate(self.descriptor, self.size)
+            raise StoreError(f"{self.path.name}: {error.strerror}") from None
+        self.size += len(octets)
+
+
+class Store:
+    """Appends by LIID; ``dirty`` are descriptors to be synced before anything is acknowledged."""
+
+    def __init__(self, out: Path, limit: int = DEFAULT_LIMIT) -> None:
+        out.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.out = out
+        self._limit = limit
+        self._files: BoundedTable[tuple[bytes, str], _File] = BoundedTable("lemf.files", FILES)
+        self._dirty: dict[tuple[bytes, str], _File] = {}
+        self._folders: set[bytes] = set()  # bounded by the core, which has no more LIIDs than its table
+        self.octets = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        self._unchecked = _CHECK_EVERY
+
+    def folder(self, liid: bytes) -> Path:
+        path = self.out / folder_name(liid)
+        if liid not in self._folders:
+            path.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self.out)
+            self._folders.add(liid)
+        return path
+
+    def append(self, liid: bytes, interface: str, octets: bytes) -> None:
+        """StoreError: the disk, or the share of it that this receiver may use, is full."""
+        self.spend(len(octets))
+        place = (liid, interface)
+        file = self._files.get(place)
+        try:
+            if file is None:
+                file = _File(self.folder(liid) / f"{interface}.ber")
+                gone = self._files.put(place, file)
+                if gone is not None:
+                    os.fsync(gone.descriptor)
+                    os.close(gone.descriptor)
+                    self._dirty = {key: each for key, each in self._dirty.items() if each is not gone}
+            else:
+                self._files.touch(place)
+        except OSError as error:
+            raise StoreError(f"{error.filename or folder_name(liid)}: {error.strerror}") from None
+        file.append(octets)
+        self._dirty[place] = file
+
+    def spend(self, octets: int) -> None:
+        """Count octets that are about to be written, of media too."""
+        self.octets += octets
+        self._unchecked += octets
+        if self.octets > self._limit:
+            raise StoreError(f"{self._limit >> 20} MB are used up (--limit-mb)")
+        if self._unchecked >= _CHECK_EVERY:
+            self._unchecked = 0
+            disk = os.statvfs(self.out)
+            if disk.f_bavail * disk.f_frsize < KEEP_FREE:
+                raise StoreError(f"less than {KEEP_FREE >> 20} MB are free on the disk")
+
+    def take_dirty(self) -> list[int]:
+        """Descriptors for ``sync``, which closes them: they are copies, so that files may be closed meanwhile."""
+        copies = [os.dup(file.descriptor) for file in self._dirty.values()]
+        self._dirty.clear()
+        return copies
+
+    def existing(self) -> Iterator[tuple[bytes, str, Path]]:
+        """What an earlier run has left."""
+        for folder in sorted(self.out.iterdir()):
+            liid = liid_of(folder.name) if folder.is_dir() else None
+            for interface in INTERFACES if liid is not None else ():
+                path = folder / f"{interface}.ber"
+                if liid is not None and path.is_file():
+                    yield liid, interface, path
+
+    def close(self) -> None:
+        sync(self.take_dirty())
+        for file in self._files.values():
+            os.close(file.descriptor)
+
+
+def sync(descriptors: list[int]) -> None:
+    """Make what was written durable; may run in another thread. StoreError: it is not."""
+    failed = ""
+    for descriptor in descriptors:
+        try:
+            os.fdatasync(descriptor)
+        except OSError as error:
+            failed = error.strerror or "fsync failed"
+        finally:
+            os.close(descriptor)
+    if failed:
+        raise StoreError(failed)
+
+
+def sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        while octets := file.read(READ_OCTETS):
+            yield octets
+
+
+def cut(path: Path, octets: int) -> None:
+    """Take the last octets off: the beginning of a PS-PDU whose end was never written."""
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - octets)
+        os.fsync(file.fileno())
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be read on; a new one will begin."""
+    for number in range(1, 1_000):
+        other = path.with_name(f"{path.name}.damaged-{number}")
+        if not other.exists():
+            path.rename(other)
+            return other
+    raise StoreError(f"{path.name}: too many damaged files")
