@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from imswire import inet, pcap, sip
 from midcall.capture import BrokenStream, Found, FrameSorter
-from midcall.df2 import Failure, MediaClose, Mediation, Output
+from midcall.df2 import Communications, Failure, KeysFound, MediaClose, Mediation, Output
 from midcall.df2 import keys as key_client
 from midcall.df3 import Content, ContentMediation, MediaPacket
 from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPlan, SipSeen, Task, Terms, X2Event
 from midcall.kms import GetKeys, Kms, KmsRefusal
 from midcall.poi import MATCHING_REPLAY, PointOfInterception
+from midcall.records import Records
 from midcall.report import Report
 
 NEVER = 1 << 63
@@ -58,6 +59,7 @@ class Replay:
         product: Product,
         report: Report,
         progress: Callable[[int], None] = lambda _: None,
+        records: Records | None = None,
     ) -> None:
         self._reader = reader
         self._targets = targets
@@ -66,8 +68,10 @@ class Replay:
         self._product = product
         self._report = report
         self._progress = progress
-        self._poi = PointOfInterception(LAB_KEY, LAB_KEY, MATCHING_REPLAY, census=report.dialog_seen)
-        self._df2 = Mediation()
+        self._records = records
+        correlation_key = LAB_KEY if records is None else records.correlation_key
+        self._poi = PointOfInterception(LAB_KEY, correlation_key, MATCHING_REPLAY, census=report.dialog_seen)
+        self._df2 = Mediation(Communications() if records is None else records.communications)
         self._df3 = ContentMediation()
         self._sorter = FrameSorter(reader.link_type)
         self._peek = inet.peek_udp(reader.link_type)
@@ -76,6 +80,7 @@ class Replay:
         self._frame = 0
         self._now = 0
         self._started = False
+        self._armed = False
         self._arm_at = NEVER
         self._disarm_at = NEVER
         self._next = -NEVER
@@ -98,6 +103,8 @@ class Replay:
         self._flush()
         self._df3.finish()
         self._collect()
+        if self._records is not None and self._armed:
+            self._records.end(Instant.of_capture(self._now))
         self._report.finish(self._frame, self._now)
 
     def _frames(self, records: Iterator[pcap.Numbered]) -> None:
@@ -170,11 +177,14 @@ class Replay:
         if self._arm_at <= time:
             at, self._arm_at = self._arm_at, NEVER
             self._arm(at)
+        if self._records is not None:
+            self._records.deadline(time)
         self._x2(self._poi.deadline(Instant.of_capture(time)))
         self._df3.deadline(time)
         if self._disarm_at <= time:
             at, self._disarm_at = self._disarm_at, NEVER
             self._x2(self._poi.disarm(XID, Instant.of_capture(at)))
+            self._disarmed(at)
         self._collect()
         self._reschedule()
 
@@ -193,12 +203,22 @@ class Replay:
         start = None if self._window.start is None else self._report.first + self._window.start
         end = None if self._window.end is None else self._report.first + self._window.end
         self._report.armed(start, end)
-        self._df2.order(XID, Terms("LAB-1", start, end))
+        terms = Terms("", start, end) if self._records is None else self._records.arm(start, end)
+        self._armed = True
+        self._df2.order(XID, terms)
         self._x2(self._poi.arm(Task(XID, self._targets, start, end), Instant.of_capture(at)))
+
+    def _disarmed(self, at: int) -> None:
+        self._armed = False
+        if self._records is not None:
+            self._records.end(Instant.of_capture(at))
 
     def _reschedule(self) -> None:
         deadlines = [self._arm_at, self._disarm_at]
-        deadlines += [each for each in (self._poi.next_deadline(), self._df3.next_deadline()) if each is not None]
+        following = [self._poi.next_deadline(), self._df3.next_deadline()]
+        if self._records is not None:
+            following.append(self._records.next_deadline())
+        deadlines += [each for each in following if each is not None]
         self._next = min(deadlines)
         self._sieve.wake = self._next // SECOND
 
@@ -207,6 +227,8 @@ class Replay:
     def _x2(self, events: list[X2Event]) -> None:
         for event in events:
             self._report.event(event)
+            if self._records is not None:
+                self._records.x2(event)
             self._follow(self._df2.x2(event))
 
     def _follow(self, outputs: list[Output]) -> None:
@@ -215,11 +237,21 @@ class Replay:
                 now = output.exchange.init.at
                 self._follow(self._df2.keys(self._ask(output), now))
             elif isinstance(output, MediaPlan):
-                self._product.content(self._df3.plan(output, output.at))
+                self._content(self._df3.plan(output, output.at))
             elif isinstance(output, MediaClose):
-                self._product.content(self._df3.close(output.xid, output.dialog, output.at, linger=output.linger))
+                self._content(self._df3.close(output.xid, output.dialog, output.at, linger=output.linger))
             elif isinstance(output, Failure):
                 self._report.failure(output.dialog, output.frame, output.reason)
+                if self._records is not None:
+                    self._records.failure(output)
+            elif isinstance(output, KeysFound) and self._records is not None:
+                self._records.keys(output)
+
+    def _content(self, content: list[Content]) -> None:
+        if content:
+            self._product.content(content)
+            if self._records is not None:
+                self._records.content(content)
 
     def _ask(self, query: KeyQuery) -> KeyAnswer:
         try:
@@ -231,7 +263,7 @@ class Replay:
     def _flush(self) -> None:
         if self._media:
             media, self._media = self._media, []
-            self._product.content(self._df3.packets(media))
+            self._content(self._df3.packets(media))
 
     def _collect(self) -> None:
         for finished in self._df3.take_finished():

@@ -2,5 +2,16 @@
 
 from midcall.df2.communications import Communications
 from midcall.df2.core import Failure, KeysFound, MediaClose, Mediation, Output
+from midcall.df2.forms import Agency
+from midcall.df2.iri import IriMediation
 
-__all__ = ["Communications", "Failure", "KeysFound", "MediaClose", "Mediation", "Output"]
+__all__ = [
+    "Agency",
+    "Communications",
+    "Failure",
+    "IriMediation",
+    "KeysFound",
+    "MediaClose",
+    "Mediation",
+    "Output",
+]

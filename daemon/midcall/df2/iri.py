@@ -1,0 +1,223 @@
+"""IRI mediation: events of armed tasks become records for HI2, at once and in their order (TS 33.107 7A).
+
+A core. What the warrant does not cover never gets into a record; nothing here waits for keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from imswire import sip
+from imswire.hi import eps
+from midcall.base.bounded import BoundedTable
+from midcall.df2 import forms, redaction
+from midcall.df2.communications import Communications
+from midcall.df2.core import Failure, KeysFound
+from midcall.df2.forms import About, Agency, Parties, Session
+from midcall.df2.phases import Phases
+from midcall.events import DialogId, IriRecord, Kept, Side, SipReport, StartOfInterception, X2Event
+
+# CSB ID in front of the CS ID (cCCSID of TS 33.108 is not fixed).
+CSB_ID_OCTETS = 4
+MAX_REASON = 255
+SUBJECTS = 65_536
+
+
+class _Subject(Struct, frozen=True, gc=False):
+    """Whom a communication concerns."""
+
+    identity: str
+    target: Side | None
+    correlation: bytes | None
+
+
+_NOBODY = _Subject("", None, None)
+
+
+class IriMediation:
+    """Makes the records of all tasks; ``order`` says for whom and how. ``key`` numbers them from ``first_key``.
+
+    ``removed`` is told what was taken out of a record before it went: XID, and what.
+    """
+
+    def __init__(
+        self,
+        communications: Communications,
+        first_key: int = 1,
+        removed: Callable[[str, tuple[str, ...]], None] = lambda _xid, _what: None,
+    ) -> None:
+        self._communications = communications
+        self._phases = Phases()
+        self._agencies: dict[str, Agency] = {}
+        self._removed = removed
+        self._subjects: BoundedTable[tuple[str, int], _Subject] = BoundedTable("df2.subjects", SUBJECTS)
+        self._failed: BoundedTable[tuple[str, DialogId], None] = BoundedTable("df2.failed", SUBJECTS)
+        self.next_key = first_key
+
+    def order(self, xid: str, agency: Agency) -> None:
+        """What a task's records look like; without it a task has none."""
+        self._agencies[xid] = agency
+
+    def x2(self, event: X2Event) -> list[IriRecord]:
+        """The record of an event of the POI; most have none or one."""
+        agency = self._agencies.get(event.xid)
+        if agency is None:
+            return []
+        if isinstance(event, StartOfInterception):
+            return [self._start(agency, event)]
+        if isinstance(event, SipReport):
+            return [self._sip(agency, event)]
+        return []
+
+    def keys(self, found: KeysFound) -> list[IriRecord]:
+        """Session keys, when the agency is the one that decrypts."""
+        agency = self._agencies.get(found.xid)
+        if agency is None or not agency.terms.keys_to_lemf or not agency.terms.content:
+            return []
+        infos = tuple(
+            eps.CcKeyInfo(
+                _cs_id(agency.profile.cccsid, found, key.cs_id), bytes(key.master.key), bytes(key.master.salt) or None
+            )
+            for key in found.keys
+        )
+        cin = self._cin(found.xid, found.correlation)
+        about = self._about(agency, found.xid, cin, found.at.wall)
+        return [self._record(agency, cin, about, forms.keys(agency, about, infos))]
+
+    def failure(self, failure: Failure) -> list[IriRecord]:
+        """That media of a dialog stay encrypted: said once a dialog."""
+        agency = self._agencies.get(failure.xid)
+        place = (failure.xid, failure.dialog)
+        if agency is None or not failure.keys or place in self._failed:
+            return []
+        self._failed.put(place, None)
+        cin = self._cin(failure.xid, failure.correlation)
+        about = self._about(agency, failure.xid, cin, failure.at.wall)
+        return [self._record(agency, cin, about, forms.no_keys(agency, about))]
+
+    def cc_unavailable(self, xid: str, cin: int, at: int, reason: str) -> list[IriRecord]:
+        """That content of a communication is missing, and why."""
+        agency = self._agencies.get(xid)
+        if agency is None:
+            return []
+        about = self._about(agency, xid, cin, at)
+        text = "".join(each if each in _PRINTABLE else " " for each in reason)[:MAX_REASON]
+        return [self._record(agency, cin, about, forms.cc_unavailable(agency, about, text))]
+
+    # Events
+
+    def _start(self, agency: Agency, event: StartOfInterception) -> IriRecord:
+        cin = self._cin(event.xid, event.correlation)
+        self._meet(event, cin, event.correlation)
+        kind = self._phases.start(agency.terms.liid, cin, answered=event.answer is not None)
+        about = About(event.identity, event.target, event.correlation, event.at.wall, _kind(agency, kind))
+        rules = _rules(agency)
+        offer_head, offer = self._half(event.xid, event.offer, rules)
+        answer_head, answer = self._half(event.xid, event.answer, rules)
+        session = Session(offer_head, offer, answer_head, answer)
+        parties = _parties(event.offer or event.answer, event.dialog)
+        contents = forms.start_of_interception(agency, about, session, parties)
+        return self._record(agency, cin, about, contents)
+
+    def _half(self, xid: str, kept: Kept | None, rules: redaction.Rules) -> tuple[bytes | None, bytes | None]:
+        """Head and description of the message that carried offer or answer."""
+        if kept is None:
+            return None, None
+        try:
+            parsed = sip.parse(kept.octets)
+        except sip.SipError:
+            return None, None
+        head = redaction.head(parsed, rules)
+        removed = head.removed
+        description = None
+        if parsed.sdp is not None:
+            kept_sdp = redaction.description(parsed.sdp, rules)
+            description, removed = kept_sdp.octets, removed + kept_sdp.removed
+        if removed:
+            self._removed(xid, removed)
+        return head.octets, description
+
+    def _sip(self, agency: Agency, event: SipReport) -> IriRecord:
+        seen = event.seen
+        redacted = redaction.message(seen.octets, _rules(agency))
+        if redacted.removed:
+            self._removed(event.xid, redacted.removed)
+        cin, kind = None, int(_REPORT)
+        if event.correlation is not None:
+            cin = self._cin(event.xid, event.correlation)
+            self._meet(event, cin, event.correlation)
+            kind = self._phases.sip(agency.terms.liid, cin, sip.parse(seen.octets))
+        about = About(event.identity, event.target, event.correlation, seen.at.wall, _kind(agency, kind))
+        place_removed = redaction.LOCATION in redacted.removed
+        contents = forms.sip_message(agency, about, redacted.octets, seen.source, seen.destination, place_removed)
+        return self._record(agency, cin, about, contents)
+
+    # Records
+
+    def _cin(self, xid: str, correlation: bytes) -> int:
+        return self._communications.cin(xid, correlation)
+
+    def _meet(self, event: StartOfInterception | SipReport, cin: int, correlation: bytes) -> None:
+        """Remember whom a communication concerns, for records that no message brings."""
+        self._subjects.put((event.xid, cin), _Subject(event.identity, event.target, correlation))
+
+    def _about(self, agency: Agency, xid: str, cin: int, at: int) -> About:
+        """A record that no message brings."""
+        who = self._subjects.get((xid, cin)) or _NOBODY
+        kind = self._phases.other(agency.terms.liid, cin)
+        return About(who.identity, who.target, who.correlation, at, _kind(agency, kind))
+
+    def _record(self, agency: Agency, cin: int | None, about: About, contents: bytes) -> IriRecord:
+        key, self.next_key = self.next_key, self.next_key + 1
+        return IriRecord(agency.terms.liid, cin, about.kind, about.at, contents, key)
+
+
+_REPORT = 4
+# X.680 41.4: PrintableString.
+_PRINTABLE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+
+
+def _kind(agency: Agency, phase: int) -> int:
+    return phase if agency.profile.records == "phases" else _REPORT
+
+
+def _rules(agency: Agency) -> redaction.Rules:
+    """What the warrant and the profile keep back (TS 33.107 7A.1.A)."""
+    terms = agency.terms
+    in_clear = terms.content and not terms.keys_to_lemf
+    return redaction.Rules(
+        location=not terms.location,
+        content=not terms.content,
+        sdes=in_clear or not terms.content,
+        ticket=in_clear and agency.profile.ticket == "remove",
+    )
+
+
+def _cs_id(coding: str, found: KeysFound, cs_id: int) -> bytes:
+    alone = bytes((cs_id & 0xFF,))
+    if coding == "cs" or (coding == "auto" and found.bundle == 0):
+        return alone
+    return found.csb_id.to_bytes(CSB_ID_OCTETS, "big") + alone
+
+
+def _parties(kept: Kept | None, dialog: DialogId) -> Parties:
+    """Caller and callee, whoever of them sent the message at hand."""
+    if kept is None:
+        return Parties((), None)
+    try:
+        message = sip.parse(kept.octets)
+        by_caller = message.from_tag == dialog.caller_tag
+        ends = {Side.CALLER: message.from_.uri, Side.CALLEE: message.to.uri}
+    except sip.SipError:
+        return Parties((), None)
+    caller, callee = (Side.CALLER, Side.CALLEE) if by_caller else (Side.CALLEE, Side.CALLER)
+    asserted = []
+    if message.is_request == by_caller:
+        for value in message.values("P-Asserted-Identity")[:2]:
+            try:
+                asserted.append(sip.parse_name_addr(value).uri)
+            except sip.SipError:
+                continue
+    return Parties(tuple(asserted) or (ends[caller],), ends[callee])
