@@ -87,6 +87,20 @@ class Integer(Leaf):
         self._bounded(value)
         return ber.integer_contents(value)
 
+    def write_items(self, values: tuple[int, ...]) -> bytes | None:
+        """The TLVs of many at once (a hash lists a thousand numbers); None: one of them is to be refused."""
+        if self.universal != ber.INTEGER or self._low < 0 or not values:
+            return None
+        if min(values) < self._low or max(values) > self._high:
+            return None
+        return b"".join(
+            [
+                _INTEGER_HEADS[size] + each.to_bytes(size + 1, "big")
+                for each in values
+                for size in (each.bit_length() >> 3,)
+            ]
+        )
+
     def read(self, octets: bytes, tlv: Tlv) -> int:
         return ber.integer(octets, tlv)
 
@@ -97,6 +111,9 @@ class Integer(Leaf):
         if tlv.end - tlv.start > 1 and octets[tlv.start] in (0, 0xFF) and _same_sign(octets, tlv.start):
             report.say("integer longer than needed", tlv.at)
         return super().examine(octets, tlv, name, report)
+
+
+_INTEGER_HEADS = tuple(bytes((ber.INTEGER, size + 1)) for size in range(ber.MAX_INTEGER_OCTETS))
 
 
 def _same_sign(octets: bytes, at: int) -> bool:

@@ -219,6 +219,9 @@ class SequenceOf:
     def write(self, value: Any) -> bytes:
         if rule := self._wrong(len(value)):
             raise HiError("", rule)
+        many = getattr(self._item, "write_items", None)
+        if many is not None and (octets := many(value)) is not None:
+            return bytes(octets)
         written = []
         for number, each in enumerate(value):
             try:
