@@ -88,9 +88,13 @@ def arguments() -> argparse.Namespace:
     add("--sdes", choices=sorted(SUITES), metavar="SUITE", help="security descriptions instead of tickets: a suite")
     add("--sdes-params", default="", help='session parameters of a=crypto, such as "KDR=6"')
     add("--segment", type=int, metavar="N", help="with --tcp: segments of N octets that overlap by a quarter")
+    add("--late-segments", type=float, default=0, help="with --tcp: share of segments that come 200 ms late")
     add("--mtu", type=int, metavar="N", help="cut IP packets into fragments of at most N octets")
+    add("--extension-headers", action="store_true", help="with --ipv6: hop-by-hop options in each packet and fragment")
     add("--tunnel", action="append", default=[], choices=TUNNELS, help="put each packet into a tunnel; repeatable")
     add("--link", choices=LINKS, default="ethernet", help="link layer of the capture")
+    add("--service-vlan", type=int, metavar="N", help="802.1ad tag before all others (QinQ), with --link ethernet")
+    add("--second-link", choices=LINKS, help="with pcapng: media on a second interface of this link layer")
     add("--format", choices=("pcap", "pcapng"), default="pcap")
     add("--gzip", action="store_true")
     add("--loss", type=float, default=0, help="share of RTP packets that are lost (0 to 1)")
@@ -104,6 +108,10 @@ def arguments() -> argparse.Namespace:
         parser.error("--mtu: at least 100")
     if given.segment is not None and given.segment < 8:
         parser.error("--segment: at least 8")
+    if given.service_vlan is not None and not 0 <= given.service_vlan <= 4_095:
+        parser.error("--service-vlan: from 0 to 4095")
+    if given.second_link is not None and given.format != "pcapng":
+        parser.error("--second-link: only with --format pcapng")
     if not 0 < given.seconds <= 86_400:
         parser.error("--seconds: more than 0, at most 86400")
     return given
@@ -205,16 +213,43 @@ def disturbed(frames: list[Timed], options: argparse.Namespace) -> Iterator[Time
             yield time + 2 * MILLI, frame[:-1] + bytes((frame[-1] ^ 1,))
 
 
-def shaped(frames: Iterable[Timed], options: argparse.Namespace) -> Iterator[Timed]:
-    """The frames as the network would have them: cut, in tunnels, behind another link header."""
-    number = 0
+def segmented(frames: Iterable[Timed], options: argparse.Namespace) -> Iterator[Timed]:
+    """TCP in smaller segments, some of them lost at first and sent anew."""
+    chance = Random(sha256(b"segments" + options.seed.encode()).digest())  # noqa: S311 - no secret comes of it
     for time, frame in frames:
-        pieces = overlapping(frame, options.segment) if options.segment else [frame]
-        for piece in pieces:
-            number += 1
-            cut = inet.fragment_frame(inet.ETHERNET, piece, options.mtu, number) if options.mtu else [piece]
-            for each in cut:
-                yield time, linked(tunnelled(each, options.tunnel), options.link)
+        for piece in overlapping(frame, options.segment) if options.segment else [frame]:
+            late = options.late_segments and is_tcp(piece) and chance.random() < options.late_segments
+            yield (time + 200 * MILLI if late else time), piece
+
+
+def shaped(frames: Iterable[Timed], options: argparse.Namespace) -> Iterator[tuple[int, bytes, int]]:
+    """The frames as the network would have them, cut and in tunnels, behind the link header of an interface."""
+    links = [options.link, options.second_link]
+    for number, (time, frame) in enumerate(frames, 1):
+        second = options.second_link is not None and b"SIP/2.0" not in frame and not is_tcp(frame)
+        cut = inet.fragment_frame(inet.ETHERNET, frame, options.mtu, number) if options.mtu else [frame]
+        for each in cut:
+            extended = with_hop_by_hop(each) if options.extension_headers else each
+            whole = tunnelled(extended, options.tunnel)
+            if options.service_vlan is not None:
+                whole = whole[:12] + b"\x88\xa8" + options.service_vlan.to_bytes(2, "big") + whole[12:]
+            yield time, linked(whole, links[second]), int(second)
+
+
+def is_tcp(frame: bytes) -> bool:
+    found = inet.decode(inet.ETHERNET, frame)
+    return isinstance(found, inet.Datagram) and found.protocol == inet.TCP
+
+
+def with_hop_by_hop(frame: bytes) -> bytes:
+    """An IPv6 packet with an options header of padding alone (RFC 8200 4.2, 4.3); IPv4 as it is."""
+    at = inet.locate(inet.ETHERNET, frame)
+    if at is None or at.version != 6:
+        return frame
+    head, rest = frame[at.offset : at.offset + 40], frame[at.offset + 40 :]
+    options = head[6:7] + b"\0\1\4\0\0\0\0"
+    length = (len(rest) + len(options)).to_bytes(2, "big")
+    return frame[: at.offset] + head[:4] + length + b"\0" + head[7:] + options + rest
 
 
 def overlapping(frame: bytes, size: int) -> list[bytes]:
@@ -245,13 +280,14 @@ def linked(frame: bytes, link: str) -> bytes:
     return made
 
 
-def written(frames: Iterable[Timed], options: argparse.Namespace) -> Iterator[bytes]:
+def written(frames: Iterable[tuple[int, bytes, int]], options: argparse.Namespace) -> Iterator[bytes]:
     """The capture file in pieces."""
-    link = LINKS[options.link]
-    yield pcap.ng_section(link) if options.format == "pcapng" else pcap.file_header(link)
-    make = pcap.ng_packet if options.format == "pcapng" else pcap.record
-    for time, frame in frames:
-        yield make(time, frame)
+    if options.format == "pcap":
+        yield pcap.file_header(LINKS[options.link])
+        yield from (pcap.record(time, frame) for time, frame, _ in frames)
+        return
+    yield pcap.ng_section(*(LINKS[link] for link in (options.link, options.second_link) if link is not None))
+    yield from (pcap.ng_packet(time, frame, interface) for time, frame, interface in frames)
 
 
 def main() -> int:
@@ -263,7 +299,7 @@ def main() -> int:
     except (mikey.MikeyError, srtp.SrtpError, inet.InetError, KmsRefusal, TypeError) as error:
         print(f"make_capture: these options make no call: {error}", file=sys.stderr)
         return 2
-    frames = sorted(disturbed(made.wire.in_order(), options), key=lambda timed: timed[0])
+    frames = sorted(segmented(disturbed(made.wire.in_order(), options), options), key=lambda timed: timed[0])
     count = -1  # the header of the file is no frame
     keys = options.keys or options.capture.with_name("KEYS.toml")
     try:

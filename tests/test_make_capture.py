@@ -36,6 +36,9 @@ def make(capture: Path, *options: str) -> subprocess.CompletedProcess[str]:
         ("--sdes", "AES_192_CM_HMAC_SHA1_80", "--sdes-params", "KDR=6", "--mtu", "150", "--format", "pcapng"),
         ("--tcp", "--segment", "100", "--tunnel", "gre", "--tunnel", "vxlan", "--gzip", "--format", "pcapng"),
         ("--ipv6", "--tunnel", "ip-in-ip", "--mtu", "400", "--link", "raw", "--vlan", "5", "--vlan", "6"),
+        ("--ipv6", "--extension-headers", "--mtu", "200", "--service-vlan", "9", "--vlan", "5"),
+        ("--tcp", "--segment", "300", "--late-segments", "0.1", "--seconds", "5"),
+        ("--format", "pcapng", "--second-link", "sll2", "--tunnel", "vxlan"),
     ],
 )
 def test_what_is_made_can_be_replayed(tmp_path, options):
