@@ -178,9 +178,9 @@ class SipMessage:
         self._fields = fields
         return fields
 
-    def names(self) -> Iterator[bytes]:
-        """Lower-case long names of the headers, each once."""
-        return iter(self._index())
+    def counts(self) -> Iterator[tuple[bytes, int]]:
+        """Lower-case long name of each header, and how many lines it has."""
+        return ((name, len(values)) for name, values in self._index().items())
 
     def raw(self, name: bytes) -> bytes | None:
         """First value of a header by its lower-case long name, as octets."""

@@ -23,27 +23,29 @@ from imswire.sip.uri import OtherUri, SipUri, parse_uri
 MAGIC_COOKIE = "z9hG4bK"
 
 # Headers that may stand once only (RFC 3261 20, table 2 and 3, grammar of 25.1).
-_SINGLE = (
-    "Call-ID",
-    "Content-Disposition",
-    "Content-Length",
-    "Content-Type",
-    "CSeq",
-    "Date",
-    "Expires",
-    "From",
-    "Max-Forwards",
-    "MIME-Version",
-    "Min-Expires",
-    "Organization",
-    "Priority",
-    "Reply-To",
-    "Retry-After",
-    "Server",
-    "Subject",
-    "Timestamp",
-    "To",
-    "User-Agent",
+_SINGLE = frozenset(
+    {
+        b"call-id",
+        b"content-disposition",
+        b"content-length",
+        b"content-type",
+        b"cseq",
+        b"date",
+        b"expires",
+        b"from",
+        b"max-forwards",
+        b"mime-version",
+        b"min-expires",
+        b"organization",
+        b"priority",
+        b"reply-to",
+        b"retry-after",
+        b"server",
+        b"subject",
+        b"timestamp",
+        b"to",
+        b"user-agent",
+    }
 )
 _ADDRESSES = ("Contact", "Route", "Record-Route", "Reply-To")
 # A blank between the brackets of an address (RFC 3261 25.1: name-addr has none).
@@ -112,12 +114,11 @@ def _judge_response(message: SipMessage) -> Verdict:
 def _check_form(message: SipMessage) -> None:
     if _BLANK_LINE.search(message.head, 0, len(message.head) - 3):
         raise SipError("head", "a blank line inside it, where others may see its end")
-    for header in message.names():
+    for header, count in message.counts():
         if not is_token(header):
             raise SipError("head", "a header name that is no token")
-    for name in _SINGLE:
-        if len(message.lines(name)) > 1:
-            raise SipError(name, "more than one")
+        if count > 1 and header in _SINGLE:
+            raise SipError(header.decode(), "more than one")
     if not message.values("Via"):
         raise SipError("Via", "missing")
     _ = message.call_id, message.cseq

@@ -267,8 +267,9 @@ def test_the_start_line_tells_which_blank_line_ends_the_head():
     assert sip.parse(b"OPTIONS sip:x SIP/2.0\nX: y\r\n\r\nb").body == b"b"
 
 
-def test_names_of_headers():
-    assert list(sip.parse(b"OPTIONS sip:x SIP/2.0\r\nV: a\r\nOdd: b\r\nVia: c\r\n\r\n").names()) == [b"via", b"odd"]
+def test_headers_and_their_lines():
+    message = sip.parse(b"OPTIONS sip:x SIP/2.0\r\nV: a\r\nOdd: b\r\nVia: c\r\n\r\n")
+    assert list(message.counts()) == [(b"via", 2), (b"odd", 1)]
 
 
 @pytest.mark.parametrize(
