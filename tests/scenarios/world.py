@@ -7,11 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imswire import inet, pcap
+from imswire import hi, inet, pcap
+from imswire.hi import eps, ipmm
 from imswire.mikey.exchange import SUITE_128, Suite
+from midcall.config import ReplayConfig
+from midcall.handover import Assembler
 from midcall.kms import Kms, KmsStore, Subscriber, TicketProtectionKey
 from midcall.product import FileProduct
-from midcall.replay import Replay, Window
+from midcall.records import HandoverFiles, Records, intercept
+from midcall.replay import XID, Replay, Window
 from midcall.report import Report
 from midcall.ue import lab
 from midcall.ue.call import SECOND, Call
@@ -66,6 +70,7 @@ class World:
         end: float | None = None,
         kms: Kms | None = None,
         octets: bytes | None = None,
+        config: ReplayConfig | None = None,
     ) -> Outcome:
         """Replay what is on the wire; ``start`` and ``end`` in seconds after BEGIN (the first packet's time)."""
         capture = lab.write_capture(self.wire) if octets is None else octets
@@ -73,8 +78,13 @@ class World:
         report = Report("none (lab)")
         product = FileProduct(tmp, reader.link_type)
         window = Window(_ns(start), _ns(end))
-        Replay(reader, targets or ("sip:alice@example.com",), window, kms or self.kms, product, report).run()
+        config = config or ReplayConfig()
+        handover = HandoverFiles(tmp, Assembler((intercept(config, XID),), config.integrity))
+        records = Records(config, XID, handover)
+        targets = targets or ("sip:alice@example.com",)
+        Replay(reader, targets, window, kms or self.kms, product, report, records=records).run()
         audio = product.close()
+        handover.close()
         return Outcome(tmp, report.as_dict(), audio)
 
 
@@ -97,6 +107,25 @@ class Outcome:
                     datagram = inet.decode(reader.link_type, frame)
                     assert isinstance(datagram, inet.Datagram)
                     self.media.append((time // 1000, datagram.payload))
+
+    def pdus(self, interface: str) -> list[hi.PsPdu]:
+        """What was handed over on "hi2" or "hi3", read back."""
+        return [hi.parse(octets) for octets in hi.Splitter().feed((self.folder / f"{interface}.ber").read_bytes())]
+
+    @property
+    def events(self) -> list[eps.IriParameters]:
+        """The records of TS 33.108 on HI2."""
+        return [eps.parse(pdu.payload[0].contents) for pdu in self.pdus("hi2") if isinstance(pdu.payload, tuple)]
+
+    @property
+    def content(self) -> list[tuple[int, bytes]]:
+        """What was handed over on HI3 as TS 102 232-5: direction and RTP."""
+        return [
+            (each.direction, ipmm.parse_cc(each.contents).contents)
+            for pdu in self.pdus("hi3")
+            if isinstance(pdu.payload, tuple)
+            for each in pdu.payload
+        ]
 
     @property
     def rtp(self) -> list[bytes]:

@@ -94,7 +94,7 @@ def test_two_runs_leave_the_same_octets(made, tmp_path):
     for name in ("one", "two"):
         assert replay(folder, tmp_path / name, "--activate-at", 0.7, "--deactivate-at", 1.5).returncode == 0
     files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
-    assert len(files) == 5
+    assert len(files) == 7
     assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
 
 
