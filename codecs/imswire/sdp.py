@@ -219,9 +219,10 @@ def _address(line: int, value: str) -> str | None:
 
 
 def _port(line: int, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
+    significant = text.lstrip("0") or text[:1]
+    if not text.isascii() or not text.isdigit() or len(significant) > 5 or int(significant) > 65535:
         raise SdpError(line, "the port is not a number from 0 to 65535")
-    return int(text)
+    return int(significant)
 
 
 def _media(index: int, section: _Section, session: _Section, keys: tuple[KeyMgmt, ...]) -> Media:
@@ -305,7 +306,7 @@ def _candidates(section: _Section) -> tuple[Endpoint, ...]:
 
 
 def _key_mgmt(section: _Section, level: str) -> tuple[KeyMgmt, ...]:
-    """RFC 4567 3.1: protocol, one blank, base64; a blank behind the colon is legal."""
+    """RFC 4567 3.1: protocol, one blank, base64; a blank behind the colon is legal, padding may be missing."""
     return tuple(_one_key_mgmt(value, level) for value in section.all("key-mgmt")[:MAX_KEY_MGMT])
 
 
@@ -314,7 +315,8 @@ def _one_key_mgmt(value: str, level: str) -> KeyMgmt:
     if not blank:
         return KeyMgmt(protocol, b"", level, "no data behind the protocol")
     try:
-        return KeyMgmt(protocol, b64decode(text.strip().encode("ascii"), validate=True), level)
+        octets = text.strip().encode("ascii")
+        return KeyMgmt(protocol, b64decode(octets + b"=" * (-len(octets) % 4), validate=True), level)
     except (binascii.Error, UnicodeEncodeError):
         return KeyMgmt(protocol, b"", level, "the data is not base64")
 

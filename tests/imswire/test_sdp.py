@@ -143,3 +143,12 @@ def test_addresses_of_other_networks_are_none_to_send_to():
 def test_a_refused_line_may_have_lost_its_formats():
     first, second = sdp.parse(SESSION + b"m=video 0 RTP/AVP\r\n" + AUDIO).media
     assert first.rejected and first.formats == () and second.port == 4000
+
+
+def test_zeros_before_a_port_and_base64_without_padding():
+    description = SESSION + b"m=audio 0004000 RTP/SAVP 0\r\na=key-mgmt:mikey bWVkaQ\r\na=key-mgmt:mikey bWVka\r\n"
+    (audio,) = sdp.parse(description).media
+    assert audio.port == 4000 and [(each.data, bool(each.error)) for each in audio.key_mgmt] == [
+        (b"medi", False),
+        (b"", True),
+    ]

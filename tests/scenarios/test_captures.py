@@ -214,3 +214,21 @@ def test_media_on_a_port_that_tunnels_use(tmp_path):
     call.talk(1)
     outcome = world.replay(tmp_path)
     assert outcome.rtp == truth(call) and outcome.dialog()["errors"] == []
+
+
+def mapped(frame: bytes) -> bytes:
+    """SIP whose descriptions name IPv4 addresses as IPv6 ones; other frames as they are."""
+    found = inet.decode(inet.ETHERNET, frame)
+    assert isinstance(found, inet.Datagram)
+    head, blank, body = found.payload.partition(b"\r\n\r\n")
+    if b"SIP/2.0" not in head or not body:
+        return frame
+    changed = body.replace(b"c=IN IP4 ", b"c=IN IP6 ::ffff:")
+    assert changed != body
+    head = head.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % len(changed))
+    return inet.udp_frame(found.src, found.sport, found.dst, found.dport, head + blank + changed)
+
+
+def test_addresses_of_ipv4_written_as_ipv6(talked, tmp_path):
+    """RFC 5118 4.9: the media is IPv4 all the same."""
+    replayed(talked, tmp_path, classic((time, mapped(frame)) for time, frame in talked[2]))

@@ -9,7 +9,8 @@ from imswire.inet.errors import InetError
 IPV4_LENGTH = 4
 IPV6_LENGTH = 16
 MAX_PORT = 65_535
-_MAPPED = bytes(10) + b"\xff\xff"
+MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv6 address begins with that stands for an IPv4 one (RFC 4291 2.5.5.2)."""
 
 
 def text(address: bytes) -> str:
@@ -21,7 +22,7 @@ def text(address: bytes) -> str:
         return ".".join(map(str, address))
     if len(address) != IPV6_LENGTH:
         raise InetError(f"address: {len(address)} octets, 4 or 16 expected")
-    if address[:12] == _MAPPED:
+    if address[:12] == MAPPED:
         return "::ffff:" + ".".join(map(str, address[12:]))
     return str(IPv6Address(address))
 
@@ -36,14 +37,25 @@ def pack(address: str) -> bytes:
         raise InetError(f"address: {error}") from None
 
 
+def unmapped(address: bytes) -> bytes:
+    """The IPv4 address that an IPv4-mapped one stands for; any other as it is.
+
+    One host shows the one form in its messages and the other on the wire (RFC 5118 4.9).
+    """
+    return address[12:] if address[:12] == MAPPED else address
+
+
 def endpoint(address: bytes, port: int) -> str:
-    """``192.0.2.1:5060`` or ``[2001:db8::1]:5060``."""
-    host = text(address)
+    """``192.0.2.1:5060``, also for an IPv4-mapped address, or ``[2001:db8::1]:5060``."""
+    host = text(unmapped(address))
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def endpoint_key(address: bytes, port: int) -> bytes:
-    """Address and port in network order, 6 or 18 octets: what :func:`~imswire.inet.peek_udp` finds."""
+    """Address and port in network order, 6 or 18 octets: what :func:`~imswire.inet.peek_udp` finds.
+
+    6 for an IPv4-mapped address too. InetError: no address, or no port.
+    """
     if len(address) not in (IPV4_LENGTH, IPV6_LENGTH) or not 0 <= port <= MAX_PORT:
         raise InetError(f"endpoint: {len(address)} octets of address, port {port}")
-    return address + port.to_bytes(2, "big")
+    return unmapped(address) + port.to_bytes(2, "big")

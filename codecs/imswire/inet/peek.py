@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from struct import Struct, error
 
+from imswire.inet.address import unmapped
 from imswire.inet.link import ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, LOCATORS, TAGS, Locator
 from imswire.inet.values import UDP
 
@@ -110,7 +111,9 @@ def _peek_ipv4(frame: bytes, ip: int) -> tuple[bytes, int] | None:
 
 def _peek_ipv6(frame: bytes, ip: int) -> tuple[bytes, int] | None:
     protocol, address, port = _IPV6(frame, ip)
-    return (address + port, ip + 48) if protocol == UDP else None
+    if protocol != UDP:
+        return None
+    return (unmapped(address) + port, ip + 48)
 
 
 _peek_ethernet_slow = _peek_located(LOCATORS[ETHERNET])

@@ -72,3 +72,11 @@ def test_round_trip(address: bytes) -> None:
 def test_any_text_is_an_address_or_an_error(garbage: str) -> None:
     with contextlib.suppress(InetError):
         assert len(pack(garbage)) in (4, 16)
+
+
+def test_an_ipv4_mapped_endpoint_is_that_of_ipv4() -> None:
+    """RFC 5118 4.9: the form of the message is not that of the wire."""
+    mapped, plain = pack("::ffff:192.0.2.1"), pack("192.0.2.1")
+    assert endpoint_key(mapped, 5060) == endpoint_key(plain, 5060)
+    assert endpoint(mapped, 5060) == "192.0.2.1:5060"
+    assert endpoint(pack("::fffe:192.0.2.1"), 1) == "[::fffe:c000:201]:1"

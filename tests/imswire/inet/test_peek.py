@@ -123,3 +123,9 @@ def test_what_is_passed_over_is_what_the_cheap_look_knows(octets: bytes, start: 
     if inet.plain_udp(inet.ETHERNET, {WANTED}.__contains__, frozenset(b"I"))(frame, 0, len(frame)):
         found = inet.peek_udp(inet.ETHERNET)(frame)
         assert found is not None and found[0] != WANTED and frame[found[1]] not in b"I"
+
+
+def test_an_ipv4_mapped_destination() -> None:
+    mapped = inet.pack("::ffff:192.0.2.1")
+    found = inet.peek_udp(inet.ETHERNET)(inet.udp_frame(mapped, 1, mapped, 5000, b"hello"))
+    assert found == (inet.endpoint_key(inet.pack("192.0.2.1"), 5000), 62)
