@@ -55,6 +55,7 @@ class Files:
         self.close()
         self.events = self._open_events()
         self.content = self._open_content()
+        self.content.total_of = self._archived
         self._open = True
         self.assembler = self._make(self._recall)
         if self._chained:
@@ -160,6 +161,10 @@ class Files:
                 best = number
         return best
 
+    def _archived(self, tag: bytes) -> int:
+        found = self.events.database.execute("SELECT total FROM archive WHERE tag = ?", (tag,)).fetchone()
+        return 0 if found is None else int(found[0])
+
     def _replay(self, now: int) -> None:
         for store in (self.events, self.content):
             store.replay_hashes(self.assembler, now)
@@ -196,8 +201,8 @@ class Files:
 
     def write_archive(self, contexts: list[KnownContext]) -> None:
         self.events.database.executemany(
-            "INSERT OR REPLACE INTO archive VALUES(?,?,?,?)",
-            [(context.tag, context.handle, context.next, context.total) for context in contexts],
+            "INSERT OR REPLACE INTO archive VALUES(?,?,?,?,?)",
+            [(each.tag, each.handle, each.kind, each.next, each.total) for each in contexts],
         )
 
     def roll(self) -> None:
@@ -205,6 +210,7 @@ class Files:
         old = self.content
         self.content = self._new_segment(self.number + 1, old.next_row, old)
         self.content.share_uncovered(old)
+        self.content.total_of = self._archived
         old.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         old.close()
 

@@ -28,6 +28,7 @@ GIVEN_UP = "disk full"
 _MOST_CONTEXTS = 65_536
 # Row numbers tried one by one in a damaged file before the loop has its turn again.
 _STEPS = 4_096
+_WHOLE, _PART = 1, 2
 
 
 class Item(NamedTuple):
@@ -70,8 +71,7 @@ class Reader:
         self._contexts: dict[int, _Context | None] = {}
         self._seen: dict[bytes, int] = {}
         self._suspect = False
-        # A cursor that is new beside an old spool does not know what was delivered before it.
-        self._whole = self.after > 0 or self._begins()
+        self._whole = self._knows_all()
 
     def rewind(self) -> None:
         """Go back to what is settled: the connection is gone, and all behind it goes out again."""
@@ -320,6 +320,13 @@ class Reader:
         self._lost(lost)
 
     # Files
+
+    def _knows_all(self) -> bool:
+        """False: the cursor was new beside an old spool, and does not know what was delivered before it."""
+        flag = f"whole {self.interface}"
+        if not self._cursor.flag(flag):
+            self._cursor.set_flag(flag, _WHOLE if self._begins() else _PART)
+        return self._cursor.flag(flag) == _WHOLE
 
     def _begins(self) -> bool:
         """Whether the spool still has all that it ever had."""

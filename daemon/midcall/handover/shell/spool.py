@@ -84,7 +84,11 @@ class Spool:
         self._full_at: float | None = None
         self._lock = self._own()
         self.files = Files(self.folder, keys, self._assembler, self._integrity.enabled, sign is not None)
-        self.files.open(now)
+        try:
+            self.files.open(now)
+        except BaseException:
+            self._lock.close()
+            raise
         self._reserve.keep(self.folder.free())
 
     def _own(self) -> IO[bytes]:

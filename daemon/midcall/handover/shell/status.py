@@ -66,7 +66,7 @@ def _totals(folder: Folder, handles: list[int], interface: Interface) -> dict[by
     totals: dict[bytes, int] = {}
     marks = ",".join("?" * len(handles))
     for database in _open([folder.events] if interface == "hi3" else []):
-        query = f"SELECT tag, total FROM archive WHERE handle IN ({marks})"  # noqa: S608 (question marks)
+        query = f"SELECT tag, total FROM archive WHERE kind = 2 AND handle IN ({marks})"  # noqa: S608 (question marks)
         totals.update(database.execute(query, handles))
     query = (
         "SELECT tag, total FROM contexts JOIN counters ON context = id "  # noqa: S608 (question marks)

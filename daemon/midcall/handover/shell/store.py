@@ -6,7 +6,7 @@ The numbers are committed with the rows that bear them, so that a crash forgets 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ CREATE TABLE unsigned(id INTEGER PRIMARY KEY, context INTEGER, number INTEGER, s
 """
 # What the events' file holds besides: numbers of idle contexts of content, what was refused, what was given up.
 _EVENTS_SCHEMA = """
-CREATE TABLE archive(tag BLOB PRIMARY KEY, handle INTEGER, next INTEGER, total INTEGER) WITHOUT ROWID;
+CREATE TABLE archive(tag BLOB PRIMARY KEY, handle INTEGER, kind INTEGER, next INTEGER, total INTEGER) WITHOUT ROWID;
 CREATE TABLE producers(handle INTEGER PRIMARY KEY, key INTEGER);
 CREATE TABLE refused(handle INTEGER, interface TEXT, reason TEXT, count INTEGER, UNIQUE(handle, interface, reason));
 CREATE TABLE gone(id INTEGER PRIMARY KEY, handle INTEGER, spans BLOB, tags BLOB);
@@ -89,6 +89,8 @@ class Store:
         self.path = path
         self.interface = interface
         self.octets = 0
+        # How many records an idle context had before it came (back) into this file.
+        self.total_of: Callable[[bytes], int] = lambda _: 0
         self.database = connect(path, "rw")
         self._keys = keys
         self._chained = chained
@@ -210,6 +212,8 @@ class Store:
             sealed = self._keys.key(handle).seal(encoded, b"context " + tag)
             self.database.execute("INSERT INTO contexts VALUES(?,?,?,?,?)", (known, handle, int(key.kind), tag, sealed))
             self.set_meta("context", self._next_context)
+            if before := self.total_of(tag):
+                self.database.execute("INSERT INTO counters VALUES(?,0,?)", (known, before))
         self._ids[key] = known
         return known
 
