@@ -11,6 +11,7 @@ from midcall.lemf.calls import Call, MediaStream
 from midcall.lemf.context import NUMBERS, Arrival, Context, Key
 from midcall.lemf.core import CC, INTEGRITY, IRI, MAX_FRESH, SECOND, Intercept, Lemf, Refused
 from midcall.lemf.findings import Finding, Rule
+from midcall.lemf.quick import integrity_check
 
 MAX_PDU = 1 << 20
 MAX_LAYOUTS = 512
@@ -122,7 +123,12 @@ class Link:
                 continue
             layout = alias.layouts.get((end - start) << 3 | data[start + 3 + prefix] & 7)
             if layout is None:
-                self._one(octets, now)
+                found = integrity_check(octets, start - position + len(octets) + 2 + prefix)
+                if found is not None:
+                    key = alias.context.key._replace(payload=INTEGRITY)
+                    self._integrity(key, found.number, found.check, octets, now)
+                else:
+                    self._one(octets, now)
                 latest = None
                 continue
             pieces = layout.read(octets)
@@ -189,7 +195,9 @@ class Link:
             else:
                 self._data(IRI, pdu, octets, now)
         elif isinstance(payload, hi.IntegrityCheck):
-            self._integrity(header, payload, octets, now)
+            key = _key(header, INTEGRITY)
+            if self._integrity(key, header.sequence, payload, octets, now):
+                self._faults(key, pdu, octets, now)
         elif (kept := _TRANSPORT.get(type(payload))) is not None:
             self._keep_going(kept, header, payload, now)
         elif (other := _OTHER_TRI.get(type(payload))) is not None:
@@ -206,8 +214,7 @@ class Link:
         self._hold(context, header.sequence, octets)
         self._keep(context, octets)
         self.last = _place(key, header.sequence)
-        for rule, text in records.faults(pdu, octets):
-            self.lemf.report(rule, text, key, now, header.sequence)
+        self._faults(key, pdu, octets, now)
         self._time(context, records.time_of(pdu), header.sequence, now)
         if name == CC:
             self._content(context, octets, now)
@@ -287,18 +294,20 @@ class Link:
         else:
             context.last_time = max(context.last_time, time)
 
-    def _integrity(self, header: hi.Header, check: hi.IntegrityCheck, octets: bytes, now: int) -> None:
-        key = _key(header, INTEGRITY)
+    def _integrity(self, key: Key, number: int, check: hi.IntegrityCheck, octets: bytes, now: int) -> bool:
         context = self.lemf.context(key, now)
-        if not self._number(context, header.sequence, octets, now):
-            return
-        intercept = self.lemf.intercept(header.liid)
+        if not self._number(context, number, octets, now):
+            return False
+        intercept = self.lemf.intercept(key.liid)
         self._keep(context, octets, intercept.hi3 if check.data == hi.DataType.CC else intercept.hi2)
-        self._hold(context, header.sequence, octets)
-        self.last = _place(key, header.sequence)
-        for rule, text in records.faults(hi.PsPdu(header, check), octets):
-            self.lemf.report(rule, text, key, now, header.sequence)
-        self.lemf.check(key, header.sequence, octets, check, now)
+        self._hold(context, number, octets)
+        self.last = _place(key, number)
+        self.lemf.check(key, number, octets, check, now)
+        return True
+
+    def _faults(self, key: Key, pdu: hi.PsPdu, octets: bytes, now: int) -> None:
+        for rule, text in records.faults(pdu, octets):
+            self.lemf.report(rule, text, key, now, pdu.header.sequence)
 
     def _unreadable(self, octets: bytes, error: hi.HiError, now: int) -> None:
         """A PS-PDU that breaks the module: kept as it came, where its header can be read with its number."""
