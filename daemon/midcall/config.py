@@ -103,6 +103,22 @@ class Integrity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signing_key: str = ""
 
 
+class Delivery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How ``midcall replay --deliver`` sends.
+
+    ``peer_name``: a name in the LEMF's certificate (DNS, address or URI of subjectAltName; default: the host
+    of ``--deliver``). ``proof``: what counts as received (TS 102 232-1 6.3.6, 6.4.3): ``auto`` takes the best
+    that the LEMF offers. ``connections``: one for both interfaces, or one each. ``give_up_seconds``: how long
+    nothing may move before the rest is given up. ``tls_1_2``: allowed beside TLS 1.3.
+    """
+
+    peer_name: str = ""
+    proof: Literal["auto", "acknowledgement", "keep-alive", "transport"] = "auto"
+    connections: Literal["one", "each"] = "one"
+    give_up_seconds: Positive = 30
+    tls_1_2: bool = False
+
+
 class ReplayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``midcall replay --config``: how product is handed over, and what a warrant would say."""
 
@@ -110,6 +126,7 @@ class ReplayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     network: Network = Network()
     profile: Profile = Profile()
     integrity: Integrity = Integrity()
+    delivery: Delivery = Delivery()
 
 
 def replay(text: str) -> ReplayConfig:

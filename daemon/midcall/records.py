@@ -13,8 +13,12 @@ from midcall.df2 import Agency, Communications, Failure, IriMediation, KeysFound
 from midcall.df3 import Content, ContentRecords
 from midcall.events import CcRecord, Instant, Intercept, IriRecord, Terms, X2Event
 from midcall.handover import Assembler, Numbered
+from midcall.handover.values import Gap
 
 DESTINATION = "lemf"
+SECOND = 1_000_000_000
+# Ranges of numbers that one gap record names.
+GAP_RANGES = 8
 
 
 class Sink(Protocol):
@@ -82,6 +86,13 @@ class Records:
         if records:
             self._sink.cc(records, records[-1].time)
 
+    def unavailable(self, gap: Gap) -> bytes:
+        """Contents of the record that declares a gap."""
+        numbers = ", ".join(f"{first}-{last}" for first, last in gap.ranges[:GAP_RANGES]) or "not numbered"
+        since, until = (f"{each // SECOND}.{each % SECOND // 1_000_000:03}" for each in (gap.since, gap.until))
+        reason = f"{gap.reason}: {gap.count} records, numbers {numbers}, from {since} to {until} (UTC seconds)"
+        return self._iri.cc_unavailable(self.xid, gap.cin, gap.until, reason)
+
     def next_deadline(self) -> int | None:
         """When time alone brings something, in wall ns."""
         return self._sink.next_deadline()
@@ -146,6 +157,12 @@ class HandoverFiles:
         """Finish both files."""
         for file in self._files.values():
             file.close()
+
+    def __enter__(self) -> HandoverFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _write(self, numbered: list[Numbered]) -> None:
         for interface, file in self._files.items():

@@ -14,13 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imswire import pcap, sip
 from midcall import config as config_file
+from midcall.cli import handing_over
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
-from midcall.config import ReplayConfig
-from midcall.handover import Assembler
 from midcall.kms import Kms, KmsStore, keyfile
 from midcall.product import FileProduct
-from midcall.records import HandoverFiles, Records, intercept
-from midcall.replay import SECOND, XID, Replay, Window
+from midcall.replay import SECOND, Replay, Window
 from midcall.report import Report
 
 NO_AUTHORITY = "none (lab)"
@@ -46,10 +44,10 @@ class _Targets(click.ParamType[str]):
 @click.option("--warrant", type=click.Path(path_type=Path), help="Signed warrant (not yet: refused).")
 @click.option("--trust", type=click.Path(path_type=Path), help="Trust list for --warrant.")
 @click.option("--config", type=click.Path(path_type=Path), help="How product is handed over (TOML).")
-@click.option("--deliver", metavar="HOST:PORT", help="Deliver to an LEMF (not yet: refused).")
-@click.option("--cert", type=click.Path(path_type=Path), help="Certificate for --deliver.")
-@click.option("--key", type=click.Path(path_type=Path), help="Key for --deliver.")
-@click.option("--ca", type=click.Path(path_type=Path), help="CA for --deliver.")
+@click.option("--deliver", metavar="HOST:PORT", help="Deliver to this LEMF instead of writing hi2.ber and hi3.ber.")
+@click.option("--cert", type=click.Path(path_type=Path), help="Our certificate for --deliver (PEM).")
+@click.option("--key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--ca", type=click.Path(path_type=Path), help="CA of the LEMF (PEM).")
 def replay(
     capture: Path,
     targets: tuple[str, ...],
@@ -58,21 +56,26 @@ def replay(
     kms_keys: Path,
     out: Path,
     config: Path | None,
+    deliver: str | None,
+    cert: Path | None,
+    key: Path | None,
+    ca: Path | None,
     **later: Any,
 ) -> int:
     """Intercept the calls of a target in a capture, from a second in the middle of it on.
 
-    Writes media.pcap, audio/*.wav, hi2.ber, hi3.ber and report.json to the folder of --out.
+    Writes media.pcap, audio/*.wav, hi2.ber, hi3.ber and report.json to the folder of --out; with --deliver HI2 and
+    HI3 go to an LEMF over mutual TLS instead.
     """
     for name, value in later.items():
         if value is not None:
             # Nothing may be taken for checked or delivered that is not.
             raise Failed(USAGE, f"--{name}: this version cannot honour it; nothing was done")
     window = _window(activate_at, deactivate_at)
-    settings = _settings(config)
+    chosen = handing_over.settings(config, deliver, cert, key, ca)
     store = _keys(kms_keys)
     click.echo("midcall: no warrant given: no authority was checked (lab use only)", err=True)
-    return run(capture, targets, window, store, out, settings)
+    return run(capture, targets, window, store, out, chosen)
 
 
 def run(
@@ -81,11 +84,10 @@ def run(
     window: Window,
     store: KmsStore,
     out: Path,
-    settings: ReplayConfig | None = None,
+    chosen: handing_over.Settings | None = None,
 ) -> int:
     """Replay into ``out``; the exit status says whether there were errors."""
     report = Report(NO_AUTHORITY)
-    settings = settings or ReplayConfig()
     with _opened(capture) as file:
         try:
             reader = pcap.Reader(file.read)
@@ -96,13 +98,14 @@ def run(
         try:
             out.mkdir(parents=True, exist_ok=True)
             product = FileProduct(out, reader.link_type)
-            handover = HandoverFiles(out, Assembler((intercept(settings, XID),), settings.integrity))
-            records = Records(settings, XID, handover)
-            with _bar(file) as bar:
-                Replay(reader, targets, window, Kms(store), product, report, bar, records).run()
-            audio = product.close()
-            handover.close()
-            result = report.as_dict() | _handed_over(settings, handover, records)
+            with handing_over.opened(chosen or handing_over.Settings(), out) as (records, finish):
+                with _bar(file) as bar:
+                    Replay(reader, targets, window, Kms(store), product, report, bar, records).run()
+                audio = product.close()
+                told, faults = finish()
+            for fault in faults:
+                report.capture_error(0, f"handover: {fault}")
+            result = report.as_dict() | {"handover": told}
             result |= {"audio": [str(path.relative_to(out)) for path in audio]}
             (out / "report.json").write_text(json.dumps(result, indent=2, ensure_ascii=True) + "\n")
         except OSError as error:
@@ -111,21 +114,6 @@ def run(
         raise Failed(UNREADABLE, f"{capture}: no frame could be read")
     _summary(report, result, product.packets, out)
     return DONE_WITH_ERRORS if report.has_errors else DONE
-
-
-def _handed_over(settings: ReplayConfig, handover: HandoverFiles, records: Records) -> dict[str, Any]:
-    """What the report says of the hand-over."""
-    pdus = {"liid": settings.warranted.liid, "hi2_pdus": handover.pdus["hi2"], "hi3_pdus": handover.pdus["hi3"]}
-    return {"handover": pdus | {"removed": records.removed}}
-
-
-def _settings(path: Path | None) -> ReplayConfig:
-    if path is None:
-        return ReplayConfig()
-    try:
-        return config_file.replay(read_text(path, config_file.MAX_OCTETS))
-    except config_file.ConfigError as error:
-        raise Failed(USAGE, f"{path}: {error}") from None
 
 
 def _window(activate_at: float | None, deactivate_at: float | None) -> Window:

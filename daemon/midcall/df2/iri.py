@@ -97,14 +97,12 @@ class IriMediation:
         about = self._about(agency, failure.xid, cin, failure.at.wall)
         return [self._record(agency, cin, about, forms.no_keys(agency, about))]
 
-    def cc_unavailable(self, xid: str, cin: int, at: int, reason: str) -> list[IriRecord]:
-        """That content of a communication is missing, and why."""
-        agency = self._agencies.get(xid)
-        if agency is None:
-            return []
-        about = self._about(agency, xid, cin, at)
+    def cc_unavailable(self, xid: str, cin: int | None, at: int, reason: str) -> bytes:
+        """Contents of a record that content of a communication is missing, and why. KeyError: no such task."""
+        agency = self._agencies[xid]
+        about = self._about(agency, xid, cin or 0, at)
         text = "".join(each if each in _PRINTABLE else " " for each in reason)[:MAX_REASON]
-        return [self._record(agency, cin, about, forms.cc_unavailable(agency, about, text))]
+        return forms.cc_unavailable(agency, about, text)
 
     # Events
 

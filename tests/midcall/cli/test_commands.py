@@ -106,7 +106,6 @@ def test_two_runs_leave_the_same_octets(made, tmp_path):
         (("--activate-at", 2, "--deactivate-at", 1), 2, "--deactivate-at: not after"),
         (("--target", "nobody"), 2, "no SIP, TEL or URN identity"),
         (("--warrant", "w.json"), 2, "--warrant: this version cannot honour it"),
-        (("--deliver", "localhost:1"), 2, "--deliver: this version cannot honour it"),
         (("--no-such-option",), 2, "No such option"),
     ],
 )
