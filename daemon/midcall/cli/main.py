@@ -10,6 +10,7 @@ from midcall import __version__
 from midcall.cli.demo import demo
 from midcall.cli.fail import Failed
 from midcall.cli.inspect import inspect
+from midcall.cli.lemf import lemf
 from midcall.cli.replay import replay
 
 
@@ -22,6 +23,7 @@ def cli() -> None:
 cli.add_command(demo)
 cli.add_command(replay)
 cli.add_command(inspect)
+cli.add_command(lemf)
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from midcall.lemf.content import StreamKey
 CALLS = 4_096
 VOICES = 16
 FLUSH_OCTETS = 1 << 16
+LINGER = 2
+"""Seconds without a packet after which the files of a call that has ended are finished."""
 TARGET, OTHERS = inet.pack("192.0.2.1"), inet.pack("192.0.2.2")
 FIRST_PORT = 40_000
 SIDES = ("from-target", "to-target")
@@ -101,14 +103,14 @@ class _Sink:
 class _CallFiles:
     """The open files of a call."""
 
-    __slots__ = ("audio", "call", "octets", "path", "records")
+    __slots__ = ("audio", "call", "heard", "octets", "path", "records")
 
     def __init__(self, call: Call, folder: Path, name: str) -> None:
         self.call = call
         self.path = folder / f"{name}.pcap"
         self.audio = CallAudio(folder, name, SIDES)
         self.records: list[bytes] = [pcap.file_header(inet.ETHERNET)]
-        self.octets = 0
+        self.octets = self.heard = 0
 
     def flush(self) -> None:
         if self.records:
@@ -125,11 +127,13 @@ class MediaFiles:
         self._folder = folder
         self._spend = spend
         self._calls: BoundedTable[Call, _CallFiles] = BoundedTable("lemf.media", calls)
+        self._seconds = 0
         self.without_frame = self.unreadable = 0
 
     def write(self, call: Call, media: list[tuple[int, MediaStream, bytes]]) -> None:
         """Records of one call, in their order."""
         files = self._calls.get(call) or self._open(call)
+        files.heard = self._seconds
         keep, clear = files.records.append, not call.keys
         for time, stream, packet in media:
             sink = stream.sink
@@ -155,8 +159,20 @@ class MediaFiles:
                     except WireError:
                         self.unreadable += 1
         if files.octets >= FLUSH_OCTETS:
-            self._spend(2 * files.octets)
-            files.flush()
+            self._flush(files)
+
+    def _flush(self, files: _CallFiles) -> None:
+        # The pcap, and about as much of WAV: linear samples, and the mix at the end.
+        self._spend(4 * files.octets)
+        files.flush()
+
+    def tick(self) -> None:
+        """Once a second: what is written can be seen; calls that have ended and are silent are finished."""
+        self._seconds += 1
+        for files in list(self._calls.values()):
+            self._flush(files)
+            if files.call.state == "ended" and files.heard + LINGER < self._seconds:
+                self.close(files.call)
 
     def close(self, call: Call) -> list[Path]:
         """Finish the files of a call."""

@@ -181,6 +181,10 @@ class Receiver:
             await asyncio.sleep(TICK)
             self.lemf.deadline(time.time_ns())
             self.tell_findings()
+            try:
+                self.media.tick()
+            except (StoreError, OSError) as error:
+                self._fail(str(error))
 
     # What is told
 

@@ -1,0 +1,132 @@
+"""midcall lemf as a user starts it: what it says of wrong options, what it leaves, how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from imswire import hi
+from midcall.base import tls
+from midcall.base.lab_pki import LabPki, uri
+from tests.midcall.cli.test_commands import midcall
+from tests.midcall.lemf.deliverer import Sender
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    LabPki(folder).make(("df", "lemf"))
+    return folder
+
+
+def options(pki: Path, folder: Path, **changes: object) -> list[object]:
+    given = {
+        "listen": "127.0.0.1:0",
+        "out": folder,
+        "cert": pki / "lemf.pem",
+        "key": pki / "lemf.key",
+        "ca": pki / "ca.pem",
+    } | changes
+    return ["lemf", *(word for name, value in given.items() for word in (f"--{name}", value))]
+
+
+@contextmanager
+def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
+    """The command as a process of its own, and where it listens."""
+    code = "from midcall.cli.main import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("listening on 127.0.0.1:"), line + process.stderr.read()
+            yield process, ("127.0.0.1", int(line.rsplit(":", 1)[1]))
+        finally:
+            process.kill()
+
+
+def deliver(pki: Path, address: tuple[str, int], *pdus: bytes) -> hi.PsPdu:
+    """Send, and wait for the acknowledgement."""
+    context = tls.client_context(tls.Identity(pki / "df.pem", pki / "df.key", pki / "ca.pem"))
+    plain = socket.create_connection(address, 20)
+    with plain, context.wrap_socket(plain, server_hostname="localhost") as link:
+        link.sendall(b"".join(pdus) + Sender().tri(hi.AckRequest(), 7))
+        splitter, found = hi.Splitter(), []
+        while not found:
+            octets = link.recv(1 << 16)
+            assert octets
+            found = splitter.feed(octets)
+        return hi.parse(found[0])
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_delivery_from_start_to_end(pki, tmp_path, end):
+    sender = Sender()
+    pdus = [sender.iri(), *(sender.cc() for _ in range(20)), sender.check(), sender.signature()]
+    arguments = options(pki, tmp_path / "out", peer=uri("df"), **{"integrity-key": pki / "integrity.pub"})
+    with running(*arguments) as (process, address):
+        assert deliver(pki, address, *pdus).header.sequence == 7
+        process.send_signal(end)
+        out, err = process.communicate(timeout=20)
+    # The signer of these tests is not the lab's.
+    assert process.returncode == 4 and err == ""
+    assert "finding: signature: LIID LIID1, CIN 1, TRI integrityCheck 0: the signature fits none" in out
+    assert "24 PS-PDUs of 1 LIIDs over 1 connections (0 refused), 1 calls, 4 files of media" in out
+    assert "20 under a verified hash, 1 not covered yet, 0 repeats left out, 0 doubled; findings: 1 signature" in out
+    findings = [json.loads(line) for line in (tmp_path / "out" / "findings.jsonl").read_text().splitlines()]
+    assert [(each["rule"], each["liid"], each["cin"]) for each in findings] == [("signature", "LIID1", 1)]
+
+
+def test_nothing_found_is_status_0(pki, tmp_path):
+    with running(*options(pki, tmp_path / "out")) as (process, address):
+        deliver(pki, address, Sender().cc())
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and "findings: none" in out
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "says"),
+    [
+        ({"listen": "nowhere"}, 2, "--listen: 'nowhere' is not HOST:PORT"),
+        ({"listen": "127.0.0.1:70000"}, 2, "is not HOST:PORT"),
+        ({"listen": "192.0.2.1:1"}, 3, "192.0.2.1:1: "),
+        ({"cert": "/nonexistent"}, 2, "/nonexistent: No such file"),
+        ({"key": "PKI/df.key"}, 2, "is not the key of"),
+        ({"ca": "PKI/lemf.pem"}, 2, "is not a CA"),
+        ({"crl": "PKI/ca.pem"}, 2, "no revocation list"),
+        ({"integrity-key": "PKI/ca.pem"}, 2, "no public key in PEM form"),
+        ({"integrity-key": "PKI/none"}, 2, "No such file"),
+        ({"misbehave": "no"}, 2, "--misbehave: 'no' is none of slow-read"),
+        ({"limit-mb": 0}, 2, "limit-mb"),
+        ({"out": "PKI/ca.pem"}, 3, "ca.pem: "),
+    ],
+)
+def test_wrong_use(pki, tmp_path, changes, status, says):
+    changes = {name: str(value).replace("PKI", str(pki)) for name, value in changes.items()}
+    done = midcall(*options(pki, tmp_path / "out", **changes))
+    assert done.returncode == status and says in done.stderr
+    assert done.stderr.count("\n") == 1 or "Usage" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_kind_of_key(pki, tmp_path):
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    (tmp_path / "ec.pub").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    done = midcall(*options(pki, tmp_path / "out", **{"integrity-key": tmp_path / "ec.pub"}))
+    assert done.returncode == 2 and "not an Ed25519 key" in done.stderr
+
+
+def test_two_receivers_do_not_share_a_port(pki, tmp_path):
+    with running(*options(pki, tmp_path / "one")) as (_, address):
+        done = midcall(*options(pki, tmp_path / "two", listen=f"{address[0]}:{address[1]}"))
+    assert done.returncode == 3 and "Address already in use" in done.stderr
