@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from midcall.cli.fail import shown
+from midcall.inspection import Record
 
 MAX_COLUMNS = 4
 """More participants than this make no ladder that fits: their addresses are written out."""
@@ -152,3 +153,29 @@ def _summary(each: dict[str, Any]) -> str:
 
 def _text(*parts: tuple[str, str]) -> Text:
     return Text.assemble(*((shown(text), style) for text, style in parts))
+
+
+# Records of a hand-over
+
+_SHOWN = 96  # characters of one value
+
+
+def record(found: Record) -> Iterator[Text]:
+    """A PS-PDU: what it is on one line; its members too, unless it is content; and what is wrong with it."""
+    place = f"{found.offset:10}  "
+    numbers = f"  #{found.sequence}" if found.sequence is not None else ""
+    cin = "" if found.cin is None else f" CIN {found.cin}"
+    yield _text(
+        (place, "dim"),
+        (found.what, "bold cyan"),
+        (f"  LIID {shown(found.liid)}{cin}{numbers}", "bold"),
+        (f"  {found.octets} octets", "dim"),
+    )
+    if not found.content:
+        for offset, path, value in found.members:
+            name = path.removeprefix("payload.")
+            yield _text(
+                (f"{found.offset + offset:10}    ", "dim"), (shown(name), "green"), (f" = {shown(value)[:_SHOWN]}", "")
+            )
+    for finding in found.findings:
+        yield _text((f"{'':12}! ", "bold red"), (shown(finding), ""))

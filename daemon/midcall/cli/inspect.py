@@ -1,4 +1,4 @@
-"""midcall inspect: a MIKEY message, or the dialogs of a capture, for people (or as JSON)."""
+"""midcall inspect: a MIKEY message, the dialogs of a capture, or a file of PS-PDUs, for people (or as JSON)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ import binascii
 import json
 from base64 import b64decode
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from imswire import mikey, pcap
 from midcall.cli import draw
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, Failed, reason, shown
-from midcall.inspection import capture_dialogs, mikey_message
+from midcall.inspection import Broken, as_json, capture_dialogs, mikey_message, records
 
 # A MIKEY message has at most this many octets; base64 of one a third more.
 MAX_MIKEY = 65_535
+# A SEQUENCE; base64 of a MIKEY message begins with A, for its version.
+PS_PDU = b"\x30"
 
 
 @click.command()
 @click.argument("what", metavar="FILE|BASE64")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(what: str, as_json: bool) -> int:
-    """Show what a MIKEY message says (file or base64), or which dialogs a capture holds."""
+    """Show what a MIKEY message says (file or base64), which dialogs a capture holds, or what was handed over.
+
+    Files of HI2 and HI3 are shown record by record, with the rules that a record breaks. Keys are not shown.
+    """
     path = Path(what)
     try:
         is_file = len(what) < 4096 and path.is_file()
@@ -36,6 +42,8 @@ def inspect(what: str, as_json: bool) -> int:
             file.seek(0)
             if pcap.is_capture(head):
                 return _show_capture(path, pcap.Reader(file.read), as_json)
+            if head[:1] == PS_PDU:
+                return _show_records(path, file, as_json)
             octets = file.read(2 * MAX_MIKEY)
     except OSError as error:
         raise Failed(UNREADABLE, f"{path}: {reason(error)}") from None
@@ -81,3 +89,25 @@ def _show_capture(path: Path, reader: pcap.Reader, as_json: bool) -> int:
     for error in found["errors"]:
         click.echo(shown(f"midcall: {path}: frame {error['frame']}: {error['reason']}"), err=True)
     return DONE_WITH_ERRORS if found["errors"] else DONE
+
+
+def _show_records(path: Path, file: BinaryIO, json_wanted: bool) -> int:
+    """One record after the other, however long the file is."""
+    out = draw.console()
+    status = DONE
+    separator = "[\n"
+    try:
+        for found in records(file.read):
+            if json_wanted:
+                click.echo(separator + json.dumps(as_json(found)), nl=False)
+                separator = ",\n"
+            else:
+                for line in draw.record(found):
+                    out.print(line)
+            status = DONE_WITH_ERRORS if found.findings else status
+    except Broken as error:
+        click.echo(shown(f"midcall: {path}: {error}"), err=True)
+        status = DONE_WITH_ERRORS
+    if json_wanted:
+        click.echo("[]" if separator == "[\n" else "\n]")
+    return status

@@ -220,3 +220,18 @@ def test_version_and_help():
     for command in ("replay", "inspect", "demo"):
         assert midcall(command, "--help").returncode == 0
     assert midcall("nonsense").returncode == 2
+
+
+def test_inspect_shows_what_was_handed_over(made, tmp_path):
+    folder, _, _ = made
+    assert replay(folder, tmp_path / "out", "--activate-at", 0.7).returncode == 0
+    done = midcall("inspect", tmp_path / "out" / "hi2.ber")
+    assert done.returncode == 0 and "startOfInterceptionForIMSEstablishedSession(4)" in done.stdout
+    told = midcall("inspect", tmp_path / "out" / "hi3.ber", "--json")
+    records = json.loads(told.stdout)
+    assert told.returncode == 0 and records[0]["what"].startswith("CC ") and records[-1]["what"] == "IntegrityCheck"
+    (tmp_path / "cut.ber").write_bytes((tmp_path / "out" / "hi2.ber").read_bytes()[:-3])
+    cut = midcall("inspect", tmp_path / "cut.ber")
+    assert cut.returncode == 4 and "cut short" in cut.stderr
+    (tmp_path / "none.ber").write_bytes(b"\x30\x84")
+    assert json.loads(midcall("inspect", tmp_path / "none.ber", "--json").stdout) == []
