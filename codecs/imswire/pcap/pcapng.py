@@ -140,6 +140,9 @@ class NgReader:
     def _blocks(self, batches: list[Batch]) -> int:
         buffer, size, position = self._buffer, len(self._buffer), 0
         while position + _SHORTEST <= size:
+            position = self._plain_packets(buffer, position, batches)
+            if position + _SHORTEST > size:
+                break
             if buffer[position : position + 4] == MAGIC:
                 self._choose_order(buffer, position)
             kind, length = self._order.head(buffer, position)
@@ -160,6 +163,41 @@ class NgReader:
                 raise self._bad("the lengths of a block differ", position)
             self._block(kind, buffer, position, length, batches)
             position = end
+        return position
+
+    def _plain_packets(self, buffer: bytes, position: int, batches: list[Batch]) -> int:
+        """The short way through enhanced packet blocks of one interface, as nearly all are; where they end.
+
+        What is out of the ordinary, or wrong, is left to the long way.
+        """
+        if not batches or position + _ENHANCED_HEADER > len(buffer):
+            return position
+        fields, word = self._order.enhanced, self._order.word
+        append, link = batches[-1].append, batches[-1].link_type
+        last = len(buffer) - _ENHANCED_HEADER - 4
+        frame, time, known = self._frame, self._last, -1
+        multiplier = divisor = offset = 0
+        while position <= last:
+            kind, length, number, high, low, captured, original = fields(buffer, position)
+            end = position + length
+            start = position + _ENHANCED_HEADER
+            if kind != _ENHANCED or length % 4 or length > MAX_BLOCK or captured > length - _ENHANCED_HEADER - 4:
+                break
+            if end > len(buffer) or word(buffer, end - 4)[0] != length:
+                break
+            if number != known:
+                if number >= len(self._interfaces) or self._interfaces[number].link_type != link:
+                    break
+                interface, known = self._interfaces[number], number
+                multiplier, divisor, offset = interface.multiplier, interface.divisor, interface.offset
+            when = (high << 32 | low) * multiplier // divisor + offset
+            if not 0 <= when < _TIMES:
+                break
+            time = when
+            append((time, buffer[start : start + captured], original))
+            frame += 1
+            position = end
+        self._frame, self._last = frame, time
         return position
 
     def _choose_order(self, buffer: bytes, position: int) -> None:
