@@ -5,6 +5,7 @@ The hand-over of a replay: one intercept, one agency. A shell for two files; the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -33,6 +34,32 @@ class Sink(Protocol):
     def deadline(self, now: int) -> None: ...
 
     def end(self, liid: str, now: int) -> None: ...
+
+
+class Sinks:
+    """Several sinks that get the same."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+
+    def iri(self, records: list[IriRecord], now: int) -> None:
+        for sink in self._sinks:
+            sink.iri(records, now)
+
+    def cc(self, records: list[CcRecord], now: int) -> None:
+        for sink in self._sinks:
+            sink.cc(records, now)
+
+    def next_deadline(self) -> int | None:
+        return min((due for sink in self._sinks if (due := sink.next_deadline()) is not None), default=None)
+
+    def deadline(self, now: int) -> None:
+        for sink in self._sinks:
+            sink.deadline(now)
+
+    def end(self, liid: str, now: int) -> None:
+        for sink in self._sinks:
+            sink.end(liid, now)
 
 
 class Records:

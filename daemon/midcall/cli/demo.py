@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from pathlib import Path
 
 import click
+from msgspec import structs
 
-from midcall.cli import replay
+from midcall.cli import handing_over, replay
 from midcall.cli.fail import USAGE, Failed, reason
+from midcall.cli.lab_lemf import LabLemf
 from midcall.kms import Kms, KmsStore, Subscriber, TicketProtectionKey, keyfile
 from midcall.replay import Window
 from midcall.ue import lab
@@ -20,17 +23,24 @@ CALL_SECONDS = 12
 ACTIVATE_AT = 6.0
 MAX_CALLS = 100
 TPK_ID = "tpk-demo"
+FINDINGS = "findings.jsonl"
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
 @click.option("--calls", type=click.IntRange(1, MAX_CALLS), default=3, show_default=True, help="One is the target's.")
 def demo(out: Path, calls: int) -> int:
-    """Make a capture of calls, intercept one of them from its middle on, leave WAV files."""
+    """Make a capture of calls, intercept one of them from its middle on, deliver it to an LEMF.
+
+    Leaves WAV files, what was handed over, and what the LEMF stored.
+    """
     begun = time.monotonic()
     capture, keys, store = out / "calls.pcap", out / "KEYS.toml", _Lab(calls)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if (out / "lemf" / FINDINGS).exists():
+            # Of the last run: its numbers would meet those of this one.
+            shutil.rmtree(out / "lemf")
         capture.write_bytes(store.capture())
         keys.touch(mode=0o600)
         keys.write_text(store.key_file())
@@ -39,11 +49,16 @@ def demo(out: Path, calls: int) -> int:
     _say(begun, f"{calls} calls of {CALL_SECONDS} s with Ticket Request, Transfer and Resolve -> {capture}")
     _say(begun, f"the warrant for {store.target} begins {ACTIVATE_AT:g} s after the first packet")
     window = Window(round(ACTIVATE_AT * SECOND))
-    status = replay.run(capture, (store.target,), window, keyfile.read(store.key_file()), out)
-    _say(begun, "report.json, media.pcap and audio/ hold the call from that second on; listen to:")
+    with LabLemf(out / "lemf", out / "pki", lambda line: _say(begun, f"LEMF: {line}")) as lemf:
+        _say(begun, f"an LEMF listens on {lemf.address}, mutual TLS")
+        chosen = handing_over.settings(None, lemf.address, *lemf.credentials())
+        chosen = structs.replace(chosen, files=True)
+        status = replay.run(capture, (store.target,), window, keyfile.read(store.key_file()), out, chosen)
+    _say(begun, "report.json, media.pcap and audio/ hold the call from that second on, hi2.ber and hi3.ber what the")
+    _say(begun, "agency got, lemf/ what it made of it; see `midcall inspect` of either; listen to:")
     for path in sorted((out / "audio").glob("*.wav")):
         click.echo(f"          {path}")
-    return status
+    return status or lemf.status
 
 
 def _say(begun: float, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,18 +20,19 @@ from midcall.delivery import Delivery
 from midcall.handover import Assembler
 from midcall.handover.assembler import Sign
 from midcall.handover.shell.channel import Peer
-from midcall.records import HandoverFiles, Records, Sink, intercept
+from midcall.records import HandoverFiles, Records, Sink, Sinks, intercept
 from midcall.replay import XID
 
 MAX_KEY_FILE = 1 << 16
 
 
 class Settings(Struct, frozen=True):
-    """How to hand over; without ``peer`` into files."""
+    """How to hand over: to ``peer``, else into files; with ``files`` to both."""
 
     config: ReplayConfig = ReplayConfig()
     peer: Peer | None = None
     sign: Sign | None = None
+    files: bool = False
 
 
 class Result(NamedTuple):
@@ -94,28 +95,30 @@ def _signer(path: str) -> Sign | None:
 def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], Result]]]:
     """The mediation of a replay, and what to call at its end; ``out`` exists."""
     order = intercept(chosen.config, XID)
-    if chosen.peer is None:
-        with HandoverFiles(out, Assembler((order,), chosen.config.integrity, chosen.sign)) as files:
-            records = Records(chosen.config, XID, files)
-            yield records, lambda: Result(_told(chosen, records) | {f"{k}_pdus": n for k, n in files.pdus.items()}, [])
-        return
-    later: list[Records] = []
-    with Delivery(
-        out, order, chosen.config, lambda gap: later[0].unavailable(gap), chosen.peer, chosen.sign
-    ) as delivery:
-        sink: Sink = delivery
-        later.append(Records(chosen.config, XID, sink))
-        yield later[0], lambda: _delivered(chosen, later[0], delivery)
+    with ExitStack() as stack:
+        sinks: list[Sink] = []
+        records = Records(chosen.config, XID, Sinks(sinks))
+        files = delivery = None
+        if chosen.files or chosen.peer is None:
+            files = stack.enter_context(HandoverFiles(out, Assembler((order,), chosen.config.integrity, chosen.sign)))
+            sinks.append(files)
+        if chosen.peer is not None:
+            delivery = stack.enter_context(
+                Delivery(out, order, chosen.config, records.unavailable, chosen.peer, chosen.sign)
+            )
+            sinks.append(delivery)
+        yield records, lambda: _finished(chosen, records, files, delivery)
 
 
-def _told(chosen: Settings, records: Records) -> dict[str, Any]:
-    return {"liid": chosen.config.warranted.liid, "removed": records.removed}
-
-
-def _delivered(chosen: Settings, records: Records, delivery: Delivery) -> Result:
+def _finished(chosen: Settings, records: Records, files: HandoverFiles | None, delivery: Delivery | None) -> Result:
+    told: dict[str, Any] = {"liid": chosen.config.warranted.liid, "removed": records.removed}
+    if files is not None:
+        told |= {f"{name}_pdus": count for name, count in files.pdus.items()}
+    if delivery is None:
+        return Result(told, [])
     outcome = delivery.finish()
     assert chosen.peer is not None
-    told: dict[str, Any] = {"delivered_to": f"{chosen.peer.host}:{chosen.peer.port}"}
+    told["delivered_to"] = f"{chosen.peer.host}:{chosen.peer.port}"
     for each in outcome.completeness:
         told[each.interface] = {
             "observed": each.observed,
@@ -123,7 +126,8 @@ def _delivered(chosen: Settings, records: Records, delivery: Delivery) -> Result
             "queued": each.queued,
             "refused": each.refused,
         }
+    told["faults"] = outcome.faults
     faults = []
     if outcome.missing:
         faults = [f"{outcome.missing} records were not delivered to {told['delivered_to']}", *outcome.faults]
-    return Result(_told(chosen, records) | told | {"faults": outcome.faults}, faults)
+    return Result(told, faults)
