@@ -172,7 +172,7 @@ class Channel:
             if self.link is not None:
                 self.counters.strays += self.link.strays
                 self.counters.unasked += self.link.unasked
-            await _close(send, reason is None)
+            await _close(send, reason is None and self._empty)
         return reason
 
     def _rewind(self) -> None:

@@ -1,6 +1,6 @@
 """What the sender has settled: up to which row, what became of each record, and which numbers were lost.
 
-Its only writer is the sender. A crash may forget the last moments, never more: then rows go out again, the same.
+Its only writer is the sender. It stays behind what the LEMF has by moments; after a crash so much goes out again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from midcall.handover.shell.database import connect, transaction
+from midcall.handover.shell.database import connect_in_place, transaction
 from midcall.handover.values import Interface
 
 _SCHEMA = """
@@ -25,8 +25,7 @@ class Cursor:
     """cursor.db of one destination."""
 
     def __init__(self, path: Path) -> None:
-        # A power cut may cost the last commits: what they released is sent once more.
-        self._database = connect(path, "rwc", "NORMAL")
+        self._database = connect_in_place(path)
         with transaction(self._database):
             for statement in filter(None, _SCHEMA.splitlines()):
                 self._database.execute(statement)

@@ -11,33 +11,68 @@ from urllib.parse import quote
 
 BUSY_MS = 10_000
 # WAL pages before they are copied home; small, since a segment is small.
-CHECKPOINT_PAGES = 512
-PAGE_OCTETS = 8_192
+CHECKPOINT_PAGES = 256
+PAGE_OCTETS = 4_096
+IN_PLACE_OCTETS = 256 << 10
 _FULL = {sqlite3.SQLITE_FULL}
 _WRITING = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
-def connect(path: Path, mode: Literal["ro", "rw", "rwc"], synchronous: str = "FULL") -> sqlite3.Connection:
-    """A connection to one file; sqlite3.Error when it is missing (but for ``rwc``) or no database."""
-    # A reader of a WAL writes into its index, hence rw; query_only keeps it from anything else.
-    opened = "rw" if mode == "ro" else mode
-    database = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={opened}", uri=True, isolation_level=None, check_same_thread=False
-    )
+def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+    """A connection that writes; sqlite3.Error when the file is missing (but for ``rwc``) or no database."""
+    database = _open(path, f"mode={mode}")
     try:
-        database.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        if mode == "ro":
-            database.execute("PRAGMA query_only=ON")
-            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return database
         database.execute(f"PRAGMA page_size={PAGE_OCTETS}")
         database.execute("PRAGMA journal_mode=WAL")
-        database.execute(f"PRAGMA synchronous={synchronous}")
+        database.execute("PRAGMA synchronous=FULL")
         database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         database.execute(f"PRAGMA journal_size_limit={CHECKPOINT_PAGES * PAGE_OCTETS}")
     except sqlite3.Error:
         database.close()
         raise
+    return database
+
+
+def connect_in_place(path: Path) -> sqlite3.Connection:
+    """A small database that goes on writing on a full disk: all the room it ever needs is taken at once."""
+    database = _open(path, "mode=rwc")
+    try:
+        database.execute("PRAGMA journal_mode=PERSIST")
+        database.execute("PRAGMA synchronous=NORMAL")
+        with transaction(database):
+            fresh = not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if fresh:
+                database.execute("CREATE TABLE room(octets BLOB)")
+                database.execute("INSERT INTO room VALUES(zeroblob(?))", (IN_PLACE_OCTETS,))
+        if fresh:
+            # What is changed goes through the journal, which thereby gets its size.
+            database.execute("UPDATE room SET octets = randomblob(?)", (IN_PLACE_OCTETS,))
+            database.execute("DELETE FROM room")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def read_only(path: Path, closed: bool = False) -> sqlite3.Connection:
+    """A connection that only reads. ``closed``: nobody writes the file any more; it then opens on a full disk too."""
+    quiet = closed and not path.with_name(path.name + "-wal").exists()
+    # A reader of a WAL writes into its index, hence rw; query_only keeps it from anything else.
+    database = _open(path, "immutable=1" if quiet else "mode=rw")
+    try:
+        database.execute("PRAGMA query_only=ON")
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        f"file:{quote(str(path))}?{how}", uri=True, isolation_level=None, check_same_thread=False
+    )
+    database.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     return database
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from midcall.handover.assembler import Assembler, Recall
-from midcall.handover.shell.database import transaction, unlink
+from midcall.handover.shell.database import CHECKPOINT_PAGES, PAGE_OCTETS, read_only, transaction, unlink
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.store import KnownContext, Store, encode_key
@@ -40,7 +41,13 @@ class Files:
     assembler: Assembler
 
     def __init__(
-        self, folder: Folder, keys: KeyStore, make: Callable[[Recall], Assembler], chained: bool, signed: bool
+        self,
+        folder: Folder,
+        keys: KeyStore,
+        make: Callable[[Recall], Assembler],
+        chained: bool,
+        signed: bool,
+        reserve: int,
     ) -> None:
         self.folder = folder
         self.number = 0
@@ -50,13 +57,25 @@ class Files:
         self._chained = chained
         self._signed = signed
         self._open = False
+        # The log of events must fit into what is reserved for them.
+        self._pages = max(min(CHECKPOINT_PAGES, reserve // 4 // PAGE_OCTETS), 16) if reserve else CHECKPOINT_PAGES
 
     def open(self, now: int) -> None:
         self.close()
         self.events = self._open_events()
+        self.events.database.execute(f"PRAGMA wal_autocheckpoint={self._pages}")
         self.content = self._open_content()
         self.content.total_of = self._archived
         self._open = True
+        self._go_on(now)
+
+    def reload(self, now: int) -> None:
+        """Go on from what is on the disk, without opening anything: on a full disk nothing opens."""
+        self.events.reload()
+        self.content.reload()
+        self._go_on(now)
+
+    def _go_on(self, now: int) -> None:
         self.assembler = self._make(self._recall)
         if self._chained:
             self._replay(now)
@@ -118,32 +137,35 @@ class Files:
 
     def _new_segment(self, number: int, first: int, old: Store | None) -> Store:
         """A segment that goes on with the live contexts of ``old``; of the others the archive keeps the numbers."""
-        path = self.folder.segment("hi3", number)
-        live: list[KnownContext] = []
-        idle: list[KnownContext] = []
+        contexts: list[KnownContext] = []
         if old is not None:
             tags = {self._keys.tag(encode_key(key)) for key in self.assembler.live()}
-            for context in old.known():
-                (live if context.tag in tags else idle).append(context)
-        # What the archive says is never ahead of what a segment says, so it may be written before.
-        with transaction(self.events.database):
-            if old is None:
+            known = list(old.known())
+            contexts = [context for context in known if context.tag in tags]
+            # What the archive says is never ahead of what a segment says, so it may be written before.
+            with transaction(self.events.database):
+                self.write_archive([context for context in known if context.tag not in tags])
+        else:
+            with transaction(self.events.database):
                 self.events.database.execute("DELETE FROM archive")
-            self.write_archive(idle)
+        path = self.folder.segment("hi3", number)
         try:
-            kept = {context.id for context in live}
-            waiting = [] if old is None else [each for each in old.unsigned() if each[0] in kept]
-            following = 1 if old is None else old.next_context
-            Store.create(path, "hi3", first, following, live, waiting, first if old is None else old.low)
-            self.folder.sync()
+            self._create(path, first, old, contexts)
+            with transaction(self.events.database):
+                self.events.set_meta("segment", number)
             store = self._store(path, "hi3")
         except sqlite3.Error:
             unlink(path)
             raise
-        with transaction(self.events.database):
-            self.events.set_meta("segment", number)
         self.number = number
         return store
+
+    def _create(self, path: Path, first: int, old: Store | None, contexts: list[KnownContext]) -> None:
+        kept = {context.id for context in contexts}
+        waiting = [] if old is None else [each for each in old.unsigned() if each[0] in kept]
+        following = 1 if old is None else old.next_context
+        Store.create(path, "hi3", first, following, contexts, waiting, first if old is None else old.low)
+        self.folder.sync()
 
     def _recall(self, key: ContextKey) -> int:
         """What comes next in a context, by whatever file knows it best."""
@@ -168,18 +190,20 @@ class Files:
     def _replay(self, now: int) -> None:
         for store in (self.events, self.content):
             store.replay_hashes(self.assembler, now)
-        self.events.replay(self.assembler, self.events.low, now)
+        self.events.replay(self.events.database, self.assembler, self.events.low, now)
         low = self.content.low
-        for _, path in list(self.folder.segments("hi3").items())[:-1]:
+        for path in list(self.folder.segments("hi3").values())[:-1] if low < self.content.first else []:
             try:
-                older = self._store(path, "hi3")
+                older = read_only(path, closed=True)
             except sqlite3.DatabaseError:
                 continue  # the sender reports it
-            if older.next_row > low:
-                older.share_uncovered(self.content)
-                older.replay(self.assembler, low, now)
-            older.close()
-        self.content.replay(self.assembler, low, now)
+            try:
+                self.content.replay(older, self.assembler, low, now)
+            except sqlite3.DatabaseError:
+                continue
+            finally:
+                older.close()
+        self.content.replay(self.content.database, self.assembler, low, now)
 
     # Writing
 
@@ -211,8 +235,26 @@ class Files:
         self.content = self._new_segment(self.number + 1, old.next_row, old)
         self.content.share_uncovered(old)
         self.content.total_of = self._archived
-        old.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):  # no room: then the log stays beside the file
+            old.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         old.close()
+
+    def replace(self) -> None:
+        """Give the only segment up and make another: the last that can be done on a full disk.
+
+        For a moment its numbers stand in memory alone; a crash there is told by cINReset.
+        """
+        old = self.content
+        number, first = self.number + 1, old.next_row
+        contexts, waiting, following = list(old.known()), old.unsigned(), old.next_context
+        old.close()
+        unlink(old.path)
+        path = self.folder.segment("hi3", number)
+        Store.create(path, "hi3", first, following, contexts, waiting)
+        self.folder.sync()
+        self.content = self._store(path, "hi3")
+        self.content.total_of = self._archived
+        self.number = number
 
     def abandon(self, interface: Interface) -> None:
         """A file is damaged where it is written: leave it to the sender and go on in a new one."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from midcall.base.seal import SealError
 from midcall.handover.rows import Span, unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, Cursor
-from midcall.handover.shell.database import connect
+from midcall.handover.shell.database import read_only
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.store import TAG_OCTETS, Row, place, read_context
@@ -176,7 +176,7 @@ class Reader:
 
     def _given_up(self, last: int) -> list[Item]:
         try:
-            events = connect(self._folder.events, "ro")
+            events = read_only(self._folder.events)
         except sqlite3.Error:
             return []
         items = []
@@ -330,8 +330,9 @@ class Reader:
 
     def _begins(self) -> bool:
         """Whether the spool still has all that it ever had."""
-        for path in self._folder.files(self.interface):
-            file = _open(path)
+        files = self._folder.files(self.interface)
+        for path in files:
+            file = _open(path, path != files[-1])
             if file is None:
                 continue
             try:
@@ -346,8 +347,9 @@ class Reader:
     def _choose(self) -> _File | None:
         """The file in which the next row stands, or the first one behind it."""
         best: _File | None = None
-        for path in self._folder.files(self.interface):
-            file = _open(path)
+        files = self._folder.files(self.interface)
+        for path in files:
+            file = _open(path, path != files[-1])
             if file is None:
                 continue
             if best is None or file.first <= self.after + 1:
@@ -366,7 +368,7 @@ class Reader:
         behind = [path for path in files if path.name > current.path.name or _inode(path) != current.inode]
         for path in files if current.path not in files else behind:
             if path != current.path or _inode(path) != current.inode:
-                file = _open(path)
+                file = _open(path, path != files[-1])
                 if file is not None and file.first > current.first:
                     return file
                 if file is not None:
@@ -387,11 +389,11 @@ def _inode(path: Path) -> int:
         return 0
 
 
-def _open(path: Path) -> _File | None:
+def _open(path: Path, closed: bool) -> _File | None:
     """A file of the spool; None when it is gone, not ready, or damaged at its root."""
     inode = _inode(path)
     try:
-        database = connect(path, "ro")
+        database = read_only(path, closed)
     except sqlite3.Error:
         return None
     try:

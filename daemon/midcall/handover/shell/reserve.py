@@ -15,10 +15,10 @@ class Reserve:
         self._octets = octets
 
     def keep(self, free: int) -> bool:
-        """Allocate the reserve unless it is there; only where as much again stays ``free``. True: it is whole."""
-        if not self._octets or self._whole():
+        """Allocate the reserve unless it is there; only where a quarter more is ``free``. True: it is whole."""
+        if self.whole():
             return True
-        if free < 2 * self._octets:
+        if free < self._octets + self._octets // 4:
             return False
         try:
             with self._path.open("wb") as file:
@@ -41,7 +41,9 @@ class Reserve:
         self._path.unlink()
         return True
 
-    def _whole(self) -> bool:
+    def whole(self) -> bool:
+        if not self._octets:
+            return True
         with suppress(OSError):
             status = self._path.stat()
             return status.st_blocks * 512 >= self._octets

@@ -22,12 +22,12 @@ from midcall.handover.assembler import UNKNOWN, Assembler, Recall, Sign, context
 from midcall.handover.gaps import Refusals, gaps_of
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
-from midcall.handover.shell.database import connect, is_damage, is_full, is_writing, unlink
+from midcall.handover.shell.database import is_damage, is_full, is_writing, read_only, unlink
 from midcall.handover.shell.files import Debts, Files
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.reserve import Reserve
-from midcall.handover.shell.store import Store
+from midcall.handover.shell.store import summary
 from midcall.handover.values import Gap, Interface, Kind, LinkEvent, Run
 
 FULL = "disk full"
@@ -83,13 +83,28 @@ class Spool:
         self._tidy_at = 0.0
         self._full_at: float | None = None
         self._lock = self._own()
-        self.files = Files(self.folder, keys, self._assembler, self._integrity.enabled, sign is not None)
+        self.files = Files(
+            self.folder,
+            keys,
+            self._assembler,
+            self._integrity.enabled,
+            sign is not None,
+            self.settings.reserve_octets,
+        )
         try:
-            self.files.open(now)
+            self._begin(now)
         except BaseException:
             self._lock.close()
             raise
         self._reserve.keep(self.folder.free())
+
+    def _begin(self, now: int) -> None:
+        try:
+            self.files.open(now)
+        except sqlite3.Error as error:
+            if not (is_writing(error) and self._reserve.release()):
+                raise
+            self.files.open(now)
 
     def _own(self) -> IO[bytes]:
         lock = self.folder.lock.open("ab")
@@ -158,7 +173,9 @@ class Spool:
         if time.monotonic() < self._blocked_until:
             self.refuse(records, now)
             return False
-        done = self._write("hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now)
+        done = self._restore_reserve(now) and self._write(
+            "hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now
+        )
         if not done:
             self._blocked_until = time.monotonic() + self.settings.retry_seconds
             self.refuse(records, now)
@@ -194,7 +211,7 @@ class Spool:
                 self.files.abandon(interface)
                 self.files.open(now)
                 continue
-            self.files.open(now)
+            self.files.reload(now)
             if not is_writing(failure):
                 raise failure
             full = is_full(failure) or self.folder.free() < self.settings.reserve_octets
@@ -273,30 +290,54 @@ class Spool:
             return True
         if interface == "hi2" and self._reserve.release():
             return True
-        segments = self.folder.segments("hi3")
-        if list(segments) == [self.files.number]:
+        current = self.files.number
+        if min(self.folder.segments("hi3"), default=current) == current:
             if self.files.content.next_row <= max(self.files.content.first, self._passed("hi3") + 1):
                 return False
             self._reserve.release()
             try:
                 self.files.roll()
             except sqlite3.Error:
-                self.files.open(now)
+                self.files.reload(now)
+                return self._replace(now)
+        self._give_up(next(iter(self.folder.segments("hi3").values())), now)
+        return True
+
+    def _restore_reserve(self, now: int) -> bool:
+        """Content comes after the reserve: what was taken from it is given back first."""
+        while not self._reserve.keep(self.folder.free()):
+            self._fault(FULL, now)
+            if not self._make_room("hi3", now):
                 return False
-        self._give_up(next(iter(segments.values())), now)
+        return True
+
+    def _owe_rows(self, segment: sqlite3.Connection) -> None:
+        """Note what of a segment is not delivered."""
+        with suppress(sqlite3.Error):
+            found = summary(segment, self.keys, self._passed("hi3"))
+            self._debts.gone += found.gone
+            self._debts.gaps += gaps_of(found.contexts, found.rows, FULL)
+
+    def _replace(self, now: int) -> bool:
+        self._owe_rows(self.files.content.database)
+        try:
+            self.files.replace()
+        except sqlite3.Error:
+            self.files.open(now)
+            return False
+        self.files.reload(now)
+        self._declare(now)
         return True
 
     def _give_up(self, path: Path, now: int) -> None:
         """Declare what of a segment is not delivered, then remove it."""
         try:
-            store = Store(path, "hi3", self.keys, False, False)
-            with suppress(sqlite3.Error):
-                found = store.summary(self._passed("hi3"))
-                self._debts.gone += found.gone
-                self._debts.gaps += gaps_of(found.contexts, found.rows, FULL)
-            store.close()
+            segment = read_only(path, closed=True)
         except sqlite3.Error:
             pass  # what it held is not known: the sender reports the numbers
+        else:
+            self._owe_rows(segment)
+            segment.close()
         if not self._declare(now) and self._reserve.release():
             self._declare(now)
         unlink(path)
@@ -308,13 +349,13 @@ class Spool:
             self._told([], now)
             return True
         except sqlite3.Error:
-            self.files.open(now)
+            self.files.reload(now)
             return False
 
     def _passed(self, interface: Interface) -> int:
         """The last row that is done with, by the sender's cursor."""
         try:
-            database = connect(self.folder.cursor, "ro")
+            database = read_only(self.folder.cursor)
         except sqlite3.Error:
             return 0
         try:
@@ -331,7 +372,7 @@ class Spool:
         removed = False
         segments = list(self.folder.segments("hi3").items())
         for (_, path), (_, newer) in zip(segments, segments[1:], strict=False):
-            first = _first_row(newer)
+            first = _first_row(newer, newer != segments[-1][1])
             if first is None or first - 1 > passed:
                 break
             unlink(path)
@@ -384,9 +425,9 @@ class Spool:
         self._lock.close()
 
 
-def _first_row(path: Path) -> int | None:
+def _first_row(path: Path, closed: bool) -> int | None:
     try:
-        database = connect(path, "ro")
+        database = read_only(path, closed)
     except sqlite3.Error:
         return None
     try:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from midcall.handover.rows import unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, counts
-from midcall.handover.shell.database import connect
+from midcall.handover.shell.database import read_only
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.values import INTERFACES, KINDS, Completeness, Interface
@@ -138,7 +138,7 @@ def _open(paths: list[Path]) -> Iterator[sqlite3.Connection]:
     """Connections to files, one after the other; those that cannot be read are left out."""
     for path in paths:
         try:
-            database = connect(path, "ro")
+            database = read_only(path, path.name[-9:-3].isdigit() and path != paths[-1])
         except sqlite3.Error:
             continue
         try:

@@ -98,16 +98,24 @@ class Store:
         self._ids: dict[ContextKey, int] = {}
         self._uncovered: dict[ContextKey, int] = {}
         try:
-            self.first = int(self.meta("first"))
-            self.low = int(self.meta("low"))
-            (last,) = self.database.execute("SELECT max(id) FROM rows").fetchone()
-            self.next_row = max(int(self.meta("row")), (last or 0) + 1)
-            self._next_context = int(self.meta("context"))
-            (pages,), (size,) = (self.database.execute(f"PRAGMA {p}").fetchone() for p in ("page_count", "page_size"))
-            self.octets = pages * size
-        except (TypeError, sqlite3.Error):
+            self.reload()
+        except sqlite3.Error:
             self.database.close()
-            raise sqlite3.DatabaseError(f"{path.name}: not a file of the spool, or damaged") from None
+            raise
+
+    def reload(self) -> None:
+        """Forget what is not on the disk. sqlite3.DatabaseError: damaged, or not a file of the spool."""
+        if self.database.in_transaction:
+            self.database.execute("ROLLBACK")
+        self._ids.clear()
+        self._uncovered.clear()
+        self.first = self.meta("first")
+        self.low = self.meta("low")
+        (last,) = self.database.execute("SELECT max(id) FROM rows").fetchone()
+        self.next_row = max(self.meta("row"), (last or 0) + 1)
+        self._next_context = self.meta("context")
+        (pages,), (size,) = (self.database.execute(f"PRAGMA {p}").fetchone() for p in ("page_count", "page_size"))
+        self.octets = pages * size
 
     @staticmethod
     def create(
@@ -139,9 +147,9 @@ class Store:
 
     def meta(self, name: str) -> int:
         found = self.database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        if found is None:
+        if found is None or not isinstance(found[0], int):
             raise sqlite3.DatabaseError(f"{self.path.name}: without {name}")
-        return int(found[0])
+        return found[0]
 
     def set_meta(self, name: str, value: int) -> None:
         self.database.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (name, value))
@@ -231,20 +239,6 @@ class Store:
             self.database.execute("DELETE FROM gone WHERE id <= ?", (last_content,))
         return True
 
-    def summary(self, passed: int) -> Summary:
-        """What is not delivered of a segment that is given up."""
-        tags = {context.id: bytes((context.kind,)) + context.tag for context in self.known()}
-        keys = {number: key for number in tags if (key := self.key_of(number)) is not None}
-        query = "SELECT id, handle, at, spans FROM rows WHERE id > ? ORDER BY id"
-        rows, gone = [], []
-        for row, handle, at, packed in self.database.execute(query, (passed,)):
-            spans = unpack_spans(packed)
-            rows.append((at, spans))
-            gone.append(
-                (row, handle, packed, b"".join(tags.get(span.context, bytes(1 + TAG_OCTETS)) for span in spans))
-            )
-        return Summary(keys, rows, gone)
-
     # Reading
 
     def next_of(self, tag: bytes) -> int | None:
@@ -269,10 +263,10 @@ class Store:
         """The context of a span; None when nothing tells it any more."""
         return read_context(self.database, self._keys, context)
 
-    def replay(self, assembler: Assembler, low: int, now: int) -> None:
-        """Give the assembler back what no integrity check covers yet, from row ``low`` on."""
-        for row in self.database.execute("SELECT * FROM rows WHERE id >= ? ORDER BY id", (low,)):
-            self._replay_row(assembler, Row(*row), now)
+    def replay(self, database: sqlite3.Connection, assembler: Assembler, low: int, now: int) -> None:
+        """Give the assembler back what no integrity check covers yet, from row ``low`` of a file on."""
+        for row in database.execute("SELECT * FROM rows WHERE id >= ? ORDER BY id", (low,)):
+            self._replay_row(database, assembler, Row(*row), now)
 
     def replay_hashes(self, assembler: Assembler, now: int) -> None:
         for context, number, sealed in self.database.execute(
@@ -287,7 +281,7 @@ class Store:
                     continue
                 assembler.resume_hash(key, number, octets, now)
 
-    def _replay_row(self, assembler: Assembler, row: Row, now: int) -> None:
+    def _replay_row(self, database: sqlite3.Connection, assembler: Assembler, row: Row, now: int) -> None:
         try:
             plain = self._keys.key(row.handle).open(row.body, place(self.interface, row.id, row.handle, row.spans))
         except (SealError, KeyGone, KeyForeign):
@@ -296,7 +290,7 @@ class Store:
         octets = list(split(plain, sum(span.pdus for span in spans)))
         for span in spans:
             own, octets = octets[: span.pdus], octets[span.pdus :]
-            key = self.key_of(span.context)
+            key = read_context(database, self._keys, span.context)
             if key is None:
                 continue
             if key.kind.is_data and self._chained:
@@ -309,7 +303,7 @@ class Store:
                         self._uncovered.pop(data, None)
 
     def share_uncovered(self, other: Store) -> None:
-        """Note rows without a check where the newer file notes them."""
+        """Note rows without a check where the older file notes them."""
         self._uncovered = other._uncovered
 
     def forget(self, keys: Iterable[ContextKey]) -> None:
@@ -319,6 +313,23 @@ class Store:
 
     def close(self) -> None:
         self.database.close()
+
+
+def summary(database: sqlite3.Connection, keys: KeyStore, passed: int) -> Summary:
+    """What is not delivered of a segment that is given up."""
+    tags: dict[int, bytes] = {}
+    names: dict[int, ContextKey] = {}
+    for number, kind, tag in database.execute("SELECT id, kind, tag FROM contexts").fetchall():
+        tags[number] = bytes((kind,)) + tag
+        if (key := read_context(database, keys, number)) is not None:
+            names[number] = key
+    query = "SELECT id, handle, at, spans FROM rows WHERE id > ? ORDER BY id"
+    rows, gone = [], []
+    for row, handle, at, packed in database.execute(query, (passed,)):
+        spans = unpack_spans(packed)
+        rows.append((at, spans))
+        gone.append((row, handle, packed, b"".join(tags.get(span.context, bytes(1 + TAG_OCTETS)) for span in spans)))
+    return Summary(names, rows, gone)
 
 
 def read_context(database: sqlite3.Connection, keys: KeyStore, context: int) -> ContextKey | None:

@@ -1,0 +1,211 @@
+"""A disk that is full, at any point: events survive, lost content is declared, and all goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imswire import hi
+from midcall.handover import LinkEvent
+from midcall.handover.rows import split
+from midcall.handover.settings import SpoolSettings
+from midcall.handover.shell.cursor import Cursor
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.reader import Reader
+from midcall.handover.shell.spool import Spool
+from midcall.handover.shell.status import completeness
+from midcall.handover.values import INTERFACES
+from tests.midcall.handover.ledger import Ledger
+from tests.midcall.handover.world import SECOND, T0, cc, intercept, iri, keys, streams, unavailable
+
+SIZE = 8 << 20
+SETTINGS = SpoolSettings(segment_octets=1 << 20, reserve_octets=512 << 10, retry_seconds=0.0)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", place], capture_output=True)
+    if done.returncode:
+        if os.environ.get("CI"):
+            pytest.fail(f"no tmpfs can be mounted here: {done.stderr.decode()}")
+        pytest.skip("a small file system needs the right to mount")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+class Site:
+    def __init__(self, disk: Path, keys_folder: Path) -> None:
+        self.disk = disk
+        self.keys = keys(keys_folder)
+        self.events: list[LinkEvent] = []
+        self.spool = self.open()
+        self.cursor = Cursor(Folder(disk / "spool").cursor)
+        self.readers = [Reader(Folder(disk / "spool"), each, self.keys, self.cursor, self.lost) for each in INTERFACES]
+        self.ledger = Ledger()
+        self.key = self.place = self.refused = 0
+        self.stream = streams()[0]
+
+    def lost(self, lost: object) -> None:
+        raise AssertionError(f"lost without a word: {lost}")
+
+    def open(self) -> Spool:
+        return Spool(
+            self.disk / "spool", "lemf", self.keys, [intercept()], unavailable, T0,
+            settings=SETTINGS, report=self.events.append,
+        )  # fmt: skip
+
+    def restart(self) -> None:
+        self.spool.close()
+        self.spool = self.open()
+
+    def step(self, content: int = 500) -> None:
+        """An event and some content, a second later."""
+        now = T0 + self.key * SECOND
+        assert self.spool.write_iri([iri(self.key)], now), "an event found no room"
+        self.key += 1
+        if not self.spool.write_cc(cc(self.stream, content, self.place), now):
+            self.refused += content
+        self.place += content
+
+    def drain(self) -> None:
+        for interface, reader in zip(INTERFACES, self.readers, strict=True):
+            while items := reader.read(1 << 18):
+                for item in items:
+                    self.ledger.take(split(item.octets, item.pdus))
+                    counts = {(handle, interface, what): n for (handle, what), n in item.counts.items()}
+                    self.cursor.settle({interface: item.row}, [(tag, interface, n) for tag, n in item.seen], counts)
+
+    def check(self) -> dict[str, int]:
+        """Every event is there; every gap of content is declared; the equation holds. Returns what was refused."""
+        events = self.ledger.octets(hi.PayloadTag.IRI)
+        texts = [each for each in events if b"event " in each]
+        assert len(texts) == self.key
+        declared: set[tuple[int, int]] = set()
+        told = 0
+        for each in events:
+            if b"gap LAB-1 1 " in each:
+                text = each[each.index(b"gap LAB-1 1 ") :].decode()
+                ranges, _, count = text.partition(": ")[2].partition(" (")
+                told += int(count.rstrip(")"))
+                declared |= {
+                    (int(first), int(last))
+                    for part in filter(None, ranges.split(","))
+                    for first, last in [part.split("-")]
+                }
+        assert self.ledger.doubled == []
+        covered = {number for first, last in declared for number in range(first, last + 1)}
+        missing = {number for _, first, last in self.ledger.gaps for number in range(first, last + 1)}
+        assert missing <= covered
+        found = completeness(Folder(self.disk / "spool"), self.keys, "LAB-1")
+        assert all(each.holds for each in found), found
+        assert found[1].queued == 0
+        assert found[1].observed == self.place
+        assert told >= found[1].refused.get("disk full", 0) - 0
+        return found[1].refused
+
+    def close(self) -> None:
+        for reader in self.readers:
+            reader.close()
+        self.cursor.close()
+        self.spool.close()
+        self.keys.close()
+
+
+@pytest.fixture
+def site(disk: Path, tmp_path: Path) -> Iterator[Site]:
+    made = Site(disk, tmp_path / "keys")
+    yield made
+    made.close()
+
+
+def states(site: Site) -> list[str]:
+    return [each.state for each in site.events]
+
+
+def test_a_long_outage_costs_the_oldest_content_and_no_event(site: Site) -> None:
+    for _ in range(150):
+        site.step()
+    assert states(site)[0] == "fault"
+    site.drain()
+    for _ in range(3):
+        site.step(50)
+    site.drain()
+    refused = site.check()
+    assert refused["disk full"] > 10_000
+    assert site.ledger.count(hi.PayloadTag.CC) > 5_000
+    assert site.ledger.octets(hi.PayloadTag.CC)[-1].find((site.place - 1).to_bytes(8, "big")) > 0, "the newest is kept"
+    assert states(site) == ["fault", "cleared"] * (len(site.events) // 2)
+
+
+@pytest.mark.parametrize("left", [0, 4_096, 65_536, 400_000, 1_000_000, 2_000_000])
+def test_a_disk_that_others_fill(site: Site, left: int) -> None:
+    for _ in range(5):
+        site.step()
+    other = site.disk / "other"
+    with other.open("wb", buffering=0) as file:
+        room = os.statvfs(site.disk).f_bavail * 4_096 - left
+        for _ in range(0, max(room, 0), 65_536):
+            try:
+                file.write(bytes(65_536))
+            except OSError:
+                break
+    for _ in range(25):
+        site.step()
+    other.unlink()
+    for _ in range(5):
+        site.step()
+    site.drain()
+    site.step(1)
+    site.drain()
+    site.check()
+    assert states(site) == ["fault", "cleared"] * (len(site.events) // 2)
+
+
+def test_a_restart_on_a_full_disk(site: Site) -> None:
+    for step in range(100):
+        site.step()
+        if step % 20 == 19:
+            site.restart()
+    site.drain()
+    site.step(1)
+    site.drain()
+    site.check()
+
+
+def test_what_the_sender_empties_makes_room(site: Site) -> None:
+    for step in range(100):
+        site.step()
+        if step % 10 == 9:
+            site.drain()
+    site.drain()
+    assert site.check() == {}
+    site.ledger.assert_whole()
+    assert site.events == []
+
+
+def test_events_wait_when_there_is_room_for_nothing_and_are_taken_afterwards(site: Site) -> None:
+    other = site.disk / "other"
+    site.spool.folder.reserve.unlink()
+    with other.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4_096))
+        except OSError:
+            pass
+    many = [iri(n, text=bytes(2_000)) for n in range(200)]
+    assert not site.spool.write_iri(many, T0)
+    assert not site.spool.write_cc(cc(site.stream, 500), T0)
+    other.unlink()
+    assert site.spool.write_iri(many, T0)
+    assert site.spool.write_cc(cc(site.stream, 500), T0)
+    site.drain()
+    site.ledger.assert_whole()
+    assert site.ledger.count(hi.PayloadTag.CC) == 500
+    assert site.ledger.count(hi.PayloadTag.IRI) >= 201, "the refused content is declared"
