@@ -113,7 +113,7 @@ _PARTY = Sequence(
             0,
             "party-Qualifier",
             "qualifier",
-            Enumerated(PartyQualifier, "originating-Party terminating-Party forwarded-to-Party gPRS-Target"),
+            Enumerated(PartyQualifier, "originating-Party terminating-Party forwarded-to-Party gPRSorEPS-Target"),
         ),
         must(1, "partyIdentity", "identity", Sequence(dict, _IDENTITY, make=lambda found: found), lambda party: party),
         Member(4, "services-Data-Information", "", Raw()),

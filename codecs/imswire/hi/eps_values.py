@@ -38,12 +38,14 @@ class Initiator(IntEnum):
 
 
 class PartyQualifier(IntEnum):
-    """party-Qualifier."""
+    """party-Qualifier. EpsHI2Operations has EPS_TARGET alone: its partyInformation is that of the target. The others
+    are those of TS 101 671, which a receiver takes as extensions.
+    """
 
     ORIGINATING_PARTY = 0
     TERMINATING_PARTY = 1
     FORWARDED_TO_PARTY = 2
-    GPRS_TARGET = 3
+    EPS_TARGET = 3
 
 
 class LdiEvent(IntEnum):

@@ -350,13 +350,16 @@ def _size(size: int, low: int, high: int | None, unit: str) -> str | None:
     return None if low <= size <= high else f"{size} {unit}, {low} to {high} are allowed"
 
 
+_CONTROLS = frozenset(map(chr, (*range(32), 127))) - frozenset("\r\n\t")
+
+
 def readable(octets: bytes) -> str:
     """Octets as text where they are text (SIP, SDP, identifiers), else in hexadecimal."""
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError:
         return hexadecimal(octets)
-    if any(ord(character) < 32 and character not in "\r\n\t" or ord(character) == 127 for character in text):
+    if text.isspace() or not _CONTROLS.isdisjoint(text):
         return hexadecimal(octets)
     return escaped(text)
 
