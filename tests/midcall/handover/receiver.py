@@ -38,16 +38,19 @@ class Pki:
 
     def __init__(self, folder: Path) -> None:
         LabPki(folder).make(("df", "lemf"))
-        self._folder = folder
+        self.folder = folder
 
     def _identity(self, role: str) -> Identity:
-        return Identity(self._folder / f"{role}.pem", self._folder / f"{role}.key", self._folder / "ca.pem")
+        return Identity(self.folder / f"{role}.pem", self.folder / f"{role}.key", self.folder / "ca.pem")
 
     def server(self) -> ssl.SSLContext:
         return server_context(self._identity("lemf"))
 
     def client(self) -> ssl.SSLContext:
         return client_context(self._identity("df"))
+
+    def peer(self, port: int) -> Peer:
+        return Peer("127.0.0.1", port, self.client())
 
 
 class Receiver:
@@ -85,7 +88,7 @@ class Receiver:
             self._server = None
 
     def peer(self) -> Peer:
-        return Peer("127.0.0.1", self.port, self._pki.client())
+        return self._pki.peer(self.port)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait for something that the receiver can see."""

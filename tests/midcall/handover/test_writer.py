@@ -1,0 +1,130 @@
+"""Group commit: many producers, one commit, and what is done is on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from midcall.handover import Kind
+from midcall.handover.settings import SpoolSettings
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.spool import Spool
+from midcall.handover.shell.status import completeness
+from midcall.handover.shell.writer import Writer
+from tests.midcall.handover.world import T0, cc, intercept, iri, keys, streams, unavailable
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Spool]]:
+    made: list[Spool] = []
+
+    def make(**settings: float) -> Spool:
+        options = SpoolSettings(**{"reserve_octets": 0, "retry_seconds": 0.01, **settings})  # type: ignore[arg-type]
+        store = keys(tmp_path / "keys")
+        made.append(Spool(tmp_path / "spool", "lemf", store, [intercept()], unavailable, T0, settings=options))
+        return made[-1]
+
+    yield make
+    for spool in made:
+        spool.close()
+        spool.keys.close()
+
+
+async def with_writer(spool: Spool, test: Callable[[Writer], asyncio.Future[object] | object]) -> None:
+    writer = Writer(spool)
+    running = asyncio.create_task(writer.run())
+    try:
+        async with asyncio.timeout(30):
+            waited = test(writer)
+            if asyncio.isfuture(waited) or asyncio.iscoroutine(waited):
+                await waited
+    finally:
+        writer.stop()
+        await running
+
+
+def test_what_is_done_is_on_the_disk(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+    commits = []
+    write = spool.write_iri
+    spool.write_iri = lambda records, now: commits.append(len(records)) or write(records, now)  # type: ignore[func-returns-value, method-assign]
+
+    async def test(writer: Writer) -> None:
+        there, _ = streams()
+        events = [writer.iri([iri(n)]) for n in range(20)]
+        content = writer.cc(cc(there, 500))
+        await asyncio.gather(*events)
+        assert await content
+        assert spool.last_key("LAB-1") == 19
+        assert spool.next_number("LAB-1", 1, Kind.CC) == 500
+
+    asyncio.run(with_writer(spool, test))
+    assert commits[0] == 20, "they share a commit"
+
+
+def test_many_records_do_not_wait_for_the_time(opened: Callable[..., Spool]) -> None:
+    spool = opened(commit_seconds=3_600.0, commit_records=100)
+
+    async def test(writer: Writer) -> None:
+        there, _ = streams()
+        assert await writer.cc(cc(there, 100))
+
+    asyncio.run(with_writer(spool, test))
+
+
+def test_too_much_at_once_is_refused_and_declared(opened: Callable[..., Spool]) -> None:
+    spool = opened(waiting_records=300)
+
+    async def test(writer: Writer) -> None:
+        there, _ = streams()
+        done = [writer.cc(cc(there, 200)), writer.cc(cc(there, 200, 200))]
+        assert done[0] is done[1]
+        assert not await done[1]
+
+    asyncio.run(with_writer(spool, test))
+    found = completeness(Folder(spool.folder.path), spool.keys, "LAB-1")
+    assert found[1].refused == {"too much at once": 200}
+    assert found[1].holds
+    assert found[0].observed == 1, "the gap record"
+
+
+def test_events_wait_for_room(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+    write, answers = spool.write_iri, [False, False]
+    spool.write_iri = lambda records, now: answers.pop() if answers and records else write(records, now)  # type: ignore[method-assign]
+
+    async def test(writer: Writer) -> None:
+        await writer.iri([iri(1), iri(2)])
+        assert answers == []
+
+    asyncio.run(with_writer(spool, test))
+    assert spool.last_key("LAB-1") == 2
+
+
+def test_a_hash_is_written_when_it_is_due_and_nothing_comes(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+
+    async def test(writer: Writer) -> None:
+        await writer.iri([iri(1)])
+        async with asyncio.timeout(10):
+            while spool.next_number("LAB-1", 1, Kind.INTEGRITY) == 0:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(with_writer(spool, test))
+
+
+def test_what_is_not_taken_at_the_end_is_cancelled(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+    spool.write_iri = lambda records, now: not records  # type: ignore[method-assign]
+
+    async def test() -> None:
+        writer = Writer(spool)
+        done = writer.iri([iri(1)])
+        writer.stop()
+        await writer.run()
+        assert done.cancelled()
+
+    asyncio.run(test())
