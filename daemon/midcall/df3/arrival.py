@@ -15,6 +15,10 @@ _VERSION_BITS = 0x80
 CONFIRMED = 2
 
 
+def _is_media(payload: bytes) -> bool:
+    return len(payload) >= _RTP_HEADER and payload[0] & 0xC0 == _VERSION_BITS and not 192 <= payload[1] <= 223
+
+
 class Arrival:
     """The long way of a packet. The tag decides whose it is; without tags the source has to be the expected one."""
 
@@ -23,6 +27,30 @@ class Arrival:
 
     def unknown(self, destination: Destination, packet: MediaPacket) -> list[Content]:
         """A packet of an SSRC that has no key here yet, or no RTP at all."""
+        opened = self._look(destination, packet)
+        return self.missed(destination, packet) if opened is None else opened
+
+    def attempt(self, destination: Destination, packet: MediaPacket) -> list[Content] | None:
+        """Take in a packet; None: no key opened it, and :meth:`missed` says what becomes of it."""
+        stream = destination.streams.get(packet.payload[8:12])
+        if stream is not None and stream.open and _is_media(packet.payload) and stream.within(packet.time):
+            clear = stream.unprotect(packet.payload)
+            if isinstance(clear, bytes):
+                stream.packets += 1
+                stream.decrypted += 1
+                stream.last = stream.proved_at = packet.time
+                return [Content(packet.time, stream, clear, packet.datagram)]
+            if clear is not srtp.Refusal.AUTH_FAILED:
+                return self.refused(destination, stream, packet, clear)
+        return self._look(destination, packet)
+
+    def missed(self, destination: Destination, packet: MediaPacket) -> list[Content]:
+        """What becomes of a packet that no key of this task opened."""
+        claims = [claim for claim in destination.standing(packet.time) if not claim.control]
+        return self._unopened(destination, claims, packet)
+
+    def _look(self, destination: Destination, packet: MediaPacket) -> list[Content] | None:
+        """Whose a packet is; None: media that no key opened."""
         payload = packet.payload
         claims = list(destination.standing(packet.time))
         if not claims:
@@ -61,7 +89,7 @@ class Arrival:
 
     # Media
 
-    def _media(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
+    def _media(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content] | None:
         ssrc = packet.payload[8:12]
         trial = destination.trials.pop(ssrc, None)
         before: list[Content] = []
@@ -69,10 +97,13 @@ class Arrival:
             before = self._confirm(destination, trial, packet)
             if len(before) == CONFIRMED:
                 return before
-        return before + self._claimed(destination, claims, packet)
+        opened = self._claimed(destination, claims, packet)
+        if not before:
+            return opened
+        return before + (self.missed(destination, packet) if opened is None else opened)
 
-    def _claimed(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
-        """Try the claims in their order; what none of them opens is held, handed on encrypted, or counted."""
+    def _claimed(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content] | None:
+        """Try the claims in their order."""
         for claim in claims:
             if claim.flow.secure:
                 opened = self._open(destination, claim, packet)
@@ -80,7 +111,7 @@ class Arrival:
                 opened = self._pass(destination, claims, claim, packet)
             if opened is not None:
                 return opened
-        return self._unopened(destination, claims, packet)
+        return None
 
     def _open(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content] | None:
         """Try the keys of one dialog; None when none of them opens the packet."""
@@ -151,8 +182,9 @@ class Arrival:
         source = packet.source
         expected = claim.flow.expected_source
         if expected is not None and source == inet.endpoint(inet.pack(expected.address), expected.port):
-            return not (len(claims) > 1 and claim.flow.codecs and kind not in claim.flow.codecs)
-        if len({id(each.dialog) for each in claims}) > 1:
+            alone = len(claims) == 1 and len(destination.lanes) == 1
+            return alone or not claim.flow.codecs or kind in claim.flow.codecs
+        if len(destination.dialogs(packet.time)) > 1:
             return False
         others = {s.source for s in destination.streams.values() if s.flow is claim.flow and s.source}
         return not others or source in others

@@ -45,7 +45,7 @@ class ContentMediation:
     def __init__(self, limits: Df3Limits | None = None) -> None:
         self.limits = limits or Df3Limits()
         self._arrival = Arrival(self.limits)
-        self._destinations: dict[bytes, Destination] = {}
+        self._destinations: dict[bytes, list[Destination]] = {}
         self._dialogs: dict[_Key, TappedDialog] = {}
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
         self._lingering: list[tuple[_Key, bytes, Claim]] = []
@@ -68,14 +68,14 @@ class ContentMediation:
             claim = former.pop(place, None)
             if claim is None:
                 claim = Claim(dialog, flow, place[3])
-                self._destination(place[0], name).claims.insert(0, claim)
+                self._lane(place[0], name, plan.xid).claims.insert(0, claim)
             claim.flow = flow
-            self._destinations[place[0]].renew(claim)
+            self._lane(place[0], name, plan.xid).renew(claim)
             claims[place] = claim
         for place, claim in former.items():
             self._let_linger(key, place[0], claim, now)
         self._claims[key] = claims
-        return self._retry(place[0] for place in claims)
+        return self._retry(plan.xid, (place[0] for place in claims))
 
     def close(self, xid: str, dialog: DialogId, now: Instant, *, linger: bool) -> list[Content]:
         """A dialog is over; with ``linger`` packets under way of its proved streams count for a moment more."""
@@ -85,7 +85,7 @@ class ContentMediation:
             return []
         tapped.over()
         claims = self._claims.pop(key, {})
-        content = self._retry(place[0] for place in claims)
+        content = self._retry(xid, (place[0] for place in claims))
         for place, claim in claims.items():
             if linger:
                 self._let_linger(key, place[0], claim, now)
@@ -116,8 +116,8 @@ class ContentMediation:
     def _goes_on(self, place: bytes, claim: Claim) -> bool:
         """Whether packets still prove to be the dialog's: a feigned BYE does not end what goes on under its keys."""
         since = (claim.until or 0) - self.limits.linger
-        destination = self._destinations.get(place)
-        streams = [] if destination is None else list(destination.streams.values())
+        lane = self._find(place, claim.dialog.plan.xid)
+        streams = [] if lane is None else list(lane.streams.values())
         return any(s.open and s.dialog == claim.dialog.plan.dialog and s.proved_at > since for s in streams)
 
     def finish(self) -> None:
@@ -143,9 +143,13 @@ class ContentMediation:
         destinations = self._destinations
         for packet in batch:
             time, place, datagram, _ = packet
-            destination = destinations.get(place)
-            if destination is None:
+            lanes = destinations.get(place)
+            if lanes is None:
                 continue
+            if len(lanes) > 1:
+                content += self._shared(lanes, packet)
+                continue
+            destination = lanes[0]
             payload = datagram.payload
             stream = destination.streams.get(payload[8:12])
             # The short way: a stream with a key, and a packet that is RTP, in time, and right.
@@ -166,19 +170,44 @@ class ContentMediation:
 
     # Destinations
 
-    def _destination(self, place: bytes, name: str) -> Destination:
-        destination = self._destinations.get(place)
-        if destination is None:
-            destination = self._destinations[place] = Destination(name, self.limits, self._waiting)
-        return destination
+    def _lane(self, place: bytes, name: str, xid: str) -> Destination:
+        """The lane of a task at a place; a new one when it has none."""
+        lane = self._find(place, xid)
+        if lane is None:
+            lanes = self._destinations.setdefault(place, [])
+            lane = Destination(name, self.limits, self._waiting, xid, lanes)
+            lanes.append(lane)
+        return lane
 
-    def _retry(self, places: Iterable[bytes]) -> list[Content]:
+    def _find(self, place: bytes, xid: str) -> Destination | None:
+        return next((lane for lane in self._destinations.get(place, ()) if lane.xid == xid), None)
+
+    def _shared(self, lanes: list[Destination], packet: MediaPacket) -> list[Content]:
+        """A packet where several tasks wait: each opens it with its own keys, or not at all.
+
+        What one of them opened is no failure of another, unless that follows the same dialog.
+        """
+        content: list[Content] = []
+        missed: list[Destination] = []
+        for lane in lanes:
+            opened = self._arrival.attempt(lane, packet)
+            if opened is None:
+                missed.append(lane)
+            else:
+                content += opened
+        dialogs = {each.stream.dialog for each in content}
+        for lane in missed:
+            if not dialogs or any(claim.dialog.plan.dialog in dialogs for claim in lane.claims):
+                content += self._arrival.missed(lane, packet)
+        return content
+
+    def _retry(self, xid: str, places: Iterable[bytes]) -> list[Content]:
         content: list[Content] = []
         for place in dict.fromkeys(places):
-            destination = self._destinations.get(place)
-            if destination is not None:
-                for packet in destination.take_held():
-                    content += self._arrival.unknown(destination, packet)
+            lane = self._find(place, xid)
+            if lane is not None:
+                for packet in lane.take_held():
+                    content += self._arrival.unknown(lane, packet)
         return content
 
     def _let_linger(self, key: _Key, place: bytes, claim: Claim, now: Instant) -> None:
@@ -186,15 +215,17 @@ class ContentMediation:
         self._lingering.append((key, place, claim))
 
     def _remove(self, place: bytes, claim: Claim) -> None:
-        destination = self._destinations.get(place)
-        if destination is None or claim not in destination.claims:
+        lane = self._find(place, claim.dialog.plan.xid)
+        if lane is None or claim not in lane.claims:
             return
-        destination.claims.remove(claim)
-        self._arrival.abandon(destination, claim)
-        destination.drop_streams(claim)
-        if not destination.claims:
-            destination.take_held()
-            del self._destinations[place]
+        lane.claims.remove(claim)
+        self._arrival.abandon(lane, claim)
+        lane.drop_streams(claim)
+        if not lane.claims:
+            lane.take_held()
+            lane.lanes.remove(lane)
+            if not lane.lanes:
+                del self._destinations[place]
 
     def _finish(self, key: _Key) -> None:
         """Report a dialog once nothing claims a packet for it any more."""

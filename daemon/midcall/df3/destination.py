@@ -1,4 +1,8 @@
-"""One address and port that intercepted media are sent to, and who may be meant by what arrives there."""
+"""One address and port that intercepted media are sent to, and who may be meant by what arrives there.
+
+Each task has a lane of its own at a place: its claims, streams and keys. What one task is given says nothing to
+another, nor of another.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import NamedTuple
 from midcall.df3.dialog import Proof, TappedDialog
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import MediaPacket, Stream
-from midcall.events import MediaFlow
+from midcall.events import DialogId, MediaFlow
 
 
 class Claim:
@@ -51,7 +55,10 @@ class Waiting:
 
 
 class Destination:
-    """Claims on one (address, port), the streams seen there, and packets that wait for keys."""
+    """A task's claims on one (address, port), the streams seen there, and packets that wait for keys.
+
+    ``lanes`` are those of all tasks at this place, this one included.
+    """
 
     __slots__ = (
         "_held_octets",
@@ -59,13 +66,17 @@ class Destination:
         "budget",
         "claims",
         "held",
+        "lanes",
         "name",
         "streams",
         "trials",
+        "xid",
     )
 
-    def __init__(self, name: str, limits: Df3Limits, waiting: Waiting) -> None:
+    def __init__(self, name: str, limits: Df3Limits, waiting: Waiting, xid: str, lanes: list[Destination]) -> None:
         self.name = name
+        self.xid = xid
+        self.lanes = lanes
         self._waiting = waiting
         self.claims: list[Claim] = []
         self.streams: dict[bytes, Stream] = {}
@@ -77,6 +88,10 @@ class Destination:
     def standing(self, time: int) -> Iterator[Claim]:
         """Claims that a packet of ``time`` may belong to, the newest first."""
         return (claim for claim in self.claims if claim.within(time))
+
+    def dialogs(self, time: int) -> set[DialogId]:
+        """Dialogs that a packet of ``time`` may belong to, whoever's task they are under."""
+        return {claim.dialog.plan.dialog for lane in self.lanes for claim in lane.standing(time)}
 
     def hold(self, packet: MediaPacket, limits: Df3Limits) -> bool:
         """Keep a packet until keys come; False when a bound forbids it."""
