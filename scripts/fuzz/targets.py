@@ -19,6 +19,7 @@ from imswire.mikey import values as v
 from imswire.sip.edit import Editor
 from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
+from scripts.fuzz import hi
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 
@@ -124,13 +125,14 @@ def frames(octets: bytes) -> None:
 def tcp_streams(octets: bytes) -> None:
     """Segments of one connection with sequence numbers from the octets; what comes out was in them."""
     streams = inet.TcpStreams()
+    flags = (inet.ACK, inet.ACK, inet.ACK, inet.PSH | inet.ACK, inet.ACK, inet.SYN, inet.FIN | inet.ACK, inet.RST)
     given = 0
     for at in range(0, min(len(octets), 400), 8):
         seq, size = int.from_bytes(octets[at : at + 2], "big"), octets[at + 2 : at + 3] or b"\0"
         payload = octets[at + 3 : at + 8] * (size[0] % 20)
-        frame = inet.tcp_frame(b"\1\2\3\4", 1, b"\5\6\7\x08", 2, payload, seq=seq)
-        segment = inet.decode(inet.ETHERNET, frame)
-        assert isinstance(segment, inet.Datagram)
+        segment = inet.Datagram(
+            b"\1\2\3\4", b"\5\6\7\x08", inet.TCP, 1, 2, payload, 0, 0, len(payload), payload, seq, flags[size[0] % 8]
+        )
         given += len(payload)
         given -= sum(len(piece.data) for piece in streams.add(segment, at))
     given -= sum(len(piece.data) for piece in streams.finish())
@@ -237,6 +239,10 @@ TARGETS: dict[str, Target] = {
     "tcp": Target(tcp_streams, captured_frames),
     "pcap": Target(captures, capture_files),
     "srtp": Target(srtp_packets, packets),
+    "ber": Target(hi.tlvs, hi.pdus),
+    "hi": Target(hi.pdu, hi.pdus),
+    "hi-contents": Target(hi.contents, hi.carried),
+    "hi-stream": Target(hi.stream, hi.streams),
 }
 
 
