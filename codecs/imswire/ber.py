@@ -266,6 +266,8 @@ def length(size: int) -> bytes:
     """Length octets, as few as there can be."""
     if size < 0x80:
         return _SHORT[size]
+    if size < 0x100:
+        return b"\x81" + size.to_bytes(1, "big")
     count = (size.bit_length() + 7) >> 3
     return bytes((0x80 | count,)) + size.to_bytes(count, "big")
 
@@ -281,6 +283,8 @@ def tlv(head: bytes, contents: bytes) -> bytes:
 
 def integer_contents(value: int) -> bytes:
     """Contents of INTEGER and ENUMERATED: two's complement, as short as it can be."""
+    if 0 <= value < 0x80:
+        return _SHORT[value]
     size = ((value if value >= 0 else ~value).bit_length() >> 3) + 1
     return value.to_bytes(size, "big", signed=True)
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from imswire import ber
 from imswire.hi.primitives import Enumerated, GeneralizedTime, Octets, Raw, Text, UtcTime
-from imswire.hi.schema import Choice, Member, Sequence, must
+from imswire.hi.schema import Choice, Member, Remembered, Sequence, must
 
 LIID = Octets(1, 25)
 COUNTRY = Text(ber.PRINTABLE_STRING, 2, 2)
@@ -119,7 +119,7 @@ def _network(found: dict[str, Any]) -> NetworkId:
     return NetworkId(**found)
 
 
-NETWORK_ID = Sequence(
+NETWORK_ID = Remembered(
     NetworkId,
     (
         must(0, "operator-Identifier", "operator", Octets(1, 5)),

@@ -94,22 +94,25 @@ class Familiar:
         seen = peek(octets)
         if seen.tag != PayloadTag.CC:
             return None
-        kind = self._learn(octets, seen)
-        return None if kind is None else _content(octets, seen.at, kind)
-
-    def _learn(self, octets: bytes, seen: Peek) -> _Kind | None:
         try:
             kind = _kind(octets, seen)
         except (HiError, BerError):
             return None
-        if kind is not None and len(octets) - (kind.end - kind.start) <= MAX_AROUND:
-            if len(self._kinds) >= self._limit or len(self._places) >= MAX_PLACES:
-                self._kinds.clear()
-                self._places.clear()
-            self._kinds[len(octets), octets[: seen.at]] = kind
-            if seen.at not in self._places:
-                self._places.append(seen.at)
-        return kind
+        found = None if kind is None else _content(octets, seen.at, kind)
+        if kind is not None and found is not None:  # a number out of bounds is no matter of the kind
+            self._keep((size, octets[: seen.at]), kind)
+        return found
+
+    def _keep(self, key: tuple[int, bytes], kind: _Kind) -> None:
+        size, before = key
+        if size - (kind.end - kind.start) > MAX_AROUND:
+            return
+        if len(self._kinds) >= self._limit or len(self._places) >= MAX_PLACES:
+            self._kinds.clear()
+            self._places.clear()
+        self._kinds[key] = kind
+        if len(before) not in self._places:
+            self._places.append(len(before))
 
 
 def _content(octets: bytes, at: int, kind: _Kind) -> Content | None:

@@ -21,7 +21,7 @@ from imswire.hi.numbers import (
     TimeForm,
 )
 from imswire.hi.primitives import Captured, Enumerated, GeneralizedTime, Integer, Octets, Oid, Raw, Text, sequence
-from imswire.hi.schema import Choice, Member, Sequence, SequenceOf, must, within
+from imswire.hi.schema import Choice, Member, Remembered, Sequence, SequenceOf, must, within
 from imswire.hi.tri import TRI, TRI_CLASSES
 from imswire.hi.values import (
     Cc,
@@ -76,7 +76,7 @@ _NETWORK = (
     Member(1, "networkElementIdentifier", "element", Octets(1, 16)),
     Member(2, "eTSI671NEID", "", Raw()),
 )
-COMMUNICATION_ID: Final = Sequence(
+COMMUNICATION_ID: Final = Remembered(
     CommunicationId,
     (
         must(0, "networkIdentifier", "network", Sequence(dict, _NETWORK, make=lambda found: found), lambda cid: cid),

@@ -24,7 +24,8 @@ class Octets(Leaf):
         return _size(len(value), self._low, self._high, "octets")
 
     def write(self, value: bytes) -> bytes:
-        self._bounded(value)
+        if self._low or self._high is not None:
+            self._bounded(value)
         return value
 
     def read(self, octets: bytes, tlv: Tlv) -> bytes:
@@ -76,6 +77,7 @@ class Integer(Leaf):
     """INTEGER with its range."""
 
     universal = ber.INTEGER
+    _listed: frozenset[int] | None = None
 
     def __init__(self, low: int, high: int) -> None:
         self._low, self._high = low, high
@@ -84,7 +86,8 @@ class Integer(Leaf):
         return None if self._low <= value <= self._high else f"{value} is not in {self._low} to {self._high}"
 
     def write(self, value: int) -> bytes:
-        self._bounded(value)
+        if not self._low <= value <= self._high or self._listed is not None:
+            self._bounded(value)
         return ber.integer_contents(value)
 
     def write_items(self, values: tuple[int, ...]) -> bytes | None:
@@ -132,10 +135,10 @@ class Enumerated(Integer):
         super().__init__(0, 65_535)
         self._kind: dict[int, IntEnum] = {member.value: member for member in kind}
         self._names = dict(zip((member.value for member in kind), names.split(), strict=True))
-        self._extensible = extensible
+        self._listed = None if extensible else frozenset(self._kind)
 
     def wrong(self, value: int) -> str | None:
-        if not self._extensible and value not in self._kind:
+        if self._listed is not None and value not in self._listed:
             return f"no such value: {value}"
         return super().wrong(value)
 
@@ -178,6 +181,9 @@ class Null(Leaf):
         return "NULL"
 
 
+_FEW = 16
+
+
 class Oid(Leaf):
     """OBJECT IDENTIFIER or RELATIVE-OID (``relative``) of a module: arcs before and behind those that tell the
     version. The value is the version: a number, or a tuple of ``arcs`` numbers.
@@ -189,8 +195,17 @@ class Oid(Leaf):
         self.universal = ber.RELATIVE_OID if relative else ber.OBJECT_IDENTIFIER
         self._before, self._arcs, self._behind = before, arcs, behind
         self._relative = relative
+        self._usual: dict[Any, bytes] = {}  # of the first few versions: a sender has one
 
     def write(self, value: Any) -> bytes:
+        contents = self._usual.get(value)
+        if contents is None:
+            contents = self._contents(value)
+            if len(self._usual) < _FEW:
+                self._usual[value] = contents
+        return contents
+
+    def _contents(self, value: Any) -> bytes:
         version = (value,) if isinstance(value, int) else tuple(value)
         if len(version) != self._arcs:
             raise HiError("", f"a version of {self._arcs} arcs")

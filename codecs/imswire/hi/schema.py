@@ -149,7 +149,8 @@ class Sequence:
                 contents = write(each)
             except (HiError, BerError) as fault:
                 raise within(member.name, _unplaced(fault)) from None
-            parts += (head, ber.length(len(contents)), contents)
+            size = len(contents)
+            parts += (head, _LENGTHS[size] if size < 0x80 else ber.length(size), contents)
         if self._rest is not None:
             parts += map(one_tlv, getattr(value, self._rest))
         return b"".join(parts)
@@ -201,6 +202,28 @@ class Sequence:
             if member.tag not in seen:
                 report.say("missing", tlv.at, member.name)
         return Node(name, tlv.at, tlv.after - tlv.at, None, tuple(inside))
+
+
+_LENGTHS = tuple(map(ber.length, range(0x80)))
+
+
+class Remembered(Sequence):
+    """A SEQUENCE whose values come again and again: what was written for one is kept, for ``limit`` of them."""
+
+    limit = 256
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._kept: dict[Any, bytes] = {}
+
+    def write(self, value: Any) -> bytes:
+        contents = self._kept.get(value)
+        if contents is None:
+            contents = super().write(value)
+            if len(self._kept) >= self.limit:
+                self._kept.clear()
+            self._kept[value] = contents
+        return contents
 
 
 NOT_STRINGS = frozenset({ber.BOOLEAN, ber.INTEGER, ber.ENUMERATED, ber.NULL, ber.OBJECT_IDENTIFIER, ber.RELATIVE_OID})

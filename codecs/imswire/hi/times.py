@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import lru_cache
 
 SECOND = 1_000_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -60,16 +61,21 @@ def generalized(ns: int) -> str:
     """GeneralizedTime in UTC, as DER has it: no trailing zeros; to microseconds."""
     day, text = _split(ns)
     micro = ns // 1_000 % 1_000_000
-    return f"{day:%Y%m%d}{text}" + (f".{micro:06}".rstrip("0") if micro else "") + "Z"
+    return day + text + (f".{micro:06}".rstrip("0") if micro else "") + "Z"
 
 
 def utc(ns: int) -> str:
     """UTCTime to seconds."""
     day, text = _split(ns)
-    return f"{day:%y%m%d}{text}Z"
+    return f"{day[2:]}{text}Z"
 
 
-def _split(ns: int) -> tuple[date, str]:
+def _split(ns: int) -> tuple[str, str]:
     days, seconds = divmod(ns // SECOND, 86_400)
-    day = date(1970, 1, 1) + timedelta(days)
-    return day, f"{seconds // 3_600:02}{seconds // 60 % 60:02}{seconds % 60:02}"
+    return _day(days), f"{seconds // 3_600:02}{seconds // 60 % 60:02}{seconds % 60:02}"
+
+
+@lru_cache(8)
+def _day(days: int) -> str:
+    """Year, month and day."""
+    return f"{date(1970, 1, 1) + timedelta(days):%Y%m%d}"

@@ -94,6 +94,14 @@ def test_numbers_out_of_bounds_are_for_others(old, new):
     assert reader.read(octets) is not None
 
 
+def test_a_number_out_of_bounds_is_no_matter_of_the_kind():
+    reader = Familiar()
+    octets = BUILT["cc-ipmm"]
+    assert reader.read(octets.replace(b"\x81\x03\x01\xe2\x40", b"\x81\x03\x0f\x42\x40")) is None
+    found = reader.read(octets)
+    assert found is not None and found.findings == ()
+
+
 @pytest.mark.parametrize("new", ["8502ff2c", "85020001"])
 def test_numbers_of_voip_out_of_bounds(new):
     reader = Familiar()
