@@ -7,7 +7,7 @@ import gzip
 import time
 from collections.abc import Callable
 
-from imswire import inet, mikey, pcap, sdp, sip
+from imswire import ber, hi, inet, mikey, pcap, sdp, sip
 from imswire.errors import WireError
 from imswire.mikey import values as v
 from imswire.mikey.fields import fields
@@ -113,6 +113,49 @@ def records(size: int) -> bytes:
     return pcap.file_header(1) + pcap.record(0, b"x") * (size // 17)
 
 
+def record(octets: bytes) -> None:
+    targets.attempt("hi", octets)
+
+
+def handed_over(octets: bytes) -> None:
+    """A stream of PS-PDUs in pieces of 16 octets."""
+    splitter = hi.Splitter()
+    for place in range(0, len(octets), 16):
+        splitter.feed(octets[place : place + 16])
+
+
+PDU_HEADER = hi.build(hi.PsPdu(hi.Header(b"L", hi.CommunicationId(b"O"), 0), hi.KeepAlive()))[2:-6]
+
+
+def pdu_of(unit: bytes, payload: bytes) -> Callable[[int], bytes]:
+    """A PS-PDU with as many units in a payload of this tag as make the size."""
+
+    def make(size: int) -> bytes:
+        inside = ber.tlv(payload, unit * (size // len(unit)))
+        return ber.tlv(b"\x30", PDU_HEADER + ber.tlv(b"\xa2", inside))
+
+    return make
+
+
+def numbered(size: int) -> bytes:
+    """An integrityCheck of as many sequence numbers."""
+    check = ber.tlv(b"\xa0", b"\x02\x01\x01" * (size // 3)) + b"\x81\x01\x01\x83\x00"
+    return ber.tlv(b"\x30", PDU_HEADER + ber.tlv(b"\xa2", ber.tlv(b"\xa2", ber.tlv(b"\xa0", check))))
+
+
+def endless(size: int) -> bytes:
+    """Indefinite lengths in one another, with much in the innermost."""
+    depth = 30
+    inside = b"\x04\x01x" * (size // 3)
+    return b"\x30\x80" + PDU_HEADER + b"\xa2\x80" * (depth - 1) + inside + b"\0\0" * depth
+
+
+def in_pieces(size: int) -> bytes:
+    """paddingPDU in pieces of one octet."""
+    padding = ber.tlv(b"\xa2", b"\x04\x01x" * (size // 3))
+    return ber.tlv(b"\x30", PDU_HEADER + ber.tlv(b"\xa2", ber.tlv(b"\xa2", padding)))
+
+
 FAMILIES: dict[str, tuple[Run, Callable[[int], bytes]]] = {
     "many header lines": (quiet(judge), line_of(HEAD, b"X: y\r\n", b"\r\n")),
     "folded lines": (message, line_of(HEAD + b"Subject: x", b"\r\n y")),
@@ -138,6 +181,14 @@ FAMILIES: dict[str, tuple[Run, Callable[[int], bytes]]] = {
     "fragments in reverse": (fragments, lambda size: b"x" * size),
     "sections of pcapng": (quiet(lambda octets: targets.captures(octets)), interfaces),
     "empty members of gzip": (quiet(lambda octets: targets.captures(octets)), empty_members),
+    "IRI in a PS-PDU": (record, pdu_of(b"\x30\x07\x80\x01\x04\xa2\x02\xa4\x00", b"\xa0")),
+    "sequence numbers in an integrityCheck": (record, numbered),
+    "unknown members in a PS-PDU": (record, pdu_of(b"\x9f\x63\x00", b"\xa2")),
+    "indefinite lengths": (record, endless),
+    "a string in pieces": (record, in_pieces),
+    "PS-PDUs in small pieces": (handed_over, lambda size: in_pieces(100) * (size // len(in_pieces(100)))),
+    "one long PS-PDU in small pieces": (handed_over, in_pieces),
+    "an endless PS-PDU in small pieces": (handed_over, endless),
     "records of a capture": (quiet(lambda octets: targets.captures(octets)), records),
 }
 

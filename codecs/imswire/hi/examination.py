@@ -35,6 +35,9 @@ class Node(Struct, frozen=True):
     items: bool = False
 
 
+MAX_FINDINGS = 256  # of one PS-PDU: a hostile one could have one for every two octets
+
+
 class Report:
     """What an examination finds on its way; ``keys`` says whether key material is shown."""
 
@@ -52,6 +55,9 @@ class Report:
         self._path.pop()
 
     def say(self, rule: str, offset: int, member: str = "") -> None:
+        """A finding; of very many the first are listed."""
+        if len(self.findings) >= MAX_FINDINGS:
+            return
         path = joined(self._path + [member] if member else self._path)
         self.findings.append(Finding(path, rule, offset))
 

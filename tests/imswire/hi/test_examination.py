@@ -25,6 +25,13 @@ def test_a_report_knows_where_it_is():
     assert not report.keys and e.Report(True).keys
 
 
+def test_findings_are_bounded():
+    report = e.Report()
+    for place in range(2 * e.MAX_FINDINGS):
+        report.say("rule", place)
+    assert len(report.findings) == e.MAX_FINDINGS
+
+
 def test_parts_as_far_as_they_can_be_read():
     octets = bytes.fromhex("3005 0500 0481ff".replace(" ", ""))
     report = e.Report()
