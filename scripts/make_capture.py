@@ -29,6 +29,14 @@ from midcall.ue.party import PCMA, PCMU, Party
 from midcall.ue.ticket import TicketUser
 from midcall.ue.wire import Timed, Wire
 
+KEY_TYPES = {
+    "tgk": mikey.KeyType.TGK,
+    "tgk+salt": mikey.KeyType.TGK_SALT,
+    "gtgk": mikey.KeyType.GTGK,
+    "gtgk+salt": mikey.KeyType.GTGK_SALT,
+    "tek": mikey.KeyType.TEK,
+    "tek+salt": mikey.KeyType.TEK_SALT,
+}
 PROFILES = {
     "cm-128-80": (t.AES_CM_128_80, SUITE_128),
     "cm-128-32": (t.AES_CM_128_32, SUITE_128),
@@ -73,6 +81,8 @@ def arguments() -> argparse.Namespace:
     add("--calls", type=int, default=1, help="calls, 200 ms apart (1 to 60)")
     add("--seconds", type=float, default=10, help="how long each call is talked")
     add("--flags", default="DEFGHJLMNO", help="policy flags of the tickets (RFC 6043 6.10); I is key forking")
+    add("--key-type", choices=KEY_TYPES, default="tgk+salt", help="of the keys in the tickets")
+    add("--ticket-keys", type=int, default=1, help="keys in each ticket (1 to 8); each media line uses its own")
     add("--mode-3", action="store_true", help="the Initiator makes the tickets itself")
     add("--profile", choices=PROFILES, default="cm-128-80", help="SRTP profile")
     add("--codec", choices=("pcmu", "pcma"), default="pcmu")
@@ -104,6 +114,8 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if not 1 <= given.calls <= 60:
         parser.error("--calls: from 1 to 60")
+    if not 1 <= given.ticket_keys <= 8:
+        parser.error("--ticket-keys: from 1 to 8")
     if given.mtu is not None and given.mtu < 100:
         parser.error("--mtu: at least 100")
     if given.segment is not None and given.segment < 8:
@@ -140,7 +152,8 @@ class Lab:
             flags = "".join(sorted({*self.options.flags, "L"} - {"D", "K"}))
             return owner.make_ticket(TPK_ID.encode(), self.tpk, lab.BEGIN, (peer.uri,), flags)
         salt = 12 if self.options.profile.startswith("gcm") else 14
-        return owner.request_ticket(self.ask, lab.BEGIN, (peer.uri,), self.options.flags, salt_octets=salt)
+        wished = {"key_type": KEY_TYPES[self.options.key_type], "keys": self.options.ticket_keys}
+        return owner.request_ticket(self.ask, lab.BEGIN, (peer.uri,), self.options.flags, salt_octets=salt, **wished)
 
     def call(self, number: int) -> None:
         options = self.options

@@ -10,6 +10,7 @@ from midcall.df2.sdes import OfferedKey, announced
 from midcall.events import CryptoContext, Kept, MediaFlow, SessionReport, Side, TicketExchange
 
 HEADER_VALUES = 4  # P-Asserted-Identity has two at most (RFC 3325 9.1)
+PORT_PAIRS = 16  # of one line: layered codecs have a few
 DTLS = "keyed by DTLS-SRTP, which only its two ends can open"
 
 
@@ -80,9 +81,12 @@ class SessionMedia:
         self, receiver: sdp.Media, peer: sdp.Media | None, secure: bool, sender: Side, message: Kept | None
     ) -> MediaFlow:
         """What ``sender`` sends to the owner of the line ``receiver``."""
-        destinations = [receiver.endpoint, *receiver.candidates] if receiver.endpoint else list(receiver.candidates)
+        ports = _port_pairs(receiver)
+        destinations = [*ports, *receiver.candidates]
         usable = tuple(dict.fromkeys(e for e in destinations if e is not None and self._numeric(e, message)))
-        control = (receiver.rtcp,) if receiver.rtcp is not None and usable else ()
+        control = [receiver.rtcp] if receiver.rtcp is not None and usable else []
+        if not receiver.rtcp_mux:
+            control += [Endpoint(pair.address, pair.port + 1) for pair in ports[1:]]
         return MediaFlow(
             media=receiver.index,
             kind=receiver.kind,
@@ -113,6 +117,15 @@ class SessionMedia:
             self.faults.append((frame, reason, False))
             return False
         return True
+
+
+def _port_pairs(line: sdp.Media) -> list[Endpoint]:
+    """Where the owner of a line receives: one port, or with a count (RFC 8866 5.14) every second one from there."""
+    first = line.endpoint
+    if first is None:
+        return []
+    ports = range(first.port, min(first.port + 2 * min(line.port_count, PORT_PAIRS), 65_535), 2)
+    return [Endpoint(first.address, port) for port in ports]
 
 
 def _parties(message: sip.SipMessage) -> Iterator[str]:

@@ -124,7 +124,8 @@ class Call:
         for group in groups:
             blocks = []
             for place, line in enumerate(group):
-                first = spis[0] if spis else b"\x01"
+                # Of several keys in the ticket each line gets its own.
+                first = spis[0] if spis else held.keys[line % len(held.keys)].spi if held.keys else b""
                 second = spis[1] if len(spis) > 1 else first
                 if not spis and not held.keys:
                     first = second = b""

@@ -10,7 +10,7 @@ from imswire import mikey, srtp
 from imswire.mikey import exchange, prf
 from imswire.mikey import values as v
 from imswire.mikey.exchange import SUITE_128, Suite
-from imswire.mikey.numbers import ExtensionType, ProtType
+from imswire.mikey.numbers import SALTED, ExtensionType, ProtType
 from imswire.mikey.payloads import write_chain
 from imswire.mikey.ticket import split_mpk
 
@@ -79,9 +79,10 @@ class TicketUser:
         *,
         key_type: mikey.KeyType | None = mikey.KeyType.TGK_SALT,
         salt_octets: int = 14,
+        keys: int = 1,
     ) -> Held:
-        """Ticket Request: a ticket that ``responders`` may resolve; ``now`` in wall ns."""
-        wish = self._wish(now, responders, flags, key_type, salt_octets)
+        """Ticket Request: a ticket that ``responders`` may resolve, with so many keys; ``now`` in wall ns."""
+        wish = self._wish(now, responders, flags, key_type, salt_octets, keys)
         asked = exchange.request_init(
             self.suite,
             self.psk,
@@ -124,11 +125,14 @@ class TicketUser:
         flags: str,
         key_type: mikey.KeyType | None,
         salt_octets: int,
+        keys: int = 1,
     ) -> v.TicketPolicy:
         kemac = None
         if key_type is not None:
-            wished = spi_key(key_type, bytes(self.suite.octets), b"\x01", bytes(salt_octets))
-            kemac = v.Kemac(mikey.EncrAlg.NULL, write_chain([wished]))
+            salt = bytes(salt_octets) if key_type in SALTED else b""
+            octets = bytes(self.suite.octets)
+            wished: list[v.Payload] = [spi_key(key_type, octets, bytes((spi,)), salt) for spi in range(1, keys + 1)]
+            kemac = v.Kemac(mikey.EncrAlg.NULL, write_chain(wished))
         data = mikey.PolicyData(
             kms=self._kms,
             initiator=exchange.uri(mikey.IdRole.INITIATOR, self.uri),
