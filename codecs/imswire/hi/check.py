@@ -15,12 +15,12 @@ from imswire.hi import values as v
 from imswire.hi.eps_values import ImsEvent, IriParameters
 from imswire.hi.errors import HiError
 from imswire.hi.examination import Finding, Node, Report
-from imswire.hi.numbers import CcContents, CheckType, IriContents
+from imswire.hi.numbers import CcContents, CheckType, IriContents, IriType
 from imswire.hi.pdu import PS_PDU, parse
 from imswire.hi.primitives import sequence
 
 _HEADER = "pSHeader"
-_UNTIMED = (v.FirstSegment, v.LastSegment, v.CinReset, v.TestPdu, v.Padding)
+_OPTIONAL = tuple(set(IriParameters.__struct_fields__) - {"liid", "time", "season", "release"})
 
 
 def check(octets: bytes) -> list[Finding]:
@@ -76,17 +76,15 @@ def rules(pdu: v.PsPdu) -> Iterator[tuple[str, str]]:
 
 def _header(pdu: v.PsPdu) -> Iterator[tuple[str, str]]:
     header, payload = pdu.header, pdu.payload
-    timed = isinstance(payload, tuple) and all(each.time is not None for each in payload)
-    if header.time is None and not timed and not isinstance(payload, _UNTIMED):
+    records = payload if isinstance(payload, tuple) else ()
+    wanted = isinstance(payload, v.KeepAlive | v.KeepAliveResponse)
+    wanted = wanted or any(isinstance(each, v.Iri) and each.time is None for each in records)
+    if header.time is None and wanted:
         yield _HEADER, "no time stamp (TS 102 232-1 5.2.6)"
     if header.time is not None and isinstance(payload, v.FirstSegment | v.LastSegment):
         yield _HEADER, "segment flag with a time stamp"
-    isolated = isinstance(payload, tuple) and all(isinstance(each, v.Iri) for each in payload)
-    content = isinstance(payload, tuple) and not isolated
-    if content and header.cid.cin is None:
+    if header.cid.cin is None and any(isinstance(each, v.Cc) for each in records):
         yield f"{_HEADER}.communicationIdentifier", "content without a communicationIdentityNumber (5.2.4)"
-    if header.country is None:
-        yield _HEADER, "no authorizationCountryCode (5.2.3)"
     if isinstance(payload, v.TestPdu | v.CinReset) and header.sequence:
         yield f"{_HEADER}.sequenceNumber", "not 0"
     if isinstance(payload, v.CinReset) and (header.liid != b"-" or header.cid.cin != 0):
@@ -120,6 +118,12 @@ def _iri(header: v.Header, iri: v.Iri, path: str) -> Iterator[tuple[str, str]]:
         if parameters.liid != header.liid:
             yield path, "lawfulInterceptionIdentifier is not that of the header (TS 102 232-7 table A.1)"
         yield from _event(parameters, path)
+        if (
+            kind != IriType.END
+            and iri.kind != IriType.END
+            and all(getattr(parameters, name) is None for name in _OPTIONAL)
+        ):
+            yield path, "no optional member, where one at least is to go with such a record (TS 33.108 B.3)"
 
 
 def _event(parameters: IriParameters, path: str) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,7 @@ class Notification(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AlarmIndicator(Struct, frozen=True, gc=False, kw_only=True):
-    """alarms-indicator; ``information`` is 1 to 256 octets (1 to 25 in versions before 6)."""
+    """alarms-indicator; ``information`` is 1 to 256 octets."""
 
     time: int
     information: bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Any
 
@@ -11,6 +12,8 @@ from imswire.hi import times
 from imswire.hi.errors import HiError
 from imswire.hi.examination import Node, Report, hexadecimal, unknown
 from imswire.hi.schema import Choice, Leaf, one_tlv
+
+_INLINE = re.compile(rb"(inline:)[^|;\s]+", re.IGNORECASE)  # keys of a=crypto (RFC 4568)
 
 
 class Octets(Leaf):
@@ -34,7 +37,9 @@ class Octets(Leaf):
     def shown(self, value: bytes, report: Report) -> str:
         if self._secret and not report.keys:
             return f"<{len(value)} octets, withheld>"
-        return hexadecimal(value) if self._binary else readable(value)
+        if self._binary:
+            return hexadecimal(value)
+        return readable(value if report.keys else _INLINE.sub(rb"\1<withheld>", value))
 
 
 _PRINTABLE = frozenset(" '()+,-./:=?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")

@@ -49,7 +49,8 @@ KEYS = eps.build(EPS["keys"])
         (hi.PsPdu(header(time=None), hi.KeepAlive()), ["pSHeader: no time stamp"]),
         (hi.PsPdu(header(time=None), (hi.Iri(4, KEYS, TIME),)), []),
         (hi.PsPdu(header(), hi.FirstSegment()), ["pSHeader: segment flag with a time"]),
-        (hi.PsPdu(header(country=None), hi.KeepAlive()), ["pSHeader: no authorizationCountryCode"]),
+        (hi.PsPdu(header(time=None), cc(CC["ipmm"]).payload), []),
+        (hi.PsPdu(header(country=None), hi.KeepAlive()), []),
         (
             hi.PsPdu(header(cid=hi.CommunicationId(b"OP1")), cc(CC["ipmm"]).payload),
             ["pSHeader.communicationIdentifier: content without"],
@@ -119,11 +120,17 @@ def test_what_belongs_to_an_event(event, rule):
         (eps.ImsEvent.START_OF_INTERCEPTION, {"header_offer": b""}),
         (eps.ImsEvent.START_OF_INTERCEPTION, {"sdp_offer": b""}),
         (eps.ImsEvent.CC_UNAVAILABLE, {"cc_unavailable_reason": ""}),
-        (None, {}),
+        (None, {"initiator": 0}),
     ],
 )
 def test_what_is_enough_for_an_event(event, value):
     assert said(iri(eps.build(eps.IriParameters(**BASE, event=event, **value)))) == []
+
+
+def test_a_record_of_nothing():
+    nothing = eps.build(eps.IriParameters(**BASE))
+    assert "no optional member" in said(iri(nothing))[0]
+    assert said(iri(nothing, hi.IriType.END)) == []
 
 
 EPS_PATH = "payload.iRIPayloadSequence[0].iRIContents.ePSIRI.iRI-EPS-Parameters"

@@ -143,6 +143,13 @@ def test_keys_are_shown_when_asked_for():
     assert examined(p.Octets(secret=True), b"abc", keys=True) == ("0x616263", [])
 
 
+def test_keys_of_sdp_are_withheld_too():
+    line = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^20|1:4;Inline:bW9yZQ==\r\n"
+    shown = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:<withheld>|2^20|1:4;Inline:<withheld>\\r\\n"
+    assert examined(p.Octets(), line) == (shown, [])
+    assert "c2VjcmV0" in str(examined(p.Octets(), line, keys=True))
+
+
 INSIDE = Sequence(dict, (must(0, "a", "a", p.Integer(0, 9)),), make=lambda found: found)
 
 
