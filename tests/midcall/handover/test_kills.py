@@ -98,8 +98,9 @@ async def killing(folder: Path, pki: Pki, kills: int, manner: Manner) -> None:
         writer = await nursery.raise_("writer", *places)
         sender = await nursery.raise_("sender", *sending)
         for kill in range(kills):
-            await nursery.until_commits(nursery.commits + draw.randrange(1, 4))
-            if kill % 4:
+            if draw.random() < 0.75:  # else while it is still beginning
+                await nursery.until_commits(nursery.commits + draw.randrange(1, 4))
+            if kill % 4 == 3:
                 await receiver.until(lambda before=receiver.pdus: receiver.pdus > before)  # type: ignore[misc]
             await instant(draw, nursery.heard)
             os.kill(writer, signal.SIGKILL)

@@ -150,5 +150,5 @@ DATA = {int(hi.DataType.IRI): "iri", int(hi.DataType.CC): "cc", None: "none"}
 long = bool(os.environ.get("MIDCALL_PROOF"))
 TestSpoolAndCursor = SpoolAndCursor.TestCase
 TestSpoolAndCursor.settings = settings(
-    max_examples=500 if long else 25, stateful_step_count=40 if long else 20, deadline=None
+    max_examples=500 if long else 15, stateful_step_count=40 if long else 15, deadline=None
 )

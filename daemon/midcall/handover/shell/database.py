@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
     database = _open(path, f"mode={mode}")
     try:
         database.execute(f"PRAGMA page_size={PAGE_OCTETS}")
-        database.execute("PRAGMA journal_mode=WAL")
+        _log_ahead(database)
         database.execute("PRAGMA synchronous=FULL")
         database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         database.execute(f"PRAGMA journal_size_limit={CHECKPOINT_PAGES * PAGE_OCTETS}")
@@ -31,6 +32,19 @@ def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _log_ahead(database: sqlite3.Connection) -> None:
+    """WAL; two who open a new file at once wait for each other, which SQLite does not do by itself here."""
+    until = time.monotonic() + BUSY_MS / 1_000
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
 
 
 def connect_in_place(path: Path) -> sqlite3.Connection:

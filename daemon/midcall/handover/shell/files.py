@@ -16,7 +16,7 @@ from midcall.handover.assembler import Assembler, Recall
 from midcall.handover.shell.database import CHECKPOINT_PAGES, PAGE_OCTETS, read_only, transaction, unlink
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
-from midcall.handover.shell.store import KnownContext, Store, encode_key
+from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, Run
 
 # Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
@@ -97,6 +97,8 @@ class Files:
         if path.exists():
             try:
                 return self._store(path, "hi2")
+            except Unborn:
+                unlink(path)
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
@@ -107,15 +109,21 @@ class Files:
             self.lost.add("hi2")
         Store.create(path, "hi2", len(aside) * _GENERATION + 1)
         self.folder.sync()
-        store = self._store(path, "hi2")
-        with transaction(store.database):
-            store.set_meta("segment", max(self.folder.segments("hi3"), default=0))
-        return store
+        return self._store(path, "hi2")
+
+    def _wanted(self, segments: dict[int, Path]) -> int:
+        """The newest segment that ever had a row; 0: there was none yet."""
+        try:
+            return self.events.meta("segment")
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            return max(segments, default=0) if "hi2" in self.lost else 0
 
     def _open_content(self) -> Store:
         """The newest segment; a new one when it is missing or damaged."""
         segments = self.folder.segments("hi3")
-        wanted = self.events.meta("segment")
+        wanted = self._wanted(segments)
         self.number = max(segments, default=0)
         if self.number >= wanted and segments:
             try:
@@ -127,7 +135,7 @@ class Files:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
-                if self.number > wanted:  # a crash came between making it and using it
+                if isinstance(error, Unborn) or self.number > wanted:  # a crash came between making it and using it
                     unlink(segments[self.number])
                     return self._open_content()
         if wanted:

@@ -82,6 +82,10 @@ def decode_key(octets: bytes) -> ContextKey:
     return ContextKey(liid, operator, element, cin, country, Kind(kind))
 
 
+class Unborn(sqlite3.DatabaseError):
+    """A file that was being made when its maker died: nothing was ever in it."""
+
+
 class Store:
     """A file that the writer has open. After any error it is to be opened anew: what it knows may be ahead."""
 
@@ -98,6 +102,8 @@ class Store:
         self._ids: dict[ContextKey, int] = {}
         self._uncovered: dict[ContextKey, int] = {}
         try:
+            if not self.database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise Unborn(f"{path.name}: empty")
             self.reload()
         except sqlite3.Error:
             self.database.close()
