@@ -32,7 +32,7 @@ def check(octets: bytes) -> list[Finding]:
         outer = sequence(octets)
     except (HiError, BerError) as fault:
         return [Finding("PS-PDU", fault.reason, fault.offset or 0)]
-    report = Report()
+    report = Report(values=False)
     root = PS_PDU.examine(octets, outer, "PS-PDU", report)
     try:
         broken = [*_twice_timed(root), *rules(parse(octets))]

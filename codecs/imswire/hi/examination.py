@@ -39,13 +39,16 @@ MAX_FINDINGS = 256  # of one PS-PDU: a hostile one could have one for every two 
 
 
 class Report:
-    """What an examination finds on its way; ``keys`` says whether key material is shown."""
+    """What an examination finds on its way; ``keys`` says whether key material is shown, ``values`` whether any
+    value is.
+    """
 
-    __slots__ = ("_path", "findings", "keys")
+    __slots__ = ("_path", "findings", "keys", "values")
 
-    def __init__(self, keys: bool = False) -> None:
+    def __init__(self, keys: bool = False, *, values: bool = True) -> None:
         self.findings: list[Finding] = []
         self.keys = keys
+        self.values = values
         self._path: list[str] = []
 
     def enter(self, name: str) -> None:

@@ -384,9 +384,14 @@ def readable(octets: bytes) -> str:
     return escaped(text)
 
 
+_ESCAPES = str.maketrans({"\\": "\\\\", "\r": "\\r", "\n": "\\n", "\t": "\\t"})
+
+
 def escaped(text: str) -> str:
     """Text on one line, control characters as escapes."""
+    text = text.translate(_ESCAPES)
+    if text.isprintable():
+        return text
     return "".join(
-        character if character.isprintable() and character != "\\" else character.encode("unicode_escape").decode()
-        for character in text
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )

@@ -74,7 +74,7 @@ class Leaf:
             return Node(name, tlv.at, size, f"<{tlv.end - tlv.start} octets, not readable>")
         if rule := self.wrong(value):
             report.say(rule, tlv.at)
-        return Node(name, tlv.at, size, self.shown(value, report))
+        return Node(name, tlv.at, size, self.shown(value, report) if report.values else "")
 
     def _bounded(self, value: Any) -> None:
         if rule := self.wrong(value):

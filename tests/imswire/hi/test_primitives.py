@@ -116,6 +116,7 @@ def test_contents_that_are_none(kind, contents):
         (p.Octets(secret=True), b"abc", "<3 octets, withheld>", []),
         (p.Octets(), bytes(5_000), "0x" + "00" * 4_096 + " and 904 octets more", []),
         (p.Text(), "a\\ö\n".encode(), "a\\\\ö\\n", []),
+        (p.Text(), b"a\x01\xc2\x85\n", "a\\x01\\x85\\n", []),
         (p.Text(ber.PRINTABLE_STRING), b"a@", "a@", ["a character that this kind of string does not have"]),
         (p.Integer(0, 9), b"\x0a", 10, ["10 is not in 0 to 9"]),
         (p.Integer(0, 9), b"\x00\x01", 1, ["integer longer than needed"]),
