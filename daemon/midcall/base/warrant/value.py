@@ -8,7 +8,7 @@ what was not written.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -67,10 +67,6 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     xid: Xid
     identity: Identity
 
-    def __post_init__(self) -> None:
-        if not self.forms:
-            raise ValueError("identity: no SIP, TEL or URN identity")
-
     @property
     def forms(self) -> tuple[str, ...]:
         """The canonical forms that match."""
@@ -119,8 +115,16 @@ class Warrant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
         _once(self.services, "services")
         _once(self.elements, "elements")
         _once((each.xid for each in self.targets), "targets: XID")
-        _once(((each.liid, form) for each in self.targets for form in dict.fromkeys(each.forms)), "targets: identity")
+        _once(self._matched(), "targets: identity")
         _once(((each.host.lower(), each.port) for each in self.destinations), "destinations")
+
+    def _matched(self) -> Iterator[tuple[str, str]]:
+        """Each canonical form under its LIID."""
+        for each in self.targets:
+            forms = each.forms
+            if not forms:
+                raise ValueError("targets: identity: no SIP, TEL or URN identity")
+            yield from ((each.liid, form) for form in dict.fromkeys(forms))
 
     @property
     def start_ns(self) -> int:
