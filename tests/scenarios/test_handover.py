@@ -50,7 +50,7 @@ def test_mid_call_the_event_comes_first_and_stands_at_the_activation(tmp_path):
     )
     assert b"a=key-mgmt:mikey" in first.sdp_offer and b"a=key-mgmt:mikey" in first.sdp_answer
     assert first.initiator == eps.Initiator.ORIGINATING_TARGET
-    assert [party.sip_uri for party in first.parties] == [b"sip:alice@example.com", b"sip:bob@example.com"]
+    assert first.parties == (eps.PartyInformation(eps.PartyQualifier.EPS_TARGET, sip_uri=b"sip:alice@example.com"),)
     assert {each.event for each in rest} == {ImsEvent.UNFILTERED_SIP_MESSAGE}
     assert [sip.parse(each.sip_message).method for each in rest] == ["BYE", "BYE"]
     assert [payload for _, payload in outcome.content] == truth(call, 2.0)

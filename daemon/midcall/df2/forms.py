@@ -87,7 +87,6 @@ def start_of_interception(agency: Agency, about: About, session: Session, partie
         about,
         event=eps.ImsEvent.START_OF_INTERCEPTION,
         initiator=_initiator(about.target),
-        others=_others(about, parties),
         header_offer=session.offer_head,
         header_answer=session.answer_head,
         sdp_offer=session.offer,
@@ -117,14 +116,13 @@ def cc_unavailable(agency: Agency, about: About, reason: str) -> bytes:
 # EPS
 
 
-def _eps(agency: Agency, about: About, *, others: tuple[eps.PartyInformation, ...] = (), **members: Any) -> bytes:
+def _eps(agency: Agency, about: About, **members: Any) -> bytes:
     network = agency.network
     element = None if network.element is None else network.element.encode()
-    parties = (*_party(about.identity, about.target), *others)
     given = eps.IriParameters(
         liid=agency.terms.liid.encode(),
         time=about.at,
-        parties=parties or None,
+        parties=_party(about.identity),
         national=tuple(bytes.fromhex(each) for each in agency.profile.national) or None,
         network=eps.NetworkId(network.network_operator.encode(), element),
         ims_voip=_voip(agency, about),
@@ -153,28 +151,19 @@ def _initiator(target: Side | None) -> int:
     return eps.Initiator.ORIGINATING_TARGET if target is Side.CALLER else eps.Initiator.TERMINATING_TARGET
 
 
-def _party(identity: str, side: Side | None) -> tuple[eps.PartyInformation, ...]:
-    """A user with its role; without a known side it is the originating one's field that stands."""
-    if not identity:
-        return ()
-    qualifier = eps.PartyQualifier.TERMINATING_PARTY if side is Side.CALLEE else eps.PartyQualifier.ORIGINATING_PARTY
+def _party(identity: str) -> tuple[eps.PartyInformation, ...] | None:
+    """The target as TS 33.108 names one: its module knows no other party."""
+    qualifier = eps.PartyQualifier.EPS_TARGET
     octets = identity.encode("utf-8", "surrogateescape")
     scheme = identity.partition(":")[0].lower()
+    if not identity:
+        return None
     if scheme == "tel":
         return (eps.PartyInformation(qualifier, tel_uri=octets),)
     if scheme == "urn":
         imei = _imei(identity)
-        return () if imei is None else (eps.PartyInformation(qualifier, imei=imei),)
+        return None if imei is None else (eps.PartyInformation(qualifier, imei=imei),)
     return (eps.PartyInformation(qualifier, sip_uri=octets),)
-
-
-def _others(about: About, parties: Parties) -> tuple[eps.PartyInformation, ...]:
-    """The party that is not the target."""
-    if about.target is Side.CALLER:
-        return _party(parties.callee or "", Side.CALLEE)
-    if about.target is Side.CALLEE:
-        return _party(parties.caller[0] if parties.caller else "", Side.CALLER)
-    return ()
 
 
 def _imei(urn: str) -> bytes | None:
