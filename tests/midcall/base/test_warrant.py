@@ -280,7 +280,7 @@ TARGET = lab.members()["targets"][0]
         ({"end": "2026-07-31T00:00:00.5Z"}, "end: "),
         ({"end": "2026-07-31T00:00:00Z\n"}, "end: "),
         ({"targets": []}, "targets: "),
-        ({"targets": [TARGET] * 65}, "targets: "),
+        ({"targets": [TARGET] * 33}, "targets: "),
         ({"targets": [TARGET, TARGET]}, "targets: XID: named twice"),
         ({"targets": [TARGET, TARGET | {"xid": lab.OTHER_XID}]}, "targets: identity: named twice"),
         ({"targets": [TARGET | {"identity": "alice"}]}, "identity: no SIP"),

@@ -19,9 +19,9 @@ from imswire import sip
 from midcall.config import Country, Liid
 from midcall.events import Task, Terms
 
-MAX_PAYLOAD = 48 << 10
-"""Octets: 64 targets of the longest kind, with room."""
-MAX_TARGETS = 64
+MAX_PAYLOAD = 24 << 10
+"""Octets: as many targets as may be, of the longest kind, with room."""
+MAX_TARGETS = 32
 MAX_ELEMENTS = 64
 MAX_DESTINATIONS = 8
 MAX_VERSION = (1 << 31) - 1
