@@ -12,6 +12,7 @@ from midcall.cli.fail import Failed
 from midcall.cli.inspect import inspect
 from midcall.cli.lemf import lemf
 from midcall.cli.replay import replay
+from midcall.cli.warrant import warrant
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +25,7 @@ cli.add_command(demo)
 cli.add_command(replay)
 cli.add_command(inspect)
 cli.add_command(lemf)
+cli.add_command(warrant)
 
 
 def main() -> None:
