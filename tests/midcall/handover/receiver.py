@@ -137,9 +137,7 @@ class Receiver:
         self.ledger.take(pdus)
         for octets in pdus:
             self.last = octets
-            tri = peek(octets).tri
-            answer = _ANSWERS.get(tri)
-            if answer is not None:
+            if peek(octets).tri in _QUESTIONS:
                 self._answer(hi.parse(octets), send)
         self.changed.set()
 
@@ -161,4 +159,4 @@ class Receiver:
             send.write(hi.build(hi.PsPdu(replace(pdu.header, sequence=number), reply)))
 
 
-_ANSWERS = {hi.TriTag.KEEP_ALIVE: True, hi.TriTag.PDU_ACKNOWLEDGEMENT_REQUEST: True, hi.TriTag.OPTION_REQUEST: True}
+_QUESTIONS = (hi.TriTag.KEEP_ALIVE, hi.TriTag.PDU_ACKNOWLEDGEMENT_REQUEST, hi.TriTag.OPTION_REQUEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import ssl
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -362,6 +363,34 @@ def test_a_stop_ends_at_its_deadline_when_nobody_listens(desk: Desk, pki: Pki) -
         await receiver.until(lambda: "fault" in desk.states())
         await desk.stop(0.1)
         assert desk.delivered() == (0, 0)
+
+    run(test)
+
+
+def test_delivery_goes_on_while_the_cursor_cannot_be_written(desk: Desk, pki: Pki) -> None:
+    async def test() -> None:
+        desk.write(1, 500)
+        receiver = await Receiver(pki).start()
+        sender = desk.send(receiver, PATIENT)
+        settle = sender.cursor.settle
+        failing = True
+
+        def full(*arguments: Any) -> None:
+            if failing:
+                raise sqlite3.OperationalError("database or disk is full")
+            settle(*arguments)
+
+        sender.cursor.settle = full  # type: ignore[method-assign, assignment]
+        await receiver.until(arrived(receiver, 1, 500))
+        await receiver.until(lambda: "fault" in desk.states())
+        desk.write(1, 500)
+        await receiver.until(arrived(receiver, 2, 1_000))
+        failing = False
+        await receiver.until(lambda: desk.delivered() == (2, 1_000))
+        await receiver.until(lambda: "cleared" in desk.states())
+        await desk.stop()
+        await receiver.stop()
+        receiver.ledger.assert_whole()
 
     run(test)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import random
+import sqlite3
 import ssl
 import sys
 import termios
@@ -92,6 +93,7 @@ class Channel:
         self._empty = False
         self._proved = False
         self._heard = False
+        self._cursor_failed = False
 
     def wake(self) -> None:
         """There are new rows."""
@@ -303,10 +305,11 @@ class Channel:
             self._done.append((interface, item))
         if link.heard and not self._heard:
             self._heard = True
-            self._cursor.set_flag(self._flag, 1)
+            with suppress(sqlite3.OperationalError):  # no room; the next answer tells it again
+                self._cursor.set_flag(self._flag, 1)
         if self._done:
             self._proved = True
-        if (link.heard or link.unproved) and not link.late:
+        if (link.heard or link.unproved) and not link.late and not self._cursor_failed:
             self.report.cleared(time.time_ns())
         self._settle(False)
 
@@ -324,7 +327,14 @@ class Channel:
                 counts[handle, interface, what] = counts.get((handle, interface, what), 0) + count
             for tag, following in item.seen:
                 seen[interface, tag] = following
-        self._cursor.settle(rows, [(tag, where, number) for (where, tag), number in seen.items()], counts)
+        try:
+            self._cursor.settle(rows, [(tag, where, number) for (where, tag), number in seen.items()], counts)
+        except sqlite3.OperationalError as error:
+            # Delivery goes on; what cannot be noted now is noted later, or goes out once more.
+            self.report.failed(f"the cursor cannot be written: {error}", time.time_ns())
+            self._cursor_failed = True
+            return
+        self._cursor_failed = False
         self._done = []
         if not self._under_way:
             for reader in self.readers.values():

@@ -44,17 +44,15 @@ class Sender:
         self.settings = settings or LinkSettings()
         self._folder = Folder(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._cursor = Cursor(self._folder.cursor)
+        self.cursor = Cursor(self._folder.cursor)
         cid = hi.CommunicationId(operator.encode(), None if element is None else element.encode())
         tell = report or (lambda _: None)
-        readers = {
-            each: Reader(self._folder, each, keys, self._cursor, lost or (lambda _: None)) for each in INTERFACES
-        }
+        readers = {each: Reader(self._folder, each, keys, self.cursor, lost or (lambda _: None)) for each in INTERFACES}
         groups: list[dict[Interface, Reader]] = (
             [readers] if self.settings.connections == "one" else [{each: reader} for each, reader in readers.items()]
         )
         self.channels = [
-            Channel(peer, group, self._cursor, self.settings, cid, LinkReport(destination, "+".join(group), tell))
+            Channel(peer, group, self.cursor, self.settings, cid, LinkReport(destination, "+".join(group), tell))
             for group in groups
         ]
         self._readers = readers
@@ -81,7 +79,7 @@ class Sender:
     def close(self) -> None:
         for reader in self._readers.values():
             reader.close()
-        self._cursor.close()
+        self.cursor.close()
         self._bell.close()
         with suppress(OSError):
             self._folder.bell.unlink()
