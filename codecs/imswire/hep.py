@@ -1,0 +1,410 @@
+"""HEP version 3, the capture protocol of Homer: SIP as Kamailio, OpenSIPS, FreeSWITCH and Asterisk copy it.
+
+``HEP3``, u16 total length, then chunks: u16 vendor, u16 type, u16 length (with these six octets), value. Chunks of
+a vendor and types that nobody needs here are skipped; of a chunk that stands twice the first counts. Versions 1
+and 2 have no key by which a listener can tell who copies, and are refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+import zlib
+from collections.abc import Callable
+from enum import IntEnum
+from struct import Struct as Layout
+from typing import Any, Final
+
+from msgspec import Struct
+
+from imswire.errors import WireError
+
+MAGIC: Final = b"HEP3"
+MAX_LENGTH: Final = 0xFFFF
+MAX_PAYLOAD: Final = 0xFFFF
+"""Octets of an inflated payload: more than this no SIP message may have."""
+
+_HEAD = Layout("!4sH")
+_CHUNK = Layout("!HHH")
+_MICRO: Final = 1_000
+_SECOND: Final = 1_000_000_000
+_ZLIB_OR_GZIP: Final = 47
+_AF_INET, _AF_INET6 = 2, 10
+
+
+class HepError(WireError):
+    """Octets that are no HEP, or values that do not fit; ``chunk`` names the place, ``reason`` the rule."""
+
+    def __init__(self, chunk: str, reason: str) -> None:
+        super().__init__(f"{chunk}: {reason}")
+        self.chunk = chunk
+        self.reason = reason
+
+
+class Chunk(IntEnum):
+    """Types of generic chunks (vendor 0) that are read."""
+
+    IP_FAMILY = 1
+    IP_PROTOCOL = 2
+    SOURCE_IPV4 = 3
+    DESTINATION_IPV4 = 4
+    SOURCE_IPV6 = 5
+    DESTINATION_IPV6 = 6
+    SOURCE_PORT = 7
+    DESTINATION_PORT = 8
+    SECONDS = 9
+    MICROSECONDS = 10
+    PROTOCOL_TYPE = 11
+    CAPTURE_AGENT = 12
+    KEEPALIVE_TIMER = 13
+    AUTHENTICATE_KEY = 14
+    PAYLOAD = 15
+    COMPRESSED_PAYLOAD = 16
+    CORRELATION_ID = 17
+    VLAN = 18
+
+
+class ProtocolType(IntEnum):
+    """What a payload is; others are carried unread."""
+
+    SIP = 1
+    XMPP = 2
+    SDP = 3
+    RTP = 4
+    RTCP = 5
+    MGCP = 6
+    MEGACO = 7
+    LOG = 100
+
+
+class Hep(Struct, frozen=True, gc=False):
+    """A captured message. Addresses of 4 or 16 octets; ``protocol`` is that of IP, ``kind`` a ProtocolType;
+    ``time`` in nanoseconds since 1970, to microseconds (None: not said).
+
+    The representation shows neither the key nor the payload.
+    """
+
+    source: bytes
+    destination: bytes
+    source_port: int
+    destination_port: int
+    payload: bytes
+    time: int | None = None
+    protocol: int = 17
+    kind: int = ProtocolType.SIP
+    agent: int | None = None
+    key: bytes | None = None
+    correlation: bytes | None = None
+    keepalive: int | None = None
+    vlan: int | None = None
+
+    def __repr__(self) -> str:
+        key = "no key" if self.key is None else "key redacted"
+        return f"Hep(kind={self.kind}, agent={self.agent}, {key}, payload=<{len(self.payload)} octets>)"
+
+
+def authentic(message: Hep, key: bytes) -> bool:
+    """Whether the agent sent this key; the time it takes tells nothing of the key."""
+    return hmac.compare_digest(message.key or b"", key) and message.key is not None
+
+
+# Reading
+
+
+def _as_number(octets: bytes) -> int:
+    return int.from_bytes(octets, "big")
+
+
+def _as_it_is(octets: bytes) -> bytes:
+    return octets
+
+
+_READ: Final[dict[int, tuple[int, Callable[[bytes], Any]]]] = {
+    Chunk.IP_FAMILY: (1, _as_number),
+    Chunk.IP_PROTOCOL: (1, _as_number),
+    Chunk.SOURCE_IPV4: (4, _as_it_is),
+    Chunk.DESTINATION_IPV4: (4, _as_it_is),
+    Chunk.SOURCE_IPV6: (16, _as_it_is),
+    Chunk.DESTINATION_IPV6: (16, _as_it_is),
+    Chunk.SOURCE_PORT: (2, _as_number),
+    Chunk.DESTINATION_PORT: (2, _as_number),
+    Chunk.SECONDS: (4, _as_number),
+    Chunk.MICROSECONDS: (4, _as_number),
+    Chunk.PROTOCOL_TYPE: (1, _as_number),
+    Chunk.CAPTURE_AGENT: (4, _as_number),
+    Chunk.KEEPALIVE_TIMER: (2, _as_number),
+    Chunk.AUTHENTICATE_KEY: (-1, _as_it_is),
+    Chunk.PAYLOAD: (-1, _as_it_is),
+    Chunk.COMPRESSED_PAYLOAD: (-1, _as_it_is),
+    Chunk.CORRELATION_ID: (-1, _as_it_is),
+    Chunk.VLAN: (2, _as_number),
+}
+"""Width (-1: any) and reading of each type."""
+
+_FIXED_FIRST: Final = (
+    # As Kamailio, and as those agents that send a common part of fixed size before the addresses.
+    (1, 2, 3, 4, 7, 8, 9, 10, 11, 12),
+    (1, 2, 5, 6, 7, 8, 9, 10, 11, 12),
+    (1, 2, 7, 8, 9, 10, 11, 12, 3, 4),
+    (1, 2, 7, 8, 9, 10, 11, 12, 5, 6),
+)
+_FORMATS: Final = {1: "B", 2: "H", 4: "I", 16: "16s"}
+_ADDRESSES: Final = frozenset((3, 4, 5, 6))
+
+
+class _Front:
+    """The chunks of fixed size that most agents send in front, taken in one go."""
+
+    def __init__(self, types: tuple[int, ...]) -> None:
+        widths = [_READ[type_][0] for type_ in types]
+        forms = (
+            f"6s{width}s" if type_ in _ADDRESSES else "6s" + _FORMATS[width]
+            for type_, width in zip(types, widths, strict=True)
+        )
+        layout = Layout("!" + "".join(forms))
+        self.size = layout.size
+        self.take = layout.unpack_from
+        self.heads = tuple(_CHUNK.pack(0, type_, 6 + width) for type_, width in zip(types, widths, strict=True))
+        self.ordered = types.index(3 if 3 in types else 5) == 2
+
+
+def _front_key(types: tuple[int, ...]) -> tuple[bytes, int]:
+    return _CHUNK.pack(0, types[2], 6 + _READ[types[2]][0]), _AF_INET if 3 in types else _AF_INET6
+
+
+_FRONTS: Final = {_front_key(types): _Front(types) for types in _FIXED_FIRST}
+_FAMILY_AT: Final = _HEAD.size + _CHUNK.size
+_THIRD_CHUNK: Final = slice(_HEAD.size + 14, _HEAD.size + 20)
+
+
+def parse(octets: bytes) -> Hep:
+    """The message of one datagram, or of one piece of a stream.
+
+    HepError: it is none, is cut short, lacks an address, a port, the protocol type or the payload.
+    """
+    end = _length(octets)
+    if end > len(octets):
+        raise HepError("header", f"{end} octets announced, {len(octets)} are there")
+    if end > _THIRD_CHUNK.stop:
+        front = _FRONTS.get((octets[_THIRD_CHUNK], octets[_FAMILY_AT]))
+        if front is not None and front.size + _HEAD.size <= end:
+            taken = front.take(octets, _HEAD.size)
+            if taken[::2] == front.heads:
+                return _fast(octets, front, taken, end)
+    return _message(_chunks(octets, _HEAD.size, end))
+
+
+def _length(octets: bytes) -> int:
+    if len(octets) < _HEAD.size:
+        raise HepError("header", f"{len(octets)} octets")
+    magic, length = _HEAD.unpack_from(octets)
+    if magic != MAGIC:
+        raise _no_hep3(octets)
+    return length  # type: ignore[no-any-return]
+
+
+def _no_hep3(octets: bytes | bytearray) -> HepError:
+    if octets[:1] in (b"\x01", b"\x02"):
+        return HepError("header", f"HEP version {octets[0]} is not read: set the agent to version 3")
+    return HepError("header", "does not begin with HEP3")
+
+
+def _chunks(octets: bytes, at: int, end: int) -> dict[int, bytes]:
+    """The generic chunks that are known, from ``at`` on; the first of each."""
+    found: dict[int, bytes] = {}
+    unpack = _CHUNK.unpack_from
+    while at < end:
+        if at + 6 > end:
+            raise HepError("chunk", f"cut short at offset {at}")
+        vendor, type_, length = unpack(octets, at)
+        after = at + length
+        if length < 6 or after > end:
+            raise HepError(f"chunk {vendor}.{type_}", f"length {length} at offset {at}")
+        if not vendor and type_ in _READ and type_ not in found:
+            found[type_] = octets[at + 6 : after]
+        at = after
+    return found
+
+
+def _value(found: dict[int, bytes], type_: int) -> Any:
+    """A chunk's value; None: it is not there."""
+    octets = found.get(type_)
+    if octets is None:
+        return None
+    width, read = _READ[type_]
+    if len(octets) != width and width >= 0:
+        raise HepError(Chunk(type_).name, f"{len(octets)} octets, {width} are expected")
+    return read(octets)
+
+
+def _needed(found: dict[int, bytes], type_: int) -> Any:
+    value = _value(found, type_)
+    if value is None:
+        raise HepError(Chunk(type_).name, "missing")
+    return value
+
+
+def _message(found: dict[int, bytes]) -> Hep:
+    # Both pairs of addresses at once are foreseen nowhere; the family then says which. Its own number for IPv6
+    # is another on every system, so that it decides nothing else.
+    if Chunk.SOURCE_IPV6 in found and not (Chunk.SOURCE_IPV4 in found and _value(found, Chunk.IP_FAMILY) == _AF_INET):
+        pair = Chunk.SOURCE_IPV6, Chunk.DESTINATION_IPV6
+    else:
+        pair = Chunk.SOURCE_IPV4, Chunk.DESTINATION_IPV4
+    seconds, micro = _value(found, Chunk.SECONDS), _value(found, Chunk.MICROSECONDS)
+    protocol = _value(found, Chunk.IP_PROTOCOL)
+    return Hep(
+        _needed(found, pair[0]),
+        _needed(found, pair[1]),
+        _needed(found, Chunk.SOURCE_PORT),
+        _needed(found, Chunk.DESTINATION_PORT),
+        _payload(found),
+        None if seconds is None else seconds * _SECOND + (micro or 0) * _MICRO,
+        17 if protocol is None else protocol,
+        _needed(found, Chunk.PROTOCOL_TYPE),
+        _value(found, Chunk.CAPTURE_AGENT),
+        found.get(Chunk.AUTHENTICATE_KEY),
+        found.get(Chunk.CORRELATION_ID),
+        _value(found, Chunk.KEEPALIVE_TIMER),
+        _value(found, Chunk.VLAN),
+    )
+
+
+def _fast(octets: bytes, front: _Front, taken: tuple[Any, ...], end: int) -> Hep:
+    """The same where the chunks in front are those of ``front``."""
+    if front.ordered:
+        _, protocol, source, destination, sport, dport, seconds, micro, kind, agent = taken[1::2]
+    else:
+        _, protocol, sport, dport, seconds, micro, kind, agent, source, destination = taken[1::2]
+    rest = _chunks(octets, _HEAD.size + front.size, end)
+    time = seconds * _SECOND + micro * _MICRO
+    payload = _payload(rest)
+    keepalive, vlan = (_value(rest, Chunk.KEEPALIVE_TIMER), _value(rest, Chunk.VLAN)) if len(rest) > 1 else (None, None)
+    key, correlation = rest.get(Chunk.AUTHENTICATE_KEY), rest.get(Chunk.CORRELATION_ID)
+    return Hep(
+        source, destination, sport, dport, payload, time, protocol, kind, agent, key, correlation, keepalive, vlan
+    )
+
+
+def _payload(found: dict[int, bytes]) -> bytes:
+    payload = found.get(Chunk.PAYLOAD)
+    if payload is not None:
+        return payload
+    packed = found.get(Chunk.COMPRESSED_PAYLOAD)
+    if packed is None:
+        raise HepError("PAYLOAD", "missing")
+    inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
+    try:
+        payload = inflate.decompress(packed, MAX_PAYLOAD)
+    except zlib.error:
+        raise HepError("COMPRESSED_PAYLOAD", "neither zlib nor gzip") from None
+    if not inflate.eof:
+        raise HepError("COMPRESSED_PAYLOAD", f"cut short, or more than {MAX_PAYLOAD} octets")
+    return payload
+
+
+# Writing
+
+
+def build(message: Hep) -> bytes:
+    """The datagram of an agent: chunks in the order of their types. HepError: a value does not fit.
+
+    Time below the microsecond is cut off.
+    """
+    family = {4: _AF_INET, 16: _AF_INET6}.get(len(message.source))
+    if family is None or len(message.destination) != len(message.source):
+        raise HepError("addresses", "two of 4 or two of 16 octets are needed")
+    pair = (
+        (Chunk.SOURCE_IPV4, Chunk.DESTINATION_IPV4)
+        if family == _AF_INET
+        else (Chunk.SOURCE_IPV6, Chunk.DESTINATION_IPV6)
+    )
+    seconds, rest = (None, None) if message.time is None else divmod(message.time, _SECOND)
+    given: tuple[tuple[int, int | bytes | None], ...] = (
+        (Chunk.IP_FAMILY, family),
+        (Chunk.IP_PROTOCOL, message.protocol),
+        (pair[0], message.source),
+        (pair[1], message.destination),
+        (Chunk.SOURCE_PORT, message.source_port),
+        (Chunk.DESTINATION_PORT, message.destination_port),
+        (Chunk.SECONDS, seconds),
+        (Chunk.MICROSECONDS, None if rest is None else rest // _MICRO),
+        (Chunk.PROTOCOL_TYPE, message.kind),
+        (Chunk.CAPTURE_AGENT, message.agent),
+        (Chunk.KEEPALIVE_TIMER, message.keepalive),
+        (Chunk.AUTHENTICATE_KEY, message.key),
+        (Chunk.PAYLOAD, message.payload),
+        (Chunk.CORRELATION_ID, message.correlation),
+        (Chunk.VLAN, message.vlan),
+    )
+    body = b"".join(_chunk(type_, value) for type_, value in given if value is not None)
+    if _HEAD.size + len(body) > MAX_LENGTH:
+        raise HepError("header", f"{_HEAD.size + len(body)} octets, at most {MAX_LENGTH}")
+    return _HEAD.pack(MAGIC, _HEAD.size + len(body)) + body
+
+
+def _chunk(type_: int, value: int | bytes) -> bytes:
+    width = _READ[type_][0]
+    if isinstance(value, int):
+        if not 0 <= value < 1 << 8 * width:
+            raise HepError(Chunk(type_).name, f"not a number of {8 * width} bits")
+        value = value.to_bytes(width, "big")
+    if _CHUNK.size + len(value) > MAX_LENGTH:
+        raise HepError(Chunk(type_).name, f"{len(value)} octets do not fit")
+    return _CHUNK.pack(0, type_, _CHUNK.size + len(value)) + value
+
+
+# Streams
+
+
+class Splitter:
+    """Whole messages of one connection (HEP over TCP or TLS), which are at most 65 535 octets long."""
+
+    __slots__ = ("_buffer", "_fault")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._fault: HepError | None = None
+
+    @property
+    def pending(self) -> int:
+        """Octets kept of a message that is not complete yet."""
+        return len(self._buffer)
+
+    @property
+    def fault(self) -> HepError | None:
+        """Why the stream cannot be read any further."""
+        return self._fault
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that ``data`` completes.
+
+        What follows octets that are no header cannot be found: messages before them are returned first; then,
+        when there are none or at the next call, HepError, and so ever after.
+        """
+        if self._fault is not None:
+            raise self._fault
+        found: list[bytes] = []
+        self._buffer += data
+        at = 0
+        try:
+            while (end := self._end(at)) is not None:
+                found.append(bytes(self._buffer[at:end]))
+                at = end
+        except HepError as fault:
+            self._fault = fault
+            self._buffer.clear()
+            if not found:
+                raise
+        del self._buffer[:at]
+        return found
+
+    def _end(self, at: int) -> int | None:
+        there = len(self._buffer) - at
+        if there < _HEAD.size:
+            return None
+        magic, length = _HEAD.unpack_from(self._buffer, at)
+        if magic != MAGIC:
+            raise _no_hep3(self._buffer[at : at + 1])
+        if length < _HEAD.size:
+            raise HepError("header", f"length {length}")
+        return at + length if length <= there else None
