@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.reader import Reader
+from midcall.handover.shell.reserve import Reserve
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.status import completeness
 from midcall.handover.values import INTERFACES
@@ -179,6 +181,76 @@ def test_a_restart_on_a_full_disk(site: Site) -> None:
     site.check()
 
 
+def fill_up(site: Site) -> Path:
+    """Another's file that takes all the room there is."""
+    other = site.disk / "other"
+    with other.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4_096))
+        except OSError:
+            pass
+    return other
+
+
+def test_a_start_on_a_disk_without_any_room(site: Site) -> None:
+    for _ in range(5):
+        site.step()
+    site.spool.close()
+    other = fill_up(site)
+    site.spool = site.open()
+    for _ in range(3):
+        site.step()
+    other.unlink()
+    for _ in range(3):
+        site.step()
+    site.drain()
+    site.step(1)
+    site.drain()
+    site.check()
+
+
+def test_the_only_segment_goes_when_there_is_no_room_for_another(site: Site) -> None:
+    for _ in range(3):
+        site.step()
+
+    def no_room() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    site.spool.files.roll = no_room  # type: ignore[method-assign]
+    other = fill_up(site)
+    for _ in range(10):
+        site.step()
+    del site.spool.files.roll
+    other.unlink()
+    for _ in range(3):
+        site.step()
+    site.drain()
+    site.step(1)
+    site.drain()
+    assert site.check()["disk full"] > 0
+    site.restart()
+    site.step()
+    site.drain()
+    site.check()
+
+
+def test_a_file_system_that_cannot_allocate_gets_its_reserve_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError("not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    reserve = Reserve(tmp_path / "reserve", 1 << 17)
+    assert not reserve.keep(1 << 17)
+    assert reserve.keep(1 << 20)
+    assert (tmp_path / "reserve").stat().st_size == 1 << 17
+    assert reserve.release()
+    assert not reserve.release()
+    assert not Reserve(tmp_path / "missing" / "reserve", 1 << 17).keep(1 << 20)
+
+
 def test_what_the_sender_empties_makes_room(site: Site) -> None:
     for step in range(100):
         site.step()
@@ -191,14 +263,8 @@ def test_what_the_sender_empties_makes_room(site: Site) -> None:
 
 
 def test_events_wait_when_there_is_room_for_nothing_and_are_taken_afterwards(site: Site) -> None:
-    other = site.disk / "other"
     site.spool.folder.reserve.unlink()
-    with other.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4_096))
-        except OSError:
-            pass
+    other = fill_up(site)
     many = [iri(n, text=bytes(2_000)) for n in range(200)]
     assert not site.spool.write_iri(many, T0)
     assert not site.spool.write_cc(cc(site.stream, 500), T0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -335,9 +336,9 @@ def test_a_missing_segment_is_reported_by_its_numbers(site: Site, which: int) ->
     assert site.equation()[1][2] == 0
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
 def test_a_segment_that_was_cut_gives_what_it_still_has(site: Site, share: float) -> None:
-    fill(site, 1, 4_000)
+    fill(site, 1, 4_000, step=100)
     site.spool.close()
     path = site.segments()[0]
     octets = path.read_bytes()
@@ -346,6 +347,68 @@ def test_a_segment_that_was_cut_gives_what_it_still_has(site: Site, share: float
     assert lost(site) == [("LAB-1", "hi3", 1, first, last) for _, first, last in ledger.gaps]
     assert lost(site)
     assert ledger.count(hi.PayloadTag.CC) + sum(each.count for each in site.lost) == 4_000
+    if share == 0.9:
+        assert ledger.count(hi.PayloadTag.CC) > 3_400, "its beginning is there"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ruined_pages_cost_what_stands_on_them(site: Site, seed: int) -> None:
+    fill(site, 1, 4_000, step=100)
+    site.spool.close()
+    path = site.segments()[seed % 2]
+    octets = bytearray(path.read_bytes())
+    draw = random.Random(seed)
+    for _ in range(3):
+        page = draw.randrange(12, len(octets) // 4_096)
+        octets[page * 4_096 : page * 4_096 + 64] = draw.randbytes(64)
+    path.write_bytes(octets)
+    ledger = site.read()
+    assert lost(site) == [("LAB-1", "hi3", 1, first, last) for _, first, last in ledger.gaps]
+    assert ledger.count(hi.PayloadTag.CC) + sum(each.count for each in site.lost) == 4_000
+    assert ledger.count(hi.PayloadTag.CC) > 2_500
+
+
+class Ruined(sqlite3.DatabaseError):
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_file_found_ruined_while_writing_is_left_and_another_begun(site: Site, interface: Interface) -> None:
+    fill(site, 2, 500, step=500)
+    store = site.spool.files.events if interface == "hi2" else site.spool.files.content
+    before = store.path.stat().st_ino
+
+    def ruined(*_: object) -> None:
+        raise Ruined("database disk image is malformed")
+
+    store.append = ruined  # type: ignore[method-assign, assignment]
+    fill(site, 2, 500, 500, 500)
+    ledger = site.read()
+    assert ledger.resets == 1, "its numbers are not trusted any more"
+    assert ledger.doubled == []
+    after = site.spool.files.events if interface == "hi2" else site.spool.files.content
+    assert after.path.stat().st_ino != before
+
+
+def test_another_error_of_the_database_comes_out(site: Site) -> None:
+    def wrong(*_: object) -> None:
+        raise sqlite3.OperationalError("no such table")
+
+    site.spool.files.commit_events = wrong  # type: ignore[method-assign, assignment]
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        site.spool.write_iri([iri(1)], T0)
+
+
+def test_what_a_killed_maker_left_is_made_anew(site: Site) -> None:
+    fill(site, 1, 3_000)
+    site.spool.close()
+    folder = Folder(site.folder / "spool")
+    number = max(folder.segments("hi3"))
+    sqlite3.connect(folder.segment("hi3", number + 1)).close()
+    site.spool = site.open()
+    fill(site, 1, 500, 3_000, 500)
+    site.read().assert_whole()
+    assert site.lost == []
 
 
 def test_events_whose_file_is_ruined_begin_anew_and_say_so(site: Site) -> None:

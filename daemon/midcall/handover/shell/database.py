@@ -75,7 +75,14 @@ def read_only(path: Path, closed: bool = False) -> sqlite3.Connection:
     database = _open(path, "immutable=1" if quiet else "mode=rw")
     try:
         database.execute("PRAGMA query_only=ON")
-        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        try:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            # So SQLite reads a file that was cut, as far as it goes.
+            database.execute("PRAGMA writable_schema=ON")
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error:
         database.close()
         raise

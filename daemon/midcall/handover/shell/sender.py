@@ -92,17 +92,3 @@ class Sender:
         bell.answer(self._bell)
         for channel in self.channels:
             channel.wake()
-
-
-async def send(sender: Sender, until: asyncio.Event, seconds: float) -> None:
-    """Run a sender until an event is set, then drain for ``seconds`` at most."""
-    running = asyncio.create_task(sender.run())
-    waiting = asyncio.create_task(until.wait())
-    try:
-        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            sender.stop(seconds)
-        await running
-    finally:
-        waiting.cancel()
-        running.cancel()
