@@ -14,14 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imswire import pcap, sip
 from midcall import config as config_file
-from midcall.cli import handing_over
+from midcall.cli import authority, handing_over
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.kms import Kms, KmsStore, keyfile
 from midcall.product import FileProduct
 from midcall.replay import SECOND, Replay, Window
 from midcall.report import Report
 
-NO_AUTHORITY = "none (lab)"
 MAX_SECONDS = 10 * 366 * 24 * 3600
 
 
@@ -41,7 +40,7 @@ class _Targets(click.ParamType[str]):
 @click.option("--deactivate-at", type=float, metavar="S", help="Seconds after the first packet (default: never).")
 @click.option("--kms-keys", type=click.Path(path_type=Path), required=True, help="KEYS.toml of the KMS.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
-@click.option("--warrant", type=click.Path(path_type=Path), help="Signed warrant (not yet: refused).")
+@click.option("--warrant", type=click.Path(path_type=Path), help="Signed warrant: it has to cover all that is asked.")
 @click.option("--trust", type=click.Path(path_type=Path), help="Trust list for --warrant.")
 @click.option("--config", type=click.Path(path_type=Path), help="How product is handed over (TOML).")
 @click.option("--deliver", metavar="HOST:PORT", help="Deliver to this LEMF instead of writing hi2.ber and hi3.ber.")
@@ -55,27 +54,29 @@ def replay(
     deactivate_at: float | None,
     kms_keys: Path,
     out: Path,
+    warrant: Path | None,
+    trust: Path | None,
     config: Path | None,
     deliver: str | None,
     cert: Path | None,
     key: Path | None,
     ca: Path | None,
-    **later: Any,
 ) -> int:
     """Intercept the calls of a target in a capture, from a second in the middle of it on.
 
     Writes media.pcap, audio/*.wav, hi2.ber, hi3.ber and report.json to the folder of --out; with --deliver HI2 and
     HI3 go to an LEMF over mutual TLS instead.
     """
-    for name, value in later.items():
-        if value is not None:
-            # Nothing may be taken for checked or delivered that is not.
-            raise Failed(USAGE, f"--{name}: this version cannot honour it; nothing was done")
     window = _window(activate_at, deactivate_at)
     chosen = handing_over.settings(config, deliver, cert, key, ca)
+    if warrant is not None and trust is not None:
+        under = authority.checked(warrant, trust, capture, targets, window, chosen)
+        return run(capture, targets, under.window, _keys(kms_keys), out, under.chosen, under)
+    if warrant is not None or trust is not None:
+        raise Failed(USAGE, "--warrant and --trust go together; nothing was done")
     store = _keys(kms_keys)
-    click.echo("midcall: no warrant given: no authority was checked (lab use only)", err=True)
-    return run(capture, targets, window, store, out, chosen)
+    under = authority.unchecked(window, chosen)
+    return run(capture, targets, window, store, out, chosen, under)
 
 
 def run(
@@ -85,9 +86,10 @@ def run(
     store: KmsStore,
     out: Path,
     chosen: handing_over.Settings | None = None,
+    under: authority.Authority | None = None,
 ) -> int:
     """Replay into ``out``; the exit status says whether there were errors."""
-    report = Report(NO_AUTHORITY)
+    report = Report(authority.NO_AUTHORITY if under is None else under.name)
     with _opened(capture) as file:
         try:
             reader = pcap.Reader(file.read)
@@ -106,6 +108,8 @@ def run(
             for fault in faults:
                 report.capture_error(0, f"handover: {fault}")
             result = report.as_dict() | {"handover": told}
+            if under is not None and under.told:
+                result["warrant"] = under.told
             result |= {"audio": [str(path.relative_to(out)) for path in audio]}
             (out / "report.json").write_text(json.dumps(result, indent=2, ensure_ascii=True) + "\n")
         except OSError as error:

@@ -105,7 +105,7 @@ def test_two_runs_leave_the_same_octets(made, tmp_path):
         (("--activate-at", "nan"), 2, "--activate-at"),
         (("--activate-at", 2, "--deactivate-at", 1), 2, "--deactivate-at: not after"),
         (("--target", "nobody"), 2, "no SIP, TEL or URN identity"),
-        (("--warrant", "w.json"), 2, "--warrant: this version cannot honour it"),
+        (("--warrant", "w.json"), 2, "--warrant and --trust go together"),
         (("--no-such-option",), 2, "No such option"),
     ],
 )
