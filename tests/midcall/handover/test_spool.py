@@ -209,6 +209,12 @@ def test_numbers_of_idle_calls_outlive_segments_and_restarts(sites: Callable[...
     assert site.equation()[1][0] == 3_005
 
 
+def test_every_commit_is_on_the_disk_before_it_is_done(site: Site) -> None:
+    for store in (site.spool.files.events, site.spool.files.content):
+        assert store.database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store.database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
 def test_one_process_writes(site: Site) -> None:
     with pytest.raises(SpoolInUse):
         site.open()

@@ -21,6 +21,7 @@ from midcall.handover.shell.reader import Item, Reader
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.status import completeness
 from midcall.handover.values import INTERFACES, Interface
+from tests.midcall.handover.conftest import in_memory
 from tests.midcall.handover.ledger import Ledger
 from tests.midcall.handover.world import SECOND, T0, cc, intercept, iri, keys, streams, unavailable
 
@@ -31,7 +32,7 @@ CALLS = (1, 2)
 class SpoolAndCursor(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="midcall-machine-"))
+        self.root = Path(tempfile.mkdtemp(prefix="midcall-", dir=in_memory()))
         self.life = 0
         self.now = T0
         self.ledger = Ledger()
