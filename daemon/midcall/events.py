@@ -12,6 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from imswire.hi import CcForm
+from imswire.inet import Datagram, endpoint
 from imswire.sdp import Codec, Endpoint
 from imswire.srtp import MasterKey, Policy
 
@@ -264,6 +265,27 @@ class MediaPlan(Struct, frozen=True, gc=False):
     contexts: tuple[CryptoContext, ...]
     awaiting: bool
     encrypted: bool = False
+
+
+class MediaPacket(NamedTuple):
+    """A UDP datagram as a tap sees it.
+
+    Wall time in ns, where it goes (address and port in network order), and its number in the capture (0: live).
+    """
+
+    time: int
+    place: bytes
+    datagram: Datagram
+    frame: int = 0
+
+    @property
+    def payload(self) -> bytes:
+        return self.datagram.payload
+
+    @property
+    def source(self) -> str:
+        """Where it came from, "ip:port"."""
+        return endpoint(self.datagram.src, self.datagram.sport)
 
 
 class Intercept(Struct, frozen=True):

@@ -11,11 +11,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from imswire import inet, pcap, sip
-from midcall.capture import BrokenStream, Found, FrameSorter
+from midcall.base.capture import BrokenStream, Found, FrameSorter
 from midcall.df2 import Communications, Failure, KeysFound, MediaClose, Mediation, Output
 from midcall.df2 import keys as key_client
-from midcall.df3 import Content, ContentMediation, MediaPacket
-from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPlan, SipSeen, Task, Terms, X2Event
+from midcall.df3 import Content, ContentMediation
+from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPacket, MediaPlan, SipSeen, Task, Terms, X2Event
 from midcall.kms import GetKeys, Kms, KmsRefusal
 from midcall.poi import MATCHING_REPLAY, PointOfInterception
 from midcall.records import Records

@@ -20,7 +20,7 @@ def messages() -> list[SipSeen]:
     import io
 
     from imswire import pcap
-    from midcall.capture import FrameSorter
+    from midcall.base.capture import FrameSorter
 
     capture, _ = lab_call(0)
     sorter, sip = FrameSorter(1), []

@@ -3,6 +3,6 @@
 from midcall.df3.core import ContentMediation, Finished
 from midcall.df3.limits import Df3Limits
 from midcall.df3.records import ContentRecords
-from midcall.df3.stream import Content, MediaPacket, Stream
+from midcall.df3.stream import Content, Stream
 
-__all__ = ["Content", "ContentMediation", "ContentRecords", "Df3Limits", "Finished", "MediaPacket", "Stream"]
+__all__ = ["Content", "ContentMediation", "ContentRecords", "Df3Limits", "Finished", "Stream"]

@@ -6,7 +6,8 @@ from imswire import inet, srtp
 from midcall.df3.destination import Claim, Destination, Trial
 from midcall.df3.dialog import Proof, crypto_key
 from midcall.df3.limits import Df3Limits
-from midcall.df3.stream import Content, Crypto, MediaPacket, Stream
+from midcall.df3.stream import Content, Crypto, Stream
+from midcall.events import MediaPacket
 
 _RTP_HEADER = 12
 _RTCP_HEADER = 8

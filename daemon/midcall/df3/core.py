@@ -16,8 +16,8 @@ from midcall.df3.arrival import Arrival
 from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
-from midcall.df3.stream import Content, MediaPacket, Stream
-from midcall.events import DialogId, Instant, MediaFlow, MediaPlan
+from midcall.df3.stream import Content, Stream
+from midcall.events import DialogId, Instant, MediaFlow, MediaPacket, MediaPlan
 
 _RTP_VERSION_BITS = 0x80
 

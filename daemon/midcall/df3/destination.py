@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from midcall.df3.dialog import Proof, TappedDialog
 from midcall.df3.limits import Df3Limits
-from midcall.df3.stream import MediaPacket, Stream
-from midcall.events import DialogId, MediaFlow
+from midcall.df3.stream import Stream
+from midcall.events import DialogId, MediaFlow, MediaPacket
 
 
 class Claim:

@@ -6,32 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from imswire import srtp
-from imswire.inet import Datagram, endpoint
+from imswire.inet import Datagram
 from midcall.events import CcStream, CryptoContext, MediaFlow, MediaPlan
 
 # An open window in wall ns.
 FIRST, LAST = -(1 << 63), 1 << 63
-
-
-class MediaPacket(NamedTuple):
-    """A UDP datagram as a tap sees it.
-
-    Wall time in ns, where it goes (address and port in network order), and its number in the capture (0: live).
-    """
-
-    time: int
-    place: bytes
-    datagram: Datagram
-    frame: int = 0
-
-    @property
-    def payload(self) -> bytes:
-        return self.datagram.payload
-
-    @property
-    def source(self) -> str:
-        """Where it came from, "ip:port"."""
-        return endpoint(self.datagram.src, self.datagram.sport)
 
 
 class Content(NamedTuple):

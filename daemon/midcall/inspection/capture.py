@@ -7,7 +7,7 @@ from typing import Any
 from imswire import mikey, pcap, sdp, sip
 from imswire.mikey import values as v
 from imswire.mikey.numbers import PayloadType
-from midcall.capture import FrameSorter
+from midcall.base.capture import FrameSorter
 from midcall.events import SipSeen
 from midcall.inspection.message import missing
 

@@ -6,9 +6,9 @@ import pytest
 
 from imswire import inet, srtp
 from imswire.sdp import Codec, Endpoint
-from midcall.df3 import ContentMediation, Df3Limits, MediaPacket
+from midcall.df3 import ContentMediation, Df3Limits
 from midcall.df3.rollover import candidates, highest
-from midcall.events import CryptoContext, DialogId, Instant, MediaFlow, MediaPlan, SessionKey, Side
+from midcall.events import CryptoContext, DialogId, Instant, MediaFlow, MediaPacket, MediaPlan, SessionKey, Side
 
 SECOND = 1_000_000_000
 DIALOG = DialogId("c", "a", "b")
