@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from midcall.base import warrant as warrants
-from midcall.base.warrant import Known, Outcome, Revocation, TrustList, Warrant, envelope, value
+from midcall.base.warrant import Known, Outcome, Refused, Revocation, Rule, TrustList, Warrant, envelope, value
 from midcall.events import Instant
 
 ANN, BEN, EVE = "Ann", "Ben", "Eve"
@@ -96,3 +96,9 @@ def at(text: str = "2026-07-02T00:00:00Z", ns: int = 0) -> Instant:
 def verified(octets: bytes, known: dict[str, Known] | None = None, **changed: Any) -> Outcome:
     given: dict[str, Any] = {"trust": trust(), "now": at(), "element": ELEMENT, "known": known or {}} | changed
     return warrants.verify(octets, **given)
+
+
+def rule(outcome: object) -> Rule:
+    """What a refused one broke."""
+    assert isinstance(outcome, Refused), outcome
+    return outcome.rule

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from midcall.base.warrant import ClockGuard, Known, Refused, Register, Revoked, Rule, Verified, register
+from midcall.base.warrant import ClockGuard, Known, Register, Revoked, Rule, Verified, register
 from midcall.base.warrant.clock import SLEW, TOLERANCE
 from midcall.events import Instant
 from tests.midcall import warrants as lab
+from tests.midcall.warrants import rule
 
 SECOND = 1_000_000_000
 
@@ -17,11 +18,6 @@ def holding(*octets: bytes, **changed) -> Register:
     for each in octets:
         held.place(each, lab.at())
     return held
-
-
-def rule(outcome: object) -> Rule:
-    assert isinstance(outcome, Refused), outcome
-    return outcome.rule
 
 
 def test_a_task_finds_the_warrant_that_was_placed():
