@@ -7,7 +7,7 @@ import gzip
 import time
 from collections.abc import Callable
 
-from imswire import ber, hi, inet, mikey, pcap, sdp, sip
+from imswire import ber, hep, hi, inet, mikey, pcap, sdp, sip, x2x3
 from imswire.errors import WireError
 from imswire.mikey import values as v
 from imswire.mikey.fields import fields
@@ -156,6 +156,38 @@ def in_pieces(size: int) -> bytes:
     return ber.tlv(b"\x30", PDU_HEADER + ber.tlv(b"\xa2", ber.tlv(b"\xa2", padding)))
 
 
+def piecewise(feed: Callable[[bytes], object], octets: bytes) -> None:
+    """A connection that brings 16 octets at a time."""
+    for place in range(0, len(octets), 16):
+        feed(octets[place : place + 16])
+
+
+def attributes(unit: bytes) -> Callable[[int], bytes]:
+    """An X2 PDU with as many attributes as a header may have, as long as the size asks for."""
+
+    def make(size: int) -> bytes:
+        value = unit * (size // 1_000 // len(unit))
+        held = (x2x3.Attribute(17, value.decode()),) * 900
+        return x2x3.build(x2x3.Pdu(1, 2, 5, bytes(16), attributes=held))
+
+    return make
+
+
+def x2x3_read(octets: bytes) -> None:
+    pdu = x2x3.parse(octets)
+    for text in pdu.matched:
+        x2x3.read_target(text)
+    x2x3.check(pdu)
+
+
+def chunks_of_hep(size: int) -> bytes:
+    return b"HEP3" + min(size, 65_535).to_bytes(2, "big") + b"\0\0\0\x0e\0\6" * (size // 6)
+
+
+def one_target(octets: bytes) -> None:
+    x2x3.read_target(octets.decode())
+
+
 FAMILIES: dict[str, tuple[Run, Callable[[int], bytes]]] = {
     "many header lines": (quiet(judge), line_of(HEAD, b"X: y\r\n", b"\r\n")),
     "folded lines": (message, line_of(HEAD + b"Subject: x", b"\r\n y")),
@@ -189,6 +221,22 @@ FAMILIES: dict[str, tuple[Run, Callable[[int], bytes]]] = {
     "PS-PDUs in small pieces": (handed_over, lambda size: in_pieces(100) * (size // len(in_pieces(100)))),
     "one long PS-PDU in small pieces": (handed_over, in_pieces),
     "an endless PS-PDU in small pieces": (handed_over, endless),
+    "attributes of a PDU": (x2x3_read, attributes(b"<a>")),
+    "references in an identifier": (one_target, line_of(b"<a>", b"&amp;", b"</a>")),
+    "spaces in an identifier": (one_target, line_of(b"<a ", b" ", b"x")),
+    "one PDU in small pieces": (
+        lambda octets: piecewise(x2x3.Splitter().feed, octets),
+        lambda size: x2x3.build(x2x3.Pdu(2, 5, 3, bytes(16), payload=bytes(size))),
+    ),
+    "keepalives in small pieces": (
+        lambda octets: piecewise(x2x3.Splitter().feed, octets),
+        lambda size: x2x3.build(x2x3.keepalive(1)) * (size // 48),
+    ),
+    "chunks of HEP": (quiet(hep.parse), chunks_of_hep),
+    "HEP in small pieces": (
+        lambda octets: piecewise(hep.Splitter().feed, octets),
+        lambda size: b"HEP3\0\6" * (size // 6),
+    ),
     "records of a capture": (quiet(lambda octets: targets.captures(octets)), records),
 }
 

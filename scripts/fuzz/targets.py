@@ -19,7 +19,7 @@ from imswire.mikey import values as v
 from imswire.sip.edit import Editor
 from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
-from scripts.fuzz import hi
+from scripts.fuzz import hi, interception
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 
@@ -239,6 +239,9 @@ TARGETS: dict[str, Target] = {
     "tcp": Target(tcp_streams, captured_frames),
     "pcap": Target(captures, capture_files),
     "srtp": Target(srtp_packets, packets),
+    "x2x3": Target(interception.x2x3_pdu, interception.x2x3_pdus),
+    "x2x3-stream": Target(interception.x2x3_stream, interception.x2x3_streams),
+    "hep": Target(interception.hep_message, interception.hep_messages),
     "ber": Target(hi.tlvs, hi.pdus),
     "hi": Target(hi.pdu, hi.pdus),
     "hi-contents": Target(hi.contents, hi.carried),
