@@ -7,7 +7,7 @@ this kind; a test lists them all.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -32,6 +32,10 @@ class BoundedTable(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         return self._entries.get(key)
+
+    def reader(self) -> Callable[[K], V | None]:
+        """``get`` without a frame of its own, for loops over packets."""
+        return self._entries.get
 
     def put(self, key: K, value: V) -> V | None:
         """Keep ``value``; what had to go for it is returned, so that its owner can let go of it too."""

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from imswire import ber, hi
 from imswire.ber import BerError, Tlv
+from midcall.lemf import quick
 
 SECOND = 1_000_000_000
 _IPMM, _VOIP, _TS33128 = hi.CcContents.IPMM, hi.CcContents.VOIP_CC_PDU, hi.CcContents.TS33128
 _VOIP_DIRECTIONS = {1: hi.Direction.FROM_TARGET, 2: hi.Direction.TO_TARGET}
 _IMS_CC_PDU = 6
+_TIME, _HEADER_TAG = 7, 0xA1
 _WIDTHS = {1: "B", 2: "H", 3: "I", 4: "I"}
 # A number of three octets is read with the length octet before it.
 _LENGTH_3 = 3 << 24
@@ -81,6 +83,56 @@ class Layout:
         return tail
 
 
+class Form(NamedTuple):
+    """What stands behind the time stamp in records of one length: where the packet is, whose the rest is.
+
+    It is the same whatever the widths of number and time; ``header`` is how much of it belongs to the header.
+    """
+
+    header: int
+    packet: Place
+    streams: dict[bytes, Any]
+
+
+def form(octets: bytes, found: Content) -> tuple[int, Form] | None:
+    """The length of what is behind the time stamp, and its form."""
+    try:
+        header = ber.elements(octets, ber.only(octets))[0]
+        time = next(each for each in ber.elements(octets, header) if each.number == _TIME)
+    except (BerError, StopIteration):
+        return None
+    at = time.after
+    place = Place(found.packet.start - at, found.packet.end - at)
+    return len(octets) - at, Form(header.end - at, place, {})
+
+
+def familiar(octets: bytes, start: int, at: int, forms: dict[int, Form]) -> tuple[Layout, Any] | None:
+    """The layout of a record of a known form whose numbers have other widths, and its stream.
+
+    ``start`` is where its header begins, ``at`` is behind the communicationIdentifier.
+    """
+    numbers = quick.header_numbers(octets, at)
+    if numbers is None:
+        return None
+    number, second, micro, tail = numbers
+    known = forms.get(len(octets) - tail)
+    if known is None or octets[start] != _HEADER_TAG or start + 2 + octets[start + 1] != tail + known.header:
+        return None
+    packet = Place(tail + known.packet.start, tail + known.packet.end)
+    stream = known.streams.get(octets[tail : packet.start] + octets[packet.end :])
+    if stream is None or len(octets) - start < (0, 0, 0, 0x80, 0x100)[start]:
+        return None
+    try:
+        return Layout(octets, [_bare(Place(*number)), Place(*second), Place(*micro), packet], False), stream
+    except (KeyError, ValueError):
+        return None
+
+
+def _bare(place: Place) -> Place:
+    """Without the leading zero of a number from 2^31 on."""
+    return Place(place.start + 1, place.end) if place.end - place.start == 5 else place
+
+
 @lru_cache(4_096)
 def _reader(form: str) -> Any:
     return Struct(form).unpack_from
@@ -113,8 +165,7 @@ def layout(octets: bytes, found: Content) -> Layout | None:
             return None  # times of its own
         if found.number is not None:
             numbers.append(found.number)
-        # A leading zero of a number from 2^31 on.
-        places = [Place(p.start + 1, p.end) if p.end - p.start == 5 else p for p in numbers]
+        places = [_bare(place) for place in numbers]
         return Layout(octets, [*places, found.packet], found.number is not None)
     except (BerError, KeyError, ValueError):
         return None

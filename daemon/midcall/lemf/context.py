@@ -78,7 +78,7 @@ class Context:
     """
 
     __slots__ = (
-        "aliases", "block", "call", "checked", "digests", "dirty", "doubled", "fresh", "generation", "gone", "key",
+        "aliases", "block", "call", "checked", "digests", "dirty", "doubled", "faulty", "fresh", "generation", "key",
         "last_time", "media", "missing", "next", "out", "passed", "received", "repeats", "suspects", "uncovered_told",
     )  # fmt: skip
 
@@ -97,9 +97,8 @@ class Context:
         self.call: Call | None = None
         self.aliases: list[bytes] = []
         self.dirty = False
-        self.gone = False
         self.generation = 0
-        self.received = self.repeats = self.doubled = self.checked = 0
+        self.received = self.repeats = self.doubled = self.checked = self.faulty = 0
         self.uncovered_told = False
 
     def arrive(self, number: int, octets: bytes, now: int) -> tuple[Arrival, range]:
@@ -141,8 +140,14 @@ class Context:
 
     def settle(self, octets_by_number: dict[int, bytes]) -> None:
         """Keep no more than the digests of these records."""
+        if not octets_by_number:
+            return
+        first = next(iter(octets_by_number))
+        if list(octets_by_number) == list(range(first, first + len(octets_by_number))):
+            self.digests.add(first, octets_by_number.values())
+            return
         run: list[bytes] = []
-        first = following = -1
+        following = -1
         for number, octets in octets_by_number.items():
             if number != following and run:
                 self.digests.add(first, run)
@@ -161,6 +166,8 @@ class Context:
 
     def named_missing(self, numbers: Iterable[int]) -> list[range]:
         """Those of ``numbers`` that are missing; they are given once."""
+        if not self.missing:
+            return []
         return runs(sorted(number for number in numbers if number in self.missing), self.missing)
 
 

@@ -11,7 +11,7 @@ from imswire import hi
 from midcall.base.bounded import BoundedTable
 from midcall.lemf import integrity
 from midcall.lemf.calls import Call
-from midcall.lemf.content import Layout
+from midcall.lemf.content import Form, Layout
 from midcall.lemf.context import NUMBERS, Context, Key
 from midcall.lemf.findings import Finding, Findings, Rule
 from midcall.lemf.integrity import Verdict
@@ -64,11 +64,12 @@ class Intercept:
 class Alias:
     """The encoded beginning of a record's header, up to its communicationIdentifier: whose it is."""
 
-    __slots__ = ("context", "layouts")
+    __slots__ = ("context", "forms", "layouts")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.layouts: dict[int, Layout] = {}
+        self.forms: dict[int, Form] = {}
 
 
 class Refused(Exception):
@@ -142,7 +143,6 @@ class Lemf:
 
     def _let_go(self, context: Context, now: int) -> None:
         """Its numbers are forgotten: what comes next in it will be taken for new, and said to be."""
-        context.gone = True
         for prefix in context.aliases:
             self.aliases.pop(prefix)
         self.settle(context)

@@ -51,9 +51,13 @@ def check_hash(context: Context, check: hi.IntegrityCheck, odd: Odd) -> list[Ver
     """Verify a hash over records of ``context``, which are covered then."""
     numbers = check.numbers
     found = [_never_came(gap) for gap in context.named_missing(numbers)]
-    if not any(number in context.block for number in numbers):
+    if context.block.keys().isdisjoint(numbers):
         found += close_block(context)
-    held = {number: octets for number in numbers if (octets := _octets(context, number)) is not None}
+    # The usual cover is all that waits, in order.
+    if numbers == tuple(context.fresh):
+        held = context.fresh
+    else:
+        held = {number: octets for number in numbers if (octets := _octets(context, number)) is not None}
     algorithm = HASHES.get(check.hash_algorithm or hi.HashAlgorithm.SHA_256)
     if len(held) < len(numbers) or not numbers:
         lacking = runs(sorted(number for number in numbers if number not in held))
@@ -66,7 +70,7 @@ def check_hash(context: Context, check: hi.IntegrityCheck, odd: Odd) -> list[Ver
         found += _holds(context, held)
     else:
         found += _fails(context, held, odd)
-    found += _left_out(context, numbers)
+    found += _left_out(context, numbers, held)
     _cover(context, held)
     return found
 
@@ -94,7 +98,7 @@ def close_block(context: Context) -> list[Verdict]:
     """No further check will come for the last block: say what is left under suspicion."""
     suspects, context.suspects = context.suspects, None
     context.settle(context.block)
-    context.block.clear()
+    context.block = {}
     context.passed.clear()
     if not suspects:
         return []
@@ -133,9 +137,9 @@ def _narrowed(context: Context, suspects: set[int]) -> list[Verdict]:
     return []
 
 
-def _left_out(context: Context, numbers: tuple[int, ...]) -> list[Verdict]:
+def _left_out(context: Context, numbers: tuple[int, ...], held: dict[int, bytes]) -> list[Verdict]:
     """Records before the last one covered that no hash has named will not be named any more."""
-    if not numbers:
+    if not numbers or held is context.fresh:
         return []
     named = set(numbers)
     last = numbers[-1]
@@ -147,12 +151,15 @@ def _left_out(context: Context, numbers: tuple[int, ...]) -> list[Verdict]:
 
 
 def _cover(context: Context, held: dict[int, bytes]) -> None:
-    if len(held) == len(context.fresh):
-        context.fresh = {number: octets for number, octets in context.fresh.items() if number not in held}
+    if held is context.fresh:
+        context.fresh = {}
     else:
         for number in held:
             context.fresh.pop(number, None)
-    context.block.update(held)
+    if context.block:
+        context.block.update(held)
+    else:
+        context.block = held
     if len(context.block) > MAX_BLOCK:
         close_block(context)
 

@@ -8,9 +8,10 @@ from typing import Any
 from imswire import hi
 from midcall.lemf import content, records
 from midcall.lemf.calls import Call, MediaStream
+from midcall.lemf.content import Layout
 from midcall.lemf.context import NUMBERS, Arrival, Context, Key
-from midcall.lemf.core import CC, INTEGRITY, IRI, MAX_FRESH, SECOND, Intercept, Lemf, Refused
-from midcall.lemf.findings import Finding, Rule
+from midcall.lemf.core import CC, INTEGRITY, IRI, MAX_FRESH, SECOND, Alias, Intercept, Lemf, Refused
+from midcall.lemf.findings import MAX_EACH, Finding, Rule
 from midcall.lemf.quick import integrity_check
 
 MAX_PDU = 1 << 20
@@ -94,7 +95,7 @@ class Link:
     def _many(self, data: bytes, now: int) -> bytes:
         """The PS-PDUs with definite lengths, as all deliverers send them; returns what is not complete."""
         position, size, pdus = 0, len(data), 0
-        known, prefix = self.lemf.aliases.get, self._prefix
+        known, prefix = self.lemf.aliases.reader(), self._prefix
         touched, future = self._touched, now + self.lemf.rules.future
         backwards, latest = self.lemf.rules.backwards, None
         while size - position >= 4:
@@ -127,40 +128,51 @@ class Link:
                 if found is not None:
                     key = alias.context.key._replace(payload=INTEGRITY)
                     self._integrity(key, found.number, found.check, octets, now)
+                elif self._familiar(alias, octets, start - position + len(octets), prefix):
+                    position -= len(octets)
+                    pdus -= 1
                 else:
                     self._one(octets, now)
                 latest = None
                 continue
-            pieces = layout.read(octets)
-            stream = layout.streams.get(
-                pieces[6] + pieces[8] if layout.voip_base < 0 else pieces[6] + pieces[8] + pieces[10]
-            )
+            if layout.voip_base < 0:
+                head, number, x1, second, x2, micro, x3, packet, x4 = layout.read(octets)
+                number -= layout.number_base
+                stream = layout.streams.get(x3 + x4)
+            else:
+                head, number, x1, second, x2, micro, x3, low, x4, packet, x5 = layout.read(octets)
+                number -= layout.number_base
+                stream = layout.streams.get(x3 + x4 + x5) if low - layout.voip_base == number & 0xFFFF else None
             context = alias.context
-            number = pieces[1] - layout.number_base
-            micro = pieces[5] - layout.micro_base
-            time = pieces[3] * SECOND + micro * 1_000
+            micro -= layout.micro_base
+            time = second * SECOND + micro * 1_000
+            last = context.last_time
             if (
                 stream is None
                 or number != context.next
-                or pieces[0] != layout.head
-                or pieces[2] != layout.before_second
-                or pieces[4] != layout.before_micro
-                or not context.last_time - backwards <= time <= future
+                or head != layout.head
+                or x1 != layout.before_second
+                or x2 != layout.before_micro
+                or not last - backwards <= time <= future
                 or not 0 <= micro < 1_000_000
-                or (layout.voip_base >= 0 and pieces[7] - layout.voip_base != number & 0xFFFF)
             ):
-                self._one(octets, now)
+                if stream is None and self._familiar(alias, octets, start - position + len(octets), prefix):
+                    position -= len(octets)
+                    pdus -= 1
+                else:
+                    self._one(octets, now)
                 latest = None
                 continue
             latest = context
             context.next = number + 1
-            context.last_time = time
+            if time > last:
+                context.last_time = time
             context.fresh[number] = octets
             if not context.dirty:
                 context.dirty = True
                 touched.append(context)
             context.out.append(octets)
-            context.media.append((time, stream, pieces[-2]))
+            context.media.append((time, stream, packet))
         self.pdus += pdus
         self.lemf.pdus += pdus
         if latest is not None:
@@ -214,10 +226,12 @@ class Link:
         self._hold(context, header.sequence, octets)
         self._keep(context, octets)
         self.last = _place(key, header.sequence)
-        self._faults(key, pdu, octets, now)
+        faulty = self._faults(key, pdu, octets, now)
+        context.faulty += faulty
         self._time(context, records.time_of(pdu), header.sequence, now)
         if name == CC:
-            self._content(context, octets, now)
+            # All of a stream that are faulty alike go the long way until enough has been told.
+            self._content(context, octets, now, learn=not faulty or context.faulty > MAX_EACH)
         elif context.call is not None and isinstance(pdu.payload, tuple):
             for each in pdu.payload:
                 if isinstance(each, hi.Iri):
@@ -227,7 +241,7 @@ class Link:
         elif isinstance(pdu.payload, tuple) and isinstance(pdu.payload[0], hi.Iri):
             self._event(f"LIID {_text(header.liid)}: {records.event(pdu.payload[0])[0]}")
 
-    def _content(self, context: Context, octets: bytes, now: int) -> None:
+    def _content(self, context: Context, octets: bytes, now: int, learn: bool) -> None:
         """The packet of a content record goes to the media; the next of its kind go the short way."""
         found = content.content(octets)
         if found is None or context.call is None:
@@ -241,7 +255,7 @@ class Link:
         context.media.append((context.last_time, stream, octets[found.packet.start : found.packet.end]))
         prefix = content.prefix_length(octets)
         layout = content.layout(octets, found)
-        if prefix is None or layout is None:
+        if prefix is None or layout is None or not learn:
             return
         start = 2 if octets[1] < 0x80 else 3 if octets[1] == 0x81 else 4
         at = start + 2 + prefix
@@ -249,14 +263,22 @@ class Link:
         alias = self.lemf.alias(octets[start + 2 : at], context)
         alias.context = context
         self._prefix = prefix
-        former = alias.layouts.get(place)
-        if former is None or former.head != layout.head:
-            if len(alias.layouts) >= MAX_LAYOUTS:
-                alias.layouts.clear()
-            former = alias.layouts[place] = layout
-        if len(former.streams) >= MAX_STREAMS:
-            former.streams.clear()
-        former.streams[layout.tail(layout.read(octets))] = stream
+        _learn(alias, place, layout, octets, stream)
+        if layout.voip_base < 0 and (form := content.form(octets, found)) is not None:
+            if len(alias.forms) >= MAX_LAYOUTS:
+                alias.forms.clear()
+            known = alias.forms.get(form[0])
+            if known is None or known[:2] != form[1][:2] or len(known.streams) >= MAX_STREAMS:
+                known = alias.forms[form[0]] = form[1]
+            known.streams[layout.tail(layout.read(octets))] = stream
+
+    def _familiar(self, alias: Alias, octets: bytes, start: int, prefix: int) -> bool:
+        """A record of a known stream whose numbers have other widths: learnt without the tables of the module."""
+        at = start + 2 + prefix
+        found = content.familiar(octets, start, at, alias.forms)
+        if found is not None:
+            _learn(alias, (len(octets) - start) << 3 | octets[at + 1] & 7, found[0], octets, found[1])
+        return found is not None
 
     def _number(self, context: Context, number: int, octets: bytes, now: int) -> bool:
         """Take the number; False when the record came before."""
@@ -305,9 +327,11 @@ class Link:
         self.lemf.check(key, number, octets, check, now)
         return True
 
-    def _faults(self, key: Key, pdu: hi.PsPdu, octets: bytes, now: int) -> None:
-        for rule, text in records.faults(pdu, octets):
+    def _faults(self, key: Key, pdu: hi.PsPdu, octets: bytes, now: int) -> bool:
+        faults = list(records.faults(pdu, octets))
+        for rule, text in faults:
             self.lemf.report(rule, text, key, now, pdu.header.sequence)
+        return bool(faults)
 
     def _unreadable(self, octets: bytes, error: hi.HiError, now: int) -> None:
         """A PS-PDU that breaks the module: kept as it came, where its header can be read with its number."""
@@ -409,6 +433,15 @@ class Link:
 def _key(header: hi.Header, payload: str) -> Key:
     cid = header.cid
     return Key(header.liid, cid.operator, cid.element, cid.cin, cid.country, payload)
+
+
+def _learn(alias: Alias, place: int, layout: Layout, octets: bytes, stream: MediaStream) -> None:
+    known = alias.layouts.get(place)
+    if known is None or known.head != layout.head or len(known.streams) >= MAX_STREAMS:
+        if len(alias.layouts) >= MAX_LAYOUTS:
+            alias.layouts.clear()
+        known = alias.layouts[place] = layout
+    known.streams[layout.tail(layout.read(octets))] = stream
 
 
 def _place(key: Key, number: int) -> str:

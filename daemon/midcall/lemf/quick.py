@@ -44,6 +44,23 @@ def integrity_check(octets: bytes, at: int) -> QuickCheck | None:
         return None
 
 
+Span = tuple[int, int]
+
+
+def header_numbers(octets: bytes, at: int) -> tuple[Span, Span, Span, int] | None:
+    """Places of sequenceNumber, seconds and microSeconds, and what is behind them; None: not in usual form."""
+    try:
+        _, number = _small(octets, at, 0x84)
+        end, inside = _inside(octets, number, 0xA7)
+        _, second = _small(octets, inside, 0x80)
+        _, micro = _small(octets, second, 0x81)
+    except (IndexError, ValueError):
+        return None
+    if micro != end:
+        return None
+    return (at + 2, number), (inside + 2, second), (second + 2, micro), end
+
+
 def _check(octets: bytes, at: int, end: int) -> hi.IntegrityCheck:
     stop, at = _inside(octets, at, 0xA0)
     numbers = _numbers(octets[at:stop])

@@ -22,3 +22,11 @@ def test_empty_and_wrong():
     assert table.oldest() is None and table.evict() is None
     with pytest.raises(ValueError, match="bound"):
         BoundedTable("t", 0)
+
+
+def test_the_reader_sees_what_is_put_later():
+    table = BoundedTable[str, int]("t", 2)
+    look = table.reader()
+    assert look("a") is None
+    table.put("a", 1)
+    assert look("a") == 1

@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from random import Random
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from imswire import hi
 from imswire.hi import eps, ipmm
-from midcall.lemf import Finding, Lemf, Link, Rule, Rules, core, integrity
+from imswire.hi.check import check
+from midcall.lemf import Link, Rule, Rules, core, integrity
 from midcall.lemf import context as numbers
-from tests.midcall.lemf.deliverer import MILLI, NOW, SIGNER, Sender
-
-LATER = NOW + 3_600_000_000_000
-KEYS = (SIGNER.public_key(),)
-
-
-class Lab:
-    """One receiver, one link."""
-
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.lemf = Lemf(rules or Rules(keys=KEYS))
-        self.link = Link(self.lemf, "df")
-        self.stored: dict[str, bytes] = {"hi2": b"", "hi3": b""}
-        self.media: list[tuple[int, bytes]] = []
-        self.replies: list[hi.PsPdu] = []
-        self.events: list[str] = []
-        self.closed = ""
-        self.found: list[Finding] = []
-
-    def take(self, octets: bytes | Iterable[bytes], now: int = LATER, piece: int = 1 << 16) -> Lab:
-        whole = octets if isinstance(octets, bytes) else b"".join(octets)
-        for place in range(0, len(whole), piece):
-            batch = self.link.receive(whole[place : place + piece], now)
-            for intercept in batch.stored:
-                self.stored["hi2"] += b"".join(intercept.hi2)
-                self.stored["hi3"] += b"".join(intercept.hi3)
-                intercept.hi2.clear()
-                intercept.hi3.clear()
-            self.media += [(time, packet) for _, media in batch.media for time, _, packet in media]
-            self.replies += [hi.parse(octets) for _, octets in batch.replies]
-            self.events += batch.events
-            self.closed = self.closed or batch.close
-            self.found += self.lemf.findings.take()
-        return self
-
-    def end(self) -> list[Finding]:
-        self.lemf.deadline(LATER + core.OVERDUE)
-        self.lemf.finish(LATER)
-        self.found += self.lemf.findings.take()
-        return self.found
-
-    def said(self) -> list[tuple[str, str, int | None]]:
-        return [(str(each.rule), each.payload, each.sequence) for each in self.end()]
-
-
-def delivery(count: int = 100, form: str = "ipmm") -> tuple[Sender, list[bytes]]:
-    sender = Sender()
-    return sender, [sender.cc(form=form) for _ in range(count)]
+from tests.midcall.lemf.deliverer import MILLI, NOW, Sender
+from tests.midcall.lemf.memory import LATER, Lab, delivery
 
 
 @pytest.mark.parametrize("form", ["ipmm", "voip", "33128"])
@@ -274,116 +226,6 @@ def test_nothing_that_comes_stops_the_receiver(seed):
         Lab().take(bytes(octets), piece=random.choice((50, 5_000))).end()
 
 
-# Integrity (7.2.3)
-
-
-def test_a_flipped_bit_is_named_by_a_cover_of_one():
-    sender = Sender()
-    pdus = []
-    for _ in range(50):
-        pdus += [sender.cc(), sender.check()]
-    pdus[40] = flipped(pdus[40], 150)
-    assert Lab().take(pdus).said() == [("hash", "CC", 20)]
-
-
-def flipped(octets: bytes, at: int) -> bytes:
-    return octets[:at] + bytes((octets[at] ^ 4,)) + octets[at + 1 :]
-
-
-def test_a_flipped_bit_in_audio_leaves_the_range_of_its_hash():
-    sender, pdus = delivery(100)
-    pdus[41] = flipped(pdus[41], 250)
-    pdus.append(sender.check())
-    found = Lab().take(pdus).end()
-    assert [(each.rule, each.sequence, each.last) for each in found] == [
-        (Rule.HASH, 0, 99),
-        (Rule.LOCATED, 0, 99),
-    ]
-
-
-@pytest.mark.parametrize("octet", [0, 2, 3, 4, 8, 11])
-def test_a_flipped_bit_in_the_rtp_header_points_at_its_pdu(octet):
-    sender, pdus = delivery(100)
-    at = pdus[41].index(sender.rtp(20, 1))
-    pdus[41] = flipped(pdus[41], at + octet)
-    pdus.append(sender.check())
-    found = Lab().take(pdus).end()
-    assert (Rule.LOCATED, 41, None) in [(each.rule, each.sequence, each.last) for each in found]
-
-
-def test_checks_that_overlap_name_the_pdu():
-    """A hash over all, then one over those whose index has bit j: the deliverer's cheap way to exactness."""
-    sender, pdus = delivery(64)
-    pdus[37] = flipped(pdus[37], 250)
-    waiting = list(sender.waiting[hi.DataType.CC])
-    pdus.append(sender.check())
-    for bit in range(6):
-        sender.waiting[hi.DataType.CC] = [each for each in waiting if each[0] >> bit & 1]
-        pdus.append(sender.check())
-    found = Lab().take(pdus).end()
-    assert [(each.rule, each.sequence, each.last) for each in found] == [
-        (Rule.HASH, 0, 63),
-        (Rule.LOCATED, 37, None),
-    ]
-
-
-def test_a_number_that_a_hash_names_and_that_did_not_come_is_missing():
-    sender, pdus = delivery(10)
-    pdus.append(sender.check())
-    del pdus[4]
-    assert Lab().take(pdus).said() == [("gap", "CC", 4), ("hash-unchecked", "CC", 0)]
-
-
-def test_a_record_that_no_hash_covers_is_named():
-    sender, pdus = delivery(10)
-    pdus.append(sender.check(numbers=[0, 1, 2, 4, 5]))
-    assert Lab().take(pdus).said() == [("hash-unchecked", "CC", 3)]
-
-
-def test_a_hash_over_what_never_came():
-    sender, _ = delivery(10)
-    assert Lab().take(sender.check()).said() == [("hash-unchecked", "TRI integrityCheck", 0)]
-
-
-def test_other_hashes_and_unknown_ones():
-    sender, pdus = delivery(3)
-    octets = b"".join(octets for _, octets in sender.waiting[hi.DataType.CC])
-    for algorithm, digest in ((4, hashlib.sha512(octets)), (9, hashlib.sha512(octets))):
-        check = hi.IntegrityCheck((0, 1, 2), hi.CheckType.HASH, hi.DataType.CC, digest.digest(), algorithm)
-        pdus.append(sender.tri(check))
-    found = Lab().take(pdus).end()
-    assert [each.text for each in found if each.rule is Rule.UNCHECKED] == ["hashAlgorithm 9 is unknown"]
-
-
-def test_data_without_any_check_are_told_once(monkeypatch):
-    monkeypatch.setattr("midcall.lemf.link.MAX_FRESH", 50)
-    _, pdus = delivery(300)
-    lab = Lab().take(pdus, piece=5_000)
-    assert [each[0] for each in lab.said()] == ["hash-unchecked"]
-    assert lab.lemf.uncovered <= 70
-
-
-def test_signatures():
-    sender, pdus = delivery(3)
-    pdus += [sender.check(), sender.signature()]
-    assert Lab().take(pdus).said() == []
-    other = Rules(keys=(Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key(),))
-    assert Lab(other).take(pdus).said() == [("signature", "TRI integrityCheck", 0)]
-    both = Rules(keys=(*other.keys, *KEYS))
-    assert Lab(both).take(pdus).said() == [], "a signing key that changed on the way"
-    assert Lab(Rules()).take(pdus).said() == [], "no key: not checked"
-    del pdus[3]
-    assert ("hash-unchecked", "TRI integrityCheck", 0) in Lab().take(pdus).said()
-
-
-def test_a_signature_of_another_kind_cannot_be_checked():
-    sender, pdus = delivery(3)
-    pdus.append(sender.check())
-    ecdsa = hi.IntegrityCheck((0,), hi.CheckType.SIGNATURE, hi.DataType.CC, b"x", None, hi.SignatureAlgorithm.ECDSA)
-    (found,) = Lab().take([*pdus, sender.tri(ecdsa)]).end()
-    assert found.rule is Rule.UNCHECKED and "edDSA" in found.text
-
-
 # 6.3: keep-alive, options, acknowledgement
 
 
@@ -500,3 +342,59 @@ def test_a_block_is_bounded(monkeypatch):
     lab = Lab().take([*pdus, sender.check()])
     (context,) = [each for each in lab.lemf.contexts.values() if each.key.payload == "CC"]
     assert lab.said() == [] and not context.block
+
+
+@pytest.mark.parametrize("form", ["ipmm", "voip", "33128"])
+def test_what_goes_the_short_way_breaks_no_rule(monkeypatch, form):
+    """A record after others of its stream, with octets changed: taken at speed only where nothing is wrong."""
+    sender = Sender()
+    before = [sender.cc(form=form) for _ in range(12)]
+    last = sender.cc(form=form)
+    slow: list[bytes] = []
+    real = Link._one
+    monkeypatch.setattr(Link, "_one", lambda self, octets, now: slow.append(octets) or real(self, octets, now))
+    lab = Lab().take(before)
+    (context,) = lab.lemf.contexts.values()
+    random, short = Random(form), 0
+    packet = range(last.index(b"SSR") - 8, last.index(b"SSR") + 164)
+    for _ in range(600):
+        changed = bytearray(last)
+        for _ in range(random.choice((1, 1, 1, 2))):
+            place = random.randrange(len(changed))
+            while place in packet:
+                place = random.randrange(len(changed))
+            changed[place] ^= 1 << random.randrange(8)
+        slow.clear()
+        context.next, context.last_time, context.faulty = 12, 0, 0
+        context.missing.clear()
+        context.fresh.pop(12, None)
+        link = Link(lab.lemf, "df")
+        link._prefix = lab.link._prefix
+        link.receive(bytes(changed), LATER)
+        if not slow and link.pdus and not link.pending:
+            short += 1
+            header = hi.parse(bytes(changed)).header
+            assert (header.liid, header.cid, header.sequence) == (b"LIID1", sender.cid, 12)
+            assert [str(each) for each in check(bytes(changed))] == []
+    assert short > 20
+
+
+def test_other_widths_of_numbers_are_learnt_without_the_tables(monkeypatch):
+    """Times in steps of 20 ms have three widths of microseconds, numbers up to three in an hour."""
+    slow: list[bytes] = []
+    real = Link._one
+    monkeypatch.setattr(Link, "_one", lambda self, octets, now: slow.append(octets) or real(self, octets, now))
+    _, pdus = delivery(1_000)
+    assert Lab().take(pdus).said() == [] and len(slow) == 2
+
+
+def test_a_stream_whose_records_are_all_faulty_is_told_and_then_taken_at_speed(monkeypatch):
+    slow: list[bytes] = []
+    real = Link._one
+    monkeypatch.setattr(Link, "_one", lambda self, octets, now: slow.append(octets) or real(self, octets, now))
+    _, pdus = delivery(1_000)
+    wrong = [each.replace(bytes((5, 5, 13, 2)), bytes((5, 5, 13, 1))) for each in pdus]
+    lab = Lab().take(wrong)
+    found = [each for each in lab.end() if each.rule is Rule.CONTENT]
+    assert len(found) == 257 and found[5].sequence == 5 and "counted only" in found[-1].text
+    assert len(lab.media) == 1_000 and len(slow) < 300

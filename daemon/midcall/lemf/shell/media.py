@@ -34,9 +34,6 @@ _SECOND = 1_000_000_000
 _PACKETS = {hi.FrameType.IP, hi.FrameType.UDP, hi.FrameType.RTP, hi.FrameType.ARTIFICIAL_RTP, hi.FrameType.UDPTL}
 _RTCP = range(192, 224)
 """Second octets of RTCP where it shares a port with RTP (RFC 5761 4)."""
-_MAYBE_RTCP = frozenset(octet & 0x7F for octet in _RTCP)
-"""Payload types that may be RTCP: they are looked at one by one."""
-
 Voice = Callable[[int, bytes], None]
 
 
@@ -52,7 +49,7 @@ def _inside(packet: bytes) -> bytes:
 class _Sink:
     """How the packets of one stream are written."""
 
-    __slots__ = ("codecs", "destination", "heads", "side", "source", "ssrc", "voice", "voices")
+    __slots__ = ("codecs", "destination", "heads", "kind", "side", "source", "ssrc", "voice", "voices")
 
     def __init__(self, stream: MediaStream) -> None:
         key = stream.key
@@ -65,6 +62,7 @@ class _Sink:
         self.heads: dict[int, bytes] = {}
         self.voices: dict[bytes, Voice | None] = {}
         self.ssrc = b""
+        self.kind = -1
         self.voice: Voice | None = None
 
     def _describe(self, key: StreamKey) -> None:
@@ -134,32 +132,47 @@ class MediaFiles:
         """Records of one call, in their order."""
         files = self._calls.get(call) or self._open(call)
         files.heard = self._seconds
-        keep, clear = files.records.append, not call.keys
+        keep, clear, octets = files.records.append, not call.keys, 0
         for time, stream, packet in media:
             sink = stream.sink
-            if not isinstance(sink, _Sink):
-                sink = stream.sink = _Sink(stream)
-            if stream.key.frame not in _PACKETS or not packet:
-                self.without_frame += 1
-                continue
-            head = sink.heads.get(len(packet))
-            if head is not None and packet[0] >> 6 == 2:
-                size = len(head) + len(packet)
-                keep(_RECORD(time // _SECOND, time % _SECOND // 1_000, size, size) + head + packet)
+            size = len(packet)
+            if (
+                isinstance(sink, _Sink)
+                and (head := sink.heads.get(size)) is not None
+                and packet[8:12] == sink.ssrc
+                and packet[1] == sink.kind
+            ):
+                second, rest = divmod(time, _SECOND)
+                size += _HEADERS
+                keep(_RECORD(second, rest // 1_000, size, size))
+                keep(head)
+                keep(packet)
+                rtp = packet
             else:
-                keep(pcap.record(time, sink.frame(packet, stream.key.frame)))
-            files.octets += len(packet)
-            if clear:
-                rtp = packet if packet[0] >> 6 == 2 else _inside(packet)
-                if rtp[8:12] != sink.ssrc or not rtp or rtp[1] & 0x7F in _MAYBE_RTCP:
-                    self._voice(files, call, stream, sink, rtp)
-                if sink.voice is not None:
-                    try:
-                        sink.voice(time, rtp)
-                    except WireError:
-                        self.unreadable += 1
+                rtp = self._other(files, stream, time, packet)
+                sink = stream.sink
+            octets += size
+            if clear and rtp and isinstance(sink, _Sink) and sink.voice is not None:
+                try:
+                    sink.voice(time, rtp)
+                except WireError:
+                    self.unreadable += 1
+        files.octets += octets
         if files.octets >= FLUSH_OCTETS:
             self._flush(files)
+
+    def _other(self, files: _CallFiles, stream: MediaStream, time: int, packet: bytes) -> bytes:
+        """A packet unlike the one before it; returns the RTP in it."""
+        sink = stream.sink
+        if not isinstance(sink, _Sink):
+            sink = stream.sink = _Sink(stream)
+        if stream.key.frame not in _PACKETS or not packet:
+            self.without_frame += 1
+            return b""
+        files.records.append(pcap.record(time, sink.frame(packet, stream.key.frame)))
+        rtp = packet if packet[0] >> 6 == 2 else _inside(packet)
+        self._voice(files, stream, sink, rtp)
+        return rtp
 
     def _flush(self, files: _CallFiles) -> None:
         # The pcap, and about as much of WAV: linear samples, and the mix at the end.
@@ -202,15 +215,15 @@ class MediaFiles:
             self._finish(gone)
         return files
 
-    def _voice(self, files: _CallFiles, call: Call, stream: MediaStream, sink: _Sink, packet: bytes) -> None:
-        """Another source, or the first: who decodes it."""
-        sink.voice, sink.ssrc = None, b""
+    def _voice(self, files: _CallFiles, stream: MediaStream, sink: _Sink, packet: bytes) -> None:
+        """Who decodes this packet, and what is like it."""
+        sink.voice, sink.ssrc, sink.kind = None, b"", -1
         if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] in _RTCP:
             return
-        sink.ssrc = packet[8:12]
+        sink.ssrc, sink.kind = packet[8:12], packet[1]
         codec = sink.codecs.get(packet[1] & 0x7F)
         if codec is not None:
-            call.codecs.add(codec.name)
+            files.call.codecs.add(codec.name)
         if sink.ssrc not in sink.voices:
             if len(sink.voices) >= VOICES:
                 return

@@ -102,7 +102,7 @@ class Receiver:
             self._server.close()
         for link in list(self.links.values()):
             link.transport.close()
-        await self._flush()
+        await self.flush()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -163,9 +163,9 @@ class Receiver:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._flush()
+            await self.flush()
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
         """One sync for all that wait; what comes meanwhile waits for the next."""
         waiting, self._waiting = self._waiting, []
         try:
