@@ -71,12 +71,30 @@ def lemf(
     accept = fault is None or fault.kind is not Kind.DECLINE_OPTIONS
     core = Lemf(Rules(keys=tuple(map(_integrity_key, keys)), acknowledge=accept))
     _raise_file_limit()
+    # Nobody but the owner reads what was intercepted, media included.
+    former = os.umask(0o077)
+    try:
+        return _run(core, out, limit_mb, tls.PeerName(*peers), fault, host, port, context)
+    finally:
+        os.umask(former)
+
+
+def _run(
+    core: Lemf,
+    out: Path,
+    limit_mb: int,
+    peers: tls.PeerName,
+    fault: Misbehaviour | None,
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+) -> int:
     try:
         files = Store(out, limit_mb << 20)
     except OSError as error:
         raise Failed(UNREADABLE, f"{out}: {reason(error)}") from None
     view = Screen(Console()) if sys.stdout.isatty() else Lines(_line)
-    return asyncio.run(_serve(core, files, tls.PeerName(*peers), fault, view, host, port, context))
+    return asyncio.run(_serve(core, files, peers, fault, view, host, port, context))
 
 
 async def _serve(
