@@ -21,7 +21,9 @@ OUTSIDE_WORLD = {
     "asyncio", "logging", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",
     "selectors", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid",
 }  # fmt: skip
-SHELLS = {"service.py", "shell", "base", "cli", "replay", "replay.py", "product.py", "records.py", "delivery.py", "audio.py"}
+SHELLS = {
+    "service.py", "shell", "base", "cli", "replay", "replay.py", "product.py", "records.py", "delivery.py", "audio.py",
+}  # fmt: skip
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
 BOUNDED_TABLES: dict[str, str] = {
