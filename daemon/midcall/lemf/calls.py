@@ -13,6 +13,9 @@ _STATES = {
     hi.IriType.REPORT: "reported",
 }
 
+_ENDS = ("SIP 200 (BYE)", "SIP 481 (BYE)", "SIP 408 (BYE)")
+"""What ends a call where all records are REPORTs."""
+
 
 class MediaStream:
     """One stream of packets; the shell hangs what it writes them with on ``sink``."""
@@ -76,8 +79,10 @@ class Call:
         self.event = event
         self.keys = self.keys or keys
         state = _STATES.get(hi.IriType(kind)) if kind in _STATES else None
-        if state == "reported" and self.state:
-            return  # a report says nothing of the state of a call
+        if state == "reported" and event in _ENDS:
+            state = "ended"
+        elif state == "reported" and self.state:
+            return  # other reports say nothing of the state of a call
         self.state = state or self.state
 
     def _seen(self, time: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from imswire import ber, hi
@@ -22,6 +23,8 @@ _CLASSES = {
     hi.PayloadTag.HI4: "hI4Payload",
 }
 _SIP = b"SIP/2.0 "
+_SIP_HEAD = 1 << 14
+_CSEQ = re.compile(rb"\nCSeq[ \t]*:[ \t]*\d{1,10}[ \t]+([A-Za-z]{1,16})", re.IGNORECASE)
 
 
 def faults(pdu: hi.PsPdu, octets: bytes) -> Iterator[tuple[Rule, str]]:
@@ -103,9 +106,11 @@ _EVENTS: dict[int, Callable[[bytes], tuple[str, bool]]] = {
 
 
 def _sip(message: bytes) -> str:
-    """The method, or the status code."""
+    """The method, or the status code and the method that it answers (CSeq)."""
     if message.startswith(_SIP):
-        return f"SIP {shown(message[len(_SIP) :][:3])}"
+        answered = _CSEQ.search(message, 0, _SIP_HEAD)
+        what = f" ({shown(answered[1])})" if answered else ""
+        return f"SIP {shown(message[len(_SIP) :][:3])}{what}"
     return f"SIP {shown(message[:16].split(b' ')[0])}"
 
 

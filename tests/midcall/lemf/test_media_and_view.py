@@ -119,3 +119,22 @@ def test_the_files_of_too_many_calls_at_once_are_finished_early(tmp_path):
                 files.write(call, media)
     files.close_all()
     assert len(list(tmp_path.glob("cin-?.pcap"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "event", "state"),
+    [
+        (b"INVITE sip:b@x SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n", "SIP INVITE", "reported"),
+        (b"SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\n\r\n", "SIP 200 (INVITE)", "reported"),
+        (b"SIP/2.0 200 OK\r\nVia: x\r\ncseq : 2 BYE\r\n\r\n", "SIP 200 (BYE)", "ended"),
+        (b"SIP/2.0 404", "SIP 404", "reported"),
+        (b"\x1b[31m", "SIP \\x1b[31m", "reported"),
+    ],
+)
+def test_calls_of_reports_only_end_with_the_answer_to_bye(message, event, state):
+    lemf = Lemf()
+    sender = Sender()
+    contents = eps.build(eps.IriParameters(liid=b"LIID1", time=NOW, event=1, sip_message=message))
+    batch = Link(lemf, "df").receive(sender.iri(contents), NOW * 2)
+    (call,) = lemf.calls.values()
+    assert (call.event, call.state) == (event, state) and batch.events == [f"LIID LIID1 CIN 1: {event}"]
