@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import zlib
-from collections.abc import Callable
 from enum import IntEnum
 from struct import Struct as Layout
 from typing import Any, Final
@@ -24,11 +23,12 @@ MAX_PAYLOAD: Final = 0xFFFF
 """Octets of an inflated payload: more than this no SIP message may have."""
 
 _HEAD = Layout("!4sH")
-_CHUNK = Layout("!HHH")
+_CHUNK = Layout("!IH")  # vendor and type in one number: that of a generic chunk is its type
 _MICRO: Final = 1_000
 _SECOND: Final = 1_000_000_000
 _ZLIB_OR_GZIP: Final = 47
 _AF_INET, _AF_INET6 = 2, 10
+_UDP = 17
 
 
 class HepError(WireError):
@@ -89,7 +89,7 @@ class Hep(Struct, frozen=True, gc=False):
     destination_port: int
     payload: bytes
     time: int | None = None
-    protocol: int = 17
+    protocol: int = _UDP
     kind: int = ProtocolType.SIP
     agent: int | None = None
     key: bytes | None = None
@@ -109,36 +109,13 @@ def authentic(message: Hep, key: bytes) -> bool:
 
 # Reading
 
-
-def _as_number(octets: bytes) -> int:
-    return int.from_bytes(octets, "big")
-
-
-def _as_it_is(octets: bytes) -> bytes:
-    return octets
-
-
-_READ: Final[dict[int, tuple[int, Callable[[bytes], Any]]]] = {
-    Chunk.IP_FAMILY: (1, _as_number),
-    Chunk.IP_PROTOCOL: (1, _as_number),
-    Chunk.SOURCE_IPV4: (4, _as_it_is),
-    Chunk.DESTINATION_IPV4: (4, _as_it_is),
-    Chunk.SOURCE_IPV6: (16, _as_it_is),
-    Chunk.DESTINATION_IPV6: (16, _as_it_is),
-    Chunk.SOURCE_PORT: (2, _as_number),
-    Chunk.DESTINATION_PORT: (2, _as_number),
-    Chunk.SECONDS: (4, _as_number),
-    Chunk.MICROSECONDS: (4, _as_number),
-    Chunk.PROTOCOL_TYPE: (1, _as_number),
-    Chunk.CAPTURE_AGENT: (4, _as_number),
-    Chunk.KEEPALIVE_TIMER: (2, _as_number),
-    Chunk.AUTHENTICATE_KEY: (-1, _as_it_is),
-    Chunk.PAYLOAD: (-1, _as_it_is),
-    Chunk.COMPRESSED_PAYLOAD: (-1, _as_it_is),
-    Chunk.CORRELATION_ID: (-1, _as_it_is),
-    Chunk.VLAN: (2, _as_number),
-}
-"""Width (-1: any) and reading of each type."""
+_WIDTHS: Final = (0, 1, 1, 4, 4, 16, 16, 2, 2, 4, 4, 1, 4, 2, -1, -1, -1, -1, 2)
+"""Octets of each type of chunk, from 1 on; -1: any number."""
+_OCTETS: Final = frozenset((3, 4, 5, 6, 14, 15, 16, 17))
+"""Types whose value is octets; that of the others is a number."""
+_AUTHENTICATE_KEY, _PAYLOAD, _CORRELATION_ID = 14, 15, 17
+_LONG_WAY: Final = frozenset((13, 16, 18))
+"""What stands behind the fixed chunks so seldom that the short way does not know it."""
 
 _FIXED_FIRST: Final = (
     # As Kamailio, and as those agents that send a common part of fixed size before the addresses.
@@ -147,28 +124,28 @@ _FIXED_FIRST: Final = (
     (1, 2, 7, 8, 9, 10, 11, 12, 3, 4),
     (1, 2, 7, 8, 9, 10, 11, 12, 5, 6),
 )
-_FORMATS: Final = {1: "B", 2: "H", 4: "I", 16: "16s"}
-_ADDRESSES: Final = frozenset((3, 4, 5, 6))
+_FORMATS: Final = {1: "B", 2: "H", 4: "I"}
 
 
 class _Front:
     """The chunks of fixed size that most agents send in front, taken in one go."""
 
     def __init__(self, types: tuple[int, ...]) -> None:
-        widths = [_READ[type_][0] for type_ in types]
-        forms = (
-            f"6s{width}s" if type_ in _ADDRESSES else "6s" + _FORMATS[width]
-            for type_, width in zip(types, widths, strict=True)
-        )
+        forms = (f"6s{_WIDTHS[type_]}s" if type_ in _OCTETS else "6s" + _FORMATS[_WIDTHS[type_]] for type_ in types)
         layout = Layout("!" + "".join(forms))
-        self.size = layout.size
         self.take = layout.unpack_from
-        self.heads = tuple(_CHUNK.pack(0, type_, 6 + width) for type_, width in zip(types, widths, strict=True))
-        self.ordered = types.index(3 if 3 in types else 5) == 2
+        self.end = _HEAD.size + layout.size
+        self.heads = tuple(_chunk_head(type_) for type_ in types)
+        self.addresses_third = types[2] in _OCTETS
+
+
+def _chunk_head(type_: int) -> bytes:
+    return _CHUNK.pack(type_, 6 + _WIDTHS[type_])
 
 
 def _front_key(types: tuple[int, ...]) -> tuple[bytes, int]:
-    return _CHUNK.pack(0, types[2], 6 + _READ[types[2]][0]), _AF_INET if 3 in types else _AF_INET6
+    """The head of the third chunk, and the address family, which is the value of the first."""
+    return _chunk_head(types[2]), _AF_INET if 3 in types else _AF_INET6
 
 
 _FRONTS: Final = {_front_key(types): _Front(types) for types in _FIXED_FIRST}
@@ -182,15 +159,14 @@ def parse(octets: bytes) -> Hep:
     HepError: it is none, is cut short, lacks an address, a port, the protocol type or the payload.
     """
     end = _length(octets)
-    if end > len(octets):
-        raise HepError("header", f"{end} octets announced, {len(octets)} are there")
-    if end > _THIRD_CHUNK.stop:
-        front = _FRONTS.get((octets[_THIRD_CHUNK], octets[_FAMILY_AT]))
-        if front is not None and front.size + _HEAD.size <= end:
-            taken = front.take(octets, _HEAD.size)
-            if taken[::2] == front.heads:
-                return _fast(octets, front, taken, end)
-    return _message(_chunks(octets, _HEAD.size, end))
+    front = _FRONTS.get((octets[_THIRD_CHUNK], octets[_FAMILY_AT])) if end > _THIRD_CHUNK.stop else None
+    if front is not None and front.end <= end:
+        taken = front.take(octets, 6)
+        if taken[::2] == front.heads:
+            found = _behind_front(octets, front, taken, end)
+            if found is not None:
+                return found
+    return _message(_values(octets, end))
 
 
 def _length(octets: bytes) -> int:
@@ -199,6 +175,8 @@ def _length(octets: bytes) -> int:
     magic, length = _HEAD.unpack_from(octets)
     if magic != MAGIC:
         raise _no_hep3(octets)
+    if length > len(octets):
+        raise HepError("header", f"{length} octets announced, {len(octets)} are there")
     return length  # type: ignore[no-any-return]
 
 
@@ -208,88 +186,95 @@ def _no_hep3(octets: bytes | bytearray) -> HepError:
     return HepError("header", "does not begin with HEP3")
 
 
-def _chunks(octets: bytes, at: int, end: int) -> dict[int, bytes]:
-    """The generic chunks that are known, from ``at`` on; the first of each."""
-    found: dict[int, bytes] = {}
-    unpack = _CHUNK.unpack_from
+def _behind_front(octets: bytes, front: _Front, taken: tuple[Any, ...], end: int) -> Hep | None:
+    """The message whose first chunks are those of ``front``; None: it has to go the long way."""
+    payload = key = correlation = None
+    at, unpack = front.end, _CHUNK.unpack_from
+    while at < end:
+        if at + 6 > end:
+            return None
+        number, length = unpack(octets, at)
+        after = at + length
+        if length < 6 or after > end or number in _LONG_WAY:
+            return None
+        if number == _PAYLOAD:
+            if payload is None:
+                payload = octets[at + 6 : after]
+        elif number == _AUTHENTICATE_KEY:
+            if key is None:
+                key = octets[at + 6 : after]
+        elif number == _CORRELATION_ID and correlation is None:
+            correlation = octets[at + 6 : after]
+        at = after
+    if payload is None:
+        return None
+    if front.addresses_third:
+        _, protocol, source, destination, sport, dport, seconds, micro, kind, agent = taken[1::2]
+    else:
+        _, protocol, sport, dport, seconds, micro, kind, agent, source, destination = taken[1::2]
+    time = seconds * _SECOND + micro * _MICRO
+    return Hep(source, destination, sport, dport, payload, time, protocol, kind, agent, key, correlation)
+
+
+def _values(octets: bytes, end: int) -> list[Any]:
+    """The values of generic chunks by their type, the first of each; None: it is not there."""
+    found: list[Any] = [None] * len(_WIDTHS)
+    at, unpack = _HEAD.size, _CHUNK.unpack_from
     while at < end:
         if at + 6 > end:
             raise HepError("chunk", f"cut short at offset {at}")
-        vendor, type_, length = unpack(octets, at)
+        number, length = unpack(octets, at)
         after = at + length
         if length < 6 or after > end:
-            raise HepError(f"chunk {vendor}.{type_}", f"length {length} at offset {at}")
-        if not vendor and type_ in _READ and type_ not in found:
-            found[type_] = octets[at + 6 : after]
+            raise HepError(f"chunk {number >> 16}.{number & 0xFFFF}", f"length {length} at offset {at}")
+        if 0 < number < len(_WIDTHS) and found[number] is None:
+            value = octets[at + 6 : after]
+            if length - 6 != _WIDTHS[number] >= 0:
+                raise HepError(Chunk(number).name, f"{length - 6} octets, {_WIDTHS[number]} are expected")
+            found[number] = value if number in _OCTETS else int.from_bytes(value, "big")
         at = after
     return found
 
 
-def _value(found: dict[int, bytes], type_: int) -> Any:
-    """A chunk's value; None: it is not there."""
-    octets = found.get(type_)
-    if octets is None:
-        return None
-    width, read = _READ[type_]
-    if len(octets) != width and width >= 0:
-        raise HepError(Chunk(type_).name, f"{len(octets)} octets, {width} are expected")
-    return read(octets)
-
-
-def _needed(found: dict[int, bytes], type_: int) -> Any:
-    value = _value(found, type_)
-    if value is None:
-        raise HepError(Chunk(type_).name, "missing")
-    return value
-
-
-def _message(found: dict[int, bytes]) -> Hep:
+def _message(found: list[Any]) -> Hep:
+    (
+        _,
+        family,
+        protocol,
+        source,
+        destination,
+        source6,
+        destination6,
+        sport,
+        dport,
+        seconds,
+        micro,
+        kind,
+        agent,
+        *more,
+    ) = found
+    keepalive, key, payload, packed, correlation, vlan = more
     # Both pairs of addresses at once are foreseen nowhere; the family then says which. Its own number for IPv6
     # is another on every system, so that it decides nothing else.
-    if Chunk.SOURCE_IPV6 in found and not (Chunk.SOURCE_IPV4 in found and _value(found, Chunk.IP_FAMILY) == _AF_INET):
-        pair = Chunk.SOURCE_IPV6, Chunk.DESTINATION_IPV6
-    else:
-        pair = Chunk.SOURCE_IPV4, Chunk.DESTINATION_IPV4
-    seconds, micro = _value(found, Chunk.SECONDS), _value(found, Chunk.MICROSECONDS)
-    protocol = _value(found, Chunk.IP_PROTOCOL)
-    return Hep(
-        _needed(found, pair[0]),
-        _needed(found, pair[1]),
-        _needed(found, Chunk.SOURCE_PORT),
-        _needed(found, Chunk.DESTINATION_PORT),
-        _payload(found),
-        None if seconds is None else seconds * _SECOND + (micro or 0) * _MICRO,
-        17 if protocol is None else protocol,
-        _needed(found, Chunk.PROTOCOL_TYPE),
-        _value(found, Chunk.CAPTURE_AGENT),
-        found.get(Chunk.AUTHENTICATE_KEY),
-        found.get(Chunk.CORRELATION_ID),
-        _value(found, Chunk.KEEPALIVE_TIMER),
-        _value(found, Chunk.VLAN),
-    )
-
-
-def _fast(octets: bytes, front: _Front, taken: tuple[Any, ...], end: int) -> Hep:
-    """The same where the chunks in front are those of ``front``."""
-    if front.ordered:
-        _, protocol, source, destination, sport, dport, seconds, micro, kind, agent = taken[1::2]
-    else:
-        _, protocol, sport, dport, seconds, micro, kind, agent, source, destination = taken[1::2]
-    rest = _chunks(octets, _HEAD.size + front.size, end)
-    time = seconds * _SECOND + micro * _MICRO
-    payload = _payload(rest)
-    keepalive, vlan = (_value(rest, Chunk.KEEPALIVE_TIMER), _value(rest, Chunk.VLAN)) if len(rest) > 1 else (None, None)
-    key, correlation = rest.get(Chunk.AUTHENTICATE_KEY), rest.get(Chunk.CORRELATION_ID)
+    if source6 is not None and (source is None or family != _AF_INET):
+        source, destination = source6, destination6
+    needed = (source, destination, sport, dport, kind)
+    if None in needed:
+        raise HepError(_NEEDED[needed.index(None)], "missing")
+    if payload is None:
+        payload = _inflated(packed)
+    time = None if seconds is None else seconds * _SECOND + (micro or 0) * _MICRO
+    if protocol is None:
+        protocol = _UDP
     return Hep(
         source, destination, sport, dport, payload, time, protocol, kind, agent, key, correlation, keepalive, vlan
     )
 
 
-def _payload(found: dict[int, bytes]) -> bytes:
-    payload = found.get(Chunk.PAYLOAD)
-    if payload is not None:
-        return payload
-    packed = found.get(Chunk.COMPRESSED_PAYLOAD)
+_NEEDED: Final = ("source address", "destination address", "SOURCE_PORT", "DESTINATION_PORT", "PROTOCOL_TYPE")
+
+
+def _inflated(packed: bytes | None) -> bytes:
     if packed is None:
         raise HepError("PAYLOAD", "missing")
     inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
@@ -343,14 +328,14 @@ def build(message: Hep) -> bytes:
 
 
 def _chunk(type_: int, value: int | bytes) -> bytes:
-    width = _READ[type_][0]
+    width = _WIDTHS[type_]
     if isinstance(value, int):
         if not 0 <= value < 1 << 8 * width:
             raise HepError(Chunk(type_).name, f"not a number of {8 * width} bits")
         value = value.to_bytes(width, "big")
     if _CHUNK.size + len(value) > MAX_LENGTH:
         raise HepError(Chunk(type_).name, f"{len(value)} octets do not fit")
-    return _CHUNK.pack(0, type_, _CHUNK.size + len(value)) + value
+    return _CHUNK.pack(type_, _CHUNK.size + len(value)) + value
 
 
 # Streams

@@ -22,14 +22,14 @@ def message(source: str, destination: str) -> hep.Hep:
 
 
 def shuffled(octets: bytes) -> bytes:
-    """The payload in front: an order that no agent is known to have."""
+    """The chunks from the last to the first: an order that no agent is known to have."""
     at = 6
     chunks: list[bytes] = []
     while at < len(octets):
         end = at + int.from_bytes(octets[at + 4 : at + 6], "big")
         chunks.append(octets[at:end])
         at = end
-    return octets[:6] + b"".join(sorted(chunks, key=lambda each: -len(each)))
+    return octets[:6] + b"".join(chunks[::-1])
 
 
 def bare(messages: list[bytes]) -> None:

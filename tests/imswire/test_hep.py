@@ -139,6 +139,12 @@ def test_the_first_chunk_of_a_type_counts():
     assert hep.parse(packet(*pieces(PLAIN[0]), chunk(15, b"second"), chunk(7, b"\0\0"))) == hep.parse(PLAIN[0])
 
 
+def test_the_first_key_counts_too():
+    once = packet(*pieces(AUTH[0]), chunk(17, b"1@a"))
+    twice = packet(*pieces(AUTH[0]), chunk(17, b"1@a"), chunk(14, b"second"), chunk(17, b"second"))
+    assert hep.parse(twice) == hep.parse(once) and hep.parse(once).correlation == b"1@a"
+
+
 def test_octets_behind_the_announced_length_are_no_part_of_it():
     assert hep.parse(packet(*NEEDED) + b"\r\n") == LEAST
     assert hep.parse(PLAIN[0] + b"\0") == hep.parse(PLAIN[0])
@@ -198,6 +204,8 @@ def test_compressed_and_refused(packed, rule):
         (packet(*NEEDED, chunk(9, b"\0")), "SECONDS: 1 octets, 4"),
         (packet(chunk(3, LOOPBACK[6]), *NEEDED[1:]), "SOURCE_IPV4: 16 octets, 4"),
         (packet(*pieces(PLAIN[0])[:-1]), "PAYLOAD: missing"),
+        (packet(*pieces(PLAIN[0]), b"\0\0\0"), "cut short at offset 354"),
+        (packet(*pieces(PLAIN[0]), b"\0\0\0\x0f\xff\xff"), "chunk 0.15: length 65535"),
         (packet(*pieces(PLAIN[0]), chunk(18, b"\0")), "VLAN: 1 octets, 2"),
     ],
 )
