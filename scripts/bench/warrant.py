@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
@@ -51,6 +53,16 @@ def signed(targets: int) -> bytes:
     return envelope.write(file)
 
 
+def cpu(run: Callable[[], object], seconds: float) -> float:
+    """Microseconds of this process's own time for one of the RUNS, at best: what others take does not count."""
+    best, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        begun = time.process_time()
+        run()
+        best = min(best, time.process_time() - begun)
+    return best / RUNS * 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="about how long each figure is measured")
@@ -82,7 +94,7 @@ def main() -> None:
 
         figure = rate(RUNS, run, seconds)
         show(name, figure, "/s", floor, "two bare signatures")
-        print(f"{'':44} {1e6 / figure:12,.0f} us each")
+        print(f"{'':44} {cpu(run, seconds):12,.0f} us of CPU")
 
 
 if __name__ == "__main__":

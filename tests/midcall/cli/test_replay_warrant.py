@@ -120,7 +120,7 @@ def test_keys_for_the_agency(made, tmp_path):
         ({"services": ["messaging"]}, (), "does not list voice"),
         ({"services": ["voice"]}, (), "does not list messaging"),
         ({"end": "2025-12-31T00:00:00Z"}, (), "length: "),
-        ({"start": "2024-12-31T00:00:00Z", "end": BEGIN}, (), "ended: ended 2025-01-01T00:00:01Z"),
+        ({"start": "2024-12-31T00:00:00Z", "end": BEGIN}, (), "ended: the window closed 2025-01-01T00:00:01Z"),
         ({"end": "2025-01-01T00:00:03Z"}, ("--activate-at", 2), "ended: "),
         ({"start": "2025-01-01T00:00:03Z"}, ("--deactivate-at", 2), "begins when what is asked for is over"),
         ({}, ("--trust", "nothing.toml"), "nothing.toml: No such file"),

@@ -218,6 +218,6 @@ def _applies(warrant: Warrant, trust: TrustList, now: Instant, element: str, clo
     if clock is not None and not clock.steady(now):
         raise _Stop(Rule.CLOCK, "the clock has jumped")
     if now.wall < warrant.start_ns:
-        raise _Stop(Rule.NOT_BEGUN, f"begins {warrant.start}", warrant.start_ns)
+        raise _Stop(Rule.NOT_BEGUN, f"the window opens {warrant.start}", warrant.start_ns)
     if now.wall >= warrant.end_ns:
-        raise _Stop(Rule.ENDED, f"ended {warrant.end}")
+        raise _Stop(Rule.ENDED, f"the window closed {warrant.end}")
