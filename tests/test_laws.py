@@ -30,6 +30,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "base.seal.ciphers": "daemon/midcall/base/seal.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "base.voices": "daemon/midcall/base/call_audio.py",
+    "base.x2.sequences": "daemon/midcall/base/x2.py",
     "df2.communications": "daemon/midcall/df2/communications.py",
     "df2.dialogs": "daemon/midcall/df2/core.py",
     "df2.failed": "daemon/midcall/df2/iri.py",

@@ -116,6 +116,13 @@ class TicketExchange(Struct, frozen=True, gc=False):
     updates: tuple[Update, ...] = ()
 
 
+class Half(Struct, frozen=True, gc=False):
+    """Offer or answer: the head of the message that carried it, up to its blank line, and the description."""
+
+    head: bytes
+    description: bytes | None
+
+
 class StartOfInterception(Struct, frozen=True, gc=False):
     """The warrant began while this dialog was running (TS 33.107 7A.3.1, IMSevent 4)."""
 
@@ -124,8 +131,8 @@ class StartOfInterception(Struct, frozen=True, gc=False):
     correlation: bytes
     dialog: DialogId
     at: Instant
-    offer: Kept | None
-    answer: Kept | None
+    offer: Half | None
+    answer: Half | None
     target: Side | None = None
 
 

@@ -17,7 +17,7 @@ from midcall.df2.communications import Communications
 from midcall.df2.core import Failure, KeysFound
 from midcall.df2.forms import About, Agency, Parties, Session
 from midcall.df2.phases import Phases
-from midcall.events import DialogId, IriRecord, Kept, Side, SipReport, StartOfInterception, X2Event
+from midcall.events import DialogId, Half, IriRecord, Side, SipReport, StartOfInterception, X2Event
 
 # CSB ID in front of the CS ID (cCCSID of TS 33.108 is not fixed).
 CSB_ID_OCTETS = 4
@@ -119,20 +119,15 @@ class IriMediation:
         contents = forms.start_of_interception(agency, about, session, parties)
         return self._record(agency, cin, about, contents)
 
-    def _half(self, xid: str, kept: Kept | None, rules: redaction.Rules) -> tuple[bytes | None, bytes | None]:
-        """Head and description of the message that carried offer or answer."""
-        if kept is None:
+    def _half(self, xid: str, half: Half | None, rules: redaction.Rules) -> tuple[bytes | None, bytes | None]:
+        """Head and description as they may go out."""
+        if half is None:
             return None, None
-        try:
-            parsed = sip.parse(kept.octets)
-        except sip.SipError:
-            return None, None
-        head = redaction.head(parsed, rules)
-        removed = head.removed
-        description = None
-        if parsed.sdp is not None:
-            kept_sdp = redaction.description(parsed.sdp, rules)
-            description, removed = kept_sdp.octets, removed + kept_sdp.removed
+        head = redaction.head(half.head, rules)
+        removed, description = head.removed, half.description
+        if description is not None:
+            kept = redaction.description(description, rules)
+            description, removed = kept.octets, removed + kept.removed
         if removed:
             self._removed(xid, removed)
         return head.octets, description
@@ -200,12 +195,12 @@ def _cs_id(coding: str, found: KeysFound, cs_id: int) -> bytes:
     return found.csb_id.to_bytes(CSB_ID_OCTETS, "big") + alone
 
 
-def _parties(kept: Kept | None, dialog: DialogId) -> Parties:
+def _parties(half: Half | None, dialog: DialogId) -> Parties:
     """Caller and callee, whoever of them sent the message at hand."""
-    if kept is None:
+    if half is None:
         return Parties((), None)
     try:
-        message = sip.parse(kept.octets)
+        message = redaction.bodiless(half.head)
         by_caller = message.from_tag == dialog.caller_tag
         ends = {Side.CALLER: message.from_.uri, Side.CALLEE: message.to.uri}
     except sip.SipError:

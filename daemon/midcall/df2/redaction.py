@@ -24,6 +24,7 @@ LOCATION_HEADERS = frozenset(
 _PLACES = re.compile(rb"geopriv|pidf|application/held\+xml|rcspushlocation|<gml:|\bgeo:[-0-9]", re.IGNORECASE)
 _CRYPTO = re.compile(rb"^a=crypto:[^\n]*\n?", re.IGNORECASE | re.MULTILINE)
 _KEY_MGMT = re.compile(rb"^a=key-mgmt:[^\n]*\n?", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
 _SDP = "application/sdp"
 
 LOCATION, CONTENT, SDES, TICKET = "location", "content", "sdes-keys", "ticket"
@@ -70,15 +71,23 @@ def description(octets: bytes, rules: Rules) -> Redacted:
     return Redacted(kept, tuple(removed))
 
 
-def head(parsed: sip.SipMessage, rules: Rules) -> Redacted:
-    """Start line and headers alone, up to and with the blank line."""
+def head(octets: bytes, rules: Rules) -> Redacted:
+    """Start line and headers alone, up to and with the blank line. SipError: they cannot be read."""
     if not rules.location:
-        return Redacted(parsed.head, ())
-    lines = [line for name, line in parsed.header_lines() if not _tells_place(name)]
-    whole = sum(1 for _ in parsed.header_lines())
-    if len(lines) == whole:
-        return Redacted(parsed.head, ())
+        return Redacted(octets, ())
+    parsed = bodiless(octets)
+    whole = list(parsed.header_lines())
+    if not any(_tells_place(name) for name, _ in whole):
+        return Redacted(octets, ())
+    lines, length = [line for name, line in whole if not _tells_place(name)], _LENGTH.search(octets)
+    if length is not None:
+        lines.append(length[0].strip())
     return Redacted(b"\r\n".join([parsed.start_line, *lines, b"", b""]), (LOCATION,))
+
+
+def bodiless(octets: bytes) -> sip.SipMessage:
+    """A head by itself as a message: what it says of the length of its body is passed over. SipError."""
+    return sip.parse(_LENGTH.sub(b"", octets))
 
 
 def _tells_place(name: str) -> bool:

@@ -15,6 +15,7 @@ from midcall.events import (
     DialogFault,
     DialogId,
     DialogReleased,
+    Half,
     Instant,
     Kept,
     SessionReport,
@@ -183,8 +184,9 @@ class PointOfInterception:
     def _start_of_interception(self, subject: Subject, watched: Watched, now: Instant) -> StartOfInterception:
         offer, answer = _latest(_current(subject))
         call = _call(subject)
+        halves = _half(offer), _half(answer)
         return StartOfInterception(
-            watched.xid, watched.identity, call.correlation, subject.id, now, offer, answer, watched.target
+            watched.xid, watched.identity, call.correlation, subject.id, now, *halves, watched.target
         )
 
     # Sessions
@@ -294,6 +296,14 @@ def _current(subject: Subject) -> Round | None:
 
 def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:
     return (None, None) if round_ is None else (round_.offer, round_.answer)
+
+
+def _half(kept: Kept | None) -> Half | None:
+    """A message that carried offer or answer, as its head and description; it was read when it was kept."""
+    if kept is None:
+        return None
+    message = sip.parse(kept.octets)
+    return Half(message.head, message.sdp)
 
 
 def _icid(message: sip.SipMessage) -> str:

@@ -103,7 +103,7 @@ def test_mid_call_activation_reports_once_and_disarm_releases():
     net.establish()
     started = net.poi.arm(Task("x", (BOB,)), Instant.of_capture(net.now))
     (soi,) = only(started, StartOfInterception)
-    assert b"INVITE" in soi.offer.octets and b"200 OK" in soi.answer.octets
+    assert soi.offer.head.startswith(b"INVITE") and b"200 OK" in soi.answer.head and soi.offer.description
     assert only(started, SessionReport)[0].target is Side.CALLEE
     assert net.poi.arm(Task("x", (BOB,)), Instant.of_capture(net.now)) == []
     (released,) = net.poi.disarm("x", Instant.of_capture(net.now))
