@@ -7,8 +7,8 @@ octet of length, the domain name) as in attribute 4:
     u8 version = 1, u8 kind, then by kind
     1 session   u8 flags (1 pending, 2 target known, 4 target is the callee, 8 callee offered, 16 offer, 32 answer),
                 text identity, dialog, moment at, moment invited at, [message offer], [message answer],
-                u8 exchanges, each: u8 flags (1 callee began it, 2 media line, 4 response), [u16 media line],
-                message init, [message response], u8 updates, each: u8 flags (1 by the callee, 4 response),
+                u16 exchanges, each: u8 flags (1 callee began it, 2 media line, 4 response), [u16 media line],
+                message init, [message response], u16 updates, each: u8 flags (1 by the callee, 4 response),
                 message init, [message response]
     2 released  dialog, moment at, text reason
     3 fault     dialog, moment at, u64 frame, text reason
@@ -73,8 +73,8 @@ __all__ = [
 OWNER: Final = "midcall.invalid"
 """Whose format it is, unless the operator names a domain of its own (RFC 6761 6.4: this one can be nobody's)."""
 FORMAT_VERSION: Final = 1
-MAX_EXCHANGES: Final = 255
-MAX_UPDATES: Final = 255
+MAX_EXCHANGES: Final = 1_024  # 64 media lines, each with several bundles
+MAX_UPDATES: Final = 1_024  # of one bundle; a POI keeps 256
 MAX_OCTETS: Final = DEFAULT_LIMIT - 70_000
 """Of a payload: a header of any size fits beside it into what a Splitter takes."""
 _MAX_TEXT = 0xFFFF
@@ -155,7 +155,7 @@ def _exchange(exchange: Exchange) -> bytes:
     if exchange.media is not None:
         flags |= _MEDIA
         media = _number(_U16, exchange.media)
-    count = _U8.pack(len(exchange.updates))
+    count = _U16.pack(len(exchange.updates))
     updates = b"".join(map(_update, exchange.updates))
     return _U8.pack(flags) + media + _kept(exchange.init) + _maybe(exchange.response) + count + updates
 
@@ -179,7 +179,7 @@ def _session(session: Session) -> bytes:
             _moment(session.invited_at),
             _maybe(session.offer),
             _maybe(session.answer),
-            _U8.pack(len(session.exchanges)),
+            _U16.pack(len(session.exchanges)),
             *map(_exchange, session.exchanges),
         )
     )
@@ -257,6 +257,12 @@ class _Cursor:
     def number(self, layout: Layout) -> int:
         return self.numbers(layout)[0]
 
+    def count(self, most: int) -> int:
+        count = self.number(_U16)
+        if count > most:
+            raise self.wrong(f"{count} where at most {most} may stand")
+        return count
+
     def flags(self, known: int) -> int:
         flags = self.number(_U8)
         if flags & ~known:
@@ -294,7 +300,7 @@ class _Cursor:
         flags = self.flags(_BY_CALLEE | _MEDIA | _RESPONSE)
         media = self.number(_U16) if flags & _MEDIA else None
         init, response = self.kept(), self.kept_if(flags & _RESPONSE)
-        updates = tuple(self.update() for _ in range(self.number(_U8)))
+        updates = tuple(self.update() for _ in range(self.count(MAX_UPDATES)))
         return Exchange(media, flags & _BY_CALLEE, init, response, updates)
 
     def session(self) -> Session:
@@ -302,7 +308,7 @@ class _Cursor:
         target = self.target(flags)
         identity, dialog, at, invited_at = self.text(), self.dialog(), self.moment(), self.moment()
         offer, answer = self.kept_if(flags & _OFFER), self.kept_if(flags & _ANSWER)
-        exchanges = tuple(self.exchange() for _ in range(self.number(_U8)))
+        exchanges = tuple(self.exchange() for _ in range(self.count(MAX_EXCHANGES)))
         offerer = CALLEE if flags & _OFFERER_CALLEE else CALLER
         pending = bool(flags & _PENDING)
         return Session(identity, dialog, at, invited_at, offerer, target, offer, answer, exchanges, pending)

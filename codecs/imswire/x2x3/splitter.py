@@ -10,7 +10,7 @@ from imswire.x2x3.errors import X2X3Error
 from imswire.x2x3.numbers import HEADER_LENGTH
 from imswire.x2x3.pdu import MAJORS, wrong_version
 
-DEFAULT_LIMIT: Final = 1 << 20  # octets of one PDU: several SIP messages of 64 KiB, as in a private one, with room
+DEFAULT_LIMIT: Final = 1 << 21  # octets of one PDU: all the messages that a call may keep (1 MiB), with room
 _SIZES = Layout("!4xII").unpack_from
 _KNOWN = 12  # octets in front that give the version and both lengths
 

@@ -104,7 +104,7 @@ def test_octets():
     message = "0000000000000003 0000000000000004 0000000000000005 0001 ee"
     expected = (
         "01 01 1f 0001 69 0001 63 0001 61 0001 62 0000000000000001 0000000000000002 0000000000000000 0000000000000001"
-        f"{message} 01 07 0002 {message} {message} 01 01 {message}"
+        f"{message} 0001 07 0002 {message} {message} 0001 01 {message}"
     )
     assert x.build(session) == bytes.fromhex(owner + expected)
 
@@ -153,6 +153,7 @@ FRONT = 1 + len(x.OWNER)
         (changed(x.build(FULL), FRONT + 1, 4), "kind 4"),
         (changed(x.build(FULL), FRONT + 2, 0x40), "a flag"),
         (changed(x.build(BARE), FRONT + 2, 0x04), "side of a target"),
+        (x.build(BARE)[:-2] + b"\xff\xff", "65535 where at most 1024"),
         (bytes(x.MAX_OCTETS + 1), "at most"),
         (b"", "not of"),
     ],
@@ -183,9 +184,9 @@ def session(**changes: object) -> x.Session:
         (session(exchanges=(x.Exchange(65_536, x.CALLER, INIT),)), "does not fit into 16 bits"),
         (session(exchanges=(x.Exchange(-1, x.CALLER, INIT),)), "out of range"),
         (session(exchanges=(x.Exchange(None, 2, INIT),)), "a side"),
-        (session(exchanges=(x.Exchange(0, 0, INIT),) * 256), "256 exchanges"),
-        (session(exchanges=(x.Exchange(0, 0, INIT, None, (x.Update(0, INIT),) * 256),)), "256 updates"),
-        (session(exchanges=(x.Exchange(0, 0, BIG),) * 15), "983[0-9]{3} octets, at most"),
+        (session(exchanges=(x.Exchange(0, 0, INIT),) * 1_025), "1025 exchanges"),
+        (session(exchanges=(x.Exchange(0, 0, INIT, None, (x.Update(0, INIT),) * 1_025),)), "1025 updates"),
+        (session(exchanges=(x.Exchange(0, 0, BIG),) * 31), "2032[0-9]{3} octets, at most"),
         (x.Fault(DIALOG, AT, -1, ""), "out of range"),
     ],
 )
@@ -195,6 +196,6 @@ def test_bounds(message, rule):
 
 
 def test_the_largest_fits_into_a_splitter():
-    largest = session(exchanges=(x.Exchange(0, 0, BIG),) * 14)
+    largest = session(exchanges=(x.Exchange(0, 0, BIG),) * 30)
     octets = x2x3.build(x.pdu(HEAD, largest))
     assert x2x3.Splitter().feed(octets) == [octets]

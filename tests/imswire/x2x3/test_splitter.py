@@ -37,7 +37,7 @@ BROKEN = [
     (changed(START, 0, 5, 0), "swapped"),
     (b"\x01\x05", "major version 1"),
     (changed(START, 4, 0, 0, 0, 39), "39 octets"),
-    (changed(START, 8, 0, 16, 0, 0), "at most 1048576"),
+    (changed(START, 8, 0, 32, 0, 0), "at most 2097152"),
     (changed(START, 4, 255, 255, 255, 255, 255, 255, 255, 255), "PDU of 8589934590"),
 ]
 

@@ -43,7 +43,7 @@ def test_a_batch_wraps():
 
 
 @pytest.mark.parametrize(
-    "sequence, time, size", [(-1, 0, 0), (2**32, 0, 0), (0, -1, 0), (0, 2**32 * 10**9, 0), (0, 0, 1 << 20)]
+    "sequence, time, size", [(-1, 0, 0), (2**32, 0, 0), (0, -1, 0), (0, 2**32 * 10**9, 0), (0, 0, 1 << 21)]
 )
 def test_out_of_range(sequence, time, size):
     made = X3Template(STREAM)
