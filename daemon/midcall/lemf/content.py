@@ -77,6 +77,11 @@ class Layout:
             raise ValueError("seconds of three octets: before 1971")
         self.streams: dict[bytes, Any] = {}
 
+    def like(self, other: Layout) -> bool:
+        """Whether records of the other one fit this one too, but for their stream."""
+        mine = (self.read, self.head, self.before_second, self.before_micro, self.voip_base)
+        return mine == (other.read, other.head, other.before_second, other.before_micro, other.voip_base)
+
     def tail(self, pieces: tuple[Any, ...]) -> bytes:
         """The octets that a stream is known by."""
         tail: bytes = pieces[6] + pieces[8] if self.voip_base < 0 else pieces[6] + pieces[8] + pieces[10]

@@ -98,6 +98,7 @@ class Link:
         known, prefix = self.lemf.aliases.reader(), self._prefix
         touched, future = self._touched, now + self.lemf.rules.future
         backwards, latest = self.lemf.rules.backwards, None
+        again = -1
         while size - position >= 4:
             length = data[position + 1]
             if length == 0x82:
@@ -128,7 +129,8 @@ class Link:
                 if found is not None:
                     key = alias.context.key._replace(payload=INTEGRITY)
                     self._integrity(key, found.number, found.check, octets, now)
-                elif self._familiar(alias, octets, start - position + len(octets), prefix):
+                elif again != start and self._familiar(alias, octets, start - position + len(octets), prefix):
+                    again = start
                     position -= len(octets)
                     pdus -= 1
                 else:
@@ -156,7 +158,12 @@ class Link:
                 or not last - backwards <= time <= future
                 or not 0 <= micro < 1_000_000
             ):
-                if stream is None and self._familiar(alias, octets, start - position + len(octets), prefix):
+                if (
+                    stream is None
+                    and again != start
+                    and self._familiar(alias, octets, start - position + len(octets), prefix)
+                ):
+                    again = start  # once: what is not taken then goes the long way
                     position -= len(octets)
                     pdus -= 1
                 else:
@@ -437,7 +444,7 @@ def _key(header: hi.Header, payload: str) -> Key:
 
 def _learn(alias: Alias, place: int, layout: Layout, octets: bytes, stream: MediaStream) -> None:
     known = alias.layouts.get(place)
-    if known is None or known.head != layout.head or len(known.streams) >= MAX_STREAMS:
+    if known is None or not known.like(layout) or len(known.streams) >= MAX_STREAMS:
         if len(alias.layouts) >= MAX_LAYOUTS:
             alias.layouts.clear()
         known = alias.layouts[place] = layout

@@ -398,3 +398,24 @@ def test_a_stream_whose_records_are_all_faulty_is_told_and_then_taken_at_speed(m
     found = [each for each in lab.end() if each.rule is Rule.CONTENT]
     assert len(found) == 257 and found[5].sequence == 5 and "counted only" in found[-1].text
     assert len(lab.media) == 1_000 and len(slow) < 300
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_records_of_any_form_changed_in_any_way(seed):
+    """Records of three forms under one CIN, each changed within lengths that still hold."""
+    random = Random(seed)
+    sender = Sender()
+    pdus = [sender.cc(form=form) for form in ("ipmm", "voip", "33128") for _ in range(8)]
+    pdus += [sender.check(), sender.signature(), sender.iri(), sender.tri(hi.CinReset(), 0)]
+    for _ in range(80):
+        changed = list(pdus)
+        for _ in range(random.choice((1, 2, 5))):
+            place = random.randrange(len(pdus))
+            octets = bytearray(changed[place])
+            start = 2 if octets[1] < 0x80 else octets[1] - 0x80 + 2
+            body = octets[start:]
+            body[random.randrange(len(body))] = random.choice((0, 1, 0x7F, 0x80, 0x82, random.randrange(256)))
+            if random.random() < 0.3:
+                del body[random.randrange(len(body)) :]
+            changed[place] = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+        Lab().take(changed, piece=random.choice((400, 1 << 16))).end()

@@ -244,3 +244,24 @@ def test_no_more_connections_than_the_bound(pki, tmp_path, monkeypatch):
         return lab
 
     assert run(main).receiver.refused == 1
+
+
+def test_a_fault_of_ours_ends_one_link_and_says_no_content(pki, tmp_path, monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret content")
+
+    async def main() -> Lab:
+        async with Lab(pki, tmp_path) as lab:
+            client = await lab.link()
+            with monkeypatch.context() as patch:
+                patch.setattr("midcall.lemf.link.Link._one", broken)
+                await client.send(Sender().cc())
+                assert await client.ended() == b""
+            await client.close()
+            other = await lab.link()
+            await other.barrier()
+            await other.close()
+        return lab
+
+    (found,) = run(main).findings
+    assert "RuntimeError" in found["text"] and "secret" not in found["text"]

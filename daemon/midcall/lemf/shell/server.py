@@ -120,7 +120,15 @@ class Receiver:
 
     def received(self, link: Deliverer, data: bytes) -> None:
         """Judge, store, and answer when it is stored."""
-        batch = link.link.receive(data, time.time_ns())
+        try:
+            batch = link.link.receive(data, time.time_ns())
+        except Exception as error:
+            # A fault of ours ends this link and no other; its message could show content.
+            text = f"internal error: {type(error).__name__}; please report it"
+            self.lemf.findings.add(Finding(Rule.LINK, text, time.time_ns(), link=link.name))
+            self.tell_findings()
+            link.end(text)
+            return
         try:
             self._keep(batch)
         except (StoreError, OSError) as error:
