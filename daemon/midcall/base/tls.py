@@ -93,17 +93,23 @@ def client_context(identity: Identity, *, tls_1_2: bool = False, check_host: boo
     return context
 
 
+def user_context(certificate: Path, key: Path, *, tls_1_2: bool = False) -> ssl.SSLContext:
+    """For a listener of user equipment, which has no certificate and proves itself in what it sends. TlsError.
+
+    The one link that is not mutual: MIKEY messages to a KMS carry their own proof (RFC 6043 4.2).
+    """
+    _check_own(certificate, key, "server")
+    context = _bare(ssl.PROTOCOL_TLS_SERVER, certificate, key, tls_1_2)
+    context.num_tickets = 0
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    return context
+
+
 def _context(protocol: int, identity: Identity, tls_1_2: bool) -> ssl.SSLContext:
     role = "server" if protocol == ssl.PROTOCOL_TLS_SERVER else "client"
     _check(identity, role)
-    context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2 if tls_1_2 else ssl.TLSVersion.TLSv1_3
-    context.set_ciphers(SUITES_1_2)
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context = _bare(protocol, identity.certificate, identity.key, tls_1_2)
     try:
-        # A password is never asked for at a terminal: an encrypted key has been refused before.
-        context.load_cert_chain(identity.certificate, identity.key, password="")
         context.load_verify_locations(identity.ca)
         if identity.crl is not None:
             context.load_verify_locations(identity.crl)
@@ -113,23 +119,42 @@ def _context(protocol: int, identity: Identity, tls_1_2: bool) -> ssl.SSLContext
     return context
 
 
+def _bare(protocol: int, certificate: Path, key: Path, tls_1_2: bool) -> ssl.SSLContext:
+    """The profile, with a certificate of our own and no trust yet."""
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2 if tls_1_2 else ssl.TLSVersion.TLSv1_3
+    context.set_ciphers(SUITES_1_2)
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        # A password is never asked for at a terminal: an encrypted key has been refused before.
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError) as error:
+        raise TlsError(f"{certificate}: {error.strerror or error}") from None
+    return context
+
+
 def _check(identity: Identity, role: str) -> None:
     """Everything that can be wrong in the files, with the file's name."""
     now = datetime.datetime.now(datetime.UTC)
-    certificate = _certificates(identity.certificate)[0]
-    where = str(identity.certificate)
-    _require_valid(certificate, now, where)
-    _require_usage(certificate, role, where)
-    _require_strong(certificate.public_key(), where)
-    if not _names(certificate):
-        raise TlsError(f"{where}: no subjectAltName that names its holder")
-    if _key(identity.key) != certificate.public_key():
-        raise TlsError(f"{identity.key}: is not the key of {identity.certificate}")
+    _check_own(identity.certificate, identity.key, role)
     for authority in _certificates(identity.ca):
         _require_valid(authority, now, str(identity.ca))
         _require_authority(authority, str(identity.ca))
     if identity.crl is not None:
         _check_crl(identity.crl, now)
+
+
+def _check_own(path: Path, key: Path, role: str) -> None:
+    """Our own certificate and its key."""
+    certificate, where = _certificates(path)[0], str(path)
+    _require_valid(certificate, datetime.datetime.now(datetime.UTC), where)
+    _require_usage(certificate, role, where)
+    _require_strong(certificate.public_key(), where)
+    if not _names(certificate):
+        raise TlsError(f"{where}: no subjectAltName that names its holder")
+    if _key(key) != certificate.public_key():
+        raise TlsError(f"{key}: is not the key of {path}")
 
 
 def _read(path: Path) -> bytes:

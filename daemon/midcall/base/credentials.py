@@ -1,0 +1,38 @@
+"""Secrets that a service is given as files: hexadecimal, for their owner alone (a service manager's credentials)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+# A group may read it: credentials of a service manager are such files.
+_FOREIGN = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+MAX_OCTETS = 64
+
+
+class CredentialError(Exception):
+    """What is wrong with a file, in one line; shows nothing of what it holds."""
+
+
+def read(path: Path, octets: range) -> bytearray:
+    """A secret of so many octets, in a buffer that its user wipes. CredentialError."""
+    buffer = bytearray(2 * MAX_OCTETS + 3)
+    try:
+        with path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            count = file.readinto(buffer) or 0
+    except OSError as error:
+        raise CredentialError(f"{path}: {error.strerror or type(error).__name__}") from None
+    try:
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & _FOREIGN:
+            raise CredentialError(f"{path}: others than its owner have access to this secret; chmod 600 it")
+        try:
+            secret = bytearray.fromhex(buffer[:count].decode("ascii"))
+        except ValueError:
+            raise CredentialError(f"{path}: not hexadecimal") from None
+        if len(secret) not in octets:
+            raise CredentialError(f"{path}: {len(secret)} octets, not {octets[0]} to {octets[-1]}")
+        return secret
+    finally:
+        buffer[:] = bytes(len(buffer))

@@ -1,0 +1,270 @@
+"""HTTPS between entities: a server and a client that bound everything, over the contexts of ``midcall.base.tls``.
+
+The certificate of who asks is judged once a connection, before the first request is read. Neither side logs what it
+carries, follows a redirection, or unpacks a compressed body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
+from msgspec import Struct
+
+from midcall.base.tls import PeerName, TlsError
+
+HANDSHAKE_SECONDS = 10.0
+LINGER_SECONDS = 0.25
+"""How long a body that nobody wants is still read, so that the answer is not lost with it."""
+MAX_HEAD = 8_190
+_log = logging.getLogger("midcall.https")
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """``idle_seconds``: a connection without a request, or with half the head of one. ``connections``: at once."""
+
+    connections: int = 1_024
+    idle_seconds: float = 15.0
+
+
+class TooLong(Exception):
+    """A body of more octets than are taken."""
+
+
+class TooSlow(Exception):
+    """A body that was not there in time."""
+
+
+class Unreachable(Exception):
+    """The other side could not be asked, or did not answer in time; one line."""
+
+
+Handler = Callable[[web.BaseRequest, str | None], Awaitable[web.StreamResponse]]
+"""Answers a request of the peer that the certificate names; None: a certificate, but nobody who is listed."""
+
+
+class Connection(web.RequestHandler):
+    """One connection; ``caller`` is the listed name in its certificate."""
+
+    __slots__ = ("_owner", "caller")
+
+    def __init__(self, owner: HttpsServer, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._owner = owner
+        self.caller: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.caller = self._owner.enter(self, transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._owner.leave(self)
+        super().connection_lost(exc)
+
+    def handle_error(self, *_: object, **__: object) -> web.StreamResponse:
+        """What is no HTTP gets an answer that tells nothing, least of all what came."""
+        return self._owner.unreadable(self.caller)
+
+
+class HttpsServer:
+    """Listens; every request goes to one handler, with the peer's name.
+
+    ``peers`` None: clients have no certificate. ``refusal``: what is answered to all that has no handler's answer,
+    such as what is not HTTP at all.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        context: ssl.SSLContext,
+        peers: PeerName | None,
+        limits: Limits,
+        refusal: Callable[[str | None], web.Response],
+    ) -> None:
+        self._handler = handler
+        self._context = context
+        self._peers = peers
+        self._limits = limits
+        self._refusal = refusal
+        self._open: set[Connection] = set()
+        self._manager: web.Server | None = None
+        self._server: asyncio.Server | None = None
+        self.refused = 0
+        """Connections that were one too many."""
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; returns the address, whose port is chosen when ``port`` is 0. OSError."""
+        loop = asyncio.get_running_loop()
+        self._manager = manager = web.Server(self._handle)
+        options = {
+            "loop": loop,
+            "access_log": None,
+            "keepalive_timeout": self._limits.idle_seconds,
+            "lingering_time": LINGER_SECONDS,
+            "auto_decompress": False,
+            "max_line_size": MAX_HEAD,
+            "max_field_size": MAX_HEAD,
+        }
+        self._server = await loop.create_server(
+            lambda: Connection(self, manager, **options),
+            host,
+            port,
+            ssl=self._context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        )
+        address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
+        return address
+
+    async def stop(self, seconds: float) -> None:
+        """Take nothing more, let what is begun end within ``seconds``, close."""
+        if self._server is not None:
+            self._server.close()
+        if self._manager is not None:
+            await self._manager.shutdown(seconds)
+        for each in list(self._open):
+            if isinstance(each.transport, asyncio.Transport):
+                each.transport.abort()
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def enter(self, connection: Connection, transport: asyncio.BaseTransport) -> str | None:
+        """Count a connection and judge its certificate."""
+        self._open.add(connection)
+        if len(self._open) > self._limits.connections:
+            self.refused += 1
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
+            return None
+        if self._peers is None:
+            return None
+        try:
+            return self._peers.check(transport.get_extra_info("ssl_object"))
+        except TlsError:
+            return None
+
+    def leave(self, connection: Connection) -> None:
+        self._open.discard(connection)
+
+    def unreadable(self, caller: str | None) -> web.Response:
+        return closing(self._refusal(caller))
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        try:
+            return await self._handler(request, connection.caller)
+        except Exception as error:  # whatever it is, its text may quote what came
+            _log.error("a request failed: %s", type(error).__name__)
+            return self.unreadable(connection.caller)
+
+
+def response(status: int, octets: bytes | bytearray = b"", kind: str = "application/octet-stream") -> web.Response:
+    """An answer that nobody on the way keeps, and that does not tell which software gave it."""
+    headers = {"Cache-Control": "no-store", "Server": "-"}
+    return web.Response(status=status, body=octets, content_type=kind, headers=headers)
+
+
+def closing(response: web.Response) -> web.Response:
+    """The last answer of a connection."""
+    response.force_close()
+    return response
+
+
+async def body(request: web.BaseRequest, most: int, seconds: float) -> bytearray:
+    """The body of a request. TooLong, TooSlow."""
+    if (request.content_length or 0) > most or request.headers.get("Content-Encoding"):
+        raise TooLong
+    octets = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in request.content.iter_any():
+                octets += piece
+                if len(octets) > most:
+                    raise TooLong
+    except TimeoutError:
+        raise TooSlow from None
+    return octets
+
+
+class _Checked(aiohttp.TCPConnector):
+    """Connections to a peer with one of the right names: nothing is sent before that is known."""
+
+    def __init__(self, peers: PeerName, **options: Any) -> None:
+        super().__init__(**options)
+        self._peers = peers
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        protocol = await super()._create_connection(req, traces, timeout)
+        assert protocol.transport is not None
+        try:
+            self._peers.check(protocol.transport.get_extra_info("ssl_object"))
+        except TlsError as error:
+            protocol.close()
+            raise Unreachable(str(error)) from None
+        return protocol
+
+
+class Answer(Struct, frozen=True):
+    """What the other side said; the body is a buffer that its reader wipes."""
+
+    status: int
+    body: bytearray
+
+    def __repr__(self) -> str:
+        return f"Answer(status={self.status}, octets={len(self.body)})"
+
+
+class HttpsClient:
+    """Asks one other side, over so many connections at most."""
+
+    def __init__(self, url: str, context: ssl.SSLContext, peers: PeerName, connections: int = 8) -> None:
+        """``url`` without path: ``https://host:port``. To be made inside a running loop."""
+        if not url.startswith("https://"):
+            raise ValueError("only https is spoken")
+        self._url = url.rstrip("/")
+        connector = _Checked(peers, ssl=context, limit=connections, limit_per_host=connections)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            trust_env=False,
+        )
+
+    async def post(self, path: str, octets: bytes, kind: str, seconds: float, most: int) -> Answer:
+        """POST, and the answer of at most ``most`` octets, all within ``seconds``. Unreachable."""
+        received = bytearray()
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.post(
+                    self._url + path, data=octets, headers={"Content-Type": kind}, allow_redirects=False
+                ) as response,
+            ):
+                async for piece in response.content.iter_any():
+                    received += piece
+                    if len(received) > most:
+                        # Not to be read on: the connection goes with it.
+                        response.close()
+                        received[:] = bytes(len(received))
+                        raise Unreachable(f"answers with more than {most} octets")
+                return Answer(response.status, received)
+        except TimeoutError:
+            raise Unreachable(f"no answer within {seconds:g} s") from None
+        except aiohttp.ClientConnectorCertificateError:
+            raise Unreachable("its certificate is not that of the host") from None
+        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
+            raise Unreachable(f"cannot be asked: {type(error).__name__}") from None
+
+    async def close(self) -> None:
+        with contextlib.suppress(Exception):
+            await self._session.close()
