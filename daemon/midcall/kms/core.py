@@ -5,18 +5,29 @@ A core: times and random octets are arguments. A ticket is opened here and nowhe
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable
+from collections.abc import Set
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from imswire import mikey, sip
 from imswire.mikey import certificates, exchange, exchange_pk, prf
 from imswire.mikey import values as v
 from imswire.mikey.numbers import SALTED, TGKS, KeyType
+from imswire.xk import Code
 from midcall.base.bounded import BoundedTable
-from midcall.events import TicketExchange
-from midcall.kms.store import KmsStore, PeerKms, Subscriber
+from midcall.kms.foreign import ForeignKeys
+from midcall.kms.identities import forms, text
+from midcall.kms.store import KmsStore, PeerKms, Subscriber, TicketProtectionKey
+from midcall.kms.values import (
+    Asker,
+    Draw,
+    Forwarded,
+    GetKeys,
+    KmsRefusal,
+    Question,
+    Relayed,
+    SessionKeyAnswer,
+)
 
 SECOND = 1_000_000_000
 # RFC 6043 3.7: messages further from now are refused, and remembered as long, so that none counts twice.
@@ -26,60 +37,28 @@ MAX_KEYS_WISHED = 16
 
 REQUESTS = frozenset((mikey.DataType.REQUEST_INIT_PSK, mikey.DataType.REQUEST_INIT_PK))
 RESOLVES = frozenset((mikey.DataType.RESOLVE_INIT_PSK, mikey.DataType.RESOLVE_INIT_PK))
-
-Draw = Callable[[int], bytes]
-
-
-class KmsRefusal(Exception):
-    """The KMS does not answer; the text says why and names no key."""
-
-    def __init__(self, reason: str, error_no: mikey.ErrorNo = mikey.ErrorNo.UNSPECIFIED) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.error_no = error_no
-
-
-class GetKeys(Struct, frozen=True):
-    """get_keys: the identity that matched, and the raw messages of one crypto session bundle.
-
-    ``parties``: URIs that the MACs may cover, for messages that name nobody; they give no right to any key.
-    """
-
-    identity: str
-    exchange: TicketExchange
-    parties: tuple[str, ...] = ()
-
-
-class SessionKeyAnswer(Struct, frozen=True):
-    """get_keys_response: keys of each crypto session, and why a later message gave none."""
-
-    keys: tuple[mikey.SessionKeys, ...]
-    failures: tuple[str, ...] = ()
-
-
-class _Asker(enum.Enum):
-    """Who may ask a KMS: a user of its own, an authorised node, another KMS for a user of its own."""
-
-    USER = 1
-    NODE = 2
-    PEER = 3
-
-
-class Forwarded(Struct, frozen=True):
-    """A Ticket Resolve on its way to the KMS that can open the ticket."""
-
-    peer: PeerKms
-    request: bytes
-    asked: exchange.Asked
+ANYBODY = frozenset(Asker)
 
 
 class Kms:
     """One KMS; two at work share nothing but their store."""
 
-    def __init__(self, store: KmsStore) -> None:
+    def __init__(self, store: KmsStore, foreign: ForeignKeys | None = None, max_life: int | None = None) -> None:
+        """``max_life``: tickets that would be valid for longer (ns) are not issued; their TPK may be gone by then."""
         self._store = store
+        self._foreign = foreign
+        self._max_life = max_life
         self._kms = exchange.uri(mikey.IdRole.KMS, store.identity)
         self._seen: BoundedTable[bytes, int] = BoundedTable("kms.replays", REPLAY_ENTRIES)
+
+    @property
+    def identity(self) -> str:
+        """Its name in MIKEY."""
+        return self._store.identity
+
+    def turn(self, tpks: tuple[TicketProtectionKey, ...]) -> None:
+        """Go on with other ticket protection keys, the first for new tickets."""
+        self._store = self._store.with_tpks(tpks)
 
     # For UEs
 
@@ -89,22 +68,55 @@ class Kms:
         KmsRefusal: nobody is to be answered with keys; its ``error_no`` is for an Error message. ``draw`` gives
         random octets.
         """
+        return self.reply(self.read(octets, now), now, draw)
+
+    def read(self, octets: bytes, now: int, askers: Set[Asker] = ANYBODY) -> Question:
+        """Who asks what, proved and fresh; KmsRefusal also when it is none of ``askers``."""
         try:
             message = mikey.parse(octets)
             if message.header.data_type in REQUESTS:
-                return self._issue(message, now, draw)
+                return self._asked(message, message.identity(mikey.IdRole.INITIATOR), now, askers)
             if message.header.data_type in RESOLVES:
-                return self._resolve(message, now, draw)
+                return self._asked(message, message.identity(mikey.IdRole.RESPONDER), now, askers)
         except mikey.MikeyError as error:
             raise KmsRefusal(str(error), error.error_no) from None
         name = mikey.type_name(message.header.data_type)
         raise KmsRefusal(f"{name} is no request to a KMS", mikey.ErrorNo.UNSUPPORTED_MESSAGE)
 
-    def _issue(self, message: mikey.MikeyMessage, now: int, draw: Draw) -> bytes:
+    def reply(self, question: Question, now: int, draw: Draw) -> bytes:
+        """REQUEST_RESP or RESOLVE_RESP. KmsRefusal."""
+        try:
+            if question.message.header.data_type in REQUESTS:
+                return self._issue(question, now, draw)
+            return self._resolve(question, now, draw)
+        except mikey.MikeyError as error:
+            raise KmsRefusal(str(error), error.error_no) from None
+
+    def error(self, octets: bytes, refusal: KmsRefusal, now: int) -> bytes | None:
+        """The Error message for a refusal (RFC 6043 5.4), under the key of who asked when the request proves right.
+
+        None: what came is no MIKEY message, or an Error message itself.
+        """
+        timestamp, protection = v.Timestamp.ntp_utc(now), None
+        try:
+            message = mikey.parse(octets)
+            resolving = message.header.data_type == mikey.DataType.RESOLVE_INIT_PSK
+            who = message.identity(mikey.IdRole.RESPONDER if resolving else mikey.IdRole.INITIATOR)
+            if who is not None and (resolving or message.header.data_type == mikey.DataType.REQUEST_INIT_PSK):
+                psk, _, _ = self._shared(message, who)
+                exchange.check_asked(message, psk, self._kms.data)
+                protection = exchange.kms_protection(message, psk, 1)
+        except (mikey.MikeyError, KmsRefusal):
+            protection = None
+        try:
+            return exchange.error_message(octets, refusal.error_no, timestamp, protection)
+        except mikey.MikeyError:
+            return None
+
+    def _issue(self, question: Question, now: int, draw: Draw) -> bytes:
         """Ticket Request (RFC 6043 4.2.1): the wished policy, with one TGK when no keys were wished."""
-        initiator = message.identity(mikey.IdRole.INITIATOR)
-        asked, asker = self._asked(message, initiator, now)
-        if asker is not _Asker.USER:
+        message, initiator = question.message, question.who
+        if question.asker is not Asker.USER:
             raise KmsRefusal("tickets are issued to users alone", mikey.ErrorNo.INVALID_ID)
         wish = message.need(v.TicketPolicy)
         if wish.ticket_type != 1 or not wish.flags.d:
@@ -113,6 +125,7 @@ class Kms:
         data = mikey.PolicyData.read(wish)
         if not data.responders:
             raise KmsRefusal("the wished policy names no responder", mikey.ErrorNo.INVALID_TP_PAR)
+        self._short_enough(data, now)
         session = _wished(data.kemac, suite, draw)
         contradiction = mikey.contradiction(wish.flags, session)
         if contradiction is not None:
@@ -120,8 +133,10 @@ class Kms:
         granted = structs.replace(
             wish, tp_data=structs.replace(data, kms=self._kms, initiator=initiator, kemac=None).write()
         )
-        timestamp, rand, mpk = v.Timestamp.ntp_utc(now), draw(suite.octets), draw(suite.octets)
         tpk = self._store.tpks[0]
+        # RFC 6043 12.1: a RAND as long as the longest key that is derived with it.
+        rand, mpk = draw(max(suite.octets, len(tpk.key))), draw(suite.octets)
+        timestamp = v.Timestamp.ntp_utc(now)
         ticket = mikey.seal_ticket(
             granted,
             tpk.key,
@@ -135,20 +150,27 @@ class Kms:
         opened = mikey.open_ticket(ticket, tpk.key)
         mpks = [_mpk(opened.mpki, b"\x11")] + ([_mpk(opened.mpkr, b"\x12")] if wish.flags.i else [])
         return exchange.request_resp(
-            asked, suite, timestamp=timestamp, kms=self._kms, ticket=ticket, keys=(*mpks, *session)
+            question.asked, suite, timestamp=timestamp, kms=self._kms, ticket=ticket, keys=(*mpks, *session)
         )
 
-    def _resolve(self, message: mikey.MikeyMessage, now: int, draw: Draw) -> bytes:
+    def _short_enough(self, data: mikey.PolicyData, now: int) -> None:
+        if self._max_life is None:
+            return
+        end = None if data.end is None else data.end.unix_ns
+        if end is None or end - now > self._max_life:
+            raise KmsRefusal("the ticket would live longer than its key", mikey.ErrorNo.INVALID_TP_PAR)
+
+    def _resolve(self, question: Question, now: int, draw: Draw) -> bytes:
         """Ticket Resolve (RFC 6043 4.2.3), for a responder of the ticket or an authorised node."""
-        responder = message.identity(mikey.IdRole.RESPONDER)
-        asked, asker = self._asked(message, responder, now)
-        ticket = message.need(v.Ticket)
+        asked, responder = question.asked, question.who
+        ticket = question.message.need(v.Ticket)
         keys = self.open(ticket)
-        if asker is _Asker.NODE:
+        if question.asker is Asker.NODE:
             # RFC 6043 12.1: unforked, so that one answer serves every fork of the call.
             return self._released(asked, keys, forked=False, now=now)
+        if question.asker is Asker.PEER and self._store.knows(text(responder)):
+            raise KmsRefusal("another KMS asks for a user of this one", mikey.ErrorNo.INVALID_ID)
         self._valid(ticket, keys, now)
-        assert responder is not None
         self._may_resolve(ticket, responder)
         if not ticket.policy.flags.i:
             return self._released(asked, keys, forked=True, now=now)
@@ -192,71 +214,83 @@ class Kms:
 
     # Between KMSs (RFC 6043 8)
 
-    def forward(self, octets: bytes, now: int, draw: Draw) -> Forwarded | None:
-        """A Ticket Resolve of an own user for a ticket of another KMS: what to ask that KMS; None: the ticket is ours.
-
-        KmsRefusal: the user is not to be answered, or the other KMS is not known.
-        """
+    def issuer(self, question: Question) -> PeerKms | None:
+        """The other KMS whose ticket a Ticket Resolve is about; None: it is for this one to answer. KmsRefusal."""
+        ticket = question.message.first(v.Ticket)
+        if question.message.header.data_type not in RESOLVES or ticket is None:
+            return None
         try:
-            message = mikey.parse(octets)
-            ticket = message.first(v.Ticket)
-            issuer = None if ticket is None else mikey.PolicyData.read(ticket.policy).kms
-            if message.header.data_type not in RESOLVES or ticket is None or issuer is None:
-                return None
-            if issuer.data == self._kms.data:
-                return None
-            peer = self._store.peer_named(_text(issuer))
-            if peer is None:
-                raise KmsRefusal(f"the ticket is of another KMS, {_text(issuer)!r}", mikey.ErrorNo.INVALID_TICKET)
-            responder = message.identity(mikey.IdRole.RESPONDER)
-            asked, asker = self._asked(message, responder, now)
-            if asker is not _Asker.USER or responder is None:
-                raise KmsRefusal("only for own users another KMS is asked", mikey.ErrorNo.INVALID_ID)
-            suite = _suite(message.header.prf)
-            request = exchange.resolve_init(
-                suite,
-                peer.psk,
-                csb_id=int.from_bytes(draw(4), "big"),
-                timestamp=v.Timestamp.ntp_utc(now),
-                rand=draw(suite.octets),
-                responder=responder,
-                kms=issuer,
-                ticket=ticket,
-                psk_id=peer.psk_id,
-            )
+            issuer = self._other(ticket)
         except mikey.MikeyError as error:
             raise KmsRefusal(str(error), error.error_no) from None
-        return Forwarded(peer, request, asked)
+        if issuer is None:
+            return None
+        if question.asker is not Asker.USER:
+            raise KmsRefusal("only for own users another KMS is asked", mikey.ErrorNo.INVALID_ID)
+        peer = self._store.peer_named(issuer)
+        if peer is None:
+            raise KmsRefusal(f"the ticket is of another KMS, {issuer!r}", mikey.ErrorNo.INVALID_TICKET)
+        return peer
 
-    def relay(self, forwarded: Forwarded, answer: bytes, now: int) -> bytes:
-        """RESOLVE_RESP for the user from that of the other KMS; KmsRefusal: the answer does not prove right."""
+    def _other(self, ticket: v.Ticket) -> str | None:
+        """The KMS that a ticket names, when it is not this one."""
+        issuer = mikey.PolicyData.read(ticket.policy).kms
+        return None if issuer is None or issuer.data == self._kms.data else text(issuer)
+
+    def forward(self, question: Question, peer: PeerKms, now: int, draw: Draw) -> Forwarded:
+        """What to ask the other KMS for the user."""
+        suite = _suite(question.message.header.prf)
+        request = exchange.resolve_init(
+            suite,
+            peer.psk,
+            csb_id=int.from_bytes(draw(4), "big"),
+            timestamp=v.Timestamp.ntp_utc(now),
+            rand=draw(suite.octets),
+            responder=question.who,
+            kms=exchange.uri(mikey.IdRole.KMS, peer.identity),
+            ticket=question.message.need(v.Ticket),
+            psk_id=peer.psk_id,
+        )
+        return Forwarded(peer, request, question)
+
+    def relay(self, forwarded: Forwarded, answer: bytes, now: int, mono: int) -> Relayed:
+        """RESOLVE_RESP for the user from that of the other KMS; KmsRefusal: the answer does not prove right.
+
+        With a cache of foreign keys it is kept there, at ``mono`` of the monotonic count.
+        """
+        asked, ticket = forwarded.question.asked, forwarded.question.message.need(v.Ticket)
         try:
             released = exchange.open_answer(answer, forwarded.request, forwarded.peer.psk)
         except mikey.MikeyError as error:
             raise KmsRefusal(f"{forwarded.peer.identity}: {error}", error.error_no) from None
         mpks = [_mpk(released.mpki, b"\x11")] + ([_mpk(released.mpkr, b"\x12")] if released.mpkr else [])
-        return exchange.resolve_resp(
-            forwarded.asked,
-            _suite(forwarded.asked.message.header.prf),
+        octets = exchange.resolve_resp(
+            asked,
+            _suite(asked.message.header.prf),
             timestamp=v.Timestamp.ntp_utc(now),
             kms=self._kms,
             keys=(*mpks, *released.keys),
             responder=released.responder,
             modifier=released.modifier,
         )
+        if self._foreign is not None:
+            self._foreign.keep(ticket, released, mono)
+        return Relayed(octets, ticket, released)
 
     # For the mediation function
 
-    def get_keys(self, query: GetKeys) -> SessionKeyAnswer:
-        """Session keys of a bundle, when it is one of the targeted user (TS 33.107 7A.7.2). KmsRefusal: why not."""
+    def get_keys(self, query: GetKeys, mono: int = 0) -> SessionKeyAnswer:
+        """Session keys of a bundle, when it is one of the targeted user (TS 33.107 7A.7.2). KmsRefusal: why not.
+
+        ``mono`` is the monotonic count, for the age of what is kept of foreign tickets.
+        """
         seen = query.exchange
         try:
             messages = mikey.Exchange.read(seen.init.octets, None if seen.response is None else seen.response.octets)
-            ticket = messages.ticket
-            keys = self.open(ticket)
             self._belongs(query.identity, messages)
-            self._valid_then(ticket, messages.init, seen.init.at.wall)
-            derivation = mikey.Derivation(messages, mikey.Resolved(keys.mpki, keys.mpkr, keys.keys), query.parties)
+            resolved = self._opened(messages, mono)
+            self._valid_then(messages.ticket, messages.init, seen.init.at.wall)
+            derivation = mikey.Derivation(messages, resolved, query.parties)
             updates = [
                 mikey.UpdateMessages(u.init.octets, None if u.response is None else u.response.octets)
                 for u in seen.updates
@@ -266,24 +300,41 @@ class Kms:
             raise KmsRefusal(str(error), error.error_no) from None
         return SessionKeyAnswer(derived, tuple(str(failure) for failure in derivation.failures))
 
+    def _opened(self, messages: mikey.Exchange, mono: int) -> mikey.Resolved:
+        """What resolving the ticket gives, or gave when an own user resolved that of another KMS."""
+        if self._other(messages.ticket) is None:
+            keys = self.open(messages.ticket)
+            return mikey.Resolved(keys.mpki, keys.mpkr, keys.keys)
+        kept = None if self._foreign is None else self._foreign.find(messages, mono)
+        if kept is None:
+            raise KmsRefusal(
+                "the ticket is of another KMS, and what that released is not kept here",
+                mikey.ErrorNo.INVALID_TICKET,
+                Code.FOREIGN,
+            )
+        return kept
+
     def open(self, ticket: v.Ticket) -> mikey.TicketKeys:
         """Open a ticket of this KMS; KmsRefusal: it names another KMS's key, or none that opens it."""
         flags = ticket.policy.flags
         if not flags.d and not flags.e:
-            raise KmsRefusal("the ticket is between its two users alone (mode 4)", mikey.ErrorNo.INVALID_TICKET)
+            raise KmsRefusal(
+                "the ticket is between its two users alone (mode 4)", mikey.ErrorNo.INVALID_TICKET, Code.TICKET
+            )
         named = mikey.tpk_id(ticket)
         if named is not None:
             tpk = self._store.tpk(named)
             if tpk is None:
                 shown = named.decode("ascii", "backslashreplace")
-                raise KmsRefusal(f"unknown ticket protection key {shown!r}", mikey.ErrorNo.INVALID_TICKET)
+                reason = f"unknown ticket protection key {shown!r}"
+                raise KmsRefusal(reason, mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
             return mikey.open_ticket(ticket, tpk.key)
         for tpk in self._store.tpks:
             try:
                 return mikey.open_ticket(ticket, tpk.key)
             except mikey.MikeyError:
                 continue
-        raise KmsRefusal("no ticket protection key opens the ticket", mikey.ErrorNo.INVALID_TICKET)
+        raise KmsRefusal("no ticket protection key opens the ticket", mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
 
     def _belongs(self, identity: str, messages: mikey.Exchange) -> None:
         """The keys must be the target's: an identity of that user among those of ticket and messages."""
@@ -295,9 +346,10 @@ class Kms:
             named.append(messages.response.identity(mikey.IdRole.RESPONDER))
         wanted = self._store.same_user(identity)
         for each in named:
-            if each is not None and wanted & _forms(each):
+            if each is not None and wanted & forms(each):
                 return
-        raise KmsRefusal("the ticket exchange is not of the targeted user", mikey.ErrorNo.INVALID_ID)
+        reason = "the ticket exchange is not of the targeted user"
+        raise KmsRefusal(reason, mikey.ErrorNo.INVALID_ID, Code.NOT_OF_TARGET)
 
     def _valid_then(self, ticket: v.Ticket, init: mikey.MikeyMessage, captured: int) -> None:
         """Validity at the time of the TRANSFER_INIT, as the message or the capture tells it."""
@@ -305,21 +357,24 @@ class Kms:
         policy = mikey.PolicyData.read(ticket.policy)
         reason = policy.outside(captured)
         if reason is not None and (told is None or policy.outside(told) is not None):
-            raise KmsRefusal(f"{reason} at the time of its TRANSFER_INIT", mikey.ErrorNo.INVALID_TICKET)
+            raise KmsRefusal(f"{reason} at the time of its TRANSFER_INIT", mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
 
     # Who asks, and when
 
-    def _asked(self, message: mikey.MikeyMessage, who: v.Idr | None, now: int) -> tuple[exchange.Asked, _Asker]:
+    def _asked(self, message: mikey.MikeyMessage, who: v.Idr | None, now: int, askers: Set[Asker]) -> Question:
         """A request that proved right and is fresh, and what kind of party sent it."""
         if who is None:
             raise KmsRefusal("the message does not say who asks", mikey.ErrorNo.INVALID_ID)
+        peer: PeerKms | None = None
         if message.header.data_type in (mikey.DataType.REQUEST_INIT_PK, mikey.DataType.RESOLVE_INIT_PK):
-            asked, asker = self._certified(message, who, now), _Asker.USER
+            asked, asker = self._certified(message, who, now), Asker.USER
         else:
-            psk, asker = self._shared(message, who)
+            psk, asker, peer = self._shared(message, who)
             asked = exchange.check_asked(message, psk, self._kms.data)
+        if asker not in askers:
+            raise KmsRefusal("who asks is not answered here", mikey.ErrorNo.AUTH_FAILURE)
         self._fresh(message, now)
-        return asked, asker
+        return Question(asked, asker, who, peer)
 
     def _certified(self, message: mikey.MikeyMessage, who: v.Idr, now: int) -> exchange.Asked:
         """Who asks by a certificate that names the identity of the message."""
@@ -327,32 +382,32 @@ class Kms:
             raise KmsRefusal("this KMS has no certificate of its own", mikey.ErrorNo.UNSUPPORTED_MESSAGE)
         signed = exchange_pk.check_asked(message, self._store.public_key, self._kms.data, now)
         named = {form for uri in certificates.uris(signed.certificate) for form in sip.identities(uri)}
-        if not named & _forms(who):
+        if not named & forms(who):
             raise KmsRefusal("the certificate is not that of the identity", mikey.ErrorNo.INVALID_CERT)
         return signed.asked
 
-    def _shared(self, message: mikey.MikeyMessage, who: v.Idr) -> tuple[bytes, _Asker]:
+    def _shared(self, message: mikey.MikeyMessage, who: v.Idr) -> tuple[bytes, Asker, PeerKms | None]:
         """The key shared with who asks, and what kind of party that is."""
         psk_id = message.identity(mikey.IdRole.PSK)
         name = b"" if psk_id is None else psk_id.data
         node, subscriber, peer = self._store.node(name), self._store.subscriber(name), self._store.peer(name)
         if node is not None:
-            if _text(who) != node.identity:
+            if text(who) != node.identity:
                 raise KmsRefusal("the identity is not the node's", mikey.ErrorNo.INVALID_ID)
-            return node.psk, _Asker.NODE
+            return node.psk, Asker.NODE, None
         if peer is not None:
             # It asks for one of its users, and has checked who that is (RFC 6043 8).
-            return peer.psk, _Asker.PEER
+            return peer.psk, Asker.PEER, peer
         if subscriber is None:
             raise KmsRefusal("who asks is not known", mikey.ErrorNo.AUTH_FAILURE)
         if not self._is(subscriber, who):
             raise KmsRefusal("the identity is not the subscriber's", mikey.ErrorNo.INVALID_ID)
-        return subscriber.psk, _Asker.USER
+        return subscriber.psk, Asker.USER, None
 
     @staticmethod
     def _is(subscriber: Subscriber, who: v.Idr) -> bool:
-        forms = _forms(who)
-        return any(forms & set(sip.identities(name)) for name in subscriber.identities)
+        named = forms(who)
+        return any(named & set(sip.identities(name)) for name in subscriber.identities)
 
     def _fresh(self, message: mikey.MikeyMessage, now: int) -> None:
         """RFC 6043 3.7, 5.4: inside the skew, and not seen before; only authenticated messages come here."""
@@ -374,9 +429,9 @@ class Kms:
             raise KmsRefusal(f"the ticket contradicts itself: {contradiction}", mikey.ErrorNo.INVALID_TP_PAR)
 
     def _may_resolve(self, ticket: v.Ticket, responder: v.Idr) -> None:
-        wanted = self._store.same_user(_text(responder))
+        wanted = self._store.same_user(text(responder))
         for each in mikey.PolicyData.read(ticket.policy).responders:
-            if wanted & _forms(each):
+            if wanted & forms(each):
                 return
         raise KmsRefusal("the ticket does not name this responder", mikey.ErrorNo.INVALID_ID)
 
@@ -405,13 +460,3 @@ def _wished(kemac: v.Kemac | None, suite: exchange.Suite, draw: Draw) -> tuple[v
         for key in wished
         if key.key_type != KeyType.MPK
     )
-
-
-def _forms(identity: v.Idr) -> set[str]:
-    """Canonical forms of an identity; a network access identifier is a SIP URI without its scheme."""
-    text = _text(identity)
-    return set(sip.identities(f"sip:{text}" if identity.id_type == mikey.IdType.NAI else text))
-
-
-def _text(identity: v.Idr) -> str:
-    return identity.data.decode("utf-8", "surrogateescape")

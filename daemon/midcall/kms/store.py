@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from msgspec import Struct
 
 from imswire import sip
@@ -69,6 +71,7 @@ class KmsStore:
         self._peers = {each.psk_id: each for each in peers}
         self._peer_names = {each.identity: each for each in peers}
         self._by_tpk_id = {tpk.id: tpk for tpk in tpks}
+        self.subscribers = subscribers
         self._by_psk_id = {each.psk_id: each for each in subscribers if each.psk_id}
         self._nodes = {each.psk_id: each for each in nodes}
         self._by_identity: dict[str, Subscriber] = {}
@@ -76,6 +79,17 @@ class KmsStore:
             for name in subscriber.identities:
                 for form in sip.identities(name):
                     self._by_identity[form] = subscriber
+
+    def with_tpks(self, tpks: tuple[TicketProtectionKey, ...]) -> KmsStore:
+        """The same KMS after its ticket protection keys have changed."""
+        changed = copy.copy(self)
+        changed.tpks = tpks
+        changed._by_tpk_id = {tpk.id: tpk for tpk in tpks}
+        return changed
+
+    def knows(self, identity: str) -> bool:
+        """Whether a subscriber has this identity."""
+        return any(form in self._by_identity for form in sip.identities(identity))
 
     def tpk(self, tpk_id: bytes) -> TicketProtectionKey | None:
         return self._by_tpk_id.get(tpk_id)

@@ -1,0 +1,1 @@
+"""The KMS's doors and its store."""
