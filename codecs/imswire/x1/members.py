@@ -15,7 +15,7 @@ from lxml import etree
 from msgspec import Struct
 
 from imswire.x1 import times
-from imswire.x1.document import X1, Element, canonical, keep_place, read, set_type, type_name
+from imswire.x1.document import X1, Element, keep_place, read, set_type, type_name
 from imswire.x1.enumerations import ErrorCode
 from imswire.x1.errors import X1Error
 from imswire.x1.extensions import Extension, ForeignElement
@@ -56,7 +56,8 @@ class Leaf:
 
 def collapsed(text: str) -> str:
     """White space as xs:token has it."""
-    return " ".join(text.split())
+    words = text.split()
+    return words[0] if len(words) == 1 else " ".join(words)
 
 
 def _boolean(text: str) -> bool:
@@ -315,7 +316,7 @@ class ExtensionType:
                 raise X1Error("octets of another element than named")
             if any(not str(inner.tag).startswith("{") for inner in foreign.iter()):
                 raise X1Error("elements of no namespace, which would take that of X1 here")
-            keep_place(canonical(foreign), element)
+            keep_place(each.octets, element)
 
 
 EXTENSION = ExtensionType()

@@ -150,7 +150,8 @@ def _malformed(element: Element, fault: X1Error) -> Malformed:
 
 def _header_text(element: Element, name: str) -> str | None:
     """What stands in the header under a name, where it can be given back."""
-    found = element.find(f"{{{X1}}}{name}")
+    tag = f"{{{X1}}}{name}"
+    found = next((each for each in element if each.tag == tag), None)
     text = collapsed(found.text or "") if found is not None and not len(found) else ""
     return text if 0 < len(text) <= MAX_IDENTIFIER else None
 

@@ -17,6 +17,7 @@ from importlib import resources
 from lxml import etree
 
 from imswire.x1.document import X1, Element, new
+from imswire.x1.enumerations import ErrorCode
 from imswire.x1.errors import X1Error
 from imswire.x1.extensions import WARRANT
 
@@ -57,7 +58,9 @@ class Schema:
         if self._schema.validate(root):
             return None
         entry = self._schema.error_log[0]  # type: ignore[index]  # lxml-stubs leave its items out
-        return X1Error(_REASONS.get(entry.type_name, _OTHER), self._path(root, entry.path))
+        reason, path = _REASONS.get(entry.type_name, _OTHER), self._path(root, entry.path)
+        unsupported = reason == _TYPE and path in _OBJECTS
+        return X1Error(reason, path, ErrorCode.UNSUPPORTED if unsupported else ErrorCode.SCHEMA)
 
     def _path(self, root: Element, path: str | None) -> str:
         """The names on the way to a place, inside the message; of names only those that the schemas have."""
@@ -89,6 +92,8 @@ _CONTAINERS = frozenset(
     f"{{{X1}}}{name}"
     for name in ("X1Request", "x1RequestMessage", "X1Response", "x1ResponseMessage", "X1TopLevelErrorResponse")
 )
+# Generic objects are of types that come from elsewhere: one that is not known here may be right.
+_OBJECTS = ("createObject", "modifyObject")
 _VALUE = "a value that is not of its type"
 _TYPE = "a type that is not known here"
 _ATTRIBUTE = "an attribute that does not belong here"

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from imswire.x1 import ErrorCode, Opaque, X1Error
 from imswire.x1 import members as m
-from imswire.x1.document import X1, XSI_TYPE, canonical, new, read
+from imswire.x1.document import X1, XSI_TYPE, canonical, new, read, write
+from imswire.x1.extensions import Extension, ForeignElement
 
 
 class Colour(StrEnum):
@@ -168,6 +169,17 @@ def test_an_extension_holds_no_elements_without_a_namespace():
     assert found.elements[0].octets == b'<a:a xmlns:a="urn:a"><b></b></a:a>'
     with pytest.raises(X1Error, match="no namespace"):
         written(m.EXTENSION, found)
+
+
+def test_an_extension_is_written_as_it_is_kept():
+    extension = Extension("o", (ForeignElement.parse(b'<a xmlns="urn:a">b</a>'),))
+    root = new(f"{{{X1}}}e")
+    m.EXTENSION.write(extension, root)
+    octets, final = write(root)
+    assert b'<a xmlns="urn:a">b</a>' in octets
+    assert m.EXTENSION.read(final) == extension
+    with pytest.raises(X1Error, match="another element"):
+        m.EXTENSION.write(Extension("o", (ForeignElement("urn:b", "a", b'<a xmlns="urn:a"/>'),)), root)
 
 
 def test_what_is_kept_shows_its_name_only():

@@ -193,6 +193,7 @@ def test_an_object_of_a_known_type():
 def test_an_object_of_another_type_is_refused(kind):
     bad = made.one(generic_object(kind))
     assert isinstance(bad, x1.Malformed) and bad.message_type is x1.RequestMessageType.CREATE_OBJECT
+    assert bad.error.code == x1.ErrorCode.UNSUPPORTED
 
 
 # Documents that are no X1
