@@ -1,0 +1,22 @@
+"""Sends numbered datagrams, as a process of its own: ``sender.py ADDRESS COUNT PORT...``; each port gets them all."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+
+def main() -> None:
+    address, count, *ports = sys.argv[1:]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    send = socket.socket(family, socket.SOCK_DGRAM).sendto
+    targets = [(address, int(port)) for port in ports]
+    padding = bytes(168)
+    for number in range(int(count)):
+        payload = number.to_bytes(4, "big") + padding
+        for target in targets:
+            send(payload, target)
+
+
+if __name__ == "__main__":
+    main()
