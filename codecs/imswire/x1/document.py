@@ -32,7 +32,8 @@ class Limits(Struct, frozen=True):
     """What a document may be at most.
 
     libxml2 looks up the place of each schema fault among its siblings, which makes the time for a document full of
-    faults grow with the square of ``siblings``: 1 000 of them take some 20 ms.
+    faults grow with the square of ``siblings``: 1 000 of them take some 20 ms. There may be as many attributes as
+    ``elements``.
     """
 
     octets: int
@@ -88,6 +89,8 @@ def read(octets: bytes, limits: Limits = REQUEST_LIMITS) -> Element:
         raise _refused("not well-formed") from None
     if _deeper(limits.depth)(root):
         raise _refused("deeper than allowed")
+    if octets.count(b"=") > limits.elements and _more_attributes(limits.elements)(root):
+        raise _refused("more attributes than allowed")
     if tags > limits.siblings and _wider(limits.siblings)(root):
         raise _refused("more elements in one than allowed")
     if _EMAIL in octets and _TOO_MANY_ATS(root):
@@ -163,6 +166,11 @@ def set_type(element: Element, namespace: str, name: str) -> None:
 @lru_cache(maxsize=16)
 def _deeper(depth: int) -> etree.XPath:
     return etree.XPath(f"boolean({'/*' * (depth + 1)})")
+
+
+@lru_cache(maxsize=16)
+def _more_attributes(count: int) -> etree.XPath:
+    return etree.XPath(f"boolean(count(//@*) > {count})")
 
 
 @lru_cache(maxsize=16)

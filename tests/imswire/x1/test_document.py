@@ -35,6 +35,7 @@ LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY a 
         (b"<a>" * 33 + b"</a>" * 33, "deeper than allowed"),
         (b"<a>" + b"<b/>" * 1_001 + b"</a>", "more elements in one than allowed"),
         (b'<a b="' + b"x" * (1 << 20) + b'"/>', "longer than allowed"),
+        (b"<a " + b" ".join(b'b%d=""' % n for n in range(8_193)) + b"/>", "more attributes than allowed"),
         (b"<internationalizedEmailAddress>" + b"@" * 9 + b"</internationalizedEmailAddress>", "no address"),
     ],
 )
@@ -51,6 +52,7 @@ def test_an_attribute_of_a_megabyte_is_read_and_left_to_the_schema():
 def test_at_the_bounds():
     assert len(read(b"<a>" + b"<b/>" * 1_000 + b"</a>")) == 1_000
     assert read(b"<a>" * 32 + b"</a>" * 32) is not None
+    assert len(read(b"<a " + b" ".join(b'b%d=""' % n for n in range(8_192)) + b">=</a>").attrib) == 8_192
     assert read(b"<internationalizedEmailAddress>" + b"@" * 8 + b"</internationalizedEmailAddress>") is not None
     with pytest.raises(X1Error):
         read(b"<a/>", Limits(octets=3, elements=1, siblings=1, depth=1))
