@@ -82,12 +82,12 @@ class Mirror:
     def read(self, blocks: int = BLOCKS_A_READ) -> list[SipSeen]:
         """Messages that have become whole; at most ``blocks`` of each ring are read at once."""
         self._look_at_clocks()
-        frames = self._rings.read(blocks)
-        self._read += len(frames)
         sort = self._sorter.sort
         seen: list[SipSeen] = []
-        for at, frame, _ in frames:
-            seen += self._messages_of(sort(at, frame, 0))
+        for frames in self._rings.batches(blocks):
+            self._read += len(frames)
+            for at, frame, _ in frames:
+                seen += self._messages_of(sort(at, frame, 0))
         return seen
 
     def next_deadline(self) -> int | None:

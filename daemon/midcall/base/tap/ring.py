@@ -10,6 +10,7 @@ import errno
 import mmap
 import os
 import socket
+from collections.abc import Iterator
 from struct import Struct
 
 from msgspec import Struct as Value
@@ -170,6 +171,14 @@ class Ring:
         _STATUS(octets, at + _STATUS_AT, 0)
         self._next = (self._next + 1) % self._geometry.blocks
         return frames
+
+    def batches(self, blocks: int) -> Iterator[list[Frame]]:
+        """:meth:`read`, until nothing is ready, and ``blocks`` times at most."""
+        for _ in range(blocks):
+            frames = self.read()
+            if not frames:
+                return
+            yield frames
 
     def counters(self) -> RingCounters:
         counts = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, _COUNTS.size)  # the kernel begins anew with each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from msgspec import Struct
@@ -13,8 +13,8 @@ from midcall.base.tap.errors import TapError
 from midcall.base.tap.ring import Frame, Geometry, Ring, RingCounters
 
 MAX_INTERFACES = 16
-BLOCKS_A_READ = 16
-"""Of each ring, before the event loop has its turn: some 15 000 packets of voice."""
+BLOCKS_A_READ = 4
+"""Of each ring at once: some 3 500 packets of voice, few enough to be still in the processor's cache afterwards."""
 
 
 class Source(Struct, frozen=True):
@@ -78,22 +78,19 @@ class Rings:
         """For the event loop: each is readable when there is something to read."""
         return [ring.fileno() for ring in self._rings]
 
-    def read(self, blocks: int = BLOCKS_A_READ) -> list[Frame]:
+    def batches(self, blocks: int = BLOCKS_A_READ) -> Iterator[list[Frame]]:
         """Frames in the order of their times; at most ``blocks`` of each ring, which stays readable if it has more.
 
         Between interfaces the order is that of what is read at once: a packet that waits in a block of its ring may
         come after a later one of another ring.
         """
-        frames: list[Frame] = []
-        for ring in self._rings:
-            for _ in range(blocks):
-                block = ring.read()
-                if not block:
-                    break
-                frames += block
-        if len(self._rings) > 1:
-            frames.sort(key=_time)
-        return frames
+        if len(self._rings) == 1:
+            yield from self._rings[0].batches(blocks)
+            return
+        frames = [frame for ring in self._rings for block in ring.batches(blocks) for frame in block]
+        frames.sort(key=_time)
+        if frames:
+            yield frames
 
     def counters(self) -> tuple[RingCounters, ...]:
         return tuple(ring.counters() for ring in self._rings)

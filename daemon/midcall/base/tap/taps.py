@@ -7,20 +7,24 @@ places by writing into the map: whatever goes elsewhere never leaves the kernel.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
+from struct import Struct
 
-from msgspec import Struct
+from msgspec import Struct as Value
 
 from imswire import inet
 from midcall.base.tap import filters
 from midcall.base.tap.ebpf import HashMap
 from midcall.base.tap.errors import MapFull
 from midcall.base.tap.passing import Offer, hand_over, take
-from midcall.base.tap.ring import RingCounters
+from midcall.base.tap.ring import Frame, RingCounters
 from midcall.base.tap.rings import BLOCKS_A_READ, Rings, Source
 from midcall.events import MediaPacket
 
 KIND = "media"
+_PORT = Struct("!H").pack
+_IPV4_OCTETS = 4
 PLACES = 65_536
 """Places that one worker can arm, a kernel memory of about 10 MB: 16 000 two-way calls with RTCP."""
 FRAGMENT_AGE = 2_000_000_000
@@ -54,7 +58,7 @@ class Tap:
         hand_over(connection, Offer(KIND, self._source.interfaces, self._source.geometry, 2, self._places), self.open)
 
 
-class TapCounters(Struct, frozen=True):
+class TapCounters(Value, frozen=True):
     """``read`` packets and ``rings`` (what the kernel says of them) since the port was opened.
 
     Of those read: ``undecoded`` are no datagrams after all, ``cut`` were longer than a block of the ring.
@@ -162,14 +166,20 @@ class TapPort:
         return self._rings.filenos()
 
     def read(self, blocks: int = BLOCKS_A_READ) -> list[MediaPacket]:
-        """Datagrams to armed places as :meth:`Rings.read` gives their frames, the parts of those in fragments joined.
+        """Datagrams to armed places in the order of their times, the parts of those in fragments joined.
 
-        None when nothing is ready, or what was ready was of no whole datagram.
+        None when nothing is ready, or what was ready was of no whole datagram. At most ``blocks`` of each ring are read
+        at once: while there are more, the descriptors stay readable.
         """
-        decode = self._decode
         packets: list[MediaPacket] = []
-        append = packets.append
-        frames = self._rings.read(blocks)
+        for frames in self._rings.batches(blocks):
+            self._sort(frames, packets.append)
+        return packets
+
+    def _sort(self, frames: list[Frame], append: Callable[[MediaPacket], None]) -> None:
+        """Each packet comes through here: for the usual one nothing is called that need not be."""
+        decode = self._decode
+        make: Callable[[type[MediaPacket], tuple[int, bytes, inet.Datagram, int]], MediaPacket] = tuple.__new__
         self._read += len(frames)
         for time, frame, original in frames:
             datagram = decode(frame)
@@ -182,8 +192,9 @@ class TapPort:
                 self._cut += original > len(frame)
                 self._undecoded += 1
                 continue
-            append(MediaPacket(time, inet.endpoint_key(datagram.dst, datagram.dport), datagram))
-        return packets
+            address, port = datagram.dst, datagram.dport
+            place = address + _PORT(port) if len(address) == _IPV4_OCTETS else inet.endpoint_key(address, port)
+            append(make(MediaPacket, (time, place, datagram, 0)))
 
     def counters(self) -> TapCounters:
         return TapCounters(

@@ -176,9 +176,9 @@ def test_several_rings_read_as_one_in_the_order_of_time(wire, keep):
             near.sendto(b"number %d" % (2 * number + 1), ("127.0.0.1", PORT))
     frames = []
     while len(frames) < 10 and select.select(rings.filenos(), [], [], PATIENCE)[0]:
-        batch = rings.read()
-        assert batch == sorted(batch, key=lambda frame: frame[0])
-        frames += those(batch, b"number")
+        for batch in rings.batches():
+            assert batch == sorted(batch, key=lambda frame: frame[0])
+            frames += those(batch, b"number")
     frames.sort(key=lambda frame: frame[0])
     assert [frame[-8:] for _, frame, _ in frames] == [b"number %d" % number for number in range(10)]
 
