@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 MAX_OCTETS = 1 << 20
 KEY_OCTETS = range(16, 65)
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
+D = TypeVar("D", bound="DaemonConfig")
 
 Operator = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[\x20-\x7e]*$")]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
@@ -26,6 +29,9 @@ Address = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):[0-9]{
 Names = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
 Filled = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+Sink = Annotated[str, Meta(pattern=r"^(fd:[0-9]{1,3}|(?!fd:).*)$")]
+Credential = Annotated[str, Meta(min_length=1, title="credential")]
+"""A secret: the name of a credential in the file of a daemon; the path of its file once it is ``placed``."""
 
 
 class ConfigError(ValueError):
@@ -142,7 +148,7 @@ class KmsUsers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     listen: Address
     certificate: Filled
-    key: Filled
+    key: Credential
     tls_1_2: bool = False
     connections: Positive = 1_024
     request_seconds: Seconds = 5.0
@@ -157,7 +163,7 @@ class KmsNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     identity: Filled
     psk_id: Filled
-    credential: Filled
+    credential: Credential
 
 
 class KmsXk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,7 +177,7 @@ class KmsXk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     listen: Address
     certificate: Filled
-    key: Filled
+    key: Credential
     ca: Filled
     crl: str = ""
     clients: Names
@@ -190,7 +196,7 @@ class KmsPeer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(pattern=r"^https://[^/\s]+$")]
     name: Filled
     psk_id: Filled
-    credential: Filled
+    credential: Credential
 
 
 class KmsPeers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -198,7 +204,7 @@ class KmsPeers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     listen: Address | None = None
     certificate: Filled
-    key: Filled
+    key: Credential
     ca: Filled
     crl: str = ""
     connections: Positive = 64
@@ -237,7 +243,7 @@ class KmsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Filled
     element: Filled
     store: Filled
-    seal: Filled
+    seal: Credential
     lab_keys: str = ""
     users: KmsUsers | None = None
     xk: KmsXk | None = None
@@ -246,20 +252,118 @@ class KmsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: KmsCache = KmsCache()
 
 
+class ServiceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[service]``: the process that a role runs in.
+
+    ``lab``: keys from files of a laboratory and ``--record`` are allowed, the log of the LI plane may stand in the
+    operator's. ``credentials``: folder of the secrets where no service manager hands them over
+    (``$CREDENTIALS_DIRECTORY``). ``stop_seconds``: how long a role may take to stop.
+    """
+
+    lab: bool = False
+    credentials: str = ""
+    stop_seconds: Seconds = 10.0
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[log]``: where the two planes write, as a file or ``fd:N`` for an open descriptor.
+
+    ``operator``: empty is standard error. ``li``: what concerns interception; empty only in a laboratory.
+    """
+
+    level: Literal["info", "warning", "error"] = "info"
+    operator: Sink = ""
+    li: Sink = ""
+
+
+class OperatorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[operator]``: where metrics and health are asked; instance N listens N - 1 ports further up."""
+
+    listen: Address = "127.0.0.1:9464"
+
+
+class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file of ``midcall run``: the process, and one table a role."""
+
+    service: ServiceConfig = ServiceConfig()
+    log: LogConfig = LogConfig()
+    operator: OperatorConfig = OperatorConfig()
+    kms: KmsConfig | None = None
+
+
+PROCESS = ("service", "log", "operator")
+"""The tables that are no role's."""
+
+
+def daemon(text: str, kind: type[D]) -> D:
+    """Read the file of a daemon, as ``DaemonConfig`` or one with more roles; ConfigError names line and key."""
+    found = read(text, kind)
+    if not roles(found):
+        raise ConfigError(0, "there is no role's table in it")
+    if not found.log.li and not found.service.lab:
+        raise ConfigError(line_of(text, "$.log"), "log.li: missing; only a laboratory (service.lab) does without")
+    for path, name in _credentials(found, "$"):
+        if "/" in name or name in (".", ".."):
+            raise ConfigError(line_of(text, path), f"{named(path)}a path; secrets are given as names of credentials")
+    if found.kms is not None:
+        _check_kms(text, found.kms)
+        if found.kms.lab_keys and not found.service.lab:
+            raise ConfigError(line_of(text, "$.kms.lab_keys"), "kms.lab_keys: only in a laboratory (service.lab)")
+    return found
+
+
+def roles(config: DaemonConfig) -> tuple[str, ...]:
+    """The roles whose tables are there."""
+    names = (name for name in config.__struct_fields__ if name not in PROCESS)
+    return tuple(name for name in names if getattr(config, name) is not None)
+
+
+def placed(config: S, folder: str) -> S:
+    """The same, with paths in ``folder`` for the names of credentials."""
+    changes: dict[str, Any] = {}
+    for field in structs.fields(config):
+        held = getattr(config, field.name)
+        if isinstance(held, Struct):
+            changes[field.name] = placed(held, folder)
+        elif isinstance(held, tuple):
+            changes[field.name] = tuple(placed(each, folder) if isinstance(each, Struct) else each for each in held)
+        elif field.type == Credential:
+            changes[field.name] = f"{folder}/{held}"
+    return structs.replace(config, **changes)
+
+
+def _credentials(value: Struct, path: str) -> Iterator[tuple[str, str]]:
+    """Path and name of every credential in it."""
+    for field in structs.fields(value):
+        held, here = getattr(value, field.name), f"{path}.{field.name}"
+        if isinstance(held, Struct):
+            yield from _credentials(held, here)
+        elif isinstance(held, tuple):
+            for number, each in enumerate(held):
+                if isinstance(each, Struct):
+                    yield from _credentials(each, f"{here}[{number}]")
+        elif field.type == Credential:
+            yield here, held
+
+
 class _KmsFile(Struct, frozen=True, forbid_unknown_fields=True):
     kms: KmsConfig
 
 
 def kms(text: str) -> KmsConfig:
-    """Read ``[kms]``; ConfigError names line and key."""
+    """Read a file with ``[kms]`` alone, whose secrets are paths; ConfigError names line and key."""
     found = read(text, _KmsFile).kms
+    _check_kms(text, found)
+    return found
+
+
+def _check_kms(text: str, found: KmsConfig) -> None:
     if found.tpk.keep_hours < found.tpk.ticket_hours:
         raise ConfigError(line_of(text, "$.kms.tpk.keep_hours"), "kms.tpk.keep_hours: less than ticket_hours")
     if found.users is None and found.xk is None and found.peers is None:
         raise ConfigError(line_of(text, "$.kms"), "kms: neither users nor xk nor peers: nobody could ask it")
     if found.xk is not None and found.xk.node and found.xk.unsigned == "refuse":
         raise ConfigError(line_of(text, "$.kms.xk.node[0]"), "kms.xk.node: shows no warrant; needs unsigned = accept")
-    return found
 
 
 def address(text: str) -> tuple[str, int]:

@@ -1,0 +1,325 @@
+"""Runs roles: one process, one role instance; several in one process in laboratories.
+
+A role is an entity behind ``async def run(config, frame, stop)``: it calls ``frame.ready()`` when its doors are open
+and returns soon after ``stop`` is set. What it raises ends the process, after the others have stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, structs
+
+from midcall import __version__
+from midcall import config as config_file
+from midcall.base import log as logs
+from midcall.base.frame import Frame, RoleError
+from midcall.base.metrics import Metrics, OperatorDoor
+from midcall.base.sd_notify import Notifier
+from midcall.config import PROCESS, ConfigError, DaemonConfig
+
+Run = Callable[[Any, Frame, asyncio.Event], Awaitable[None]]
+Loader = Callable[[], Run]
+NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
+DONE, FAULT = 0, 1
+
+_log = logging.getLogger("midcall.service")
+_li_log = logging.getLogger("midcall.li.service")
+
+
+class Refused(Exception):
+    """Why nothing was started: one line that names file, line, key or option."""
+
+
+def _kms() -> Run:
+    from midcall.kms import service
+
+    async def run(config: Any, frame: Frame, stop: asyncio.Event) -> None:
+        try:
+            await service.run(config, stop, lambda _: frame.ready())
+        except service.ServiceError as error:
+            raise RoleError(str(error)) from None
+
+    return run
+
+
+def _module(name: str) -> Loader:
+    """A role that has ``midcall.NAME.service.run``."""
+
+    def load() -> Run:
+        found: Run = importlib.import_module(f"midcall.{name}.service").run
+        return found
+
+    return load
+
+
+def _is_there(name: str) -> bool:
+    return (Path(__file__).parent / name / "service.py").is_file()
+
+
+# Loaded when it runs, so that a process holds the code of its own role and no other.
+ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(name)} | {"kms": _kms}
+
+
+async def serve(
+    roles: Sequence[str],
+    config_path: Path,
+    instance: int,
+    stop: asyncio.Event,
+    *,
+    record: Path | None = None,
+    registry: Mapping[str, Loader] = ROLES,
+    kind: type[DaemonConfig] = DaemonConfig,
+) -> int:
+    """Run ``roles`` (none: those of the file) until ``stop``, SIGTERM or SIGINT; the exit status. Refused."""
+    config = _read(config_path, kind)
+    chosen = _chosen(roles, config, registry, config_path)
+    if record is not None and not config.service.lab:
+        raise Refused("--record: what it writes is for laboratories; the file has to say service.lab = true")
+    if len(chosen) > 1:
+        said = f"{', '.join(chosen)} run in one process: for laboratories; in service each role has its own"
+        print(f"midcall: {said}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with logs.planes(config.log.level, config.log.operator, config.log.li, instance):
+            runs = {name: registry[name]() for name in chosen}
+            return await _Process(config, config_path, kind, instance, stop, record).run(runs)
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
+
+
+def _read(path: Path, kind: type[DaemonConfig]) -> DaemonConfig:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(config_file.MAX_OCTETS + 1)
+        return config_file.daemon(octets.decode(), kind)
+    except ConfigError as error:
+        raise Refused(f"{path}: {error}") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror or type(error).__name__}") from None
+
+
+def _chosen(roles: Sequence[str], config: DaemonConfig, registry: Mapping[str, Loader], path: Path) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(roles)) or config_file.roles(config)
+    for name in chosen:
+        if name not in registry:
+            raise Refused(f"role {name}: is not in this version; there are {', '.join(sorted(registry))}")
+        if getattr(config, name, None) is None:
+            raise Refused(f"{path}: has no table [{name}]")
+    return chosen
+
+
+def credentials_folder(config: DaemonConfig, path: Path) -> str:
+    """Where secrets lie: what the service manager says, or else the file."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY") or config.service.credentials
+    if not folder:
+        raise Refused(f"{path}: service.credentials: missing, and no service manager has set CREDENTIALS_DIRECTORY")
+    return folder
+
+
+class _Process:
+    """Roles of one process under supervision."""
+
+    def __init__(
+        self,
+        config: DaemonConfig,
+        path: Path,
+        kind: type[DaemonConfig],
+        instance: int,
+        stop: asyncio.Event,
+        record: Path | None,
+    ) -> None:
+        self._config = config
+        self._path = path
+        self._kind = kind
+        self._instance = instance
+        self._stop = stop
+        self._record = record
+        self._notifier = Notifier()
+        self._metrics = Metrics()
+        self._frames: dict[str, Frame] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._all_ready = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._reloads = {"done": 0, "refused": 0}
+        self._status = DONE
+
+    async def run(self, runs: Mapping[str, Run]) -> int:
+        folder = credentials_folder(self._config, self._path)
+        for name in runs:
+            self._frames[name] = Frame(name, self._instance, self._metrics, self._ready, self._record)
+        self._show()
+        door = OperatorDoor(self._metrics, self.health)
+        host, port = config_file.address(self._config.operator.listen)
+        try:
+            await door.start(host, port + self._instance - 1 if port else 0)
+        except OSError as error:
+            said = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise Refused(f"{self._path}: operator.listen: {said}") from None
+        try:
+            with self._signals():
+                await self._supervise(runs, folder)
+        finally:
+            gc.unfreeze()
+            await door.stop()
+        _log.info("stopped", extra={"status": self._status})
+        return self._status
+
+    async def _supervise(self, runs: Mapping[str, Run], folder: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(each) for each in self._helpers()]
+            for name, run in runs.items():
+                config = config_file.placed(getattr(self._config, name), folder)
+                self._tasks.append(group.create_task(self._role(run, config, self._frames[name])))
+            await self._stop.wait()
+            self._notifier.stopping()
+            _log.info("stopping")
+            late = (await asyncio.wait(self._tasks, timeout=self._config.service.stop_seconds))[1]
+            for task in late:
+                task.cancel()
+            if late:
+                self._status = FAULT
+                _log.error("not stopped in time, and cut off", extra={"seconds": self._config.service.stop_seconds})
+            for helper in helpers:
+                helper.cancel()
+
+    def _helpers(self) -> Iterator[Coroutine[Any, Any, None]]:
+        yield self._reload()
+        if self._notifier.pause is not None:
+            yield self._live(self._notifier.pause)
+
+    async def _role(self, run: Run, config: Struct, frame: Frame) -> None:
+        """No exception is lost, and none keeps the others from stopping as they should."""
+        try:
+            await run(config, frame, self._stop)
+            if not self._stop.is_set():
+                self._failed(frame, "ended by itself")
+        except RoleError as error:
+            self._failed(frame, str(error))
+        except Exception as error:
+            logs.tell(error)
+            self._failed(frame, logs.fault(error))
+        finally:
+            self._stop.set()
+
+    def _failed(self, frame: Frame, reason: str) -> None:
+        self._status = FAULT
+        frame.log.error(reason)
+        _log.error("a role has failed; its log has the reason")
+
+    def _ready(self) -> None:
+        if all(frame.is_ready for frame in self._frames.values()) and not self._all_ready.is_set():
+            # What is there now stays: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            self._all_ready.set()
+            self._notifier.ready()
+            _log.info("ready", extra={"version": __version__})
+
+    def health(self) -> str:
+        if self._stop.is_set():
+            return "stopping"
+        if not self._all_ready.is_set():
+            return "starting"
+        return "ok" if all(frame.healthy() for frame in self._frames.values()) else "ill"
+
+    def _show(self) -> None:
+        started = time.time()
+        self._metrics.gauge("info", "Version that runs.", lambda: {__version__: 1}, "version")
+        self._metrics.gauge("start_time_seconds", "When the process started, since 1970.", lambda: started)
+        self._metrics.gauge("healthy", "1: all doors are open.", lambda: self.health() == "ok")
+        self._metrics.counter("reloads", "Configurations that were read anew.", lambda: self._reloads, "outcome")
+
+    async def _live(self, pause: float) -> None:
+        """Signs of life, as long as loop and roles deserve them."""
+        while True:
+            if all(frame.healthy() for frame in self._frames.values()):
+                self._notifier.alive()
+            await asyncio.sleep(pause)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        former = loop.get_exception_handler()
+        loop.set_exception_handler(logs.loop_fault(_li_log.error))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+            loop.set_exception_handler(former)
+
+    def _end(self) -> None:
+        """The first time politely."""
+        if self._stop.is_set():
+            self._status = FAULT
+            for task in self._tasks:
+                task.cancel()
+        self._stop.set()
+
+    async def _reload(self) -> None:
+        await self._all_ready.wait()
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            self._notifier.reloading()
+            try:
+                done = await self._reread()
+            except Exception as error:
+                logs.tell(error)
+                done = False
+            self._reloads["done" if done else "refused"] += 1
+            self._notifier.ready()
+
+    async def _reread(self) -> bool:
+        """Nothing changes unless the whole file is good."""
+        try:
+            config = _read(self._path, self._kind)
+            folder = credentials_folder(config, self._path)
+            for name in self._frames:
+                if getattr(config, name) is None:
+                    raise Refused(f"{self._path}: has no table [{name}] any more")
+        except Refused as refused:
+            _log.error("configuration kept as it was")
+            _log.error("%s", refused)  # to the plane that may read the name of the key in it
+            return False
+        for table in PROCESS:
+            if getattr(config, table) != getattr(self._config, table):
+                _log.warning("[%s] has changed: that takes effect at the next start", table)
+        good = True
+        for name, frame in self._frames.items():
+            good &= await self._hand_over(frame, config_file.placed(getattr(config, name), folder))
+        process = {table: getattr(self._config, table) for table in PROCESS}
+        self._config = structs.replace(config, **process)
+        if good:
+            _log.info("configuration read anew")
+        return good
+
+    async def _hand_over(self, frame: Frame, config: Struct) -> bool:
+        if frame.reload is None:
+            frame.log.warning("configuration: a change takes effect at the next start")
+            return True
+        try:
+            await frame.reload(config)
+        except RoleError as error:
+            frame.log.error("configuration kept as it was: %s", error)
+            return False
+        return True
