@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from midcall.base.tap import NotPermitted, Source, Tap, TapError, TapPort
+from midcall.events import MediaPacket
 
 NOBODY = 65_534
 KEEP_CAPABILITIES = 8
@@ -69,7 +70,7 @@ def read(connection: socket.socket, place: bytes, count: int) -> None:
         port.arm(place[:-2] + b"\0\1")
         port.disarm(place[:-2] + b"\0\1")
         say(armed=len(port.armed))
-        packets = []
+        packets: list[MediaPacket] = []
         while len(packets) < count and select.select(port.filenos(), [], [], 10)[0]:
             packets += port.read()
         ring = socket.socket(fileno=os.dup(port.filenos()[0]))

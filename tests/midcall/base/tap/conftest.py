@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Protocol, TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import NoReturn, Protocol, TypeVar
 
 import pytest
 
@@ -17,13 +17,13 @@ from scripts import netns
 Wire = tuple[netns.Namespace, netns.Namespace]
 
 
-def unable(why: object) -> None:
+def unable(why: object) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"the tap cannot be tested here: {why}")
     pytest.skip(f"not permitted here: {why}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bpf() -> None:
     """The bpf system call."""
     try:
@@ -32,10 +32,20 @@ def bpf() -> None:
         unable(why)
 
 
+@contextmanager
+def networks() -> Iterator[Wire]:
+    """Two network namespaces with a wire between: packets are sent on the left and tapped on the right."""
+    with ExitStack() as opened:
+        try:
+            ends = opened.enter_context(netns.wire())
+        except (OSError, subprocess.CalledProcessError) as why:
+            unable(why)
+        yield ends
+
+
 @pytest.fixture
 def wire(bpf: None) -> Iterator[Wire]:
-    """Two network namespaces with a wire between: packets are sent on the left and tapped on the right."""
-    with netns.wire() as ends:
+    with networks() as ends:
         yield ends
 
 
@@ -56,13 +66,3 @@ def keep() -> Iterator[Callable[[C], C]]:
             return thing
 
         yield keeping
-
-
-@pytest.fixture(autouse=True)
-def _permitted(request: pytest.FixtureRequest) -> None:
-    if "wire" not in request.fixturenames:
-        return
-    try:
-        netns.Namespace().close()
-    except (OSError, subprocess.CalledProcessError) as why:
-        unable(why)

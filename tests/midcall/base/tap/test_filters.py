@@ -29,8 +29,8 @@ class Sieve:
     """A filter on one end of a pair of sockets."""
 
     def __init__(self, program: bytes) -> None:
-        self._in, self._out = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         descriptor = load_socket_filter(program)
+        self._in, self._out = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._out.setsockopt(socket.SOL_SOCKET, SO_ATTACH_BPF, descriptor)
         os.close(descriptor)
 
@@ -75,26 +75,16 @@ def made(sieve: Sieve) -> Iterator[Sieve]:
 
 
 @pytest.fixture(scope="module")
-def media():
+def media(bpf):
     """Armed are B4 and B6 at PORT."""
-    yield from _sieve(MediaSieve)
+    with made(MediaSieve()) as sieve:
+        yield sieve
 
 
 @pytest.fixture(scope="module")
-def mirror():
+def mirror(bpf):
     """Ports 5060 and 5080."""
-    yield from _sieve(lambda: Sieve(filters.sip_filter([5060, 5080])))
-
-
-def _sieve(make):
-    from midcall.base.tap import NotPermitted
-    from tests.midcall.base.tap.conftest import unable
-
-    try:
-        sieve = make()
-    except NotPermitted as why:
-        unable(why)
-    with made(sieve):
+    with made(Sieve(filters.sip_filter([5060, 5080]))) as sieve:
         yield sieve
 
 
