@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from imswire import sip
 from imswire.hi import eps
+from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
-from midcall.df2 import forms, redaction
+from midcall.df2 import forms
 from midcall.df2.communications import Communications
 from midcall.df2.core import Failure, KeysFound
 from midcall.df2.forms import About, Agency, Parties, Session

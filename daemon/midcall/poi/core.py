@@ -6,10 +6,15 @@ key; session descriptions are read only for dialogs under a task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
+from typing import Protocol
+
+from msgspec import structs
 
 from imswire import sip
+from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
 from midcall.events import (
     DialogFault,
@@ -36,6 +41,19 @@ from midcall.poi.tracker import JOINING, Ended, Subject, Tracked, Tracker
 from midcall.poi.watch import Watch, Watched
 
 CORRELATION_OCTETS = 8
+# Requests whose transactions a journal needs to bring back the dialogs of a call.
+JOURNALED = frozenset({"INVITE", "ACK", "PRACK", "UPDATE", "BYE"})
+SDES_RULES = redaction.Rules(sdes=True)
+
+
+class Journal(Protocol):
+    """Who remembers what the cache is made of, so that a restart in the middle of calls loses no ticket."""
+
+    def message(self, call: Call, seen: SipSeen) -> None:
+        """A message that shaped a call."""
+
+    def over(self, call: Call) -> None:
+        """The call has ended: nothing of it is needed any more."""
 
 
 class PointOfInterception:
@@ -43,7 +61,9 @@ class PointOfInterception:
 
     ``identity_key`` (16 to 64 octets) keys the hashes of identities, ``correlation_key`` the correlation ID;
     ``matching`` names the headers in which a target is looked for. ``census``, for replays in labs only, is told
-    of every call and fork, target's or not.
+    of every call and fork, target's or not. Without ``sdes`` keys of ``a=crypto`` are taken out of what is kept.
+    ``journal`` is told of every message that shapes a call; fed to a new object in their order (:meth:`recall`),
+    they bring back the same cache.
     """
 
     def __init__(
@@ -53,10 +73,14 @@ class PointOfInterception:
         matching: frozenset[str] = MATCHING_ALL,
         limits: PoiLimits | None = None,
         census: Callable[[DialogId, Instant], None] | None = None,
+        journal: Journal | None = None,
+        sdes: bool = True,
     ) -> None:
         self.limits = limits or PoiLimits()
         self._matching = matching
         self._census = census
+        self._journal = journal
+        self._sdes = sdes
         self._correlation_key = correlation_key
         self._hasher = IdentityHasher(identity_key, self.limits.hashes)
         self._tracker = Tracker(self.limits)
@@ -90,6 +114,30 @@ class PointOfInterception:
 
     def sip_seen(self, seen: SipSeen) -> list[X2Event]:
         """Take in one message; raises SipError when it is none."""
+        return self._take(seen, self._journal)
+
+    def recall(self, messages: Iterable[SipSeen], now: Instant) -> tuple[Call | None, list[X2Event]]:
+        """Take in the journal of one call: its messages are reported to nobody, as they were before.
+
+        Returns the call, None when it is over or was never one, and what follows for tasks that are armed already,
+        as if they were armed at ``now``. Times of the messages are on the clocks of ``now``.
+        """
+        armed, self._watch = self._watch, Watch(self._hasher)
+        call: Call | None = None
+        try:
+            for seen in messages:
+                with suppress(sip.SipError):
+                    self._take(seen, None)
+                    message = sip.parse(seen.octets)
+                    call = self._tracker.find(message, message.from_tag or "", message.to_tag or "")
+        finally:
+            self._watch = armed
+        events: list[X2Event] = []
+        for subject in () if call is None else _subjects(call):
+            self._match(subject, now, events, running=True)
+        return call, events
+
+    def _take(self, seen: SipSeen, journal: Journal | None) -> list[X2Event]:
         message = sip.parse(seen.octets)
         # Whatever cannot be done without is read before anything changes.
         from_tag, to_tag = message.from_tag or "", message.to_tag or ""
@@ -100,8 +148,12 @@ class PointOfInterception:
             if not self._tracker.opens(message, from_tag, to_tag):
                 self._standalone(message, seen, events)
                 return events
-            call = self._tracker.open(message, seen, from_tag, self._correlation(message, from_tag))
-        tracked = self._tracker.message(call, message, seen, from_tag, to_tag)
+            opening = seen if self._sdes else _without_keys(message, seen)
+            call = self._tracker.open(message, opening, from_tag, self._correlation(message, from_tag))
+        kept = seen if self._sdes else _without_keys(message, seen)
+        tracked = self._tracker.message(call, message, kept, from_tag, to_tag)
+        if journal is not None and message.method in JOURNALED:
+            journal.message(call, kept)
         news = self._learn(tracked, message, to_tag)
         if self._census is not None:
             self._census((call if tracked.dialog is None else tracked.dialog).id, call.invited_at)
@@ -257,6 +309,8 @@ class PointOfInterception:
                 self._index.forget_fork(subject)
             else:
                 self._index.forget(subject)
+                if self._journal is not None:
+                    self._journal.over(subject)
 
     def _correlation(self, message: sip.SipMessage, from_tag: str) -> bytes:
         """64 bits over Call-ID and caller's tag; legs with one icid (RFC 7315 4.6) share the first one's."""
@@ -296,6 +350,13 @@ def _current(subject: Subject) -> Round | None:
 
 def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:
     return (None, None) if round_ is None else (round_.offer, round_.answer)
+
+
+def _without_keys(message: sip.SipMessage, seen: SipSeen) -> SipSeen:
+    """The message without keys that stand in its session description."""
+    if b"crypto" not in seen.octets.lower() and message.first("Content-Encoding") is None:
+        return seen
+    return structs.replace(seen, octets=redaction.message(seen.octets, SDES_RULES).octets)
 
 
 def _half(kept: Kept | None) -> Half | None:

@@ -105,7 +105,11 @@ def arrived(receiver: Receiver, events: int, content: int) -> Callable[[], bool]
     return check
 
 
-@pytest.mark.parametrize("manner", [Manner(acknowledges=True), Manner(), Manner(declines=False)], ids=repr)
+@pytest.mark.parametrize(
+    "manner",
+    [Manner(acknowledges=True), Manner(), Manner(declines=False)],
+    ids=["acknowledges", "declines", "answers no option"],
+)
 @pytest.mark.parametrize("connections", ["one", "each"])
 def test_all_is_delivered_and_proved(desk: Desk, pki: Pki, manner: Manner, connections: Any) -> None:
     async def test() -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from midcall.handover.shell.database import connect_in_place, transaction
+from midcall.base.sqlite import connect_in_place, transaction
 from midcall.handover.values import Interface
 
 _SCHEMA = """

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from midcall.base.seal import SealError, SealKey
-from midcall.handover.shell.database import connect, transaction
+from midcall.base.sqlite import connect, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;

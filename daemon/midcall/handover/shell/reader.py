@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from midcall.base.seal import SealError
+from midcall.base.sqlite import read_only
 from midcall.handover.rows import Span, unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, Cursor
-from midcall.handover.shell.database import read_only
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.store import TAG_OCTETS, Row, place, read_context

@@ -16,13 +16,13 @@ from typing import IO
 from msgspec.structs import replace
 
 from imswire import hi
+from midcall.base.sqlite import is_damage, is_full, is_writing, read_only, unlink
 from midcall.config import Integrity
 from midcall.events import CcRecord, Intercept, IriRecord
 from midcall.handover.assembler import UNKNOWN, Assembler, Recall, Sign, context_key, header
 from midcall.handover.gaps import Refusals, gaps_of
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
-from midcall.handover.shell.database import is_damage, is_full, is_writing, read_only, unlink
 from midcall.handover.shell.files import Debts, Files
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from midcall.base.sqlite import read_only
 from midcall.handover.rows import unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, counts
-from midcall.handover.shell.database import read_only
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.values import INTERFACES, KINDS, Completeness, Interface

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from midcall.base.seal import OVERHEAD, SealError
+from midcall.base.sqlite import connect, transaction
 from midcall.handover.assembler import Assembler
 from midcall.handover.rows import Span, pack_spans, pieces, split, unpack_spans
-from midcall.handover.shell.database import connect, transaction
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.values import KINDS, ContextKey, Interface, Kind, Run
 

@@ -1,4 +1,4 @@
-"""SQLite as the spool uses it: WAL, every commit on the disk, and errors sorted by what helps."""
+"""SQLite as spools and caches use it: WAL, every commit on the disk, and errors sorted by what helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves a SIP message before it goes to the agency: location, content, keys (TS 33.107 7A.1.A, TS 33.108 7).
+"""What leaves a SIP message before it is kept or goes to the agency: location, content, keys (TS 33.107 7A.1.A).
 
 Every octet that no rule names stays as it was intercepted; a body that changes gets its Content-Length.
 """

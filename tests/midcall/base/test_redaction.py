@@ -8,8 +8,8 @@ import gzip
 import pytest
 
 from imswire import sip
-from midcall.df2 import redaction
-from midcall.df2.redaction import Rules
+from midcall.base import redaction
+from midcall.base.redaction import Rules
 
 KEY = b"WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
 SDP = (

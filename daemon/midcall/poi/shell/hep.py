@@ -1,0 +1,185 @@
+"""Copies of SIP by HEP version 3: datagrams and streams from listed agents, or TLS from agents with a certificate.
+
+A datagram or plain stream counts only when it comes from a listed address with that agent's key; it is marked as not
+authenticated all the same, since both can be forged on the path. Whatever else comes is counted and dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import Struct
+
+from imswire import hep, inet, sip
+from midcall.base.tls import PeerName, TlsError
+from midcall.events import Instant, SipSeen
+
+# An agent whose clock is further off than this is not believed: the time of arrival counts.
+CLOCK_NS = 5_000_000_000
+RECEIVE_OCTETS = 8 << 20
+# Datagrams taken in one go, before others have their turn.
+TOGETHER = 64
+READ_OCTETS = 1 << 16
+
+Take = Callable[[SipSeen], None]
+
+
+class HepAgent(Struct, frozen=True):
+    """An agent by its address, and the key that it sends (authentication chunk); shows no key."""
+
+    address: str
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"HepAgent({self.address!r}, <redacted>)"
+
+
+class HepReceiver:
+    """Takes HEP from any number of listeners and gives SIP to ``take``. ``counts`` says what became of it all.
+
+    Counts: ``taken``, ``foreign`` (an address that is not listed), ``refused`` (a wrong key), ``broken`` (no HEP),
+    ``other`` (not SIP), ``clock`` (an agent's time not believed).
+    """
+
+    def __init__(self, agents: tuple[HepAgent, ...], take: Take) -> None:
+        self._keys = {inet.pack(agent.address): agent.key for agent in agents}
+        self._take = take
+        self.counts: Counter[str] = Counter()
+        self._sockets: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
+
+    # Listeners
+
+    def listen_udp(self, host: str, port: int) -> tuple[str, int]:
+        """Receive datagrams in the running loop; returns the address bound."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_DGRAM)
+        bound.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
+        try:
+            bound.bind((host, port))
+        except OSError:
+            bound.close()
+            raise
+        asyncio.get_running_loop().add_reader(bound.fileno(), self._datagrams, bound)
+        self._sockets.append(bound)
+        address = bound.getsockname()
+        return str(address[0]), int(address[1])
+
+    async def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
+        """Receive streams without TLS, from listed agents with their key only."""
+        return await self._listen(host, port, None, None)
+
+    async def listen_tls(self, host: str, port: int, context: ssl.SSLContext, peers: PeerName) -> tuple[str, int]:
+        """Receive streams from agents whose certificate names one of ``peers``."""
+        return await self._listen(host, port, context, peers)
+
+    async def _listen(
+        self, host: str, port: int, context: ssl.SSLContext | None, peers: PeerName | None
+    ) -> tuple[str, int]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._stream(reader, writer, peers)
+
+        server = await asyncio.start_server(serve, host, port, ssl=context)
+        self._servers.append(server)
+        address = server.sockets[0].getsockname()
+        return str(address[0]), int(address[1])
+
+    async def close(self) -> None:
+        """Stop listening."""
+        for bound in self._sockets:
+            asyncio.get_running_loop().remove_reader(bound.fileno())
+            bound.close()
+        for server in self._servers:
+            server.close()
+        self._sockets.clear()
+        self._servers.clear()
+
+    # What comes
+
+    def _datagrams(self, bound: socket.socket) -> None:
+        for _ in range(TOGETHER):
+            try:
+                octets, address = bound.recvfrom(READ_OCTETS)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self.counts["broken"] += 1
+                return
+            self.datagram(octets, address[0])
+
+    def datagram(self, octets: bytes, address: str) -> None:
+        """One datagram from an address."""
+        key = self._keys.get(_packed(address))
+        if key is None:
+            self.counts["foreign"] += 1
+            return
+        try:
+            message = hep.parse(octets)
+        except hep.HepError:
+            self.counts["broken"] += 1
+            return
+        self._message(message, key)
+
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peers: PeerName | None) -> None:
+        try:
+            key = self._stream_key(writer, peers)
+            if key is None and peers is None:
+                self.counts["foreign"] += 1
+                return
+            splitter = hep.Splitter()
+            while octets := await reader.read(READ_OCTETS):
+                for each in splitter.feed(octets):
+                    self._message(hep.parse(each), key)
+                if splitter.fault is not None:
+                    raise splitter.fault
+        except (hep.HepError, TlsError):
+            self.counts["broken"] += 1
+        except (OSError, ssl.SSLError):
+            self.counts["lost"] += 1
+        finally:
+            writer.close()
+            with suppress(OSError, ssl.SSLError):
+                await writer.wait_closed()
+
+    def _stream_key(self, writer: asyncio.StreamWriter, peers: PeerName | None) -> bytes | None:
+        """The key that the stream's messages have to bear; None: the certificate is enough."""
+        if peers is not None:
+            peers.check(writer.get_extra_info("ssl_object"))
+            return None
+        return self._keys.get(_packed(writer.get_extra_info("peername")[0]))
+
+    def _message(self, message: hep.Hep, key: bytes | None) -> None:
+        if key is not None and not hep.authentic(message, key):
+            self.counts["refused"] += 1
+            return
+        if message.kind != hep.ProtocolType.SIP or not sip.looks_like_sip(message.payload.lstrip(b"\r\n")):
+            self.counts["other"] += 1
+            return
+        self.counts["taken"] += 1
+        source = inet.endpoint(message.source, message.source_port)
+        destination = inet.endpoint(message.destination, message.destination_port)
+        self._take(SipSeen(message.payload, source, destination, self._instant(message)))
+
+    def _instant(self, message: hep.Hep) -> Instant:
+        """When the agent saw the message, on both clocks; when it came, if the agent's clock is far off."""
+        wall, mono = time.time_ns(), time.monotonic_ns()
+        if message.time is None or abs(message.time - wall) > CLOCK_NS:
+            self.counts["clock"] += 1
+            return Instant(wall, mono)
+        return Instant(message.time, mono - (wall - message.time))
+
+
+def _packed(address: str) -> bytes:
+    """An address of a socket; an IPv4 one that IPv6 carries is that of IPv4."""
+    try:
+        packed = inet.pack(address.partition("%")[0])
+    except inet.InetError:
+        return b""
+    return packed[12:] if packed[:12] == bytes(10) + b"\xff\xff" else packed

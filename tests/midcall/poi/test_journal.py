@@ -1,0 +1,195 @@
+"""The durable ticket cache: a restart in the middle of calls loses no ticket, and what is removed is gone."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+
+import pytest
+
+from imswire import pcap
+from midcall.base.capture import FrameSorter
+from midcall.base.seal import SealKey
+from midcall.events import Instant, SessionReport, SipSeen, StartOfInterception, Task
+from midcall.poi import PointOfInterception
+from midcall.poi.shell import journal as j
+from midcall.poi.shell.journal import SipJournal
+from midcall.ue import lab
+from tests.scenarios.world import BEGIN, World
+
+ALICE = Task("x", ("sip:alice@example.com",))
+
+
+def seen(world: World) -> list[SipSeen]:
+    """The SIP messages on the wire."""
+    sorter, found = FrameSorter(1), []
+    for batch in pcap.Reader(io.BytesIO(lab.write_capture(world.wire)).read).batches():
+        for number, (time, frame, _) in enumerate(batch):
+            found += [each for each in sorter.sort(time, frame, number + 1) if isinstance(each, SipSeen)]
+    return found
+
+
+def poi(journal: SipJournal | None = None, **options) -> PointOfInterception:
+    return PointOfInterception(bytes(32), bytes(32), journal=journal, **options)
+
+
+@pytest.fixture
+def master():
+    return SealKey(bytes(range(32)))
+
+
+def established(count: int = 1) -> World:
+    world = World()
+    for number in range(count):
+        call = world.call(call_id=f"call-{number}@lab")
+        call.establish(world.held())
+    return world
+
+
+def reports(events):
+    return [each for each in events if isinstance(each, SessionReport)]
+
+
+def restarted(path, master, now: Instant, **options):
+    journal = SipJournal(path, master)
+    cache = poi(journal, **options)
+    events = []
+    for number, messages in journal.calls(now):
+        call, found = cache.recall(messages, now)
+        journal.adopt(number, call, messages)
+        events += found
+    return journal, cache, events
+
+
+def test_a_restart_in_the_middle_of_a_call_keeps_its_tickets(tmp_path, master):
+    messages = seen(established())
+    journal = SipJournal(tmp_path / "cache.db", master)
+    first = poi(journal)
+    for message in messages:
+        first.sip_seen(message)
+    now = Instant(BEGIN + 5_000_000_000, 77)
+    expected = reports(first.arm(ALICE, now))
+    journal.close()
+    again, second, _ = restarted(tmp_path / "cache.db", master, now)
+    (found,) = reports(second.arm(ALICE, now))
+    assert found.exchanges == tuple(
+        type(e)(e.media, e.initiator, *(_moved(k, now) for k in (e.init, e.response)), e.updates)
+        for e in expected[0].exchanges
+    )
+    assert found.offer.octets == expected[0].offer.octets and found.target == expected[0].target
+    again.close()
+
+
+def _moved(kept, now):
+    return type(kept)(kept.octets, Instant(kept.at.wall, now.mono - (now.wall - kept.at.wall)), kept.frame)
+
+
+def test_tasks_armed_before_the_cache_is_back_find_its_calls(tmp_path, master):
+    journal = SipJournal(tmp_path / "cache.db", master)
+    first = poi(journal)
+    for message in seen(established()):
+        first.sip_seen(message)
+    journal.close()
+    now = Instant(BEGIN + 5_000_000_000, 5_000_000_000)
+    journal, cache = SipJournal(tmp_path / "cache.db", master), poi()
+    assert cache.arm(ALICE, now) == []
+    ((number, messages),) = journal.calls(now)
+    call, events = cache.recall(messages, now)
+    assert call is not None and number == 1
+    assert [type(each) for each in events] == [StartOfInterception, SessionReport]
+    journal.close()
+
+
+def test_an_ended_call_leaves_nothing(tmp_path, master):
+    world = World()
+    call = world.call()
+    call.establish(world.held())
+    call.hang_up()
+    journal = SipJournal(tmp_path / "cache.db", master)
+    cache = poi(journal)
+    for message in seen(world):
+        cache.sip_seen(message)
+        journal.flush()
+    journal.flush()
+    assert list(journal.calls(Instant(BEGIN, 0))) == []
+    journal.close()
+    assert b"example.com" not in (tmp_path / "cache.db").read_bytes()
+
+
+def test_what_is_on_the_disk_tells_nothing_and_opens_for_nobody_else(tmp_path, master):
+    messages = seen(established())
+    journal = SipJournal(tmp_path / "cache.db", master)
+    cache = poi(journal)
+    for message in messages:
+        cache.sip_seen(message)
+    journal.close()
+    for path in tmp_path.iterdir():
+        assert b"alice" not in path.read_bytes() and b"mikey" not in path.read_bytes()
+    stranger, _, _ = restarted(tmp_path / "cache.db", SealKey(bytes(32)), Instant(BEGIN, 0))
+    assert stranger.lost > 0
+    stranger.close()
+
+
+def test_rotation_keeps_live_rows_and_destroys_the_old_keys(tmp_path, master, monkeypatch):
+    monkeypatch.setattr(j, "ROTATED_TOGETHER", 3)
+    path = tmp_path / "cache.db"
+    journal = SipJournal(path, master)
+    cache = poi(journal)
+    for message in seen(established(3)):
+        cache.sip_seen(message)
+    journal.flush()
+    with sqlite3.connect(path) as copy:
+        before = copy.execute("SELECT sealed FROM messages").fetchall()
+        old = copy.execute("SELECT id FROM epochs").fetchall()
+    copy.close()
+    assert journal.rotate() == len(before)
+    with sqlite3.connect(path) as copy:
+        assert not {e for (e,) in copy.execute("SELECT id FROM epochs")} & {e for (e,) in old}
+        assert not {r for (r,) in copy.execute("SELECT sealed FROM messages")} & {r for (r,) in before}
+    copy.close()
+    journal.close()
+    octets = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert not any(sealed in octets for (sealed,) in before)
+    again, second, _ = restarted(path, master, Instant(BEGIN, 0))
+    assert len(second) == 3
+    again.close()
+
+
+def test_one_call_is_bounded(tmp_path, master, monkeypatch):
+    monkeypatch.setattr(j, "MESSAGES_OF_A_CALL", 3)
+    journal = SipJournal(tmp_path / "cache.db", master)
+    cache = poi(journal)
+    for message in seen(established()):
+        cache.sip_seen(message)
+    assert journal.waiting == 3 and journal.lost > 0
+    journal.close()
+
+
+def test_keys_of_descriptions_never_reach_the_disk_nor_the_cache(tmp_path, master):
+    world = World()
+    call = world.call()
+    call.establish_sdes(world.draw, "AES_CM_128_HMAC_SHA1_80", "")
+    journal = SipJournal(tmp_path / "cache.db", master)
+    cache = poi(journal, sdes=False)
+    for message in seen(world):
+        cache.sip_seen(message)
+    assert not any(b"inline:" in plain for _, plain in journal._fresh)
+    (report,) = reports(cache.arm(ALICE, Instant(BEGIN, 0)))
+    assert b"inline:" not in report.offer.octets and b"m=audio" in report.offer.octets
+    journal.close()
+
+
+def test_a_disk_that_does_not_write_is_tried_again(tmp_path, master):
+    journal = SipJournal(tmp_path / "cache.db", master)
+    cache = poi(journal)
+    for message in seen(established()):
+        cache.sip_seen(message)
+    waiting = journal.waiting
+    journal._database.execute("PRAGMA query_only=ON")
+    with pytest.raises(sqlite3.Error):
+        journal.flush()
+    assert journal.waiting == waiting
+    journal._database.execute("PRAGMA query_only=OFF")
+    journal.flush()
+    assert journal.waiting == 0
+    journal.close()
