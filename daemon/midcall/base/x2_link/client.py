@@ -1,0 +1,239 @@
+"""The POI's end of X2 and X3: one connection to a DF2 or MDF, opened again and again, behind a buffer.
+
+PDUs go out in the order in which they were given. What is not proved when a connection is lost goes out again, the
+same octets, before anything new: no loss by a link, at most repetitions, which the other end knows by their numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
+
+from imswire import x2x3
+from midcall.base.tls import TlsError
+from midcall.base.x2_link.buffer import Buffer
+from midcall.base.x2_link.journal import Journal
+from midcall.base.x2_link.peers import NotAllowed, TlsPeer, UnixPeer
+from midcall.base.x2_link.proof import NS, LinkLost, Numbers, Proof
+from midcall.base.x2_link.settings import X2LinkSettings
+from midcall.base.x2_link.values import ClientCounters, LinkEvent, Report
+
+WRITE_OCTETS = 256 << 10
+WRITE_BUFFER = 512 << 10
+# What answers may wait to be read; the longest answer that is one has 48 octets.
+READ_LIMIT = 64 << 10
+ANSWER_OCTETS = 4 << 10
+CLOSE_SECONDS = 2.0
+
+
+class X2Client:
+    """``run`` delivers what ``put`` was given, until ``stop`` or a cancellation.
+
+    ``name`` stands in events. Without ``journal`` the buffer is in memory alone (labs). ``report`` is called in the
+    loop's thread. ``wall`` is the clock for ages and events, in ns since 1970.
+    """
+
+    def __init__(
+        self,
+        peer: TlsPeer | UnixPeer,
+        name: str = "df2",
+        *,
+        journal: Journal | None = None,
+        settings: X2LinkSettings | None = None,
+        report: Callable[[LinkEvent], None] | None = None,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.counters = ClientCounters()
+        self.settings = settings or X2LinkSettings()
+        self._peer = peer
+        self._wall = wall
+        tell = report or (lambda _: None)
+        self._link = Report(name, "connection", tell)
+        self._wake = asyncio.Event()
+        self._buffer = Buffer(journal, self.settings, self.counters, Report(name, "buffer", tell), wall, self._wake.set)
+        self._numbers = Numbers()
+        self._stop_at: float | None = None
+        self._progress = self._heard = False
+
+    @property
+    def is_up(self) -> bool:
+        """A connection stands, and its other end has answered on it."""
+        return self._link.is_up
+
+    @property
+    def queued(self) -> int:
+        """Octets that are not proved."""
+        return self._buffer.queued
+
+    def put(self, pdus: Iterable[bytes]) -> asyncio.Future[bool]:
+        """Send whole X2 or X3 PDUs behind those given before; never waits.
+
+        The future, which may be left alone, is done when they are kept for good: True as the buffer is meant to be,
+        False in memory alone, for its disk took nothing. ValueError: one of them is no such PDU, and none is sent.
+        """
+        return self._buffer.put(pdus)
+
+    def stop(self, seconds: float) -> None:
+        """End when all is proved, or after ``seconds``; then :meth:`run` returns."""
+        self._stop_at = asyncio.get_running_loop().time() + seconds
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Once. What is not proved at its end stays in the journal."""
+        pause = 0.0
+        loop = asyncio.get_running_loop()
+        reason: str | None = "stopped"
+        try:
+            while not self._stopped():
+                begun = loop.time()
+                reason = await self._connection()
+                if reason is None or (self._stop_at is not None and not self.queued):
+                    break
+                self._link.down(reason, self._wall())
+                if self._progress or (self._heard and loop.time() - begun > self.settings.retry_first):
+                    pause = 0.0  # reopen at once
+                    continue
+                self._link.failed(reason, self._wall())
+                pause = min(max(2 * pause, self.settings.retry_first), self.settings.retry_most)
+                await self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
+        finally:
+            self._link.down("stopped", self._wall())
+            await asyncio.shield(asyncio.ensure_future(self._buffer.close()))
+
+    def _stopped(self) -> bool:
+        return self._stop_at is not None and asyncio.get_running_loop().time() >= self._stop_at
+
+    async def _rest(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0 and not self._stopped():
+            if self._stop_at is not None:
+                left = min(left, self._stop_at - loop.time())
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(left, 0.0)):
+                    await self._wake.wait()
+            self._buffer.expire()
+
+    # One connection
+
+    async def _connection(self) -> str | None:
+        """Connect, deliver, until the connection is lost (why) or all is done (None)."""
+        self._progress = self._heard = False
+        self._buffer.rewind()
+        self._buffer.expire()
+        try:
+            async with asyncio.timeout(self.settings.connect_seconds):
+                receive, send = await self._peer.open(READ_LIMIT, self.settings.connect_seconds)
+        except (TlsError, NotAllowed) as error:
+            self.counters.refused += 1
+            return f"refused: {error}"
+        except (OSError, TimeoutError, ValueError) as error:
+            return f"cannot connect: {_text(error)}"
+        reason: str | None = None
+        self.counters.connections += 1
+        proof = Proof(self.settings, self._numbers, time.monotonic_ns())
+        try:
+            await self._session(receive, send, proof)
+        except (LinkLost, x2x3.X2X3Error) as error:
+            reason = str(error) if isinstance(error, LinkLost) else f"the peer sends no X2/X3 PDUs: {error}"
+            self._link.failed(reason, self._wall())  # even where opening it again helps
+        except (OSError, EOFError) as error:
+            reason = f"connection lost: {_text(error)}"
+        finally:
+            self._settle(proof)
+            self.counters.strays += proof.strays
+            await _close(send, reason is None and not self.queued)
+        return reason
+
+    async def _session(self, receive: asyncio.StreamReader, send: asyncio.StreamWriter, proof: Proof) -> None:
+        send.transport.set_write_buffer_limits(WRITE_BUFFER)
+        send.write(proof.hello(time.monotonic_ns()))
+        listening = asyncio.create_task(self._listen(receive, proof))
+        listening.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._send(send, proof, listening)
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await listening
+
+    async def _listen(self, receive: asyncio.StreamReader, proof: Proof) -> None:
+        splitter = x2x3.Splitter(ANSWER_OCTETS)
+        while data := await receive.read(READ_LIMIT):
+            pdus = splitter.feed(data)
+            while pdus:
+                for octets in pdus:
+                    proof.received(x2x3.parse(octets), time.monotonic_ns())
+                pdus = splitter.feed(b"")
+            self._settle(proof)
+            self._wake.set()
+        raise EOFError("closed by the peer")
+
+    async def _send(self, send: asyncio.StreamWriter, proof: Proof, listening: asyncio.Task[None]) -> None:
+        while True:
+            if listening.done():
+                await listening
+            self._wake.clear()
+            now = time.monotonic_ns()
+            proof.tick(now)
+            self._buffer.expire()
+            room = self.settings.window_octets - self._buffer.under_way
+            rows = self._buffer.take(min(WRITE_OCTETS, room))
+            if rows:
+                send.write(b"".join([row.octets for row in rows]))
+                proof.sent(rows[-1].id, sum([row.pdus for row in rows]), now)
+            urgent = not rows and (room <= 0 or self._stop_at is not None)
+            send.write(proof.due(now, urgent=urgent))
+            if self._stop_at is not None and (not self.queued or self._stopped()):
+                return
+            if rows:
+                await self._drain(send, proof)
+            else:
+                await self._within(self._wake.wait(), proof)
+
+    async def _drain(self, send: asyncio.StreamWriter, proof: Proof) -> None:
+        """A peer that reads slowly is waited for, as long as it answers."""
+        while not await self._within(send.drain(), proof):
+            proof.tick(time.monotonic_ns())
+            if self._stopped():
+                return
+        # Without this a connection that takes everything would leave nobody else a turn.
+        await asyncio.sleep(0)
+
+    async def _within(self, what: Coroutine[Any, Any, object], proof: Proof) -> bool:
+        """Wait until something is due; whether ``what`` happened before."""
+        left = (proof.next_deadline() - time.monotonic_ns()) / NS
+        if self._stop_at is not None:
+            left = min(left, self._stop_at - asyncio.get_running_loop().time())
+        try:
+            async with asyncio.timeout(max(left, 0.0)):
+                await what
+        except TimeoutError:
+            return False
+        return True
+
+    def _settle(self, proof: Proof) -> None:
+        """What the answers so far have proved."""
+        self._progress |= self._buffer.release(proof.released)
+        if proof.heard:
+            self._heard = True
+            self._link.up(self._wall())
+            self._link.cleared(self._wall())
+
+
+async def _close(send: asyncio.StreamWriter, kindly: bool) -> None:
+    if not kindly:
+        send.transport.abort()
+    send.close()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await send.wait_closed()
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
