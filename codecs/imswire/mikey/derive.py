@@ -185,8 +185,12 @@ class Derivation:
         if not protection.proves(response.need(v.V), covered(response) + self._init.octets):
             raise MikeyError("TRANSFER_RESP", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)
 
-    def _identities(self, *messages: MikeyMessage) -> list[tuple[bytes, bytes]]:
+    def _identities(self, *messages: MikeyMessage) -> Iterator[tuple[bytes, bytes]]:
         """Identity_i and Identity_r as the messages name them, or as their sender may have meant them."""
+        for message in messages:
+            named = message.identity(IdRole.INITIATOR), message.identity(IdRole.RESPONDER)
+            if named[0] is not None and named[1] is not None:
+                yield named[0].data, named[1].data
         policy = PolicyData.read(self._ticket.policy)
         answering = None if self._response is None else self._response.identity(IdRole.RESPONDER)
         initiators = _candidates(
@@ -199,7 +203,7 @@ class Derivation:
             (*policy.responders[:MAX_CANDIDATES], answering),
             self._parties,
         )
-        return [(initiator, responder) for initiator in initiators for responder in responders]
+        yield from ((initiator, responder) for initiator in initiators for responder in responders)
 
     # Forking
 
@@ -272,7 +276,7 @@ class Derivation:
     def _update_tails(self, init: MikeyMessage) -> list[bytes]:
         """The identities by their roles in the initial exchange; or the sender's first, when the Responder began."""
         answered = () if self._response is None else (self._response,)
-        pairs = self._identities(self._init, init, *answered)
+        pairs = list(self._identities(self._init, init, *answered))
         return [i + r for i, r in pairs] + [r + i for i, r in pairs]
 
     def _moved_to(self, keys: tuple[v.KeyData, ...]) -> tuple[v.GenericSession, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import construct as c
@@ -55,6 +56,8 @@ def _read_sp(fields: Any) -> v.Sp:
     return v.Sp(fields.policy, fields.protocol, _read_params(fields.params))
 
 
+# The policies of a network are few, and no secret; each stands in every offer.
+@lru_cache(maxsize=256)
 def _read_params(octets: bytes) -> tuple[tuple[int, bytes], ...]:
     params: list[tuple[int, bytes]] = []
     stream = io.BytesIO(octets)
@@ -292,7 +295,7 @@ def read_chain(octets: bytes, first: int, offset: int = 0, *, within: str = "") 
         name = PayloadType(number).name
         try:
             if number != PayloadType.SIGN:
-                following = c.Byte.parse_stream(stream)
+                following = stream.read(1)[0] if offset < len(octets) else c.Byte.parse_stream(stream)
             value = _FORMS[number].read(layout.parse_stream(stream))
         except c.ConstructError as error:
             raise _error(name, offset, error) from None

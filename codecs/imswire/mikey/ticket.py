@@ -73,16 +73,17 @@ def tpk_id(ticket: v.Ticket) -> bytes | None:
     return read_data(ticket.ticket_data).tpk_id
 
 
-def open_ticket(ticket: v.Ticket, tpk: bytes) -> TicketKeys:
+def open_ticket(ticket: v.Ticket, tpk: bytes, data: TicketData | None = None) -> TicketKeys:
     """Open a ticket with its protection key; MikeyError when its MAC is wrong or it has no MPK.
 
-    Types 1 and 2 are opened alike when they have this form: only the KMS can tell.
+    ``data``: what ``read_data`` gave of it, when that has been done already. Types 1 and 2 are opened alike when they
+    have this form: only the KMS can tell.
     """
     if ticket.policy.ticket_type not in (BASE_TICKET, GPP_TICKET):
         raise _bad(f"ticket type {ticket.policy.ticket_type} is not known")
     if ticket.policy.ticket_type == BASE_TICKET and (ticket.policy.subtype, ticket.policy.version) != (1, 1):
         raise _bad(f"base ticket of subtype {ticket.policy.subtype}, version {ticket.policy.version} is not known")
-    data = read_data(ticket.ticket_data)
+    data = read_data(ticket.ticket_data) if data is None else data
     protection = _protection(tpk, ticket.policy.prf, data.rand)
     if not protection.proves(data.verification, _covered(ticket, data)):
         raise MikeyError("TICKET", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)

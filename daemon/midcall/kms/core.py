@@ -13,6 +13,7 @@ from imswire import mikey, sip
 from imswire.mikey import certificates, exchange, exchange_pk, prf
 from imswire.mikey import values as v
 from imswire.mikey.numbers import SALTED, TGKS, KeyType
+from imswire.mikey.ticket import read_data
 from imswire.xk import Code
 from midcall.base.bounded import BoundedTable
 from midcall.kms.foreign import ForeignKeys
@@ -220,7 +221,7 @@ class Kms:
         if question.message.header.data_type not in RESOLVES or ticket is None:
             return None
         try:
-            issuer = self._other(ticket)
+            issuer = self._other(mikey.PolicyData.read(ticket.policy))
         except mikey.MikeyError as error:
             raise KmsRefusal(str(error), error.error_no) from None
         if issuer is None:
@@ -232,9 +233,9 @@ class Kms:
             raise KmsRefusal(f"the ticket is of another KMS, {issuer!r}", mikey.ErrorNo.INVALID_TICKET)
         return peer
 
-    def _other(self, ticket: v.Ticket) -> str | None:
+    def _other(self, policy: mikey.PolicyData) -> str | None:
         """The KMS that a ticket names, when it is not this one."""
-        issuer = mikey.PolicyData.read(ticket.policy).kms
+        issuer = policy.kms
         return None if issuer is None or issuer.data == self._kms.data else text(issuer)
 
     def forward(self, question: Question, peer: PeerKms, now: int, draw: Draw) -> Forwarded:
@@ -287,9 +288,10 @@ class Kms:
         seen = query.exchange
         try:
             messages = mikey.Exchange.read(seen.init.octets, None if seen.response is None else seen.response.octets)
-            self._belongs(query.identity, messages)
-            resolved = self._opened(messages, mono)
-            self._valid_then(messages.ticket, messages.init, seen.init.at.wall)
+            policy = mikey.PolicyData.read(messages.ticket.policy)
+            self._belongs(query.identity, policy, messages)
+            resolved = self._opened(policy, messages, mono)
+            self._valid_then(policy, messages.init, seen.init.at.wall)
             derivation = mikey.Derivation(messages, resolved, query.parties)
             updates = [
                 mikey.UpdateMessages(u.init.octets, None if u.response is None else u.response.octets)
@@ -300,9 +302,9 @@ class Kms:
             raise KmsRefusal(str(error), error.error_no) from None
         return SessionKeyAnswer(derived, tuple(str(failure) for failure in derivation.failures))
 
-    def _opened(self, messages: mikey.Exchange, mono: int) -> mikey.Resolved:
+    def _opened(self, policy: mikey.PolicyData, messages: mikey.Exchange, mono: int) -> mikey.Resolved:
         """What resolving the ticket gives, or gave when an own user resolved that of another KMS."""
-        if self._other(messages.ticket) is None:
+        if self._other(policy) is None:
             keys = self.open(messages.ticket)
             return mikey.Resolved(keys.mpki, keys.mpkr, keys.keys)
         kept = None if self._foreign is None else self._foreign.find(messages, mono)
@@ -321,24 +323,23 @@ class Kms:
             raise KmsRefusal(
                 "the ticket is between its two users alone (mode 4)", mikey.ErrorNo.INVALID_TICKET, Code.TICKET
             )
-        named = mikey.tpk_id(ticket)
-        if named is not None:
-            tpk = self._store.tpk(named)
+        data = read_data(ticket.ticket_data)
+        if data.tpk_id is not None:
+            tpk = self._store.tpk(data.tpk_id)
             if tpk is None:
-                shown = named.decode("ascii", "backslashreplace")
+                shown = data.tpk_id.decode("ascii", "backslashreplace")
                 reason = f"unknown ticket protection key {shown!r}"
                 raise KmsRefusal(reason, mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
-            return mikey.open_ticket(ticket, tpk.key)
+            return mikey.open_ticket(ticket, tpk.key, data)
         for tpk in self._store.tpks:
             try:
-                return mikey.open_ticket(ticket, tpk.key)
+                return mikey.open_ticket(ticket, tpk.key, data)
             except mikey.MikeyError:
                 continue
         raise KmsRefusal("no ticket protection key opens the ticket", mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
 
-    def _belongs(self, identity: str, messages: mikey.Exchange) -> None:
+    def _belongs(self, identity: str, policy: mikey.PolicyData, messages: mikey.Exchange) -> None:
         """The keys must be the target's: an identity of that user among those of ticket and messages."""
-        policy = mikey.PolicyData.read(messages.ticket.policy)
         named = [policy.initiator, *policy.responders]
         named.append(messages.init.identity(mikey.IdRole.INITIATOR))
         named.append(messages.init.identity(mikey.IdRole.RESPONDER))
@@ -351,10 +352,9 @@ class Kms:
         reason = "the ticket exchange is not of the targeted user"
         raise KmsRefusal(reason, mikey.ErrorNo.INVALID_ID, Code.NOT_OF_TARGET)
 
-    def _valid_then(self, ticket: v.Ticket, init: mikey.MikeyMessage, captured: int) -> None:
+    def _valid_then(self, policy: mikey.PolicyData, init: mikey.MikeyMessage, captured: int) -> None:
         """Validity at the time of the TRANSFER_INIT, as the message or the capture tells it."""
         told = init.need(v.Timestamp).unix_ns
-        policy = mikey.PolicyData.read(ticket.policy)
         reason = policy.outside(captured)
         if reason is not None and (told is None or policy.outside(told) is not None):
             raise KmsRefusal(f"{reason} at the time of its TRANSFER_INIT", mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
