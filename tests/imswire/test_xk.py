@@ -97,7 +97,7 @@ def test_bounds():
     with pytest.raises(XkError, match="longer than"):
         xk.read_request(bytes(xk.MAX_REQUEST + 1))
     with pytest.raises(XkError, match="not JSON"):
-        xk.read_keys(b'{"keys":' + b"[" * 100_000)
+        xk.read_keys(b'{"x":' + b"[" * 100_000)
 
 
 def test_nothing_shows_a_key_or_a_target():

@@ -7,11 +7,10 @@ carries, follows a redirection, or unpacks a compressed body.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
@@ -127,9 +126,10 @@ class HttpsServer:
         if self._server is not None:
             self._server.close()
         if self._manager is not None:
-            await self._manager.shutdown(seconds)
+            # To aiohttp no time is all the time.
+            await self._manager.shutdown(max(seconds, 0.001))
         for each in list(self._open):
-            if isinstance(each.transport, asyncio.Transport):
+            if each.transport is not None:
                 each.transport.abort()
         if self._server is not None:
             await self._server.wait_closed()
@@ -139,8 +139,7 @@ class HttpsServer:
         self._open.add(connection)
         if len(self._open) > self._limits.connections:
             self.refused += 1
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+            cast(asyncio.Transport, transport).abort()
             return None
         if self._peers is None:
             return None
@@ -199,18 +198,25 @@ class _Checked(aiohttp.TCPConnector):
     def __init__(self, peers: PeerName, **options: Any) -> None:
         super().__init__(**options)
         self._peers = peers
+        self._made: list[asyncio.Transport] = []
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
         protocol = await super()._create_connection(req, traces, timeout)
-        assert protocol.transport is not None
+        transport = cast(asyncio.Transport, protocol.transport)
         try:
-            self._peers.check(protocol.transport.get_extra_info("ssl_object"))
+            self._peers.check(transport.get_extra_info("ssl_object"))
         except TlsError as error:
-            protocol.close()
+            transport.abort()
             raise Unreachable(str(error)) from None
+        self._made = [each for each in self._made if not each.is_closing()] + [transport]
         return protocol
+
+    def abort(self) -> None:
+        """End all connections without waiting for the other side's farewell."""
+        for transport in self._made:
+            transport.abort()
 
 
 class Answer(Struct, frozen=True):
@@ -231,9 +237,9 @@ class HttpsClient:
         if not url.startswith("https://"):
             raise ValueError("only https is spoken")
         self._url = url.rstrip("/")
-        connector = _Checked(peers, ssl=context, limit=connections, limit_per_host=connections)
+        self._connector = _Checked(peers, ssl=context, limit=connections, limit_per_host=connections)
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
@@ -266,5 +272,8 @@ class HttpsClient:
             raise Unreachable(f"cannot be asked: {type(error).__name__}") from None
 
     async def close(self) -> None:
-        with contextlib.suppress(Exception):
-            await self._session.close()
+        """End its connections; what is being asked fails."""
+        self._connector.abort()
+        await self._session.close()
+        # The transports hear of it in the loop's next round.
+        await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from imswire import mikey
 from imswire.mikey import exchange, exchange_pk
 from imswire.mikey import values as v
 from imswire.mikey.exchange import SUITE_128
-from midcall.kms import Forwarded, Kms, KmsRefusal, KmsStore, PeerKms, Subscriber, TicketProtectionKey
+from midcall.kms import Asker, Forwarded, Kms, KmsRefusal, KmsStore, PeerKms, Subscriber, TicketProtectionKey
 from midcall.ue import lab
 from tests.imswire.mikey.pki import pki
 
@@ -184,3 +184,23 @@ def test_another_kms_is_no_user(issuer, other):
     )
     with pytest.raises(KmsRefusal, match="issued to users alone"):
         issuer.answer(asked, pki().now, lab.seeded("x"))
+
+
+def test_another_kms_asks_for_its_own_users_alone(issuer, other):
+    """It vouches for who asks: for a user of the asked KMS it cannot."""
+    ticket = issued(issuer).ticket
+    forwarded = forward(other, ask_own(ticket))
+    assert forwarded is not None
+    bob = Subscriber((BOB,), b"psk-bob", b"P" * 16)
+    peers = (PeerKms(OTHER, b"psk-kms", SHARED),)
+    own = Kms(KmsStore(lab.KMS_IDENTITY, (TPK,), (bob,), peers=peers))
+    with pytest.raises(KmsRefusal, match="asks for a user of this one"):
+        own.answer(forwarded.request, pki().now, lab.seeded("x"))
+
+
+def test_each_door_answers_its_own_kind(issuer, other):
+    forwarded = forward(other, ask_own(issued(issuer).ticket))
+    assert forwarded is not None
+    with pytest.raises(KmsRefusal, match="not answered here"):
+        issuer.read(forwarded.request, pki().now, {Asker.USER, Asker.NODE})
+    assert issuer.read(forwarded.request, pki().now, {Asker.PEER}).peer == PeerKms(OTHER, b"psk-kms", SHARED)

@@ -1,0 +1,1 @@
+"""What DF2 does in the world: it asks the KMS."""
