@@ -19,7 +19,7 @@ from imswire.mikey import values as v
 from imswire.sip.edit import Editor
 from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
-from scripts.fuzz import hi, interception, x1
+from scripts.fuzz import hi, interception, x1, xk
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 
@@ -243,6 +243,7 @@ TARGETS: dict[str, Target] = {
     "x2x3-stream": Target(interception.x2x3_stream, interception.x2x3_streams),
     "x1-requests": Target(x1.requests, x1.request_documents),
     "x1-responses": Target(x1.responses, x1.response_documents),
+    "xk": Target(xk.messages, xk.written),
     "hep": Target(interception.hep_message, interception.hep_messages),
     "ber": Target(hi.tlvs, hi.pdus),
     "hi": Target(hi.pdu, hi.pdus),
