@@ -16,6 +16,7 @@ from contextlib import suppress
 from struct import Struct as Layout
 
 from imswire.x2x3 import PduType
+from midcall.base.seal import SealError
 from midcall.base.x2_link.journal import Journal, Row
 from midcall.base.x2_link.proof import NS
 from midcall.base.x2_link.settings import X2LinkSettings
@@ -31,7 +32,10 @@ _CARRIED = (PduType.X2, PduType.X3)
 
 
 class Buffer:
-    """Its owner calls it in the loop's thread; ``wake`` is called when there is something to send."""
+    """Its owner calls it in the loop's thread; ``wake`` is called when there is something to send.
+
+    ``clock`` gives ages, in ns since 1970 as far as a restart can tell, and never jumps.
+    """
 
     def __init__(
         self,
@@ -79,9 +83,9 @@ class Buffer:
         self._counters.unreadable += journal.unreadable
         self._last = self._ready = journal.last_id()
         if journal.moved is not None:
-            self._report.failed(f"the buffer's file was damaged and is now {journal.moved.name}", self._clock())
+            self._report.failed(f"the buffer's file was damaged and is now {journal.moved.name}")
         if journal.unreadable:
-            self._report.failed(f"{journal.unreadable} rows of the buffer do not open with this key", self._clock())
+            self._report.failed(f"{journal.unreadable} rows of the buffer do not open with this key")
         self._bound()
 
     # In
@@ -199,7 +203,7 @@ class Buffer:
             self._gone(row)
             if not self._full:
                 self._full = True
-                self._report.failed("the buffer is full, or its PDUs are too old: the oldest are lost", self._clock())
+                self._report.failed("the buffer is full, or its PDUs are too old: the oldest are lost")
 
     def _oldest(self, before: int) -> bool:
         rows = self._under_way or self._rows
@@ -246,10 +250,10 @@ class Buffer:
         run = asyncio.get_running_loop().run_in_executor
         try:
             await run(self._thread, journal.write, rows, released, self._before())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, SealError, OSError) as error:
             self._counters.unwritten += sum(row.pdus for row in rows) if not self._failing else 0
             self._failing = True
-            self._report.failed(f"the buffer's disk takes nothing: {error}", self._clock())
+            self._report.failed(f"the buffer's disk takes nothing: {error}")
         else:
             self._forgotten = max(released, self._forgotten)
             for _ in rows:
@@ -265,7 +269,7 @@ class Buffer:
 
     def _clear(self) -> None:
         if not self._full and not self._failing:
-            self._report.cleared(self._clock())
+            self._report.cleared()
 
     async def close(self) -> None:
         """Write what is not written, and let go of the disk."""

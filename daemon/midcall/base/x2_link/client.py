@@ -34,7 +34,7 @@ class X2Client:
     """``run`` delivers what ``put`` was given, until ``stop`` or a cancellation.
 
     ``name`` stands in events. Without ``journal`` the buffer is in memory alone (labs). ``report`` is called in the
-    loop's thread. ``wall`` is the clock for ages and events, in ns since 1970.
+    loop's thread. ``wall`` is the clock of events, in ns since 1970.
     """
 
     def __init__(
@@ -50,11 +50,12 @@ class X2Client:
         self.counters = ClientCounters()
         self.settings = settings or X2LinkSettings()
         self._peer = peer
-        self._wall = wall
         tell = report or (lambda _: None)
-        self._link = Report(name, "connection", tell)
+        self._link = Report(name, "connection", tell, wall)
         self._wake = asyncio.Event()
-        self._buffer = Buffer(journal, self.settings, self.counters, Report(name, "buffer", tell), wall, self._wake.set)
+        self._buffer = Buffer(
+            journal, self.settings, self.counters, Report(name, "buffer", tell, wall), _steady(wall), self._wake.set
+        )
         self._numbers = Numbers()
         self._stop_at: float | None = None
         self._progress = self._heard = False
@@ -93,15 +94,15 @@ class X2Client:
                 reason = await self._connection()
                 if reason is None or (self._stop_at is not None and not self.queued):
                     break
-                self._link.down(reason, self._wall())
+                self._link.down(reason)
                 if self._progress or (self._heard and loop.time() - begun > self.settings.retry_first):
                     pause = 0.0  # reopen at once
                     continue
-                self._link.failed(reason, self._wall())
+                self._link.failed(reason)
                 pause = min(max(2 * pause, self.settings.retry_first), self.settings.retry_most)
                 await self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
         finally:
-            self._link.down("stopped", self._wall())
+            self._link.down("stopped")
             await asyncio.shield(asyncio.ensure_future(self._buffer.close()))
 
     def _stopped(self) -> bool:
@@ -141,7 +142,7 @@ class X2Client:
             await self._session(receive, send, proof)
         except (LinkLost, x2x3.X2X3Error) as error:
             reason = str(error) if isinstance(error, LinkLost) else f"the peer sends no X2/X3 PDUs: {error}"
-            self._link.failed(reason, self._wall())  # even where opening it again helps
+            self._link.failed(reason)  # even where opening it again helps
         except (OSError, EOFError) as error:
             reason = f"connection lost: {_text(error)}"
         finally:
@@ -192,15 +193,17 @@ class X2Client:
             if self._stop_at is not None and (not self.queued or self._stopped()):
                 return
             if rows:
-                await self._drain(send, proof)
+                await self._drain(send, proof, listening)
             else:
                 await self._within(self._wake.wait(), proof)
 
-    async def _drain(self, send: asyncio.StreamWriter, proof: Proof) -> None:
+    async def _drain(self, send: asyncio.StreamWriter, proof: Proof, listening: asyncio.Task[None]) -> None:
         """A peer that reads slowly is waited for, as long as it answers."""
         while not await self._within(send.drain(), proof):
-            proof.tick(time.monotonic_ns())
-            if self._stopped():
+            now = time.monotonic_ns()
+            proof.tick(now)
+            send.write(proof.due(now))
+            if listening.done() or self._stopped():
                 return
         # Without this a connection that takes everything would leave nobody else a turn.
         await asyncio.sleep(0)
@@ -222,8 +225,14 @@ class X2Client:
         self._progress |= self._buffer.release(proof.released)
         if proof.heard:
             self._heard = True
-            self._link.up(self._wall())
-            self._link.cleared(self._wall())
+            self._link.up()
+            self._link.cleared()
+
+
+def _steady(wall: Callable[[], int]) -> Callable[[], int]:
+    """The wall clock as it would have gone on: one that is set forward makes nothing old."""
+    begun = wall() - time.monotonic_ns()
+    return lambda: begun + time.monotonic_ns()
 
 
 async def _close(send: asyncio.StreamWriter, kindly: bool) -> None:

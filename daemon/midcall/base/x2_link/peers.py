@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Collection
@@ -69,7 +70,9 @@ class UnixPeer(Struct, frozen=True):
 
 def user(connection: socket.socket, uids: Collection[int]) -> str:
     """``unix:UID`` of the other end. NotAllowed: it is none of ``uids``."""
-    octets = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    # What a transport shows as its socket need not be one.
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        octets = own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(octets)
     if uid not in uids:
         raise NotAllowed(f"the peer runs as user {uid}, which is not allowed")

@@ -13,7 +13,6 @@ import os
 import socket
 import ssl
 import stat
-import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -191,7 +190,7 @@ class X2Server:
         self._sessions[session] = task
         self.counters.connections += 1
         lane.connections += 1
-        lane.report.up(time.time_ns())
+        lane.report.up()
         reason = "stopped"
         try:
             reason = await self._outcome(session, lane)
@@ -200,7 +199,7 @@ class X2Server:
             del self._sessions[session]
             lane.connections -= 1
             if not lane.connections:
-                lane.report.down(reason, time.time_ns())
+                lane.report.down(reason)
 
     async def _outcome(self, session: Session, lane: Lane) -> str:
         """Until the connection ends; why it does."""
@@ -223,7 +222,7 @@ class X2Server:
             fault = f"a fault of this end: {type(error).__name__}"
         if lane.report.fault is None:
             _log.warning("X2/X3 of %s dropped: %s (told once, until it works again)", lane.name, fault)
-        lane.report.failed(fault, time.time_ns())
+        lane.report.failed(fault)
         return fault
 
     def _lane(self, name: str) -> Lane:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -150,4 +149,4 @@ class Session:
         self._counters.keepalives += len(answers)
         async with asyncio.timeout(self._settings.time_p2):
             await self._send.drain()
-        self._lane.report.cleared(time.time_ns())
+        self._lane.report.cleared()

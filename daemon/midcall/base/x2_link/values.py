@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -99,32 +100,38 @@ Tell = Callable[[LinkEvent], None]
 
 
 class Report:
-    """Remembers what was told last of one part of a link, and tells only what is new."""
+    """Remembers what was told last of one part of a link, and tells only what is new. ``wall``: ns since 1970."""
 
-    def __init__(self, link: str, part: Literal["connection", "buffer"], tell: Tell) -> None:
+    def __init__(
+        self, link: str, part: Literal["connection", "buffer"], tell: Tell, wall: Callable[[], int] = time.time_ns
+    ) -> None:
         self.is_up = False
         self.fault: str | None = None
         self._link = link
         self._part: Literal["connection", "buffer"] = part
         self._tell = tell
+        self._wall = wall
 
-    def up(self, at: int) -> None:
+    def up(self) -> None:
         if not self.is_up:
             self.is_up = True
-            self._tell(LinkEvent(self._link, self._part, "up", "", at))
+            self._say("up", "")
 
-    def down(self, reason: str, at: int) -> None:
+    def down(self, reason: str) -> None:
         if self.is_up:
             self.is_up = False
-            self._tell(LinkEvent(self._link, self._part, "down", reason, at))
+            self._say("down", reason)
 
-    def failed(self, reason: str, at: int) -> None:
+    def failed(self, reason: str) -> None:
         """A fault begins; while it lasts no other is told."""
         if self.fault is None:
             self.fault = reason
-            self._tell(LinkEvent(self._link, self._part, "fault", reason, at))
+            self._say("fault", reason)
 
-    def cleared(self, at: int) -> None:
+    def cleared(self) -> None:
         if self.fault is not None:
             self.fault = None
-            self._tell(LinkEvent(self._link, self._part, "cleared", "", at))
+            self._say("cleared", "")
+
+    def _say(self, state: State, reason: str) -> None:
+        self._tell(LinkEvent(self._link, self._part, state, reason, self._wall()))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 
 import pytest
 
 from imswire import x2x3
 from midcall.base.lab_pki import uri
 from midcall.base.tls import PeerName
-from midcall.base.x2_link import TlsPeer, UnixPeer, X2LinkSettings
+from midcall.base.x2_link import TlsPeer, UnixPeer, X2Client, X2LinkSettings
 from tests.midcall.base.x2_link.world import (
     NERVOUS,
     POIS,
     QUICK,
+    TIME,
     US,
     Df2,
     Pki,
@@ -92,14 +94,14 @@ def test_resets_inside_pdus(pki, folder, durable):
         draw = random.Random(5)
         df2 = await Df2().tls(pki)
         proxy = await Proxy(df2.port).start()
-        proxy.cut = lambda: draw.randrange(1_500, 60_000) if proxy.cuts < 40 else None
+        proxy.cut = lambda: draw.randrange(1_500, 50_000) if proxy.cuts < 25 else None
         poi = Poi(pki.peer(proxy.port), journal(folder) if durable else None)
-        given = events(4_000)
-        for at in range(0, 4_000, 40):
+        given = events(2_500)
+        for at in range(0, 2_500, 40):
             await poi.put(given[at : at + 40])
             await asyncio.sleep(0)
         await poi.done()
-        assert proxy.cuts == 40
+        assert proxy.cuts == 25
         assert df2.octets == given
         assert poi.client.counters.resent > 0
         assert not df2.gaps
@@ -129,6 +131,29 @@ def test_a_black_hole_is_noticed_told_and_left(pki):
         assert "answer" in fault.reason
         assert alternate(poi.states(), "up", "down") and alternate(poi.states(), "fault", "cleared")
         await proxy.stop()
+        await df2.stop()
+
+    run(test)
+
+
+def test_who_takes_nothing_any_more_is_noticed_behind_a_full_connection(folder):
+    """The client waits for room, and for answers all the same; what was not proved comes when there is room."""
+
+    async def test() -> None:
+        df2 = await Df2().unix(folder / "x2")
+        go_on = asyncio.Event()
+
+        async def wait(_: object) -> None:
+            await go_on.wait()
+
+        df2.first = wait
+        poi = Poi(UnixPeer(folder / "x2", US), settings=NERVOUS)
+        given = events(6, size=1 << 20)
+        poi.put(given)
+        await poi.until("fault")
+        go_on.set()
+        await poi.done()
+        assert df2.octets == given
         await df2.stop()
 
     run(test)
@@ -348,3 +373,22 @@ def test_timers_that_would_drop_an_idle_link():
     with pytest.raises(ValueError, match="above 0"):
         X2LinkSettings(proof_pdus=0)
     assert QUICK.time_p2 == 180
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_old():
+    async def test() -> None:
+        hours = 0
+
+        def wall() -> int:
+            return TIME + hours * 3_600 * 1_000_000_000
+
+        client = X2Client(TlsPeer("127.0.0.1", 9, ssl.create_default_context(), POIS), wall=wall)
+        client.put(events(5))
+        hours = 100
+        client.put(events(5, 5))
+        running = asyncio.create_task(client.run())
+        client.stop(0)
+        await running
+        assert client.counters.dropped == 0 and client.queued == sum(map(len, events(10)))
+
+    run(test)

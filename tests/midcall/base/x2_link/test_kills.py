@@ -29,7 +29,7 @@ def test_kills_of_the_point_of_interception(folder):
         draw = random.Random(1)
         df2 = await Df2().unix(folder / "x2")
         kept: dict[int, int] = {}
-        for number in range(1, 5):
+        for number in range(1, 4):
             process = await child("poi", folder, number)
             assert process.stdout is not None
             for _ in range(draw.randrange(3, 40)):
@@ -58,8 +58,8 @@ def test_kills_of_the_point_of_interception(folder):
 def test_kills_of_the_mediation_function_between_commit_and_answer(folder):
     async def test() -> None:
         poi = Poi(UnixPeer(folder / "x2", US), journal(folder))
-        given = events(400)
-        for at in range(0, 400, 100):
+        given = events(300)
+        for at in range(0, 300, 100):
             await poi.put(given[at : at + 100])
             process = await child("df2", folder, 1)
             await process.wait()
