@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -26,6 +26,7 @@ Liid = Annotated[str, Meta(min_length=1, max_length=25, pattern=r"^[A-Za-z0-9._-
 NetworkOperator = Annotated[str, Meta(min_length=1, max_length=5, pattern=r"^[\x20-\x7e]*$")]
 Positive = Annotated[int, Meta(ge=1)]
 Address = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
+Door = Annotated[str, Meta(pattern=r"^(unix:.{1,100}|(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):[0-9]{1,5})$")]
 Names = Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
 Filled = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -277,9 +278,13 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class OperatorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[operator]``: where metrics and health are asked; instance N listens N - 1 ports further up."""
+    """``[operator]``: where metrics and health are asked.
 
-    listen: Address = "127.0.0.1:9464"
+    ``listen``: an address, where instance N listens N - 1 ports further up; or ``unix:`` and the path of a socket,
+    which is one in ``$RUNTIME_DIRECTORY`` when it does not begin with a slash.
+    """
+
+    listen: Door = "127.0.0.1:9464"
 
 
 class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -318,17 +323,17 @@ def roles(config: DaemonConfig) -> tuple[str, ...]:
     return tuple(name for name in names if getattr(config, name) is not None)
 
 
-def placed(config: S, folder: str) -> S:
-    """The same, with paths in ``folder`` for the names of credentials."""
+def placed(config: S, place: Callable[[str], str]) -> S:
+    """The same, with the paths that ``place`` knows for the names of credentials."""
     changes: dict[str, Any] = {}
     for field in structs.fields(config):
         held = getattr(config, field.name)
         if isinstance(held, Struct):
-            changes[field.name] = placed(held, folder)
+            changes[field.name] = placed(held, place)
         elif isinstance(held, tuple):
-            changes[field.name] = tuple(placed(each, folder) if isinstance(each, Struct) else each for each in held)
+            changes[field.name] = tuple(placed(each, place) if isinstance(each, Struct) else each for each in held)
         elif field.type == Credential:
-            changes[field.name] = f"{folder}/{held}"
+            changes[field.name] = place(held)
     return structs.replace(config, **changes)
 
 

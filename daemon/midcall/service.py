@@ -124,12 +124,12 @@ def _chosen(roles: Sequence[str], config: DaemonConfig, registry: Mapping[str, L
     return chosen
 
 
-def credentials_folder(config: DaemonConfig, path: Path) -> str:
-    """Where secrets lie: what the service manager says, or else the file."""
+def _credentials(config: DaemonConfig, path: Path) -> Callable[[str], str]:
+    """Where secrets lie: in the folder of the service manager, or else of the file."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY") or config.service.credentials
     if not folder:
         raise Refused(f"{path}: service.credentials: missing, and no service manager has set CREDENTIALS_DIRECTORY")
-    return folder
+    return lambda name: f"{folder}/{name}"
 
 
 class _Process:
@@ -160,31 +160,30 @@ class _Process:
         self._status = DONE
 
     async def run(self, runs: Mapping[str, Run]) -> int:
-        folder = credentials_folder(self._config, self._path)
+        place = _credentials(self._config, self._path)
         for name in runs:
             self._frames[name] = Frame(name, self._instance, self._metrics, self._ready, self._record)
         self._show()
         door = OperatorDoor(self._metrics, self.health)
-        host, port = config_file.address(self._config.operator.listen)
         try:
-            await door.start(host, port + self._instance - 1 if port else 0)
+            await door.start(self._config.operator.listen, self._instance)
         except OSError as error:
             said = os.strerror(error.errno) if error.errno else type(error).__name__
             raise Refused(f"{self._path}: operator.listen: {said}") from None
         try:
             with self._signals():
-                await self._supervise(runs, folder)
+                await self._supervise(runs, place)
         finally:
             gc.unfreeze()
             await door.stop()
         _log.info("stopped", extra={"status": self._status})
         return self._status
 
-    async def _supervise(self, runs: Mapping[str, Run], folder: str) -> None:
+    async def _supervise(self, runs: Mapping[str, Run], place: Callable[[str], str]) -> None:
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(each) for each in self._helpers()]
             for name, run in runs.items():
-                config = config_file.placed(getattr(self._config, name), folder)
+                config = config_file.placed(getattr(self._config, name), place)
                 self._tasks.append(group.create_task(self._role(run, config, self._frames[name])))
             await self._stop.wait()
             self._notifier.stopping()
@@ -293,7 +292,7 @@ class _Process:
         """Nothing changes unless the whole file is good."""
         try:
             config = _read(self._path, self._kind)
-            folder = credentials_folder(config, self._path)
+            place = _credentials(config, self._path)
             for name in self._frames:
                 if getattr(config, name) is None:
                     raise Refused(f"{self._path}: has no table [{name}] any more")
@@ -306,7 +305,7 @@ class _Process:
                 _log.warning("[%s] has changed: that takes effect at the next start", table)
         good = True
         for name, frame in self._frames.items():
-            good &= await self._hand_over(frame, config_file.placed(getattr(config, name), folder))
+            good &= await self._hand_over(frame, config_file.placed(getattr(config, name), place))
         process = {table: getattr(self._config, table) for table in PROCESS}
         self._config = structs.replace(config, **process)
         if good:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from midcall import config
+
+ROOT = Path(__file__).parents[2]
 
 GOOD = """\
 # how one agency wants it
@@ -77,3 +81,88 @@ def test_lines_of_nested_tables():
     assert config.line_of(text, "$.top") == 1
     assert config.line_of(text, "$.nowhere") == 0
     assert config.line_of(text, "") == 0
+
+
+# The file of a daemon
+
+LAB = """\
+[service]
+lab = true
+[kms]
+identity = "sip:kms.example.com"
+element = "kms-1"
+store = "kms.db"
+seal = "seal"
+[kms.users]
+listen = "127.0.0.1:0"
+certificate = "kms.pem"
+key = "tls"
+[kms.peers]
+certificate = "kms.pem"
+key = "tls"
+ca = "ca.pem"
+[[kms.peers.peer]]
+identity = "sip:kms.example.net"
+url = "https://kms.example.net"
+name = "kms.example.net"
+psk_id = "one"
+credential = "peer-1"
+[[kms.peers.peer]]
+identity = "sip:kms.example.org"
+url = "https://kms.example.org"
+name = "kms.example.org"
+psk_id = "two"
+credential = "peer-2"
+"""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.toml")), ids=lambda path: path.name)
+def test_a_file_of_ours_loads(path):
+    found = config.daemon(path.read_text(), config.DaemonConfig)
+    if path.stem == "midcall":
+        assert found.service.lab
+    else:
+        assert config.roles(found) == (path.stem,) and not found.service.lab
+
+
+def test_the_file_of_a_laboratory_has_all_roles():
+    found = config.daemon((ROOT / "config/midcall.toml").read_text(), config.DaemonConfig)
+    others = {path.stem for path in (ROOT / "config").glob("*.toml")} - {"midcall"}
+    assert set(config.roles(found)) >= others
+
+
+def test_secrets_are_placed_wherever_they_stand():
+    found = config.daemon(LAB, config.DaemonConfig)
+    kms = config.placed(found, lambda name: f"/run/{name}").kms
+    assert (kms.seal, kms.users.key, kms.peers.key) == ("/run/seal", "/run/tls", "/run/tls")
+    assert [peer.credential for peer in kms.peers.peer] == ["/run/peer-1", "/run/peer-2"]
+    assert kms.users.certificate == "kms.pem"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("lab = true", "lab = false", 0, "log.li: missing"),
+        ('seal = "seal"', 'seal = "/etc/seal"', 7, "kms.seal: a path"),
+        ('credential = "peer-2"', 'credential = "../peer-2"', 27, "kms.peers.peer.credential: a path"),
+        ("[service]", "[servce]", 1, "unknown field `servce`"),
+        ("lab = true", "stop_seconds = 0", 2, "service.stop_seconds: "),
+        ("lab = true", 'lab = true\n[log]\nli = "fd:x"', 4, "log.li: "),
+        ("lab = true", 'lab = true\n[operator]\nlisten = "9464"', 4, "operator.listen: "),
+    ],
+)
+def test_what_is_wrong_in_it_is_named_with_its_line(old, new, line, said):
+    with pytest.raises(config.ConfigError) as error:
+        config.daemon(LAB.replace(old, new), config.DaemonConfig)
+    assert error.value.line == line and said in error.value.reason
+
+
+def test_keys_of_a_file_are_for_laboratories():
+    text = LAB.replace("lab = true", 'lab = false\n[log]\nli = "li.log"').replace("[kms]", '[kms]\nlab_keys = "K.toml"')
+    with pytest.raises(config.ConfigError, match="line 6: kms.lab_keys: only in a laboratory"):
+        config.daemon(text, config.DaemonConfig)
+
+
+def test_a_file_without_a_role():
+    with pytest.raises(config.ConfigError, match="no role's table"):
+        config.daemon("[service]\nlab = true\n", config.DaemonConfig)

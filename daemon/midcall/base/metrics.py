@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from midcall import config
 from midcall.base.log import LI_WORDS, tell
 
 Reading = float | Mapping[str, float]
@@ -73,6 +76,11 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
 
+def socket_path(listen: str) -> Path:
+    """Where ``unix:NAME`` leads."""
+    return Path(os.environ.get("RUNTIME_DIRECTORY", "")) / listen.removeprefix("unix:")
+
+
 class OperatorDoor:
     """GET /metrics and GET /health. ``health`` gives one word: ``ok`` or another one."""
 
@@ -81,19 +89,25 @@ class OperatorDoor:
         self._health = health
         self._manager = web.Server(self._handle, access_log=None, keepalive_timeout=IDLE_SECONDS)
         self._server: asyncio.Server | None = None
+        self._path: Path | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port. OSError."""
+    async def start(self, listen: str, instance: int) -> None:
+        """Listen as ``OperatorConfig`` has it. OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._manager, host, port)
-        found: int = self._server.sockets[0].getsockname()[1]
-        return found
+        if listen.startswith("unix:"):
+            self._path = socket_path(listen)
+            self._server = await loop.create_unix_server(self._manager, str(self._path))
+        else:
+            host, port = config.address(listen)
+            self._server = await loop.create_server(self._manager, host, port + instance - 1 if port else 0)
 
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
             await self._manager.shutdown(0.0)
             await self._server.wait_closed()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):

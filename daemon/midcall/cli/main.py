@@ -8,10 +8,12 @@ import click
 
 from midcall import __version__
 from midcall.cli.demo import demo
+from midcall.cli.doctor import doctor
 from midcall.cli.fail import Failed
 from midcall.cli.inspect import inspect
 from midcall.cli.lemf import lemf
 from midcall.cli.replay import replay
+from midcall.cli.run import run
 from midcall.cli.warrant import warrant
 
 
@@ -22,10 +24,12 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(run)
 cli.add_command(replay)
 cli.add_command(inspect)
 cli.add_command(lemf)
 cli.add_command(warrant)
+cli.add_command(doctor)
 
 
 def main() -> None:

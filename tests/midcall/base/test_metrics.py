@@ -72,6 +72,23 @@ def test_a_taken_port_is_said(house):
         house.run()
 
 
+def test_a_role_without_network_is_asked_over_a_unix_socket(house, tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    house.path.write_text(house.path.read_text().replace(f"127.0.0.1:{house.port()}", "unix:operator.sock"))
+
+    def health() -> bytes:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(str(tmp_path / "operator.sock"))
+            link.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: link.recv(4_096), b""))
+
+    async def look() -> None:
+        assert (await asyncio.to_thread(health)).endswith(b'"status": "ok"}\n')
+
+    assert house.run(look) == 0
+    assert not (tmp_path / "operator.sock").exists()
+
+
 def test_the_operator_sees_the_same_whatever_is_intercepted(house):
     """With 0 and with 100 tasks: the same lines but their times, the same metrics but the start."""
 
