@@ -1,9 +1,11 @@
 # Sourced by scripts/test and scripts/demo: makes a fresh clone ready, does nothing when it is.
 # Whoever sources it stands in the project's root and has `set -euo pipefail`.
 
-# What the tests want beside Python: foreign programs that judge our octets (tests/peers), and networks of their own.
+# What the tests want beside Python: foreign programs that judge our octets (tests/peers), our units and our scripts,
+# and networks of their own.
 TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base
-    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad baresip-core openssl iproute2)
+    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad baresip-core openssl iproute2
+    systemd shellcheck)
 
 say() { printf '== %s\n' "$*" >&2; }
 
