@@ -22,7 +22,8 @@ OUTSIDE_WORLD = {
     "selectors", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uuid",
 }  # fmt: skip
 SHELLS = {
-    "service.py", "shell", "base", "cli", "replay", "replay.py", "product.py", "records.py", "delivery.py", "audio.py",
+    "service.py", "shell", "base", "cli", "live", "replay", "replay.py", "product.py", "records.py", "delivery.py",
+    "audio.py",
 }  # fmt: skip
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.

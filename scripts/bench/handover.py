@@ -22,11 +22,11 @@ from imswire import hi
 from imswire.hi.peek import peek
 from midcall.base.lab_pki import LabPki
 from midcall.base.seal import SealKey
+from midcall.base.sqlite import connect, transaction
 from midcall.base.tls import Identity, client_context, server_context
 from midcall.events import CcRecord, CcStream, Intercept
 from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell.channel import Peer
-from midcall.handover.shell.database import connect, transaction
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool

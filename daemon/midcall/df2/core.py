@@ -106,6 +106,14 @@ class Mediation:
         """What the warrant of a task allows; without it nothing of the task is followed."""
         self._terms[xid] = terms
 
+    def end(self, xid: str) -> None:
+        """A task is over: its dialogs are forgotten, and answers that still come for them."""
+        self._terms.pop(xid, None)
+        for key in [key for key in self._dialogs if key[0] == xid]:
+            self._dialogs.pop(key)
+        for query in [query for query, (asked, _) in self._queries.items() if asked[0] == xid]:
+            del self._queries[query]
+
     def x2(self, event: X2Event) -> list[Output]:
         """Take in an event of the POI."""
         terms = self._terms.get(event.xid)

@@ -120,6 +120,14 @@ class ContentMediation:
         streams = [] if lane is None else list(lane.streams.values())
         return any(s.open and s.dialog == claim.dialog.plan.dialog and s.proved_at > since for s in streams)
 
+    def dialogs(self, xid: str) -> list[DialogId]:
+        """What is tapped under a task."""
+        return [dialog for each, dialog in self._dialogs if each == xid]
+
+    def places(self) -> set[bytes]:
+        """Every place that packets are wanted from: what a tap lets through."""
+        return set(self._destinations)
+
     def finish(self) -> None:
         """Nothing more comes (the capture ended): close every dialog."""
         for xid, dialog in list(self._dialogs):

@@ -1,0 +1,137 @@
+"""The point of interception as a service: copies of SIP in, X2 out, the cache on disk beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+
+from imswire import sip
+from midcall.base.x2 import Encoder, X2Error
+from midcall.base.x2_link import X2Client
+from midcall.events import Instant, SipSeen, Task, X2Event
+from midcall.poi import PointOfInterception
+from midcall.poi.shell.journal import SipJournal
+
+# Group commit of the cache (DESIGN 4: at most 50 ms).
+FLUSH_SECONDS = 0.05
+# TS 33.107 leaves the key's life to the operator: an hour at most.
+ROTATE_SECONDS = 3_600.0
+# Calls of a former run that are taken in between two turns of the loop.
+RECALLED_TOGETHER = 50
+
+
+class PoiService:
+    """One instance. ``take`` is given every copy; ``arm`` and ``disarm`` follow X1. All in the loop's thread.
+
+    ``counts``: ``sip`` taken, ``broken`` no SIP, ``x2`` sent, ``unfit`` in no PDU, ``cache_faults`` of the disk.
+    """
+
+    def __init__(
+        self, core: PointOfInterception, encoder: Encoder, client: X2Client, journal: SipJournal | None = None
+    ) -> None:
+        self.core = core
+        self.counts: Counter[str] = Counter()
+        self._encoder = encoder
+        self._client = client
+        self._journal = journal
+        self._timer: asyncio.TimerHandle | None = None
+
+    # In
+
+    def take(self, seen: SipSeen) -> None:
+        """A copy of one SIP message."""
+        try:
+            events = self.core.sip_seen(seen)
+        except sip.SipError:
+            self.counts["broken"] += 1
+            return
+        self.counts["sip"] += 1
+        self._send(events)
+        self._schedule()
+
+    def arm(self, task: Task, now: Instant | None = None) -> None:
+        """Arm a task: every running dialog of its target is reported before this returns. ValueError: no identity."""
+        self._send(self.core.arm(task, now or clock()))
+        self._schedule()
+
+    def disarm(self, xid: str, now: Instant | None = None) -> None:
+        """End a task."""
+        self._send(self.core.disarm(xid, now or clock()))
+
+    # Out
+
+    def _send(self, events: Iterable[X2Event]) -> None:
+        pdus = []
+        for event in events:
+            try:
+                pdus.append(self._encoder.pdu(event))
+            except X2Error:
+                self.counts["unfit"] += 1
+        if pdus:
+            self.counts["x2"] += len(pdus)
+            self._client.put(pdus)
+
+    # Time
+
+    def _schedule(self) -> None:
+        due = self.core.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            delay = max(0.0, (due - time.monotonic_ns()) / 1e9)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._send(self.core.deadline(clock()))
+        self._schedule()
+
+    # The cache
+
+    async def recall(self) -> int:
+        """Take in the calls of a former run, behind what comes meanwhile; returns how many go on."""
+        if self._journal is None:
+            return 0
+        now, kept = clock(), 0
+        for number, (row, messages) in enumerate(self._journal.calls(now)):
+            call, events = self.core.recall(messages, clock())
+            self._journal.adopt(row, call, messages)
+            self._send(events)
+            kept += call is not None
+            if number % RECALLED_TOGETHER == 0:
+                await asyncio.sleep(0)
+        self._schedule()
+        return kept
+
+    async def keep(self) -> None:
+        """Write the cache until it is cancelled; then once more."""
+        journal = self._journal
+        if journal is None:
+            return
+        rotated = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                self._written(journal)
+                if time.monotonic() - rotated >= ROTATE_SECONDS:
+                    rotated = time.monotonic()
+                    with suppress(sqlite3.Error):
+                        journal.rotate()
+        finally:
+            self._written(journal)
+
+    def _written(self, journal: SipJournal) -> None:
+        try:
+            journal.flush()
+        except sqlite3.Error:
+            self.counts["cache_faults"] += 1
+
+
+def clock() -> Instant:
+    """Now, on both clocks."""
+    return Instant(time.time_ns(), time.monotonic_ns())
