@@ -237,6 +237,13 @@ class UserRefused(Exception):
         self.body = body
 
 
+def code(answer: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
+    """Status, code and rule of an answer on Xk that has no keys in it."""
+    status, body = answer
+    assert "keys" not in body and body["transaction"] == "t1"
+    return status, body["code"], body.get("rule", "")
+
+
 def exchange(
     alice: TicketUser,
     bob: TicketUser,

@@ -22,15 +22,10 @@ from midcall.df2.xk import GetKeys, Resolve
 from midcall.events import KeyAnswer, KeyQuery, Side, Update
 from midcall.ue import lab
 from midcall.ue.ticket import session, spi_key
-from tests.midcall.kms.place import ALICE, XID, Lab, kept, make_pki, secret
+from tests.midcall.kms.place import ALICE, XID, Lab, kept, secret
 
 QUICK = XkSettings(deadline_seconds=20.0, attempt_seconds=10.0, pause_first=0.001, pause_most=0.002)
 NODE = NodeIdentity("df2.example.com", b"psk-df2", b"n" * 16)
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")

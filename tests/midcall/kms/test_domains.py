@@ -23,7 +23,7 @@ from midcall.kms import keyfile
 from midcall.ue import lab
 from midcall.ue.ticket import TicketUser
 from tests.midcall import warrants
-from tests.midcall.kms.place import ELEMENT, Clock, Lab, Running, UserRefused, exchange, kept, make_pki, secret
+from tests.midcall.kms.place import ELEMENT, Clock, Lab, Running, UserRefused, exchange, kept, secret
 
 OTHER = "kms.other.example"
 SHARED = b"S" * 32
@@ -75,11 +75,6 @@ class Issuer:
         asker.lab = self  # type: ignore[assignment]
         asker.port = lambda door: self.addresses[door][1]  # type: ignore[method-assign]
         return asker
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")
