@@ -146,7 +146,6 @@ class X2Client:
         except (OSError, EOFError) as error:
             reason = f"connection lost: {_text(error)}"
         finally:
-            self._settle(proof)
             self.counters.strays += proof.strays
             await _close(send, reason is None and not self.queued)
         return reason

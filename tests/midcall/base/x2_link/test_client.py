@@ -129,6 +129,7 @@ def test_a_black_hole_is_noticed_told_and_left(pki):
         assert df2.octets == events(6)
         fault = next(each for each in poi.events if each.state == "fault")
         assert "answer" in fault.reason
+        assert poi.states()[:5] == ["up", "fault", "down", "up", "cleared"]
         assert alternate(poi.states(), "up", "down") and alternate(poi.states(), "fault", "cleared")
         await proxy.stop()
         await df2.stop()
@@ -148,9 +149,10 @@ def test_who_takes_nothing_any_more_is_noticed_behind_a_full_connection(folder):
 
         df2.first = wait
         poi = Poi(UnixPeer(folder / "x2", US), settings=NERVOUS)
-        given = events(6, size=1 << 20)
+        given = events(6, size=3 << 19)
         poi.put(given)
         await poi.until("fault")
+        assert poi.states() == ["up", "fault"]
         go_on.set()
         await poi.done()
         assert df2.octets == given
