@@ -28,7 +28,7 @@ from tests.midcall.base.tap.traffic import (
 )
 
 WIRE = Source((INTERFACE,))
-LARGE = Geometry(block_octets=1 << 20, blocks=64)
+LARGE = Geometry(block_octets=1 << 20, blocks=64, retire_ms=200)
 """Room for a whole burst, so that no count depends on how fast the machine is."""
 PORT = 4_000
 NET_RAW, BPF = 13, 39
@@ -148,6 +148,19 @@ def test_more_places_than_there_is_room_for(wire, keep):
     assert port.armed == {second, third}
 
 
+def test_a_place_for_which_the_kernel_has_no_room_is_not_armed(wire, keep):
+    with wire[1].inside():
+        port = keep(Tap(WIRE, places=1).open())
+    port._bound = 2  # as if the map were larger than it is
+    first, second = place(RIGHT[0], PORT), place(RIGHT[0], PORT + 1)
+    port.arm(first)
+    with pytest.raises(MapFull, match="kernel"):
+        port.arm(second)
+    assert port.armed == {first}
+    port.disarm(first)
+    assert port.arm(second)
+
+
 def test_a_burst_of_a_hundred_thousand_packets(wire, keep):
     with wire[1].inside():
         port = keep(Tap(Source((INTERFACE,), LARGE)).open())
@@ -171,24 +184,25 @@ def test_arming_and_disarming_under_traffic_loses_nothing_that_is_armed(wire, ke
     port.arm(always)
     port.arm(first)
     others = [inet.endpoint_key(bytes((192, 0, 2, 2)), 10_000 + number) for number in range(500)]
-    packets, turns = [], 0
-    with sending(wire[0], RIGHT[0], 30_000, PORT, PORT + 1, PORT + 2) as process:
-        while (not packets or numbers(packets[-3:], PORT)[-1:] != [29_999]) and arrived(port):
-            packets += port.read(LARGE.blocks)
+    packets, turns = [], 30
+    with sending(wire[0], RIGHT[0], turns * 1_000, PORT, PORT + 1, PORT + 2, step=1_000) as process:
+        assert arrived(port)
+        for turn in range(turns):
+            process.stdin.write(b".")  # a thousand numbers more, which are sent during what follows
             for each in others:
-                port.arm(each) if turns % 2 == 0 else port.disarm(each)
-            turns += 1
-            if turns == 3:
+                port.arm(each) if turn % 2 == 0 else port.disarm(each)
+            if turn == turns // 2:
                 port.arm(later)
                 counted = port.disarm(first)
+            packets += port.read()
         assert process.wait() == 0
     packets += until_mark(port, wire[0])
     assert port.counters().dropped == 0
-    assert turns > 3
-    assert numbers(packets, PORT) == list(range(30_000))
+    assert numbers(packets, PORT) == list(range(turns * 1_000))
     of_later, of_first = numbers(packets, PORT + 1), numbers(packets, PORT + 2)
-    assert of_later == list(range(of_later[0], 30_000))
+    assert of_later == list(range(of_later[0], turns * 1_000))
     assert of_first == list(range(counted))
+    assert 0 < of_later[0] < turns * 1_000
 
 
 def test_two_interfaces_under_one_map(wire, keep):

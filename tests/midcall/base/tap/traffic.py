@@ -40,16 +40,18 @@ def raw_socket(end: netns.Namespace) -> socket.socket:
 
 
 @contextmanager
-def sending(end: netns.Namespace, address: str, count: int, *ports: int) -> Iterator[subprocess.Popen[bytes]]:
-    """``count`` numbered datagrams to each of the ports, from a process of its own."""
-    command = [sys.executable, "-S", "-E", str(Path(__file__).with_name("sender.py")), address, str(count)]
+def sending(
+    end: netns.Namespace, address: str, count: int, *ports: int, step: int = 0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """``count`` numbered datagrams to each of the ports, from a process of its own; see ``sender.py``."""
+    command = [sys.executable, "-S", "-E", str(Path(__file__).with_name("sender.py")), address, str(count), str(step)]
     with end.inside():
-        process = subprocess.Popen([*command, *map(str, ports)])
+        process = subprocess.Popen([*command, *map(str, ports)], stdin=subprocess.PIPE, bufsize=0)
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def arrived(port: TapPort | Mirror) -> bool:
