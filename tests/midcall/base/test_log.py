@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -163,13 +162,10 @@ def test_hooks_tell_type_and_place(two):
     assert line["message"].startswith("fault: OSError at ") and "alice" not in json.dumps(line)
 
 
-def test_what_nobody_catches_ends_without_a_traceback(tmp_path):
+def test_what_nobody_catches_ends_without_a_traceback():
     code = (
-        "from midcall.base import log\nwith log.planes('info', '', 'fd:1', 1): raise OSError('sip:alice@example.com')"
+        "import sys\nfrom midcall.base import log\n"
+        "with log.planes('info', '', 'fd:1', 1): sys.excepthook(OSError, OSError('tel:+15550001234'), None)"
     )
-    # The hook of a with statement is gone when the interpreter reports; a service reports inside.
-    code = code.replace(
-        "raise OSError", "import sys; sys.excepthook(OSError, OSError('tel:+15550001'), None) or OSError"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
-    assert "OSError at no known place" in done.stdout and done.stderr == "" and "1555" not in done.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "OSError at no known place" in done.stdout and "1555" not in done.stdout and done.stderr == ""
