@@ -126,9 +126,9 @@ class Session:
                 counters.repeats += 1
                 continue
             fresh.append(entry)
-            batch.octets.append(entry.octets)
             if isinstance(entry.content, Pdu):
                 batch.events.append(entry.content)
+                batch.octets.append(entry.octets)
             else:
                 batch.packets.append(entry.content)
         if not fresh:

@@ -39,14 +39,14 @@ class SequenceGap(Struct, frozen=True):
 class Batch(NamedTuple):
     """What one connection brought, in its order, without repetitions.
 
-    ``peer`` is the name that its certificate has shown and that is allowed, or ``unix:UID``. ``events``: X2 PDUs,
-    ``packets``: X3 PDUs as :class:`imswire.x2x3.PacketReader` gives them; ``octets``: both kinds as they came.
+    ``peer`` is the name that its certificate has shown and that is allowed, or ``unix:UID``. ``events``: X2 PDUs, and
+    ``octets`` the same as they came; ``packets``: X3 PDUs as :class:`imswire.x2x3.PacketReader` gives them.
     """
 
     peer: str
     events: list[Pdu]
-    packets: list[Packet]
     octets: list[bytes]
+    packets: list[Packet]
 
 
 class ClientCounters(Struct):

@@ -245,6 +245,7 @@ def test_both_kinds_on_one_connection(pki):
         await poi.done()
         assert [e.sequence for b in df2.batches for e in b.events] == [0, 1]
         assert [p.sequence for b in df2.batches for p in b.packets] == [0, 1, 2, 3]
+        assert df2.octets == events(2)
         await df2.stop()
 
     run(test)
