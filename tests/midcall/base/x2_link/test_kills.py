@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from imswire import x2x3
@@ -15,11 +17,21 @@ ROOT = Path(__file__).parents[4]
 PIPE = asyncio.subprocess.PIPE
 
 
-async def child(role: str, folder: Path, number: int) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def child(role: str, folder: Path, number: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that does not outlive the block, whatever happens in it."""
     module = "tests.midcall.base.x2_link.child"
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, role, str(folder), str(number), stdout=PIPE, cwd=ROOT
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        assert process.stdout is not None
+        await process.stdout.read()
+        await process.wait()
 
 
 def test_kills_of_the_point_of_interception(folder):
@@ -30,16 +42,15 @@ def test_kills_of_the_point_of_interception(folder):
         df2 = await Df2().unix(folder / "x2")
         kept: dict[int, int] = {}
         for number in range(1, 4):
-            process = await child("poi", folder, number)
-            assert process.stdout is not None
-            for _ in range(draw.randrange(3, 40)):
-                kept[number] = int((await process.stdout.readline()).split()[1])
-            if number % 2:
-                await df2.until(lambda n=number: any(x2x3.parse(each).xid == xid(n) for each in df2.octets))
-            process.kill()
-            for line in (await process.stdout.read()).splitlines():
-                kept[number] = int(line.split()[1])
-            await process.wait()
+            async with child("poi", folder, number) as process:
+                assert process.stdout is not None
+                for _ in range(draw.randrange(3, 40)):
+                    kept[number] = int((await process.stdout.readline()).split()[1])
+                if number % 2:
+                    await df2.until(lambda n=number: any(x2x3.parse(each).xid == xid(n) for each in df2.octets))
+                process.kill()
+                for line in (await process.stdout.read()).splitlines():
+                    kept[number] = int(line.split()[1])
         last = Poi(UnixPeer(folder / "x2", US), journal(folder))
         await last.done()
         rows: dict[bytes, list[bytes]] = {}
@@ -61,12 +72,10 @@ def test_kills_of_the_mediation_function_between_commit_and_answer(folder):
         given = events(300)
         for at in range(0, 300, 100):
             await poi.put(given[at : at + 100])
-            process = await child("df2", folder, 1)
-            await process.wait()
-        process = await child("df2", folder, 0)
-        await poi.done()
-        process.kill()
-        await process.wait()
+            async with child("df2", folder, 1) as process:
+                await process.wait()
+        async with child("df2", folder, 0):
+            await poi.done()
         committed = x2x3.Splitter().feed((folder / "committed").read_bytes())
         assert list(dict.fromkeys(committed)) == given, "repetitions are the same octets, and in order"
         assert len(committed) > len(given), "what was committed and not answered came again"
