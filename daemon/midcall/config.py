@@ -103,10 +103,13 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Integrity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Integrity check PDUs (TS 102 232-1 7.2.3): a hash after so many PDUs or seconds, a signature over hashes.
 
+    ``locate`` sends about log2(n) more hashes with each over n PDUs, by which a receiver names the one that is wrong.
+
     Signatures are sent when ``signing_key`` names a file with an Ed25519 private key (PEM).
     """
 
     enabled: bool = True
+    locate: bool = False
     hash_pdus: Positive = 1_000
     hash_seconds: Positive = 1
     signature_hashes: Positive = 15

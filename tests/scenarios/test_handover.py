@@ -12,6 +12,7 @@ from imswire.hi import eps, ipmm, ts33128, voip
 from imswire.hi.eps import ImsEvent
 from midcall.config import Integrity, Network, Profile, ReplayConfig, Warranted
 from midcall.kms import Kms, KmsStore
+from midcall.lemf import Lemf, Link, Rule, Rules
 from midcall.ue import lab
 from tests.scenarios.world import BEGIN, World, truth
 
@@ -283,3 +284,23 @@ def test_the_end_of_the_warrant_is_the_end_of_the_records(tmp_path):
     assert [payload for _, payload in outcome.content] == truth(call, 1.0, 2.0)
     assert [each.event for each in outcome.events] == [ImsEvent.START_OF_INTERCEPTION]
     assert all(pdu.header.time <= BEGIN + 2 * SECOND for n in ("hi2", "hi3") for pdu in outcome.pdus(n))
+
+
+@pytest.mark.parametrize("place", [0, 1, 77, 150])
+def test_with_overlapping_checks_a_receiver_names_the_record_that_is_wrong(tmp_path, place):
+    world = World()
+    talked(world)
+    world.replay(tmp_path, config=ReplayConfig(integrity=Integrity(locate=True, hash_pdus=100)))
+    octets = hi.Splitter().feed((tmp_path / "hi3.ber").read_bytes())
+    data = [number for number, each in enumerate(octets) if isinstance(hi.parse(each).payload, tuple)]
+    wrong = bytearray(octets[data[place]])
+    wrong[200] ^= 4  # an octet of audio
+    lemf = Lemf(Rules())
+    link = Link(lemf, "df")
+    link.receive((tmp_path / "hi2.ber").read_bytes(), BEGIN + 3_600 * SECOND)
+    for number, each in enumerate(octets):
+        link.receive(bytes(wrong) if number == data[place] else each, BEGIN + 3_600 * SECOND)
+    lemf.finish(BEGIN + 3_600 * SECOND)
+    found = lemf.findings.take()
+    assert [each.sequence for each in found if each.rule is Rule.LOCATED] == [place]
+    assert {each.rule for each in found} == {Rule.HASH, Rule.LOCATED}

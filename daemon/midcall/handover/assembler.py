@@ -237,7 +237,7 @@ class Assembler:
         context = self._contexts.get(key)
         if context is None:
             chained = self._integrity.enabled and key.kind.is_data
-            context = Context(key, self._recall(key), Chain(key) if chained else None)
+            context = Context(key, self._recall(key), Chain(key, locate=self._integrity.locate) if chained else None)
             self._contexts[key] = context
         return context
 
@@ -287,11 +287,12 @@ class Assembler:
         return due
 
     def _hash(self, chain: Chain, at: int) -> list[Run]:
-        run = self._check(chain, chain.take_hash(), at)
-        self._keep_hash(chain, run.first, run.octets[0], at)
+        runs = [self._check(chain, check, at) for check in chain.take_hashes()]
+        for run in runs:
+            self._keep_hash(chain, run.first, run.octets[0], at)
         if len(chain.hashes) >= self._integrity.signature_hashes:
-            return [run, self._signature(chain, at)]
-        return [run]
+            runs.append(self._signature(chain, at))
+        return runs
 
     def _keep_hash(self, chain: Chain, number: int, octets: bytes, at: int) -> None:
         if self._sign is None:

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Protocol
 
 from imswire import hi
 from midcall.handover.values import NUMBERS, ContextKey, Kind
+
+
+class _Half(Protocol):
+    """A running hash."""
+
+    def update(self, octets: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
 
 DATA_TYPES = {Kind.IRI: hi.DataType.IRI, Kind.CC: hi.DataType.CC}
 
@@ -21,10 +31,11 @@ class Chain:
     ``hash_due``/``signature_due`` in ns, None: nothing waits.
     """
 
-    __slots__ = ("_hash", "_ranges", "count", "hash_due", "hashes", "key", "signature_due")
+    __slots__ = ("_halves", "_hash", "_ranges", "count", "hash_due", "hashes", "key", "locate", "signature_due")
 
-    def __init__(self, key: ContextKey) -> None:
+    def __init__(self, key: ContextKey, *, locate: bool = False) -> None:
         self.key = key
+        self.locate = locate
         self.hash_due: int | None = None
         self.signature_due: int | None = None
         self.hashes: list[tuple[int, bytes]] = []
@@ -34,6 +45,7 @@ class Chain:
         self.count = 0
         self._ranges: list[tuple[int, int]] = []
         self._hash = hashlib.sha256()
+        self._halves: list[_Half] = []
         self.hash_due = None
 
     @property
@@ -42,21 +54,37 @@ class Chain:
 
     def add(self, first: int, octets: list[bytes]) -> None:
         """PDUs with consecutive numbers from ``first`` on."""
+        start = self.count
         self._ranges.append((first, len(octets)))
         self.count += len(octets)
         self._hash.update(b"".join(octets))
+        if self.locate:
+            while self.count > 1 << len(self._halves):
+                self._halves.append(hashlib.sha256())
+            for bit, half in enumerate(self._halves):
+                half.update(b"".join([each for place, each in enumerate(octets, start) if place >> bit & 1]))
 
-    def take_hash(self) -> hi.IntegrityCheck:
-        """The check of all that waits, which then waits no more."""
-        check = hi.IntegrityCheck(
-            numbers=tuple(self._numbers()),
+    def take_hashes(self) -> list[hi.IntegrityCheck]:
+        """The check of all that waits, which then waits no more.
+
+        With ``locate`` another one for each binary digit of the place in it, over those whose digit is 1: which of
+        them hold says which PDU is wrong, when one is.
+        """
+        numbers = tuple(self._numbers())
+        checks = [self._hash_check(numbers, self._hash)]
+        for bit, half in enumerate(self._halves):
+            checks.append(self._hash_check(tuple(n for place, n in enumerate(numbers) if place >> bit & 1), half))
+        self._clear()
+        return checks
+
+    def _hash_check(self, numbers: tuple[int, ...], taken: _Half) -> hi.IntegrityCheck:
+        return hi.IntegrityCheck(
+            numbers=numbers,
             kind=hi.CheckType.HASH,
             data=DATA_TYPES[self.key.kind],
-            value=self._hash.digest(),
+            value=taken.digest(),
             hash_algorithm=hi.HashAlgorithm.SHA_256,
         )
-        self._clear()
-        return check
 
     def covered(self) -> None:
         """A hash covers what waited (it was found in the spool)."""
