@@ -17,7 +17,15 @@ from pathlib import Path
 from types import ModuleType
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "library-api.md"
-PACKAGES = ("imswire.sip", "imswire.mikey", "imswire.srtp", "imswire.inet", "imswire.pcap")
+PACKAGES = (
+    "imswire.sip",
+    "imswire.mikey",
+    "imswire.srtp",
+    "imswire.inet",
+    "imswire.pcap",
+    "imswire.hi",
+    "imswire.x2x3",
+)
 MODULES = (
     "imswire.sip.edit",
     "imswire.sip.verdict",
@@ -35,6 +43,18 @@ MODULES = (
     "imswire.mikey.fields",
     "imswire.mikey.values",
     "imswire.srtp.sdes",
+    "imswire.ber",
+    "imswire.hi.eps",
+    "imswire.hi.ipmm",
+    "imswire.hi.ts33128",
+    "imswire.hi.voip",
+    "imswire.hi.hi1",
+    "imswire.hi.check",
+    "imswire.hi.describe",
+    "imswire.hi.peek",
+    "imswire.x2x3.exchange",
+    "imswire.hep",
+    "imswire.xk",
     "imswire.g711",
     "imswire.wav",
 )
