@@ -31,6 +31,10 @@ BOUNDED_TABLES: dict[str, str] = {
     "base.seal.ciphers": "daemon/midcall/base/seal.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "base.voices": "daemon/midcall/base/call_audio.py",
+    "base.x1_element.answers": "daemon/midcall/base/x1_element/retries.py",
+    "base.x1_element.certificates": "daemon/midcall/base/x1_element/shell/service.py",
+    "base.x1_element.rates": "daemon/midcall/base/x1_element/shell/service.py",
+    "base.x1_element.stops": "daemon/midcall/base/x1_element/retries.py",
     "base.x2.sequences": "daemon/midcall/base/x2.py",
     "base.x2_link.committed": "daemon/midcall/base/x2_link/rows.py",
     "base.x2_link.descriptions": "daemon/midcall/base/x2_link/media.py",
@@ -102,7 +106,9 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+X1_ELEMENT = DAEMON / "midcall" / "base" / "x1_element"
 CORES = [path for path in sources(DAEMON) if not SHELLS & set(path.relative_to(DAEMON).parts)]
+CORES += [path for path in sources(X1_ELEMENT) if "shell" not in path.relative_to(X1_ELEMENT).parts]
 
 
 @pytest.mark.parametrize("path", CORES, ids=name)

@@ -7,7 +7,7 @@ content. An event is complete and right when it exists; nobody downstream asks b
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -53,13 +53,17 @@ class SipSeen(Struct, frozen=True, gc=False):
 class Task(Struct, frozen=True):
     """What X1 armed: one XID, and the identities (URIs) of its target, any of which matches.
 
-    ``window`` is the warrant's: from its start on and before its end (wall ns; None: open).
+    ``window`` is the warrant's: from its start on and before its end (wall ns; None: open). ``role`` and ``local`` are
+    conditions of the match (TS 103 221-1 callPartyRole, nonLocalIdentifier; None: any): which part the target has in
+    a call, and whether the identity is one of this network.
     """
 
     xid: str
     targets: tuple[str, ...]
     start: int | None = None
     end: int | None = None
+    role: Literal["originating", "terminating", "forwarded-to"] | None = None
+    local: bool | None = None
 
 
 class Terms(Struct, frozen=True):

@@ -1,0 +1,109 @@
+"""Reports of an element to its ADMF (TS 103 221-1 6.5): in their order, until each is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+from imswire import x1
+from midcall.base.https import HttpsClient, Unreachable
+from midcall.base.x1_element.settings import Settings
+from midcall.base.x1_element.values import DestinationIssue, Issue, TaskIssue
+from midcall.events import Instant
+
+PATH = "/X1/ADMF"
+KIND = "application/xml"
+TIME1 = 5.0
+"""Seconds in which an answer has to be there (TS 103 221-1 5.2.3)."""
+WAITING = 1_024
+"""Reports that wait; the oldest is given up for the next."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+li_log = logging.getLogger("midcall.li.x1")
+
+
+class Reporter:
+    """Sends one report after the other; ``pause`` waits between attempts."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: HttpsClient,
+        now: Callable[[], Instant],
+        pause: Callable[[float], asyncio.Future[None] | asyncio.Task[None]] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._now = now
+        self._pause = pause or (lambda seconds: asyncio.ensure_future(asyncio.sleep(seconds)))
+        self._waiting: deque[Issue] = deque()
+        self._more = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.given_up = 0
+
+    def put(self, *issues: Issue) -> None:
+        """To be told."""
+        for issue in issues:
+            if len(self._waiting) >= WAITING:
+                self._waiting.popleft()
+                self.given_up += 1
+            self._waiting.append(issue)
+        if issues:
+            self._idle.clear()
+            self._more.set()
+
+    async def idle(self) -> None:
+        """Until all has been acknowledged."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """For ever."""
+        attempt = 0
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._more.clear()
+                await self._more.wait()
+            issue = self._waiting[0]
+            try:
+                await self._tell(issue)
+            except (Unreachable, x1.X1Error) as error:
+                # The ADMF's own words may be anything; ours name what happened.
+                li_log.warning("a report is not acknowledged: %s", error if isinstance(error, Unreachable) else "no X1")
+                longest = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+                attempt = min(attempt + 1, 10)
+                await self._pause(longest * random.uniform(0.5, 1.0))  # noqa: S311  # not a secret
+                continue
+            attempt = 0
+            if self._waiting and self._waiting[0] is issue:
+                self._waiting.popleft()
+
+    async def _tell(self, issue: Issue) -> None:
+        """Each attempt is a transaction of its own (5.2.3). Unreachable, X1Error."""
+        header = x1.Header(self._settings.admf, self._settings.ne, self._now().wall, x1.VERSION, str(uuid.uuid4()))
+        octets = x1.build_request([request(issue, header)])
+        answer = await self._client.post(PATH, octets, KIND, TIME1, x1.RESPONSE_LIMITS.octets)
+        if answer.status != 200:
+            raise Unreachable(f"answers with status {answer.status}")
+        found = x1.parse_response(bytes(answer.body))
+        if isinstance(found, x1.TopLevelErrorResponse) or len(found) != 1:
+            raise Unreachable("does not answer the report")
+        (response,) = found
+        if isinstance(response, x1.Malformed) or response.header.transaction_id != header.transaction_id:
+            raise Unreachable("does not answer the report")
+        if isinstance(response, x1.ErrorResponse):
+            # It was heard; to say it again would change nothing.
+            li_log.warning("a report is refused by the ADMF: %d", response.error.code)
+
+
+def request(issue: Issue, header: x1.Header) -> x1.Request:
+    """A report as the message that carries it."""
+    if isinstance(issue, TaskIssue):
+        return x1.ReportTaskIssueRequest(header, issue.xid, issue.report, issue.code, issue.details)
+    if isinstance(issue, DestinationIssue):
+        return x1.ReportDestinationIssueRequest(header, issue.did, issue.report, issue.code, issue.details)
+    return x1.ReportNEIssueRequest(header, issue.issue, issue.description, issue.code)

@@ -1,0 +1,386 @@
+"""An element's end of X1 as a service: the door for its ADMF, the store, the clock, and reports.
+
+What is acknowledged is on the disk, and has been handed to the element's own function. Writing takes the loop a few
+milliseconds a change: orders are rare, and one that waited for its turn would be one more thing that can go wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from imswire import x1
+from imswire.x1 import ErrorCode
+from midcall.base import https, tls
+from midcall.base.bounded import BoundedTable
+from midcall.base.frame import RoleError
+from midcall.base.https import HttpsClient, HttpsServer, Limits
+from midcall.base.rates import Rates
+from midcall.base.seal import SealKey
+from midcall.base.tls import PeerName, TlsError
+from midcall.base.warrant import MAX_OCTETS, Outcome, Refused, TrustList
+from midcall.base.x1_element.element import Element
+from midcall.base.x1_element.peer import Peer
+from midcall.base.x1_element.settings import SECOND, Settings
+from midcall.base.x1_element.shell import binding
+from midcall.base.x1_element.shell.reporter import Reporter
+from midcall.base.x1_element.shell.store import StoreError, X1Store
+from midcall.base.x1_element.values import Armed, Changed, Follow, Issue, NeIssue, Step
+from midcall.events import Instant
+
+PATH = "/X1/NE"
+KIND = "application/xml"
+WATCH_SECONDS = 0.5
+"""How often the wall clock is looked at while a task is held: a window is to end within a second by either clock."""
+LOOK_SECONDS = 60.0
+HEARD_NS = 60 * SECOND
+"""How far behind the stored time of the last request may be."""
+MAX_CERTIFICATES = 256
+MAX_PEERS = 256
+MAX_FILES = 10_000
+STORE, DOOR = "store", "x1"
+log = logging.getLogger("midcall.x1")
+li_log = logging.getLogger("midcall.li.x1")
+
+Positive = Annotated[int, Meta(ge=1)]
+OnFollow = Callable[[Follow], None]
+
+
+class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an element is asked, and where it reports.
+
+    ``listen``: host and port. ``admf``: ``https://host:port`` of the ADMF, empty: nothing is reported. ``store``: file
+    of the sealed database. ``placed``: folder of warrants that come apart from tasks, read at start and each minute.
+    ``per_minute`` requests of one certificate are answered, after a burst of ``burst``. ``body_seconds``: in which a
+    request has to be there.
+    """
+
+    listen: tuple[str, int]
+    certificate: Path
+    key: Path
+    ca: Path
+    crl: Path | None = None
+    admf: str = ""
+    store: Path
+    placed: Path | None = None
+    connections: Positive = 64
+    per_minute: Positive = 6_000
+    burst: Positive = 1_000
+    body_seconds: float = 5.0
+
+    @property
+    def identity(self) -> tls.Identity:
+        return tls.Identity(self.certificate, self.key, self.ca, self.crl)
+
+
+def clock() -> Instant:
+    return Instant(time.time_ns(), time.monotonic_ns())
+
+
+class X1Service:
+    """One element. ``follow`` is told what to do, before the ADMF is; what it raises makes a task fail."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint: Endpoint,
+        trust: TrustList,
+        seal: SealKey,
+        follow: OnFollow,
+        now: Callable[[], Instant] = clock,
+    ) -> None:
+        """Read all files. RoleError."""
+        self.settings = settings
+        self.endpoint = endpoint
+        self.refused = 0
+        self._follow = follow
+        self._now = now
+        self._more = asyncio.Event()
+        self._reporter: Reporter | None = None
+        self._client: HttpsClient | None = None
+        self._server: HttpsServer | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._peers: BoundedTable[bytes, Peer] = BoundedTable("base.x1_element.certificates", MAX_CERTIFICATES)
+        paid: BoundedTable[bytes, int] = BoundedTable("base.x1_element.rates", MAX_PEERS)
+        self._rates = Rates(paid, endpoint.per_minute, endpoint.burst)
+        try:
+            binding.require_own(endpoint.certificate, "ne", settings.ne)
+            self._context = tls.server_context(endpoint.identity)
+            self._outwards = tls.client_context(endpoint.identity, check_host=False) if endpoint.admf else None
+            self.store = X1Store(endpoint.store, seal, settings.admf, settings.ne)
+        except (TlsError, StoreError) as error:
+            raise RoleError(str(error)) from None
+        try:
+            memory = self.store.read()
+        except StoreError as error:
+            self.store.close()
+            raise RoleError(str(error)) from None
+        self._stored_heard = memory.heard
+        self.element = Element(settings, trust, now(), memory)
+        if settings.unsigned == "accept":
+            li_log.warning("warrants.unsigned = accept: tasks are armed WITHOUT A SIGNED WARRANT, on the ADMF's word")
+
+    # Running
+
+    async def start(self) -> tuple[str, int]:
+        """Arm what is to be armed, then open the door; returns its address. RoleError."""
+        if self._outwards is not None:
+            names = binding.BoundName("admf", self.settings.admf)
+            self._client = HttpsClient(self.endpoint.admf, self._outwards, names, 1)
+            self._reporter = Reporter(self.settings, self._client, self._now)
+        self._keep_and_follow(self.element.restore(self._now()))
+        self.scan()
+        limits = Limits(connections=self.endpoint.connections)
+        self._server = HttpsServer(self._handle, self._context, PeerName(), limits, _no_http)
+        try:
+            address = await self._server.start(*self.endpoint.listen)
+        except OSError as error:
+            await self.stop()
+            raise RoleError(f"X1: cannot listen: {error.strerror or error}") from None
+        if self._reporter is not None:
+            self._reporting = asyncio.create_task(self._reporter.run())
+        return address
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``: what time brings."""
+        scanned = self._now().mono
+        try:
+            while not stop.is_set():
+                now = self.look()
+                if now.mono - scanned >= LOOK_SECONDS * SECOND:
+                    scanned = now.mono
+                    self.scan()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake(stop), self._pause(now))
+        finally:
+            await self.stop()
+
+    async def _wake(self, stop: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._more.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            self._more.clear()
+        finally:
+            for each in waits:
+                each.cancel()
+
+    def _pause(self, now: Instant) -> float:
+        deadline = self.element.next_deadline()
+        if deadline is None:
+            return LOOK_SECONDS
+        return max(min((deadline - now.mono) / SECOND, WATCH_SECONDS), 0.001)
+
+    async def stop(self) -> None:
+        """Close the door and the store; what is armed stays so for the next start."""
+        if self._server is not None:
+            await self._server.stop(self.endpoint.body_seconds)
+            self._server = None
+        if self._reporting is not None:
+            self._reporting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reporting
+            self._reporting = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+        with contextlib.suppress(StoreError):
+            self._note_heard(0)
+        self.store.close()
+
+    async def reported(self) -> None:
+        """Until the ADMF has acknowledged all reports."""
+        if self._reporter is not None:
+            await self._reporter.idle()
+
+    # What happens
+
+    def look(self) -> Instant:
+        """What time has brought until now."""
+        now = self._now()
+        if self.element.due(now):
+            self._keep_and_follow(self.element.deadline(now))
+        return now
+
+    def trust(self, trust: TrustList) -> None:
+        """Another trust list."""
+        self.look()
+        self._keep_and_follow(self.element.trust(trust, self._now()))
+
+    def fault(self, step: Step) -> None:
+        """A step that the element made of a fault, or of its clearing."""
+        self._keep_and_follow(step)
+
+    def place(self, octets: bytes) -> Outcome:
+        """A warrant or a revocation that comes apart from a task. StoreError."""
+        now = self.look()
+        outcome, step = self.element.place(octets, now)
+        try:
+            self.store.write(step.changes)
+        except StoreError:
+            # What it ends must not wait for a disk; what it allows must.
+            self._follow_all(self.element.unplaced(step, now))
+            raise
+        self.element.apply(step)
+        self._follow_all(step)
+        return outcome
+
+    def scan(self) -> int:
+        """Read the folder of placed warrants; how many of them do not hold."""
+        refused = 0
+        folder = self.endpoint.placed
+        files = sorted(folder.glob("*.json"))[:MAX_FILES] if folder is not None and folder.is_dir() else []
+        for path in files:
+            try:
+                with path.open("rb") as file:
+                    outcome = self.place(file.read(MAX_OCTETS + 1))
+            except (OSError, StoreError) as error:
+                li_log.error("%s: %s", path, error)
+                continue
+            if isinstance(outcome, Refused) and outcome.begins is None:
+                refused += 1
+                li_log.warning("%s: %s", path, outcome.rule)
+        return refused
+
+    def ask(self, request: x1.Request, peer: Peer) -> x1.Response:
+        """Judge, keep, do, answer."""
+        now = self.look()
+        step = self.element.ask(request, peer, now)
+        try:
+            self.store.write(step.changes)
+        except StoreError as error:
+            log.error("%s", error)
+            step = self.element.failed(request, step, now)
+            self._keep_and_follow(self.element.ne_fault(STORE, "the store cannot be written", now))
+        else:
+            self.element.apply(step)
+            if step.changes:
+                self._keep_and_follow(self.element.ne_clear(STORE, now))
+        step = self._done(request, step, now)
+        self.element.answered(step)
+        self._note_heard(HEARD_NS)
+        self._more.set()
+        assert step.response is not None
+        return step.response
+
+    def _done(self, request: x1.Request, step: Step, now: Instant) -> Step:
+        """What follows, or the answer that it could not be done."""
+        undone = self._follow_all(step)
+        if isinstance(request, x1.ActivateTaskRequest) and request.task.xid in undone:
+            self._keep_and_follow(self.element.withdraw(request.task.xid, now))
+            code = ErrorCode.ACTIVATE_FAILED
+        elif isinstance(request, x1.ModifyTaskRequest) and request.task.xid in undone:
+            code = ErrorCode.MODIFY_FAILED
+        else:
+            return step
+        return Step(x1.refusal(request, code, now.wall, "the element's function cannot do it"))
+
+    def _keep_and_follow(self, step: Step) -> None:
+        """A step that counts already."""
+        try:
+            self.store.write(step.changes)
+        except StoreError as error:
+            log.error("%s", error)
+            self._follow_all(self.element.ne_fault(STORE, "the store cannot be written", self._now()))
+        self._follow_all(step)
+
+    def _follow_all(self, step: Step) -> set[str]:
+        """Do what follows; XIDs of tasks for which that failed."""
+        undone: set[str] = set()
+        for each in step.follows:
+            if isinstance(each, Issue):
+                self._report(each)
+            else:
+                self._hand_over(each, undone)
+        return undone
+
+    def _hand_over(self, each: Follow, undone: set[str]) -> None:
+        try:
+            self._follow(each)
+        except Exception as error:  # its text may name a target
+            log.error("a %s failed: %s", type(each).__name__, type(error).__name__)
+            if isinstance(each, Armed | Changed):
+                xid = each.order.task.xid
+                undone.add(xid)
+                text = "the element's function cannot do it"
+                self._follow_all(self.element.task_fault(xid, DOOR, text, self._now(), terminating=True))
+
+    def _report(self, issue: Issue) -> None:
+        if isinstance(issue, NeIssue):
+            li_log.warning("%s: %s", issue.issue, issue.description)
+        else:
+            li_log.info("%s %s", type(issue).__name__, issue.report)
+        if self._reporter is not None:
+            self._reporter.put(issue)
+
+    def _note_heard(self, behind: int) -> None:
+        heard = self.element.heard.wall
+        if heard - self._stored_heard > behind or heard < self._stored_heard:
+            try:
+                self.store.heard(heard)
+                self._stored_heard = heard
+            except StoreError as error:
+                log.error("%s", error)
+
+    # The door
+
+    async def _handle(self, request: web.BaseRequest, caller: str | None) -> web.StreamResponse:
+        peer, mark = self._peer(request)
+        if caller is None or peer is None:
+            return https.closing(https.response(403))
+        if not self._rates.take(mark, self._now().mono):
+            self.refused += 1
+            return https.closing(https.response(429))
+        if request.path != PATH:
+            return https.response(404)
+        if request.method != "POST":
+            return https.response(405)
+        try:
+            octets = await https.body(request, x1.REQUEST_LIMITS.octets, self.endpoint.body_seconds)
+        except https.TooLong:
+            return https.closing(https.response(413))
+        except https.TooSlow:
+            return https.closing(https.response(408))
+        return https.response(200, self.answer(bytes(octets), peer), KIND)
+
+    def _peer(self, request: web.BaseRequest) -> tuple[Peer | None, bytes]:
+        transport = request.transport
+        ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
+        der = None if ssl_object is None else ssl_object.getpeercert(binary_form=True)
+        if der is None:
+            return None, b""
+        peer = self._peers.get(der)
+        if peer is None:
+            try:
+                peer = Peer.of(der)
+            except ValueError:
+                return None, b""
+            self._peers.put(der, peer)
+        return peer, der
+
+    def answer(self, octets: bytes, peer: Peer) -> bytes:
+        """The document that answers a document (6.1)."""
+        settings = self.settings
+        try:
+            messages = x1.parse_requests(octets)
+        except x1.X1Error:
+            at = self._now().wall
+            return x1.build_response(x1.TopLevelErrorResponse(settings.admf, settings.ne, at, x1.VERSION))
+        responses: list[x1.Response] = []
+        for each in messages:
+            if isinstance(each, x1.Malformed):
+                responses.append(x1.correction(each, self._now().wall, settings.admf, settings.ne))
+            else:
+                responses.append(self.ask(each, peer))
+        return x1.build_response(responses)
+
+
+def _no_http(caller: str | None) -> web.Response:
+    return https.response(400 if caller is not None else 403)
