@@ -104,6 +104,7 @@ class X1Service:
         self._follow = follow
         self._now = now
         self._more = asyncio.Event()
+        self._scanned: dict[Path, tuple[int, int]] = {}
         self._reporter: Reporter | None = None
         self._client: HttpsClient | None = None
         self._server: HttpsServer | None = None
@@ -239,6 +240,10 @@ class X1Service:
         files = sorted(folder.glob("*.json"))[:MAX_FILES] if folder is not None and folder.is_dir() else []
         for path in files:
             try:
+                status = path.stat()
+                seen = (status.st_mtime_ns, status.st_size)
+                if self._scanned.get(path) == seen:
+                    continue
                 with path.open("rb") as file:
                     outcome = self.place(file.read(MAX_OCTETS + 1))
             except (OSError, StoreError) as error:
@@ -247,6 +252,9 @@ class X1Service:
             if isinstance(outcome, Refused) and outcome.begins is None:
                 refused += 1
                 li_log.warning("%s: %s", path, outcome.rule)
+            else:
+                self._scanned[path] = seen
+        self._scanned = {path: self._scanned[path] for path in files if path in self._scanned}
         return refused
 
     def ask(self, request: x1.Request, peer: Peer) -> x1.Response:
