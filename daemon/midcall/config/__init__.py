@@ -1,0 +1,58 @@
+"""Configuration: one Struct a table, unknown keys refused, errors that name line and key.
+
+A core: it is given the text of a TOML file.
+"""
+
+from midcall.config.handover import KEY_OCTETS, Delivery, Integrity, Network, Profile, ReplayConfig, Warranted, replay
+from midcall.config.kinds import Country, Credential, Liid
+from midcall.config.kms_tables import KmsCache, KmsConfig, KmsNode, KmsPeer, KmsPeers, KmsTpk, KmsUsers, KmsXk, kms
+from midcall.config.process import (
+    PROCESS,
+    DaemonConfig,
+    LogConfig,
+    OperatorConfig,
+    ServiceConfig,
+    address,
+    daemon,
+    placed,
+    roles,
+)
+from midcall.config.text import MAX_OCTETS, ConfigError, hexadecimal, line_of, named, read
+
+__all__ = [
+    "ConfigError",
+    "Country",
+    "Credential",
+    "DaemonConfig",
+    "Delivery",
+    "Integrity",
+    "KEY_OCTETS",
+    "KmsCache",
+    "KmsConfig",
+    "KmsNode",
+    "KmsPeer",
+    "KmsPeers",
+    "KmsTpk",
+    "KmsUsers",
+    "KmsXk",
+    "Liid",
+    "LogConfig",
+    "MAX_OCTETS",
+    "Network",
+    "OperatorConfig",
+    "PROCESS",
+    "Profile",
+    "ReplayConfig",
+    "ServiceConfig",
+    "Warranted",
+    "address",
+    "daemon",
+    "hexadecimal",
+    "kms",
+    "line_of",
+    "named",
+    "placed",
+    "read",
+    "replay",
+    "roles",
+]
