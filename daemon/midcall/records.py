@@ -13,13 +13,10 @@ from midcall.config import ReplayConfig
 from midcall.df2 import Agency, Communications, Failure, IriMediation, KeysFound
 from midcall.df3 import Content, ContentRecords
 from midcall.events import CcRecord, Instant, Intercept, IriRecord, Terms, X2Event
-from midcall.handover import Assembler, Numbered
+from midcall.handover import Assembler, Numbered, gaps
 from midcall.handover.values import Gap
 
 DESTINATION = "lemf"
-SECOND = 1_000_000_000
-# Ranges of numbers that one gap record names.
-GAP_RANGES = 8
 
 
 class Sink(Protocol):
@@ -115,10 +112,7 @@ class Records:
 
     def unavailable(self, gap: Gap) -> bytes:
         """Contents of the record that declares a gap."""
-        numbers = ", ".join(f"{first}-{last}" for first, last in gap.ranges[:GAP_RANGES]) or "not numbered"
-        since, until = (f"{each // SECOND}.{each % SECOND // 1_000_000:03}" for each in (gap.since, gap.until))
-        reason = f"{gap.reason}: {gap.count} records, numbers {numbers}, from {since} to {until} (UTC seconds)"
-        return self._iri.cc_unavailable(self.xid, gap.cin, gap.until, reason)
+        return self._iri.cc_unavailable(self.xid, gap.cin, gap.until, gaps.told(gap))
 
     def next_deadline(self) -> int | None:
         """When time alone brings something, in wall ns."""

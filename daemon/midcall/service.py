@@ -69,8 +69,22 @@ def _is_there(name: str) -> bool:
     return (Path(__file__).parent / name / "service.py").is_file()
 
 
+def _live(name: str) -> Loader:
+    """A role that joins several entities."""
+
+    def load() -> Run:
+        found: Run = getattr(importlib.import_module("midcall.live.roles"), name)
+        return found
+
+    return load
+
+
 # Loaded when it runs, so that a process holds the code of its own role and no other.
-ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(name)} | {"kms": _kms}
+ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(name)} | {
+    "kms": _kms,
+    "poi": _live("poi"),
+    "df": _live("df"),
+}
 
 
 async def serve(

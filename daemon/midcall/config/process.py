@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from midcall.config.kinds import Credential, Door, Seconds, Sink
 from midcall.config.kms_tables import KmsConfig, check_kms
+from midcall.config.live_tables import DfConfig, PoiConfig
 from midcall.config.text import ConfigError, line_of, named, read
 
 S = TypeVar("S", bound=Struct)
@@ -56,6 +57,8 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log: LogConfig = LogConfig()
     operator: OperatorConfig = OperatorConfig()
     kms: KmsConfig | None = None
+    poi: PoiConfig | None = None
+    df: DfConfig | None = None
 
 
 PROCESS = ("service", "log", "operator")

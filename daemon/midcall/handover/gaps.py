@@ -8,6 +8,10 @@ from midcall.events import CcRecord
 from midcall.handover.rows import Span
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Kind
 
+SECOND = 1_000_000_000
+# Ranges of numbers that one gap record names.
+TOLD_RANGES = 8
+
 
 def gaps_of(contexts: Mapping[int, ContextKey], rows: Iterable[tuple[int, list[Span]]], reason: str) -> list[Gap]:
     """The gaps that rows leave, each given as its time and spans; contexts that nothing names are left out."""
@@ -36,6 +40,13 @@ def gaps_of(contexts: Mapping[int, ContextKey], rows: Iterable[tuple[int, list[S
         )
         for key, own in ranges.items()
     ]
+
+
+def told(gap: Gap) -> str:
+    """A gap in words, for the record that declares it: PrintableString, times in UTC seconds."""
+    numbers = ", ".join(f"{first}-{last}" for first, last in gap.ranges[:TOLD_RANGES]) or "not numbered"
+    since, until = (f"{each // SECOND}.{each % SECOND // 1_000_000:03}" for each in (gap.since, gap.until))
+    return f"{gap.reason}: {gap.count} records, numbers {numbers}, from {since} to {until} (UTC seconds)"
 
 
 class Refusals:

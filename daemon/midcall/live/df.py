@@ -31,6 +31,8 @@ from midcall.events import (
     SipReport,
     X2Event,
 )
+from midcall.handover import gaps
+from midcall.handover.values import Gap
 
 # DESIGN 5.1: product of an XID that is not known yet.
 HELD_NS = 30_000_000_000
@@ -47,9 +49,9 @@ class KeySource(Protocol):
 class Writer(Protocol):
     """Where records go: futures that are done when they are on the disk."""
 
-    def iri(self, records: list[IriRecord]) -> Awaitable[None]: ...
+    def iri(self, records: list[IriRecord]) -> Awaitable[object]: ...
 
-    def cc(self, records: list[CcRecord]) -> Awaitable[bool]: ...
+    def cc(self, records: list[CcRecord]) -> Awaitable[object]: ...
 
 
 class Tap(Protocol):
@@ -80,14 +82,16 @@ class DfService:
     ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over.
     """
 
-    def __init__(self, keys: KeySource, writer: Writer, tap: Tap | None = None, owner: str | None = None) -> None:
+    def __init__(
+        self, keys: KeySource, writer: Writer, tap: Tap | None = None, owner: str | None = None, first_cin: int = 1
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._keys = keys
         self._writer = writer
         self._tap = tap
         self._owner = owner
         self._orders: dict[str, Order] = {}
-        communications = Communications()
+        communications = Communications(first_cin)
         self._iri = IriMediation(communications)
         self._df2 = Mediation(communications)
         self._df3 = ContentMediation()
@@ -97,13 +101,17 @@ class DfService:
         self._seal = SealKey.fresh()
         self._held: deque[tuple[int, str, bytes]] = deque()
         self._held_octets = 0
-        self._written: list[Awaitable[None]] = []
+        self._written: list[Awaitable[object]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     # Orders
 
-    def order(self, xid: str, agency: Agency, warrant: bytes | None) -> None:
-        """A task from X1, verified; what came for it before is taken in now."""
+    def order(self, xid: str, agency: Agency, warrant: bytes | None, first_key: int = 1) -> None:
+        """A task from X1, verified; what came for it before is taken in now.
+
+        Its records are numbered from ``first_key`` on, or later.
+        """
+        self._iri.next_key = max(self._iri.next_key, first_key)
         self._orders[xid] = Order(agency, warrant)
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
@@ -121,6 +129,11 @@ class DfService:
             self._give(self._df3.close(xid, dialog, now, linger=False))
         self._df2.end(xid)
         self._arrange()
+
+    def unavailable(self, gap: Gap) -> bytes:
+        """Contents of the record that declares a gap of an LIID. KeyError: it is not ours any more."""
+        xid = next((xid for xid, order in self._orders.items() if order.agency.terms.liid == gap.liid), "")
+        return self._iri.cc_unavailable(xid, gap.cin, gap.until, gaps.told(gap))
 
     # X2
 

@@ -1,0 +1,191 @@
+"""Where the product of a mediation function goes: for each destination of X1 a spool, its writer and its sender."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from imswire.x1 import DestinationDetails, IpAddressAndPort, TcpPort
+from midcall.base.seal import SealKey
+from midcall.base.tls import PeerName, TlsError
+from midcall.config import DfConfig
+from midcall.events import CcRecord, Intercept, IriRecord
+from midcall.handover import LinkEvent, Lost
+from midcall.handover.assembler import Sign
+from midcall.handover.settings import LinkSettings
+from midcall.handover.shell.channel import Peer
+from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.sender import Sender
+from midcall.handover.shell.spool import Spool, Unavailable
+from midcall.handover.shell.writer import Writer
+
+CLOSING_SECONDS = 5.0
+# CINs that one start of the service may give before it reserves more.
+CIN_BLOCK = 100_000
+
+log = logging.getLogger("midcall.li.handover")
+
+
+class OutletError(Exception):
+    """A destination that product cannot be sent to, in words without its address."""
+
+
+class _Outlet:
+    """One destination: its spool, and the tasks that fill and empty it."""
+
+    def __init__(
+        self, did: str, config: DfConfig, master: bytes, peer: Peer, gap: Unavailable, sign: Sign | None
+    ) -> None:
+        folder = Path(config.spool) / did
+        folder.mkdir(parents=True, exist_ok=True)
+        keys = Path(config.keys) / f"{did}.db"
+        keys.parent.mkdir(parents=True, exist_ok=True)
+        # A store object of its own for each side: neither waits for the other.
+        self.keys = KeyStore(keys, SealKey(master))
+        self.sender_keys = KeyStore(keys, SealKey(master))
+        self.spool = Spool(folder, did, self.keys, (), gap, time.time_ns(), integrity=config.integrity, sign=sign)
+        self.writer = Writer(self.spool)
+        settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
+        network = config.network
+        self.sender = Sender(
+            folder,
+            did,
+            self.sender_keys,
+            peer,
+            network.operator,
+            network.element,
+            settings=settings,
+            report=_told,
+            lost=_lost,
+        )
+        self._tasks = [asyncio.create_task(self.writer.run()), asyncio.create_task(self.sender.run())]
+
+    async def close(self) -> None:
+        self.writer.stop()
+        await self._tasks[0]
+        self.sender.stop(CLOSING_SECONDS)
+        await self._tasks[1]
+        self.spool.close()
+        self.keys.close()
+        self.sender_keys.close()
+
+
+class Outlets:
+    """All destinations of one mediation function. Records go to the destination of their LIID."""
+
+    def __init__(
+        self,
+        config: DfConfig,
+        master: bytes,
+        context: ssl.SSLContext,
+        gap: Callable[[str], Unavailable],
+        sign: Sign | None = None,
+    ) -> None:
+        self._config = config
+        self._master = master
+        self._context = context
+        self._gap = gap
+        self._sign = sign
+        self._peers: dict[str, Peer] = {}
+        self._outlets: dict[str, _Outlet] = {}
+        self._of: dict[str, _Outlet] = {}
+
+    def destination(self, details: DestinationDetails) -> None:
+        """A destination as X1 gives it; what waits for it from before goes out. OutletError."""
+        self._peers[details.did] = self._peer(details, None)
+        if (Path(self._config.spool) / details.did).exists():
+            self._outlet(details.did)
+
+    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> int:
+        """An LIID that goes to a destination; returns the number of its next record. OutletError."""
+        did = details.did
+        if did not in self._outlets:
+            self._peers[did] = self._peer(details, pin)
+        outlet = self._outlet(did)
+        outlet.spool.add(intercept)
+        self._of[intercept.liid] = outlet
+        return outlet.spool.last_key(intercept.liid) + 1
+
+    async def end(self, liid: str) -> None:
+        """Nothing more comes under an LIID: its closing integrity checks. What waits still goes out."""
+        outlet = self._of.pop(liid, None)
+        if outlet is not None:
+            await asyncio.to_thread(outlet.spool.end, liid, time.time_ns())
+
+    async def close(self) -> None:
+        """Write and send what there is, for a moment; the rest waits on the disk."""
+        await asyncio.gather(*(outlet.close() for outlet in self._outlets.values()))
+
+    # Records
+
+    def iri(self, records: list[IriRecord]) -> asyncio.Future[list[None]]:
+        """Done when all are on the disk."""
+        found: dict[_Outlet, list[IriRecord]] = {}
+        for record in records:
+            outlet = self._of.get(record.liid)
+            if outlet is not None:
+                found.setdefault(outlet, []).append(record)
+        return asyncio.gather(*(outlet.writer.iri(some) for outlet, some in found.items()))
+
+    def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]:
+        """Which of them are on the disk, by destination."""
+        found: dict[_Outlet, list[CcRecord]] = {}
+        for record in records:
+            outlet = self._of.get(record.stream.liid)
+            if outlet is not None:
+                found.setdefault(outlet, []).append(record)
+        return asyncio.gather(*(outlet.writer.cc(some) for outlet, some in found.items()))
+
+    # Destinations
+
+    def _outlet(self, did: str) -> _Outlet:
+        outlet = self._outlets.get(did)
+        if outlet is None:
+            outlet = _Outlet(did, self._config, self._master, self._peers[did], self._gap(did), self._sign)
+            self._outlets[did] = outlet
+        return outlet
+
+    def _peer(self, details: DestinationDetails, pin: str | None) -> Peer:
+        address = details.address
+        if not isinstance(address, IpAddressAndPort) or not isinstance(address.port, TcpPort):
+            raise OutletError("product goes to an IP address and TCP port only")
+        return Peer(str(address.address), address.port.value, self._context, None, _check(pin))
+
+
+def _check(pin: str | None) -> Callable[[ssl.SSLObject], object]:
+    """Who may be at the other end: anybody of the agencies' CA, or the one certificate that the warrant names."""
+    names = PeerName()
+
+    def check(connection: ssl.SSLObject) -> object:
+        shown = names.check(connection)
+        octets = connection.getpeercert(binary_form=True) or b""
+        if pin is not None and hashlib.sha256(octets).hexdigest() != pin:
+            raise TlsError("the certificate is not the one that the warrant names")
+        return shown
+
+    return check
+
+
+def reserve_cins(path: Path) -> int:
+    """The first of a block of CINs that no earlier start has given."""
+    try:
+        first = int(path.read_text())
+    except (OSError, ValueError):
+        first = 1
+    fresh = path.with_suffix(".new")
+    fresh.write_text(str(first + CIN_BLOCK))
+    fresh.replace(path)
+    return first
+
+
+def _told(event: LinkEvent) -> None:
+    log.warning("destination %s: link %s %s", event.destination, event.link, event.state)
+
+
+def _lost(lost: Lost) -> None:
+    log.error("%s: numbers %s to %s are lost: %s", lost.interface, lost.first, lost.last, lost.reason)
