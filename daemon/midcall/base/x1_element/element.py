@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import structs
+
 from imswire import x1
 from imswire.x1 import ErrorCode, NeIssueType, Request, Response, TaskReportType
 from midcall.base.warrant import ClockGuard, Outcome, TrustList
@@ -139,12 +141,15 @@ class Element:
             return draft.step(x1.refusal(request, refused.code, now.wall, refused.detail))
         self._heard = now
         self._latest = max(self._latest, request.header.timestamp)
-        self._tasks.confirm(draft)
+        heard = Draft(now)
+        self._tasks.confirm(heard)
+        prior = self._applied(heard).follows
         try:
             response = self._again(request) or self._answer(request, draft)
         except Refusal as refused:
             response = x1.refusal(request, refused.code, now.wall, refused.detail)
-        return draft.step(response, request if type(request) in _FAILED else None)
+        step = draft.step(response, request if type(request) in _FAILED else None)
+        return structs.replace(step, follows=prior + step.follows, prior=prior)
 
     def apply(self, step: Step) -> None:
         """A step counts from now on."""
@@ -189,12 +194,14 @@ class Element:
     def failed(self, request: Request, step: Step, now: Instant) -> Step:
         """The changes of a step could not be kept: it is refused, and applied so. What was to end ends all the same."""
         draft = Draft(now)
+        draft.follow(*step.prior)
         own = {each.xid for each in step.changes if isinstance(each, KeepTask | DropTask)}
         self._unkept(step, draft)
         for change in step.changes:
             if isinstance(change, DropTask) and change.xid in self._tasks.held:
                 self._tasks.fail(change.xid, Reason.STORE, draft, Reason.STORE)
-        draft.follow(*(each for each in step.issues if not isinstance(each, TaskIssue) or each.xid not in own))
+        issues = (each for each in step.issues if each not in step.prior)
+        draft.follow(*(each for each in issues if not isinstance(each, TaskIssue) or each.xid not in own))
         code = _FAILED.get(type(request), ErrorCode.GENERIC)
         done = draft.step(x1.refusal(request, code, now.wall, "it could not be stored"))
         self.apply(done)

@@ -29,6 +29,7 @@ from midcall.base.x1_element.orders import Authority, order
 from midcall.base.x1_element.retries import Stops
 from midcall.base.x1_element.settings import SECOND, Settings
 from midcall.base.x1_element.values import (
+    ClockRefusal,
     DropTask,
     Held,
     KeepKnown,
@@ -79,6 +80,7 @@ class Tasks:
         self._held: dict[str, Held] = {}
         self._mono: int | None = None
         self._wall: int | None = None
+        self._since = 0
         self.confirmed = False
 
     @property
@@ -209,7 +211,8 @@ class Tasks:
         """Whether time alone brings something."""
         begins = self._authorities.next_begins()
         return (
-            (self._mono is not None and now.mono >= self._mono)
+            now.wall < self._since
+            or (self._mono is not None and now.mono >= self._mono)
             or (self._wall is not None and now.wall >= self._wall)
             or (begins is not None and now.mono >= begins)
         )
@@ -225,6 +228,12 @@ class Tasks:
         ended = {xid for xid, held in self._held.items() if _ended(held, now)}
         for xid in ended:
             self._end(self._held[xid], draft)
+        for held in self._held.values():
+            start = _start(held)
+            if held.state is State.ARMED and start > now.wall and not draft.has(held.details.xid):
+                # The wall clock went back over the beginning: what has begun has not.
+                begins = Instant(start, now.mono + start - now.wall)
+                draft.move(structs.replace(held, state=State.NOT_BEGUN, begins=begins), held, Reason.CLOCK_BACK)
         for identifier in self._authorities.begin(now):
             self._review_all(identifier, (), draft)
         for xid, held in self._held.items():
@@ -266,6 +275,8 @@ class Tasks:
 
     def _put(self, held: Held) -> None:
         self._held[held.details.xid] = held
+        if held.state is State.ARMED:
+            self._since = max(self._since, _start(held))
         if held.state in _LIVE:
             if held.begins is not None and held.state is State.NOT_BEGUN:
                 self._mono = _earlier(self._mono, held.begins.mono)
@@ -275,6 +286,7 @@ class Tasks:
     def settle(self) -> None:
         """Find out anew when something is due next."""
         self._mono = self._wall = None
+        self._since = 0
         for held in list(self._held.values()):
             self._put(held)
 
@@ -322,11 +334,13 @@ class Tasks:
             raise Refusal(fail, "no signed warrant")
         if not signed and mode == "accept":
             if not self._clock.steady(now):
-                raise Refusal(fail, Rule.CLOCK)
+                raise ClockRefusal(fail, Rule.CLOCK)
             return self._windowed(order(details, lookup, self._settings, None, fail), now, fail)
         found = fresh or self._authorities.of(details.xid, now)
         if isinstance(found, Authority):
             return self._windowed(order(details, lookup, self._settings, found, fail), now, fail)
+        if found.rule is Rule.CLOCK:
+            raise ClockRefusal(fail, f"signed warrant: {found.rule}")
         ahead = self._authorities.ahead(details.xid)
         if ahead is not None:
             return self._windowed(order(details, lookup, self._settings, ahead, fail), now, fail)
@@ -379,7 +393,7 @@ class Tasks:
         try:
             judged = self._judge(held.details, now, ErrorCode.ACTIVATE_FAILED)
         except Refusal as refused:
-            if not self._clock.steady(now) and held.state is State.ARMED and _far(held, now):
+            if isinstance(refused, ClockRefusal) and held.state is State.ARMED and _far(held, now):
                 return
             self._lost(held, refused.detail, draft, Reason.WARRANT)
             return
@@ -460,6 +474,11 @@ def _dids(details: TaskDetails) -> set[str]:
 def _ended(held: Held, now: Instant) -> bool:
     ends = held.ends
     return held.state in _LIVE and ends is not None and (now.wall >= ends.wall or now.mono >= ends.mono)
+
+
+def _start(held: Held) -> int:
+    """When its window begins (wall ns; 0: it is open)."""
+    return (held.order.task.start or 0) if held.order is not None else 0
 
 
 def _far(held: Held, now: Instant) -> bool:

@@ -30,6 +30,10 @@ class Refusal(Exception):
         self.detail = detail
 
 
+class ClockRefusal(Refusal):
+    """Nothing is known to be wrong but the clock."""
+
+
 class Reason(enum.StrEnum):
     """Why a task is armed no longer."""
 
@@ -40,6 +44,7 @@ class Reason(enum.StrEnum):
     WARRANT = "its warrant does not hold any more"
     FAULT = "a terminating fault"
     CLOCK = "the clock has jumped, and the end of the window is near"
+    CLOCK_BACK = "the clock went back over the beginning of the window"
     STORE = "its end could not be stored"
     MODIFIED = "modified: its window has not begun"
 
@@ -234,6 +239,7 @@ class Step(Struct, frozen=True):
 
     ``changes`` are to be on the disk before ``response`` is given; ``moves`` are tasks that stand otherwise, which
     needs no disk; ``follows`` in their order. ``request``: what is answered, where it changes something.
+    ``prior``: those of ``follows`` that count already, whether the changes can be kept or not.
     """
 
     response: Response | None = None
@@ -241,6 +247,7 @@ class Step(Struct, frozen=True):
     moves: tuple[tuple[str, Held], ...] = ()
     follows: tuple[Follow, ...] = ()
     request: Request | None = None
+    prior: tuple[Follow, ...] = ()
 
     @property
     def issues(self) -> tuple[Issue, ...]:

@@ -176,6 +176,17 @@ def test_with_a_clock_that_has_jumped_what_ends_soon_ends_now(jump: int) -> None
     assert len(disarmed(step)) == 1
 
 
+@pytest.mark.parametrize("back", [SECOND // 2, DAY])
+def test_a_clock_that_goes_back_over_the_beginning_ends_what_has_begun(back: int) -> None:
+    world = World(now=START, fail_safe=False)
+    assert done(world.activate())
+    step = world.go(-back, MS)
+    assert len(disarmed(step)) == 1
+    assert not armed(world.go(back - MS - 1))
+    if back == SECOND // 2:
+        assert len(armed(world.go(2 * MS))) == 1
+
+
 def test_nothing_is_asked_before_what_is_due() -> None:
     world = World(now=before(END, SECOND), fail_safe=False)
     world.activate()
