@@ -7,6 +7,7 @@ import sys
 import click
 
 from midcall import __version__
+from midcall.cli.activate import activate, revoke
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
 from midcall.cli.fail import Failed
@@ -28,6 +29,8 @@ cli.add_command(run)
 cli.add_command(replay)
 cli.add_command(inspect)
 cli.add_command(lemf)
+warrant.add_command(activate)
+warrant.add_command(revoke)
 cli.add_command(warrant)
 cli.add_command(doctor)
 

@@ -1,0 +1,254 @@
+"""midcall warrant activate, revoke: brings the tasks of a signed warrant to elements over X1, and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import uuid
+from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from imswire import x1
+from imswire.x1 import DeliveryType, ErrorCode, MediationDeliveryType
+from midcall import config
+from midcall.base import tls
+from midcall.base.https import Unreachable
+from midcall.base.tls import TlsError
+from midcall.base.warrant import FormError, Target, Warrant, envelope, value
+from midcall.base.x1_element.shell import binding
+from midcall.base.x1_element.shell.client import X1Client
+from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, shown
+from midcall.cli.warrant import read_octets
+
+_FILE = click.Path(path_type=Path)
+_IMEI = re.compile(r"urn:gsma:imei:(\d{8})-(\d{6})-\d", re.IGNORECASE | re.ASCII)
+_NAMESPACE = uuid.UUID("7e1d9a52-6b0e-4f8a-9c55-2f4f2b1c0d11")
+
+
+class At(Struct, frozen=True):
+    """An element that is to be asked."""
+
+    role: str
+    ne: str
+    url: str
+
+
+class Given(Struct, frozen=True):
+    """A warrant and its file's octets, the elements from the LEMF's side to the target's, and where X2 goes."""
+
+    warrant: Warrant
+    octets: bytes
+    elements: tuple[At, ...]
+    x2: str
+
+
+Asked = tuple[type[x1.Request], Any]
+
+
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    """What both commands need."""
+    for each in reversed(
+        (
+            click.argument("file", type=_FILE),
+            click.option("--element", "urls", multiple=True, metavar="URL", help="https://HOST:PORT; repeatable."),
+            click.option("--neid", "nes", multiple=True, metavar="ID", help="The element's identifier on X1."),
+            click.option("--role", "roles", multiple=True, type=click.Choice(("poi", "df")), help="What it is."),
+            click.option("--x2", default="", metavar="HOST:PORT", help="Where POIs send X2: the address of the DF."),
+            click.option("--admf", required=True, metavar="ID", help="Who asks: the UID of the certificate."),
+            click.option("--cert", type=_FILE, required=True, help="Certificate (PEM)."),
+            click.option("--key", type=_FILE, required=True, help="Its key (PEM, mode 600)."),
+            click.option("--ca", type=_FILE, required=True, help="The CA of the elements (PEM)."),
+            click.option("--crl", type=_FILE, help="Its revocation list (PEM)."),
+        )
+    ):
+        command = each(command)
+    return command
+
+
+@click.command()
+@_options
+def activate(file: Path, admf: str, **given: Any) -> int:
+    """Activate the tasks of FILE: destinations first, the DF, POIs last. Each --element has a --neid and a --role."""
+    return _run(file, admf, given, _activate)
+
+
+@click.command()
+@_options
+def revoke(file: Path, admf: str, **given: Any) -> int:
+    """End the tasks of FILE: POIs first, the DF last. Needs nobody's approval, and the same options as activate."""
+    return _run(file, admf, given, _revoke)
+
+
+def _run(
+    file: Path,
+    admf: str,
+    given: dict[str, Any],
+    work: Callable[[Given, ssl.SSLContext, str], Coroutine[Any, Any, int]],
+) -> int:
+    octets = read_octets(file)
+    try:
+        warrant = value.decode(envelope.read(octets).signed)
+    except FormError as error:
+        raise Failed(UNREADABLE, f"{file}: {error}") from None
+    if not isinstance(warrant, Warrant):
+        raise Failed(USAGE, f"{file}: is a revocation; give the warrant whose tasks are meant")
+    asked = Given(warrant, octets, _elements(given), given["x2"])
+    if any(each.role == "poi" for each in asked.elements) and not re.fullmatch(r"\S+:\d{1,5}", asked.x2):
+        raise Failed(USAGE, "--x2 HOST:PORT is needed for a POI")
+    try:
+        binding.require_own(given["cert"], "admf", admf)
+        identity = tls.Identity(given["cert"], given["key"], given["ca"], given["crl"])
+        context = tls.client_context(identity, check_host=False)
+    except TlsError as error:
+        raise Failed(USAGE, str(error)) from None
+    return asyncio.run(work(asked, context, admf))
+
+
+def _elements(given: dict[str, Any]) -> tuple[At, ...]:
+    urls, nes, roles = given["urls"], given["nes"], given["roles"]
+    if not urls or not len(urls) == len(nes) == len(roles):
+        raise Failed(USAGE, "each --element needs a --neid and a --role, in the same order")
+    found = tuple(At(role, ne, url.rstrip("/")) for role, ne, url in zip(roles, nes, urls, strict=True))
+    for each in found:
+        if not re.fullmatch(r"https://[^/\s]+:\d{1,5}", each.url):
+            raise Failed(USAGE, "--element: https://HOST:PORT, without a path")
+    # What takes product in stands before what gives it.
+    return tuple(sorted(found, key=lambda each: ("df", "poi").index(each.role)))
+
+
+async def _activate(given: Given, context: ssl.SSLContext, admf: str) -> int:
+    for each in given.elements:
+        client = X1Client(each.url, context, admf, each.ne)
+        try:
+            for asked in (_destination(each, given), *_tasks(each, given)):
+                if not await _ask(client, each, asked):
+                    click.echo("stopped here: what was activated before stays so until it is revoked", err=True)
+                    return DONE_WITH_ERRORS
+        finally:
+            await client.close()
+    return DONE
+
+
+async def _revoke(given: Given, context: ssl.SSLContext, admf: str) -> int:
+    """Goes on whatever is answered: as much as possible is to end."""
+    done = True
+    for each in reversed(given.elements):
+        client = X1Client(each.url, context, admf, each.ne)
+        try:
+            for target in given.warrant.targets:
+                done &= await _ask(client, each, (x1.DeactivateTaskRequest, target.xid))
+            await _ask(client, each, (x1.RemoveDestinationRequest, _did(each, given)))
+        finally:
+            await client.close()
+    return DONE if done else DONE_WITH_ERRORS
+
+
+# An element that has it already, or has it no more, is where it is to be.
+_THERE = {
+    int(ErrorCode.XID_EXISTS): x1.GetTaskDetailsRequest,
+    int(ErrorCode.DID_EXISTS): x1.GetDestinationDetailsRequest,
+}
+_GONE = {int(ErrorCode.XID_UNKNOWN), int(ErrorCode.DID_UNKNOWN)}
+
+
+async def _ask(client: X1Client, at: At, asked: Asked) -> bool:
+    """Ask, and print the answer; whether things are now as they were to be."""
+    kind, member = asked
+    name = f"{at.ne}: {kind.__name__.removesuffix('Request')} {_identifier(member)}"
+    try:
+        response = await client.ask(kind, member)
+        if isinstance(response, x1.ErrorResponse) and response.error.code in _THERE:
+            found = await client.ask(_THERE[response.error.code], _identifier(member))
+            if _held(found) == member:
+                return _say(f"{name}: is there already")
+    except (Unreachable, x1.X1Error) as error:
+        _say(f"{name}: not done: {error}", err=True)
+        return False
+    if isinstance(response, x1.ErrorResponse):
+        if response.error.code in _GONE and isinstance(member, str):
+            return _say(f"{name}: was not there")
+        _say(f"{name}: refused: {response.error.code} {response.error.description}", err=True)
+        return False
+    assert isinstance(response, x1.Acknowledgement)
+    return _say(f"{name}: {'done' if response.ok is x1.Ok.COMPLETED else 'acknowledged, begins later'}")
+
+
+def _say(text: str, *, err: bool = False) -> bool:
+    click.echo(shown(text), err=err)
+    return True
+
+
+def _identifier(member: Any) -> str:
+    if isinstance(member, x1.TaskDetails):
+        return member.xid
+    return member.did if isinstance(member, x1.DestinationDetails) else str(member)
+
+
+def _held(response: x1.Response) -> object:
+    if isinstance(response, x1.GetTaskDetailsResponse):
+        return response.details.task
+    return response.details.destination if isinstance(response, x1.GetDestinationDetailsResponse) else None
+
+
+# What is asked
+
+
+def _delivery(at: At, warrant: Warrant) -> DeliveryType:
+    return DeliveryType.X2_AND_X3 if at.role == "df" and warrant.content else DeliveryType.X2_ONLY
+
+
+def _whereto(at: At, given: Given) -> tuple[str, int]:
+    """A DF delivers to the LEMF, a POI to the DF."""
+    if at.role == "df":
+        first = given.warrant.destinations[0]
+        return first.host, first.port
+    return config.address(given.x2)
+
+
+def _did(at: At, given: Given) -> str:
+    """The same place is the same destination, whoever asks for it."""
+    host, port = _whereto(at, given)
+    return str(uuid.uuid5(_NAMESPACE, f"{at.role} {host.lower()} {port}"))
+
+
+def _destination(at: At, given: Given) -> Asked:
+    host, port = _whereto(at, given)
+    address: x1.DeliveryAddress
+    try:
+        address = x1.IpAddressAndPort(ip_address(host), x1.TcpPort(port))
+    except ValueError:
+        address = x1.Uri(f"tls://{host}:{port}")
+    delivery = DeliveryType.X2_AND_X3 if at.role == "df" else DeliveryType.X2_ONLY
+    return x1.CreateDestinationRequest, x1.DestinationDetails(_did(at, given), delivery, address)
+
+
+def _tasks(at: At, given: Given) -> list[Asked]:
+    return [(x1.ActivateTaskRequest, _task(at, given, target)) for target in given.warrant.targets]
+
+
+def _task(at: At, given: Given, target: Target) -> x1.TaskDetails:
+    warrant = given.warrant
+    handed_over = MediationDeliveryType.HI2_AND_HI3 if warrant.content else MediationDeliveryType.HI2_ONLY
+    mediation = x1.MediationDetails(target.liid, handed_over, warrant.start_ns, warrant.end_ns)
+    return x1.TaskDetails(
+        target.xid,
+        (_named(target.identity),),
+        _delivery(at, warrant),
+        x1.ListOfDids((_did(at, given),)),
+        mediation=(mediation,) if at.role == "df" else (),
+        extensions=(x1.warrant_extension(given.octets),),
+    )
+
+
+def _named(identity: str) -> x1.TargetIdentifier:
+    """An identity of a warrant as X1 names it."""
+    imei = _IMEI.fullmatch(identity)
+    if imei is not None:
+        return x1.Imei(imei[1] + imei[2])
+    return x1.TelUri(identity) if identity.lower().startswith("tel:") else x1.SipUri(identity)
