@@ -278,6 +278,21 @@ class MediaPlan(Struct, frozen=True, gc=False):
     encrypted: bool = False
 
 
+class Failure(Struct, frozen=True, gc=False):
+    """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none).
+
+    ``keys``: because keys are missing, which the agency is told (mediaSecFailureIndication, TS 33.107 7A.7.2).
+    """
+
+    xid: str
+    correlation: bytes
+    dialog: DialogId
+    at: Instant
+    frame: int
+    reason: str
+    keys: bool
+
+
 class MediaPacket(NamedTuple):
     """A UDP datagram as a tap sees it.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from midcall.config import ReplayConfig
-from midcall.df2 import Agency, Communications, Failure, IriMediation, KeysFound
+from midcall.df2 import Agency, Communications, IriMediation, KeysFound
 from midcall.df3 import Content, ContentRecords
-from midcall.events import CcRecord, Instant, Intercept, IriRecord, Terms, X2Event
+from midcall.events import CcRecord, Failure, Instant, Intercept, IriRecord, Terms, X2Event
 from midcall.handover import Assembler, Numbered, gaps
 from midcall.handover.values import Gap
 

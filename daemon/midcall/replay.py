@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from imswire import inet, pcap, sip
 from midcall.base.capture import BrokenStream, Found, FrameSorter
-from midcall.df2 import Communications, Failure, KeysFound, MediaClose, Mediation, Output
+from midcall.df2 import Communications, KeysFound, MediaClose, Mediation, Output
 from midcall.df2 import keys as key_client
 from midcall.df3 import Content, ContentMediation
-from midcall.events import Instant, KeyAnswer, KeyQuery, MediaPacket, MediaPlan, SipSeen, Task, Terms, X2Event
+from midcall.events import Failure, Instant, KeyAnswer, KeyQuery, MediaPacket, MediaPlan, SipSeen, Task, Terms, X2Event
 from midcall.kms import GetKeys, Kms, KmsRefusal
 from midcall.poi import MATCHING_REPLAY, PointOfInterception
 from midcall.records import Records
@@ -79,6 +79,7 @@ class Replay:
         self._media: list[MediaPacket] = []
         self._frame = 0
         self._now = 0
+        self._at = Instant.of_capture(0)
         self._started = False
         self._armed = False
         self._arm_at = NEVER
@@ -164,6 +165,7 @@ class Replay:
             self._report.sip_error(seen.octets, seen.frame, f"SIP: {error}")
             return
         self._report.sip += 1
+        self._at = seen.at
         self._x2(events)
         self._reschedule()
 
@@ -179,7 +181,8 @@ class Replay:
             self._arm(at)
         if self._records is not None:
             self._records.deadline(time)
-        self._x2(self._poi.deadline(Instant.of_capture(time)))
+        self._at = Instant.of_capture(time)
+        self._x2(self._poi.deadline(self._at))
         self._df3.deadline(time)
         if self._disarm_at <= time:
             at, self._disarm_at = self._disarm_at, NEVER
@@ -206,7 +209,8 @@ class Replay:
         terms = Terms("", start, end) if self._records is None else self._records.arm(start, end)
         self._armed = True
         self._df2.order(XID, terms)
-        self._x2(self._poi.arm(Task(XID, self._targets, start, end), Instant.of_capture(at)))
+        self._at = Instant.of_capture(at)
+        self._x2(self._poi.arm(Task(XID, self._targets, start, end), self._at))
 
     def _disarmed(self, at: int) -> None:
         self._armed = False
@@ -234,24 +238,28 @@ class Replay:
     def _follow(self, outputs: list[Output]) -> None:
         for output in outputs:
             if isinstance(output, KeyQuery):
-                now = output.exchange.init.at
-                self._follow(self._df2.keys(self._ask(output), now))
+                self._follow(self._df2.keys(self._ask(output), self._at))
             elif isinstance(output, MediaPlan):
                 self._content(self._df3.plan(output, output.at))
             elif isinstance(output, MediaClose):
                 self._content(self._df3.close(output.xid, output.dialog, output.at, linger=output.linger))
             elif isinstance(output, Failure):
-                self._report.failure(output.dialog, output.frame, output.reason)
-                if self._records is not None:
-                    self._records.failure(output)
+                self._failed(output)
             elif isinstance(output, KeysFound) and self._records is not None:
                 self._records.keys(output)
+
+    def _failed(self, failure: Failure) -> None:
+        self._report.failure(failure.dialog, failure.frame, failure.reason)
+        if self._records is not None:
+            self._records.failure(failure)
 
     def _content(self, content: list[Content]) -> None:
         if content:
             self._product.content(content)
             if self._records is not None:
                 self._records.content(content)
+        for failure in self._df3.take_failures():
+            self._failed(failure)
 
     def _ask(self, query: KeyQuery) -> KeyAnswer:
         try:

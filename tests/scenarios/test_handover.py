@@ -182,6 +182,62 @@ def test_without_keys_the_agency_is_told_and_gets_srtp_as_captured(tmp_path):
     assert held.content == [] and held.events[1].security_failure is not None
 
 
+def rekeyed(world: World, which) -> list[bytes]:
+    """Media of other keys than those announced: as the ticket's, but for the tag; returns the ``which`` of them."""
+    changed, number = [], 0
+    for place, (at, frame) in enumerate(world.wire.frames):
+        datagram = inet.decode(inet.ETHERNET, frame)
+        if datagram.payload[:1] != b"\x80":
+            continue
+        if which(number):
+            payload = datagram.payload[:-1] + bytes((datagram.payload[-1] ^ 1,))
+            ends = datagram.src, datagram.sport, datagram.dst, datagram.dport
+            world.wire.frames[place] = at, inet.udp_frame(*ends, payload)
+            changed.append(payload)
+        number += 1
+    return changed
+
+
+@pytest.mark.parametrize("config", [ReplayConfig(), LEMF_DECRYPTS], ids=["decrypt", "keys-to-lemf"])
+def test_media_that_the_announced_keys_do_not_open_go_over_as_captured(tmp_path, config):
+    world = World()
+    talked(world)
+    sent = rekeyed(world, lambda _: True)
+    outcome = world.replay(tmp_path, start=2.0, config=config)
+    handed = [payload for _, payload in outcome.content]
+    assert len(handed) > 100 and handed == sent[-len(handed) :]
+    assert eps.SecurityFailure.GENERIC_FAILURE in {each.security_failure for each in outcome.events}
+    assert all(each["encrypted"] == each["packets"] == each["auth_failed"] for each in outcome.streams())
+    assert any("none of the session's keys" in error for error in outcome.dialog()["errors"])
+    held = ReplayConfig(warranted=config.warranted, profile=Profile(on_key_failure="hold"))
+    assert world.replay(tmp_path, start=2.0, config=held).content == []
+
+
+def test_a_stream_that_leaves_its_keys_goes_over_as_captured_and_a_forger_does_not(tmp_path):
+    world = World()
+    call = talked(world)
+    sent = rekeyed(world, lambda number: number % 8 > 5)
+    outcome = world.replay(tmp_path)
+    assert not set(sent) & {payload for _, payload in outcome.content}
+    assert all(each["auth_failed"] and not each["encrypted"] for each in outcome.streams())
+    world = World()
+    call = talked(world)
+    sent = rekeyed(world, lambda number: number >= 100)
+    outcome = world.replay(tmp_path)
+    handed = [payload for _, payload in outcome.content]
+    assert handed[:100] == truth(call)[:100] and sorted(handed[100:]) == sorted(sent)
+    assert eps.SecurityFailure.GENERIC_FAILURE in {each.security_failure for each in outcome.events}
+
+
+def test_keys_are_told_when_they_were_learnt(tmp_path):
+    world = World()
+    talked(world)
+    outcome = world.replay(tmp_path, start=2.0, config=LEMF_DECRYPTS)
+    times = [pdu.header.time for pdu in outcome.pdus("hi2")]
+    assert outcome.events[1].keys and times[:2] == [BEGIN + 2 * SECOND] * 2
+    assert times == sorted(times)
+
+
 def test_location_goes_where_the_warrant_says_so(tmp_path):
     world = World()
     alice, bob = world.party("alice"), world.party("bob")

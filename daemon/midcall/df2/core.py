@@ -18,6 +18,7 @@ from midcall.events import (
     DialogFault,
     DialogId,
     DialogReleased,
+    Failure,
     Instant,
     KeyAnswer,
     KeyQuery,
@@ -42,21 +43,6 @@ class MediaClose(Struct, frozen=True, gc=False):
     dialog: DialogId
     at: Instant
     linger: bool
-
-
-class Failure(Struct, frozen=True, gc=False):
-    """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none).
-
-    ``keys``: because keys are missing, which the agency is told (mediaSecFailureIndication, TS 33.107 7A.7.2).
-    """
-
-    xid: str
-    correlation: bytes
-    dialog: DialogId
-    at: Instant
-    frame: int
-    reason: str
-    keys: bool
 
 
 class KeysFound(Struct, frozen=True, gc=False):

@@ -15,10 +15,10 @@ from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
 from midcall.df2 import forms
 from midcall.df2.communications import Communications
-from midcall.df2.core import Failure, KeysFound
+from midcall.df2.core import KeysFound
 from midcall.df2.forms import About, Agency, Parties, Session
 from midcall.df2.phases import Phases
-from midcall.events import DialogId, Half, IriRecord, Side, SipReport, StartOfInterception, X2Event
+from midcall.events import DialogId, Failure, Half, IriRecord, Side, SipReport, StartOfInterception, X2Event
 
 # CSB ID in front of the CS ID (cCCSID of TS 33.108 is not fixed).
 CSB_ID_OCTETS = 4

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from imswire import inet, srtp
 from midcall.df3.destination import Claim, Destination, Trial
-from midcall.df3.dialog import Proof, crypto_key
+from midcall.df3.dialog import Proof, TappedDialog, crypto_key
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, Crypto, Stream
-from midcall.events import MediaPacket
+from midcall.events import Failure, Instant, MediaPacket
 
 _RTP_HEADER = 12
 _RTCP_HEADER = 8
 _VERSION_BITS = 0x80
 # What a searched counter and the packet that confirms it give.
 CONFIRMED = 2
+NOT_OPENED = "none of the session's keys opens the media: they go over as captured"
 
 
 def _is_media(payload: bytes) -> bool:
@@ -25,6 +26,7 @@ class Arrival:
 
     def __init__(self, limits: Df3Limits) -> None:
         self.limits = limits
+        self.failures: list[Failure] = []
 
     def unknown(self, destination: Destination, packet: MediaPacket) -> list[Content]:
         """A packet of an SSRC that has no key here yet, or no RTP at all."""
@@ -223,8 +225,8 @@ class Arrival:
     def _unopened(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
         """Hold it while keys are to come; else it is counted where it most likely belongs.
 
-        Where no key is to be had at all it may be content as captured, if the source is the one that the session
-        names, since there is no tag to tell whose it is.
+        Where no key is to be had, or those that are there open nothing of its stream, it may be content as captured,
+        if the source is the one that the session names, since there is no tag to tell whose it is.
         """
         standing = [claim for claim in claims if claim.until is None]
         waiting = next((claim for claim in standing if claim.dialog.plan.awaiting and claim.flow.secure), None)
@@ -243,21 +245,31 @@ class Arrival:
         if stream is None:
             return []
         self._seen(stream, packet)
-        if not stream.flow.secure or (known is not None and stream.open) or self._keyed(standing):
+        keyed = any(claim.dialog.contexts for claim in standing)
+        if not stream.flow.secure or stream.open or keyed:
             stream.failed(packet.frame)
-            return []
-        stream.unopened += 1
-        if not standing or not standing[0].dialog.plan.encrypted:
+        else:
+            stream.unopened += 1
+        if not stream.flow.secure or not standing or not standing[0].dialog.plan.encrypted:
             return []
         if not self._from_expected(destination, standing, standing[0], packet):
             return []
-        stream.encrypted += 1
+        content = []
+        for each in stream.doubt(packet, self.limits.lost_after):
+            content.append(Content(each.time, stream, each.payload, each.datagram, encrypted=True))
+        if content and keyed:
+            self._tell(standing[0].dialog, packet)
+        stream.encrypted += len(content)
         stream.source = stream.source or packet.source
-        return [Content(packet.time, stream, packet.payload, packet.datagram, encrypted=True)]
+        return content
 
-    @staticmethod
-    def _keyed(claims: list[Claim]) -> bool:
-        return any(claim.dialog.contexts for claim in claims)
+    def _tell(self, dialog: TappedDialog, packet: MediaPacket) -> None:
+        """Once a dialog: its keys do not open what it sends."""
+        if not dialog.failed:
+            dialog.failed, plan, at = True, dialog.plan, Instant.of_capture(packet.time)
+            self.failures.append(
+                Failure(plan.xid, plan.correlation, plan.dialog, at, packet.frame, NOT_OPENED, keys=True)
+            )
 
     def _proved(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Stream:
         """The stream of a packet that is certainly its dialog's; room is made for it."""

@@ -17,7 +17,7 @@ from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, Stream
-from midcall.events import DialogId, Instant, MediaFlow, MediaPacket, MediaPlan
+from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, MediaPlan
 
 _RTP_VERSION_BITS = 0x80
 
@@ -137,6 +137,11 @@ class ContentMediation:
         """Dialogs that have finished since the last call."""
         finished, self._finished = self._finished, []
         return finished
+
+    def take_failures(self) -> list[Failure]:
+        """Dialogs whose media turned out not to be under their keys, each once, since the last call."""
+        failures, self._arrival.failures = self._arrival.failures, []
+        return failures
 
     # Packets
 

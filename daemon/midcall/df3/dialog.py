@@ -62,6 +62,7 @@ class TappedDialog:
         self.streams: list[Stream] = []
         self.errors: dict[str, None] = {}
         self.dropped: Counter[str] = Counter()
+        self.failed = False
 
     def over(self) -> None:
         """No more keys are to come."""

@@ -25,5 +25,7 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
     search_refill: int = 16
     # Packets still under way when their dialog ends or its media move; only streams already proved.
     linger: int = 1 * SECOND
+    # Packets in a row that their stream's key does not open: as many, and it is another key's stream, no forger's.
+    lost_after: int = 50
     # Tags shorter than this many octets prove a searched counter only with a second packet.
     proof_octets: int = 8

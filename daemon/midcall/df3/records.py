@@ -33,9 +33,9 @@ class ContentRecords:
             if order is None:
                 continue
             known = stream.records
-            if known is None or known[0] is not stream.flow:
-                known = stream.records = stream.flow, _stream(stream, order, encrypted)
-            append(CcRecord(time, known[1], datagram.payload if order[0].keys_to_lemf else payload))
+            if known is None or known[0] is not stream.flow or known[1] is not encrypted:
+                known = stream.records = stream.flow, encrypted, _stream(stream, order, encrypted)
+            append(CcRecord(time, known[2], datagram.payload if order[0].keys_to_lemf else payload))
         return records
 
 

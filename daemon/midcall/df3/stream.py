@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from imswire import srtp
 from imswire.inet import Datagram
-from midcall.events import CcStream, CryptoContext, MediaFlow, MediaPlan
+from midcall.events import CcStream, CryptoContext, MediaFlow, MediaPacket, MediaPlan
 
 # An open window in wall ns.
 FIRST, LAST = -(1 << 63), 1 << 63
@@ -93,16 +93,19 @@ class Stream:
         "decrypted",
         "destination",
         "dialog",
+        "doubted",
         "encrypted",
         "end",
-        "first",
         "failed_frame",
+        "first",
         "flow",
         "last",
         "last_roc",
+        "lost",
         "malformed",
         "method",
         "open",
+        "opened_before",
         "packets",
         "policy",
         "proved_at",
@@ -125,7 +128,7 @@ class Stream:
         self.correlation = plan.correlation
         self.target = plan.target
         self.dialog = plan.dialog
-        self.records: tuple[MediaFlow, CcStream] | None = None
+        self.records: tuple[MediaFlow, bool, CcStream] | None = None
         self.start = FIRST if plan.start is None else plan.start
         self.end = LAST if plan.end is None else plan.end
         self.flow = flow
@@ -144,6 +147,9 @@ class Stream:
         self.clear = 0
         self.auth_failed = 0
         self.failed_frame = 0
+        self.doubted: list[MediaPacket] = []
+        self.opened_before = 0
+        self.lost = False
         self.replayed = 0
         self.too_old = 0
         self.malformed = 0
@@ -166,6 +172,7 @@ class Stream:
     def close(self) -> None:
         """The key is gone; the counters stay."""
         self.last_roc = self.roc
+        self.doubted.clear()
         self.open = False
         self.unprotect = _closed
         self.crypto = None
@@ -174,6 +181,24 @@ class Stream:
         """A packet that no key opened; ``frame`` of the first one is kept."""
         self.auth_failed += 1
         self.failed_frame = self.failed_frame or frame
+
+    def doubt(self, packet: MediaPacket, bound: int) -> list[MediaPacket]:
+        """A packet that the key of the stream did not open; returns those that are another key's, not a forger's.
+
+        They are when no packet was ever opened, or none of the last ``bound``.
+        """
+        if self.opened_before != self.decrypted:
+            self.opened_before = self.decrypted
+            self.doubted.clear()
+            self.lost = False
+        if self.lost or not self.decrypted:
+            return [packet]
+        self.doubted.append(packet)
+        if len(self.doubted) < bound:
+            return []
+        self.lost = True
+        doubted, self.doubted = self.doubted, []
+        return doubted
 
     def refused(self, refusal: srtp.Refusal, frame: int) -> None:
         if refusal is srtp.Refusal.REPLAYED:

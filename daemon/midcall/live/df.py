@@ -17,11 +17,12 @@ from imswire import x2x3
 from midcall.base.seal import SealKey
 from midcall.base.x2 import X2Error, decode
 from midcall.base.x2_link import Batch
-from midcall.df2 import Agency, Communications, Failure, IriMediation, KeysFound, MediaClose, Mediation, Output
+from midcall.df2 import Agency, Communications, IriMediation, KeysFound, MediaClose, Mediation, Output
 from midcall.df3 import Content, ContentMediation, ContentRecords
 from midcall.events import (
     CcRecord,
     DialogReleased,
+    Failure,
     Instant,
     IriRecord,
     KeyAnswer,
@@ -220,6 +221,8 @@ class DfService:
         if records:
             self.counts["content"] += len(records)
             self._writer.cc(records)
+        for failure in self._df3.take_failures():
+            self._write(self._iri.failure(failure))
 
     def _write(self, records: list[IriRecord]) -> None:
         if records:
