@@ -31,6 +31,7 @@ class Manner(Struct):
     echo: bytes = b""  # sent for each keep-alive instead of an answer
     wrong: bool = False  # answers with another number
     closes: bool = False  # accepts, then closes
+    leaves: bool = False  # closes behind its first answers
 
 
 class Pki:
@@ -131,6 +132,8 @@ class Receiver:
                 return
             left = None if left is None else left - len(data)
             self._take(splitter.feed(data), send)
+            if manner.leaves:
+                return
 
     def _take(self, pdus: list[bytes], send: asyncio.StreamWriter) -> None:
         self.pdus += len(pdus)

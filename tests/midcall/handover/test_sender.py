@@ -15,6 +15,7 @@ import pytest
 from imswire import hi
 from midcall.handover import LinkEvent
 from midcall.handover.settings import LinkSettings, SpoolSettings
+from midcall.handover.shell import channel
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool
@@ -272,6 +273,70 @@ def test_a_peer_that_closes_or_has_another_ca_is_retried_with_pauses(desk: Desk,
         await desk.stop()
         await receiver.stop()
         assert desk.states().count("fault") == desk.states().count("cleared") == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize("connections", ["one", "each"])
+def test_one_that_closes_behind_its_answer_costs_the_connection_alone(desk: Desk, pki: Pki, connections: Any) -> None:
+    async def test() -> None:
+        desk.write(2, 500)
+        receiver = await Receiver(pki, Manner(acknowledges=True, leaves=True)).start()
+        settings = LinkSettings(retry_first=0.01, retry_most=0.05, proof_seconds=0.02, connections=connections)
+        sender = desk.send(receiver, settings)
+        await receiver.until(lambda: receiver.connections >= 10)
+        assert desk.running is not None
+        assert not desk.running.done()
+        receiver.manner = Manner(acknowledges=True)
+        await receiver.until(arrived(receiver, 2, 500))
+        await desk.stop()
+        await receiver.stop()
+        assert desk.delivered() == (2, 500)
+        assert sum(each.broken for each in sender.counters().values()) >= 9
+
+    run(test)
+
+
+def test_acked_of_a_connection_that_is_gone() -> None:
+    class Gone:
+        """A stream whose transport has closed."""
+
+        transport = property(lambda self: self)
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+        def get_extra_info(self, _: str) -> None:
+            return None
+
+    assert channel._acked(Gone()) is False  # type: ignore[arg-type]  # as much of a stream as is looked at
+
+
+@pytest.mark.parametrize("place", ["_write", "_listen", "_release", "_rewind"])
+def test_what_fails_inside_a_connection_ends_it_alone(
+    desk: Desk, pki: Pki, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    async def test() -> None:
+        desk.write(2, 500)
+        receiver = await Receiver(pki, Manner(acknowledges=True)).start()
+        right = getattr(channel.Channel, place)
+        failed = []
+
+        def wrong(self: channel.Channel, *arguments: Any) -> Any:
+            if len(failed) < 3:
+                failed.append(place)
+                raise RuntimeError("no reason")
+            return right(self, *arguments)
+
+        monkeypatch.setattr(channel.Channel, place, wrong)
+        desk.send(receiver, PATIENT)
+        await receiver.until(arrived(receiver, 2, 500))
+        await desk.stop()
+        await receiver.stop()
+        assert len(failed) == 3
+        assert desk.delivered() == (2, 500)
+        faults = [each.reason for each in desk.events if each.state == "fault"]
+        assert faults == ["the connection failed: RuntimeError: no reason"]
 
     run(test)
 

@@ -51,6 +51,7 @@ class Counters(Struct):
     """What a link has done since the start of the process."""
 
     connections: int = 0
+    broken: int = 0  # connections that ended for another reason than that all was delivered
     pdus: int = 0
     octets: int = 0
     resent: int = 0  # PDUs sent again after a connection was lost
@@ -109,7 +110,7 @@ class Channel:
         loop = asyncio.get_running_loop()
         while not self._stopped():
             begun = loop.time()
-            reason = await self._connection()
+            reason = await self._guarded()
             if self._stop_at is not None and (self._empty or reason is None):
                 break
             now = time.time_ns()
@@ -137,6 +138,13 @@ class Channel:
 
     # One connection
 
+    async def _guarded(self) -> str | None:
+        """A connection; whatever goes wrong in it ends it alone, and the next one is opened."""
+        try:
+            return await self._connection()
+        except Exception as error:  # noqa: BLE001 - the sender has other connections, and this one has others after it
+            return f"the connection failed: {type(error).__name__}: {error}"
+
     async def _connection(self) -> str | None:
         """Connect, deliver, until the connection is lost (why) or all is done (None)."""
         self._proved = self._heard = False
@@ -153,29 +161,42 @@ class Channel:
                 )
         except (OSError, TimeoutError, ValueError) as error:
             return f"cannot connect: {_text(error)}"
-        reason: str | None = None
+        reason: str | None = "cancelled"
+        try:
+            reason = await self._conversation(receive, send)
+        finally:
+            try:
+                self._ended(reason)
+            finally:
+                await _close(send, reason is None and self._empty)
+        return reason
+
+    async def _conversation(self, receive: asyncio.StreamReader, send: asyncio.StreamWriter) -> str | None:
+        """Why an open connection has ended; None: all is done."""
         try:
             if self._peer.check is not None:
                 self._peer.check(send.get_extra_info("ssl_object"))
+        except Exception as error:  # noqa: BLE001 - whatever the check raises, it refuses
+            return f"refused: {_text(error)}"
+        try:
             await self._session(receive, send)
         except LinkLost as lost:
-            reason = str(lost)
+            return str(lost)
         except WireError as error:
             self.counters.garbage += 1
-            reason = f"the LEMF sends no PS-PDUs: {error}"
+            return f"the LEMF sends no PS-PDUs: {error}"
         except (OSError, EOFError, TimeoutError) as error:
-            reason = f"connection lost: {_text(error)}"
-        except Exception as error:
-            if self.report.is_up or self._peer.check is None:
-                raise
-            reason = f"refused: {error}"
-        finally:
-            self._release()
-            if self.link is not None:
-                self.counters.strays += self.link.strays
-                self.counters.unasked += self.link.unasked
-            await _close(send, reason is None and self._empty)
-        return reason
+            return f"connection lost: {_text(error)}"
+        return None
+
+    def _ended(self, reason: str | None) -> None:
+        self._release()
+        if reason is not None:
+            self.counters.broken += 1
+        if self.link is not None:
+            self.counters.strays += self.link.strays
+            self.counters.unasked += self.link.unasked
+            self.link = None
 
     def _rewind(self) -> None:
         self._settle(True)
@@ -303,12 +324,11 @@ class Channel:
             self._octets -= octets
             self.counters.released += item.pdus
             self._done.append((interface, item))
+            self._proved = True
         if link.heard and not self._heard:
             self._heard = True
-            with suppress(sqlite3.OperationalError):  # no room; the next answer tells it again
+            with suppress(sqlite3.Error):  # no room; the next answer tells it again
                 self._cursor.set_flag(self._flag, 1)
-        if self._done:
-            self._proved = True
         if (link.heard or link.unproved) and not link.late and not self._cursor_failed:
             self.report.cleared(time.time_ns())
         self._settle(False)
@@ -329,7 +349,7 @@ class Channel:
                 seen[interface, tag] = following
         try:
             self._cursor.settle(rows, [(tag, where, number) for (where, tag), number in seen.items()], counts)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             # Delivery goes on; what cannot be noted now is noted later, or goes out once more.
             self.report.failed(f"the cursor cannot be written: {error}", time.time_ns())
             self._cursor_failed = True
@@ -345,9 +365,12 @@ def _acked(send: asyncio.StreamWriter) -> bool:
     """Whether TCP has confirmed all that was written (TS 102 232-1 6.4.3)."""
     if send.transport.get_write_buffer_size():
         return False
+    connection = send.get_extra_info("socket")
+    if connection is None:  # the other side closed, and the transport has let go of it
+        return False
     waiting = bytearray(4)
     try:
-        fcntl.ioctl(send.get_extra_info("socket").fileno(), termios.TIOCOUTQ, waiting)
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, waiting)
     except OSError:
         return False
     return int.from_bytes(waiting, sys.byteorder) == 0
