@@ -16,7 +16,7 @@ from imswire.x1 import ErrorCode, NeIssueType, Request, Response, TaskReportType
 from midcall.base.warrant import ClockGuard, Outcome, TrustList
 from midcall.base.x1_element import destinations, interrogation
 from midcall.base.x1_element.draft import Draft
-from midcall.base.x1_element.faults import NE, Faults
+from midcall.base.x1_element.faults import NE, Faults, told
 from midcall.base.x1_element.peer import Peer
 from midcall.base.x1_element.retries import Answers
 from midcall.base.x1_element.settings import SECOND, Settings
@@ -267,7 +267,7 @@ class Element:
 
     def task_fault(self, xid: str, key: str, text: str, now: Instant, *, terminating: bool = False) -> Step:
         """A task is ill, or with ``terminating`` at its end; applied already."""
-        draft = Draft(now)
+        draft, text = Draft(now), told(text)
         held = self._tasks.held.get(xid)
         if held is None or held.state is State.FAILED:
             return draft.step()
@@ -290,7 +290,7 @@ class Element:
 
     def destination_fault(self, did: str, key: str, text: str, now: Instant) -> Step:
         """Nothing is delivered to a destination."""
-        draft = Draft(now)
+        draft, text = Draft(now), told(text)
         code = ErrorCode.NON_TERMINATING_FAULT
         if did in self._kept and self._faults.found(did, key, text, code):
             draft.follow(DestinationIssue(did, TaskReportType.NON_TERMINATING_FAULT, int(code), text))
@@ -305,7 +305,7 @@ class Element:
 
     def ne_fault(self, key: str, text: str, now: Instant) -> Step:
         """The element itself is ill."""
-        draft = Draft(now)
+        draft, text = Draft(now), told(text)
         if self._faults.found(NE, key, text, ErrorCode.NON_TERMINATING_FAULT):
             draft.follow(NeIssue(NeIssueType.FAULT_REPORT, text, int(ErrorCode.NON_TERMINATING_FAULT)))
         return draft.step()

@@ -9,8 +9,14 @@ from imswire.x1 import ErrorCode, Fault
 
 MAX_KEYS = 16
 """Faults of one subject that are told apart."""
+MAX_TEXT = 255
 NE = ""
 """The element itself, as a subject."""
+
+
+def told(text: str) -> str:
+    """A text as X1 has room for."""
+    return "".join(each if each.isprintable() else "?" for each in text)[:MAX_TEXT]
 
 
 class Faults:

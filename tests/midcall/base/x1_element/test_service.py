@@ -303,11 +303,18 @@ def test_reports_are_sent_in_their_order(at: Place) -> None:
         element = service.element
         service.fault(element.destination_fault(place().did, "link", "no connection", now))
         service.fault(element.destination_clear(place().did, "link", now))
+        assert service._reporter is not None
+        service._reporter.put(NeIssue(NeIssueType.WARNING, "\0: no text of XML"))
+        service.fault(element.task_fault(XID, "b", "\0: no text of XML", now))
+        assert isinstance(await client.ask(x1.GetAllDetailsRequest), x1.GetAllDetailsResponse)
+        service.fault(element.task_clear(XID, "b", now))
         service.fault(element.task_fault(XID, "a", "text", now))
         await service.reported()
 
     admf = reporting(at, test)
-    restarted, fault, clear, issue = admf.reports
+    restarted, fault, clear, ill, over, issue = admf.reports
+    assert isinstance(ill, x1.ReportTaskIssueRequest) and ill.details == "?: no text of XML"
+    assert isinstance(over, x1.ReportTaskIssueRequest) and over.report is TaskReportType.ALL_CLEAR
     assert isinstance(restarted, x1.ReportNEIssueRequest) and restarted.issue is NeIssueType.WARNING
     assert isinstance(fault, x1.ReportDestinationIssueRequest) and fault.details == "no connection"
     assert isinstance(clear, x1.ReportDestinationIssueRequest) and clear.report is TaskReportType.ALL_CLEAR

@@ -84,8 +84,14 @@ class Reporter:
 
     async def _tell(self, issue: Issue) -> None:
         """Each attempt is a transaction of its own (5.2.3). Unreachable, X1Error."""
-        header = x1.Header(self._settings.admf, self._settings.ne, self._now().wall, x1.VERSION, str(uuid.uuid4()))
-        octets = x1.build_request([request(issue, header)])
+        at, transaction = self._now().wall, str(uuid.uuid4())
+        header = x1.Header(self._settings.admf, self._settings.ne, at, x1.VERSION, transaction)
+        try:
+            octets = x1.build_request([request(issue, header)])
+        except x1.X1Error as error:
+            # A text of the element's own function that X1 has no room for: it would be so each time.
+            li_log.error("a report cannot be written: %s", error)
+            return
         answer = await self._client.post(PATH, octets, KIND, TIME1, x1.RESPONSE_LIMITS.octets)
         if answer.status != 200:
             raise Unreachable(f"answers with status {answer.status}")
