@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from imswire import inet, pcap
 from midcall.audio import DialogAudio
+from midcall.base import owner_only
 from midcall.base.bounded import BoundedTable
 from midcall.df3 import Content, Stream
 from midcall.events import DialogId, MediaFlow
@@ -30,10 +31,10 @@ class FileProduct:
 
     def __init__(self, folder: Path, link_type: int) -> None:
         self._link_type = link_type
-        self._file = (folder / "media.pcap").open("wb")
+        self._file = owner_only.create(folder / "media.pcap")
         self._file.write(pcap.file_header(link_type))
         self._audio_folder = folder / "audio"
-        self._audio_folder.mkdir(exist_ok=True)
+        owner_only.make_folder(self._audio_folder)
         self._sinks: BoundedTable[Stream, _Sink] = BoundedTable("product.streams", STREAMS)
         self._audio: dict[DialogId, DialogAudio] = {}
         self._records: list[bytes] = []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from midcall.base import owner_only
 from midcall.config import ReplayConfig
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound
 from midcall.df3 import Content, ContentRecords
@@ -155,7 +156,7 @@ class HandoverFiles:
     def __init__(self, folder: Path, assembler: Assembler) -> None:
         self._assembler = assembler
         self._files: dict[str, BinaryIO] = {
-            interface: (folder / f"{interface}.ber").open("wb") for interface in ("hi2", "hi3")
+            interface: owner_only.create(folder / f"{interface}.ber") for interface in ("hi2", "hi3")
         }
         self.pdus = {"hi2": 0, "hi3": 0}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imswire import wav
+from midcall.base import owner_only
 
 SAMPLE_OCTETS = 2
 FLUSH_OCTETS = 1 << 16
@@ -23,7 +24,7 @@ class WavWriter:
     def __init__(self, path: Path, rate: int) -> None:
         self.path = path
         self.rate = rate
-        self._file: BinaryIO = path.open("w+b")
+        self._file: BinaryIO = owner_only.create(path)
         self._file.write(wav.header(1, rate, 0))
         self._base = self._file.tell()
         self._pending = bytearray()
@@ -68,7 +69,7 @@ class WavWriter:
 def write_stereo(path: Path, left: Path, right: Path, rate: int) -> None:
     """Join two mono files of one rate: ``left`` and ``right`` channel, the shorter one followed by silence."""
     start = len(wav.header(1, rate, 0))
-    with left.open("rb") as first, right.open("rb") as second, path.open("wb") as mix:
+    with left.open("rb") as first, right.open("rb") as second, owner_only.create(path) as mix:
         first.seek(start)
         second.seek(start)
         octets = max(left.stat().st_size, right.stat().st_size) - start

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from msgspec import structs
 
+from midcall.base import owner_only
 from midcall.cli import handing_over, replay
 from midcall.cli.fail import USAGE, Failed, reason
 from midcall.cli.lab_lemf import LabLemf
@@ -37,13 +38,13 @@ def demo(out: Path, calls: int) -> int:
     begun = time.monotonic()
     capture, keys, store = out / "calls.pcap", out / "KEYS.toml", _Lab(calls)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        owner_only.make_folder(out)
         if (out / "lemf" / FINDINGS).exists():
             # Of the last run: its numbers would meet those of this one.
             shutil.rmtree(out / "lemf")
-        capture.write_bytes(store.capture())
-        keys.touch(mode=0o600)
-        keys.write_text(store.key_file())
+        for path, octets in ((capture, store.capture()), (keys, store.key_file().encode())):
+            with owner_only.create(path) as file:
+                file.write(octets)
     except OSError as error:
         raise Failed(USAGE, f"{error.filename or out}: {reason(error)}") from None
     _say(begun, f"{calls} calls of {CALL_SECONDS} s with Ticket Request, Transfer and Resolve -> {capture}")

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imswire import pcap, sip
 from midcall import config as config_file
-from midcall.cli import authority, handing_over
+from midcall.base import owner_only
+from midcall.cli import authority, handing_over, results
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.kms import Kms, KmsStore, keyfile
 from midcall.product import FileProduct
@@ -98,7 +99,7 @@ def run(
         except OSError as error:
             raise Failed(UNREADABLE, f"{capture}: {reason(error)}") from None
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            results.prepare(out, file.fileno())
             product = FileProduct(out, reader.link_type)
             with handing_over.opened(chosen or handing_over.Settings(), out) as (records, finish):
                 with _bar(file) as bar:
@@ -111,7 +112,8 @@ def run(
             if under is not None and under.told:
                 result["warrant"] = under.told
             result |= {"audio": [str(path.relative_to(out)) for path in audio]}
-            (out / "report.json").write_text(json.dumps(result, indent=2, ensure_ascii=True) + "\n")
+            with owner_only.create(out / results.REPORT) as written:
+                written.write(json.dumps(result, indent=2, ensure_ascii=True).encode() + b"\n")
         except OSError as error:
             raise Failed(UNREADABLE, f"{error.filename or out}: {reason(error)}") from None
     if report.frames == 0 and report.has_errors:

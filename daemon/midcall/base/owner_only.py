@@ -1,0 +1,27 @@
+"""Files of product and keys, and the folders around them: nobody but their owner may read them, from the first octet.
+
+A file that stands under the name is replaced, not written into: it may belong to others, or be a link that leads
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def create(path: Path) -> BinaryIO:
+    """A new, empty file at ``path``, to be written and read; what was there is gone. OSError."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, _NEW, FILE_MODE), "w+b")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing; one that is there stays as it is. OSError."""
+    for each in (*reversed(path.parents), path):
+        each.mkdir(mode=FOLDER_MODE, exist_ok=True)
