@@ -1,4 +1,8 @@
-"""What a replay writes: media.pcap with RTP in clear, and WAV files; each written as the packets come."""
+"""What a replay writes: media.pcap with RTP in clear, and WAV files; each written as the packets come.
+
+Where the agency decrypts (keys-to-lemf) no media that were encrypted on the wire are left here in clear: they are in
+hi3.ber as captured, and neither in media.pcap nor in a WAV file.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +31,10 @@ class _Sink(NamedTuple):
 
 
 class FileProduct:
-    """media.pcap and audio/ in ``folder``, which exists."""
+    """media.pcap and audio/ in ``folder``, which exists. ``keys_to_lemf``: only what was in clear on the wire."""
 
-    def __init__(self, folder: Path, link_type: int) -> None:
+    def __init__(self, folder: Path, link_type: int, *, keys_to_lemf: bool = False) -> None:
+        self._keys_to_lemf = keys_to_lemf
         self._link_type = link_type
         self._file = owner_only.create(folder / "media.pcap")
         self._file.write(pcap.file_header(link_type))
@@ -41,13 +46,16 @@ class FileProduct:
         self.packets = 0
 
     def content(self, content: list[Content]) -> None:
-        """Write RTP in clear; RTCP, and what no key opened, is counted elsewhere."""
+        """Write RTP in clear; RTCP and what the agency decrypts is counted only, what no key opened elsewhere."""
         records, sinks, record = self._records, self._sinks, pcap.record
+        keys_to_lemf = self._keys_to_lemf
         written = 0
         for time, stream, clear, datagram, encrypted in content:
             if encrypted:
                 continue
             written += 1
+            if keys_to_lemf and stream.flow.secure:
+                continue
             sink = sinks.get(stream)
             if sink is None or sink.flow is not stream.flow:
                 if stream.control:

@@ -7,6 +7,7 @@ import wave
 import pytest
 
 from imswire import srtp
+from midcall.config import ReplayConfig, Warranted
 from midcall.ue.call import MILLI, SECOND, Call
 from midcall.ue.party import FRAME_NS
 from midcall.ue.ticket import srtp_key
@@ -275,7 +276,8 @@ def test_answer_in_reliable_183_and_prack(tmp_path):
     assert outcome.rtp == truth(call, 0.5)
 
 
-def test_plain_rtp_is_content_as_it_is(tmp_path):
+@pytest.mark.parametrize("keys", ["decrypt", "keys-to-lemf"])
+def test_plain_rtp_is_content_as_it_is(tmp_path, keys):
     world = World()
     call = world.call()
     offer, answer = (p.sdp([], proto="RTP/AVP") for p in (call.caller, call.callee))
@@ -284,8 +286,8 @@ def test_plain_rtp_is_content_as_it_is(tmp_path):
     call.request("ACK", call.caller, number=number)
     call.talk(2)
     call.hang_up()
-    outcome = world.replay(tmp_path, start=1.0)
-    assert outcome.rtp == truth(call, 1.0)
+    outcome = world.replay(tmp_path, start=1.0, config=ReplayConfig(warranted=Warranted(keys=keys)))
+    assert outcome.rtp == truth(call, 1.0) and len(outcome.audio) == 3
     assert all(s["clear"] == s["packets"] > 0 for s in outcome.streams())
     assert outcome.dialog()["errors"] == []
 

@@ -76,9 +76,9 @@ class World:
         capture = lab.write_capture(self.wire) if octets is None else octets
         reader = pcap.Reader(io.BytesIO(capture).read)
         report = Report("none (lab)")
-        product = FileProduct(tmp, reader.link_type)
-        window = Window(_ns(start), _ns(end))
         config = config or ReplayConfig()
+        product = FileProduct(tmp, reader.link_type, keys_to_lemf=config.warranted.keys == "keys-to-lemf")
+        window = Window(_ns(start), _ns(end))
         handover = HandoverFiles(tmp, Assembler((intercept(config, XID),), config.integrity))
         records = Records(config, XID, handover)
         targets = targets or ("sip:alice@example.com",)

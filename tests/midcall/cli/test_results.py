@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from midcall.kms import keyfile
 from midcall.ue import lab
 from tests.midcall.cli.test_commands import midcall, payloads
 from tests.midcall.cli.test_deliver import lemf, tls
-from tests.scenarios.world import TPK_ID, World
+from tests.scenarios.world import TPK_ID, World, truth
 
 IRI = '[warranted]\nscope = "iri"\n'
 KEYS_TO_LEMF = '[warranted]\nkeys = "keys-to-lemf"\n'
@@ -92,6 +93,20 @@ def test_the_demo_leaves_nothing_to_others(tmp_path):
     own = {tmp_path / "made" / "demo" / each for each in (*RESULTS, "calls.pcap", "KEYS.toml")}
     assert {mode(each) for each in own if each.is_file()} == {0o600}
     assert {mode(tmp_path / "made" / each) for each in (".", "demo", "demo/audio")} == {0o700}
+
+
+# What the agency decrypts
+
+
+def test_what_the_agency_decrypts_is_left_in_no_file_in_clear(made, tmp_path):
+    folder, call = made
+    done = replay(folder, tmp_path / "out", "--config", folder / "keys.toml")
+    assert done.returncode == 0 and f", {len(truth(call))} packets of content" in done.stdout
+    assert payloads(tmp_path / "out" / "media.pcap") == [] and names(tmp_path / "out" / "audio") == set()
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["audio"] == [] and report["handover"]["hi3_pdus"] > 0
+    everything = b"".join(each.read_bytes() for each in (tmp_path / "out").rglob("*") if each.is_file())
+    assert not any(clear[12:] in everything for clear in truth(call))
 
 
 # Of one replay only
