@@ -11,6 +11,8 @@ from midcall.base.bounded import BoundedTable
 
 MAX_EACH = 256
 """Findings of one rule in one sequence of numbers that are told one by one; the rest is counted."""
+MAX_LINK = 8
+"""The same of one link, where no sequence can be named: they say little more than that such octets came."""
 PLACES = 16_384
 
 
@@ -78,17 +80,20 @@ class Findings:
         if self.quiet:
             return
         self.counts[finding.rule] = self.counts.get(finding.rule, 0) + 1
-        place = (finding.rule, (finding.liid, finding.operator, finding.element, finding.cin, finding.payload))
+        sequence = (finding.liid, finding.operator, finding.element, finding.cin, finding.payload)
+        place = (finding.rule, sequence if finding.liid else finding.link)
+        most = MAX_EACH if finding.liid else MAX_LINK
         told = (self._told.get(place) or 0) + 1
         self._told.put(place, told)
-        if told <= MAX_EACH:
+        if told <= most:
             self._fresh.append(finding)
-        if told == MAX_EACH:
+        if told == most:
             self._fresh.append(
                 Finding(
                     finding.rule,
                     "more findings of this kind are counted only",
                     finding.at,
+                    link=finding.link,
                     liid=finding.liid,
                     cin=finding.cin,
                     payload=finding.payload,
