@@ -145,8 +145,9 @@ def _why(error: OSError | StoreError, address: str) -> str:
 def _summary(receiver: Receiver, media: list[Path]) -> None:
     core = receiver.lemf
     _line(
-        f"{core.pdus} PS-PDUs of {len(core.intercepts)} LIIDs over {receiver.connections} connections"
-        f" ({receiver.refused} refused), {len(core.calls)} calls, {len(media)} files of media -> {receiver.store.out}"
+        f"{core.pdus} PS-PDUs, {receiver.stored} stored, of {len(core.intercepts)} LIIDs"
+        f" over {receiver.connections} connections ({receiver.refused} refused), {len(core.calls)} calls,"
+        f" {len(media)} files of media -> {receiver.store.out}"
     )
     counts = ", ".join(f"{count} {rule}" for rule, count in sorted(core.findings.counts.items()))
     _line(

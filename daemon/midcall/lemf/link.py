@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -35,13 +37,17 @@ _OTHER_TRI = {
     hi.OptionResponse: "TRI optionResponse",
     hi.AckResponse: "TRI pDUAcknowledgementResponse",
 }
+_NO_END = 1 << 62
 _OURS = (hi.KeepAliveResponse, hi.OptionResponse, hi.AckResponse)
 
 
 class Batch:
-    """What follows from some octets. ``replies`` may go out when everything so far is stored durably."""
+    """What follows from some octets. ``replies`` may go out when everything so far is stored durably.
 
-    __slots__ = ("close", "events", "media", "replies", "stored")
+    ``more``: the turn is over before the octets are; ``receive(b"")`` goes on.
+    """
+
+    __slots__ = ("close", "events", "media", "more", "replies", "stored")
 
     def __init__(self) -> None:
         self.stored: list[Intercept] = []
@@ -49,12 +55,16 @@ class Batch:
         self.replies: list[tuple[str, bytes]] = []
         self.events: list[str] = []
         self.close = ""
+        self.more = False
 
 
 class Link:
-    """Octets of one connection, in whatever pieces they come. ``quiet``: stored octets are read again."""
+    """Octets of one connection, in whatever pieces they come. ``quiet``: stored octets are read again.
 
-    def __init__(self, lemf: Lemf, name: str, quiet: bool = False) -> None:
+    ``turn``: so many PS-PDUs that go the long way are judged at once; those of known streams cost next to nothing.
+    """
+
+    def __init__(self, lemf: Lemf, name: str, quiet: bool = False, turn: int = _NO_END) -> None:
         self.lemf = lemf
         self.name = name
         self.options: tuple[int, ...] = ()
@@ -63,6 +73,8 @@ class Link:
         self._quiet = quiet
         self._rest = b""
         self._splitter: hi.Splitter | None = None
+        self._split: deque[bytes] = deque()
+        self._turn = self._left = turn
         self._prefix = 0
         self._touched: list[Context] = []
         self._transport: dict[str, int] = {}
@@ -77,6 +89,7 @@ class Link:
         """Octets as they came; ``now`` is wall time in ns."""
         batch = self._batch = Batch()
         self.lemf.octets += len(data)
+        self._left = self._turn
         try:
             if self._splitter is None:
                 self._rest = self._many(self._rest + data if self._rest else data, now)
@@ -89,6 +102,7 @@ class Link:
         except Refused as error:
             self._link(Rule.LIMIT, str(error), now)
             batch.close = str(error)
+        batch.more = self._left <= 0 and not batch.close
         self._gather(now)
         return batch
 
@@ -99,7 +113,7 @@ class Link:
         touched, future = self._touched, now + self.lemf.rules.future
         backwards, latest = self.lemf.rules.backwards, None
         again = -1
-        while size - position >= 4:
+        while size - position >= 4 and self._left > 0:
             length = data[position + 1]
             if length == 0x82:
                 start = position + 4
@@ -191,17 +205,21 @@ class Link:
         splitter = self._splitter
         assert splitter is not None
         self._rest = b""
-        for octets in splitter.feed(data):
+        if data and splitter.fault is None:
+            with contextlib.suppress(hi.HiError):  # told below, behind the PS-PDUs before it
+                self._split += splitter.feed(data)
+        while self._split and self._left > 0:
             self.pdus += 1
             self.lemf.pdus += 1
-            self._one(octets, now)
-        if not splitter.pending:
-            splitter.feed(b"")  # a fault behind the last PS-PDU is told now
+            self._one(self._split.popleft(), now)
+        if not splitter.pending and not self._split:
+            splitter.feed(b"")
             self._splitter = None
 
     # One PS-PDU, in full
 
     def _one(self, octets: bytes, now: int) -> None:
+        self._left -= 1
         try:
             pdu = hi.parse(octets)
         except hi.HiError as error:

@@ -9,7 +9,7 @@ import pytest
 from imswire import hi
 from imswire.hi import eps, ipmm
 from imswire.hi.check import check
-from midcall.lemf import Link, Rule, Rules, core, integrity
+from midcall.lemf import Link, Rule, Rules, core, findings, integrity
 from midcall.lemf import context as numbers
 from tests.midcall.lemf.deliverer import MILLI, NOW, Sender
 from tests.midcall.lemf.memory import LATER, Lab, delivery
@@ -301,6 +301,40 @@ def test_a_flood_of_findings_is_cut_short():
     lab = Lab().take(pdus)
     told = lab.end()
     assert len(told) == 257 and "counted only" in told[-1].text and lab.lemf.findings.counts["gap"] == 399
+
+
+def test_garbage_of_a_link_is_told_a_few_times_and_counted():
+    lab = Lab().take(b"\x30\x00" * 301)  # the last one waits: so few octets may be the beginning of more
+    assert lab.lemf.findings.counts == {"schema": 300}
+    *told, last = lab.end()
+    assert len(told) == findings.MAX_LINK and {each.link for each in (*told, last)} == {"df"}
+    assert "counted only" in last.text
+
+
+@pytest.mark.parametrize("turn", [1, 3, 5, 1_000])
+@pytest.mark.parametrize("loose", [False, True])
+def test_turns_of_a_link_leave_nothing_out(turn, loose):
+    pdus = [Sender(b"L%d" % number).cc() for number in range(10)]
+    behind = b""
+    if loose:
+        outer = 2 if pdus[0][1] < 0x80 else 2 + pdus[0][1] - 0x80
+        pdus[0] = b"\x30\x80" + pdus[0][outer:] + b"\0\0"
+        behind = b"no PS-PDU"
+    lemf = core.Lemf()
+    link = Link(lemf, "df", turn=turn)
+    kept: list[bytes] = []
+    batch = link.receive(b"".join(pdus) + behind, LATER)
+    while True:
+        fresh = [each for intercept in batch.stored for each in intercept.hi3]
+        assert len(fresh) <= turn
+        kept += fresh
+        for intercept in batch.stored:
+            intercept.hi3.clear()
+        if not batch.more:
+            break
+        batch = link.receive(b"", LATER)
+    assert sorted(kept) == sorted(pdus) and lemf.pdus == 10
+    assert bool(batch.close) is loose
 
 
 def test_streams_beyond_the_bound_are_stored_but_are_no_media(monkeypatch):

@@ -103,8 +103,7 @@ def test_an_acknowledgement_comes_when_the_data_are_durable(pki, tmp_path, monke
     real = store.sync
 
     def sync(descriptors: list[int]) -> None:
-        if descriptors:
-            order.append("synced")
+        order.extend(["synced"] * len(descriptors))
         real(descriptors)
 
     monkeypatch.setattr(store, "sync", sync)
@@ -122,7 +121,7 @@ def test_an_acknowledgement_comes_when_the_data_are_durable(pki, tmp_path, monke
             await client.close()
 
     run(main)
-    assert order[:2] == ["synced", "answered"]
+    assert order == ["synced"] * 3 + ["answered"], "the file, its folder, and the folder of that"
 
 
 def test_a_full_disk_is_never_acknowledged_and_ends_the_receiver(pki, tmp_path, monkeypatch):
@@ -139,7 +138,9 @@ def test_a_full_disk_is_never_acknowledged_and_ends_the_receiver(pki, tmp_path, 
         return lab
 
     lab = run(main)
-    assert "free on the disk" in lab.receiver.failed and lab.findings[-1]["rule"] == "store"
+    assert (
+        lab.receiver.stored == 0 and "free on the disk" in lab.receiver.failed and lab.findings[-1]["rule"] == "store"
+    )
 
 
 def test_a_short_write_is_taken_back(tmp_path, monkeypatch):
@@ -190,6 +191,68 @@ def test_hostile_liids_are_harmless_names(liid):
 @pytest.mark.parametrize("name", ["other", "liid-%", "liid-%4", "liid-%zz", "liid-%41", "liid-a b", "liid-ü"])
 def test_other_folders_are_not_ours(name):
     assert liid_of(name) is None
+
+
+# One deliverer among others
+
+
+def test_a_flood_of_new_liids_does_not_keep_other_links_waiting(pki, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "TURN", 4)
+    monkeypatch.setattr(store, "UNSYNCED", 8)
+    flood = [Sender(b"L%d" % number).cc() for number in range(300)]
+
+    async def main() -> Lab:
+        async with Lab(pki, tmp_path) as lab:
+            one, other = await lab.link(), await lab.link()
+            await one.send(*flood)
+            through = asyncio.create_task(one.barrier())
+            while not lab.receiver.stored:
+                await asyncio.sleep(0)
+            await other.send(Sender().tri(hi.KeepAlive(), 3))
+            assert (await other.answer()).payload == hi.KeepAliveResponse()
+            assert not through.done() and lab.receiver.stored < len(flood)
+            await through
+            await one.close()
+            await other.close()
+        return lab
+
+    lab = run(main)
+    assert lab.receiver.stored == len(flood) and lab.findings == []
+    assert [lab.file("hi3.ber", b"L%d" % number) for number in range(300)] == flood
+
+
+def test_what_came_before_the_end_of_a_link_is_stored(pki, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "TURN", 2)
+    pdus = [Sender(b"L%d" % number).cc() for number in range(50)]
+
+    async def main() -> Lab:
+        async with Lab(pki, tmp_path) as lab:
+            client = await lab.link()
+            await client.send(*pdus)
+            await client.close()
+            while not any(text.endswith("disconnected") for _, text in lab.told):
+                await asyncio.sleep(0.01)
+        return lab
+
+    assert run(main).receiver.stored == len(pdus)
+
+
+def test_handshakes_that_do_not_end_make_room(pki, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "HANDSHAKES", 2)
+
+    async def main() -> Lab:
+        async with Lab(pki, tmp_path) as lab:
+            silent = [Client(*await asyncio.open_connection(*lab.address)) for _ in range(3)]
+            assert await silent[0].ended() == b""
+            good = await lab.link()
+            await good.barrier()
+            assert await silent[1].ended() == b""
+            for client in (*silent, good):
+                await client.close()
+        return lab
+
+    lab = run(main)
+    assert (lab.receiver.connections, lab.receiver.refused) == (1, 2)
 
 
 # Who is refused

@@ -22,11 +22,14 @@ from midcall.lemf.shell.misbehave import Kind, Misbehaviour
 from midcall.lemf.shell.store import Store, StoreError
 
 CONNECTIONS = 64
+HANDSHAKES = 64
+"""Connections that have not finished theirs, about 400 kB each; one more ends the oldest."""
 HANDSHAKE_SECONDS = 10.0
+TURN = 64
+"""PS-PDUs that go the long way before the other links have their turn: some 100 ms when each has a new LIID."""
 WRITE_LIMIT = 1 << 16
 """Octets of answers that a deliverer may leave unread; behind that it is no deliverer."""
 TICK = 1.0
-BUFFER = 1 << 18
 
 Tell = Callable[[str, str], None]
 """Tells the view: what kind of line, and the line."""
@@ -44,12 +47,14 @@ class Receiver:
         self.peers = peers
         self.fault = fault
         self.links: dict[str, Deliverer] = {}
-        self.connections = self.refused = self.findings = 0
+        self.connections = self.refused = self.findings = self.stored = 0
         self.failed = ""
         self._tell: Tell = tell or (lambda *_: None)
         self._log: TextIO = (files.out / "findings.jsonl").open("a", encoding="ascii")
         (files.out / "findings.jsonl").chmod(0o600)
         self._waiting: list[tuple[Deliverer, list[tuple[str, bytes]]]] = []
+        self._held: list[Deliverer] = []
+        self._doors: dict[_Door, None] = {}
         self._wanted = asyncio.Event()
         self.done = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,9 +94,7 @@ class Receiver:
         if self.fault is not None and self.fault.kind is Kind.REFUSE_TLS:
             self._server = await loop.create_server(lambda: _Refusal(self), host, port)
         else:
-            self._server = await loop.create_server(
-                lambda: Deliverer(self), host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
-            )
+            self._server = await loop.create_server(lambda: _Door(self, context), host, port)
         self._tasks = [asyncio.create_task(self._commit()), asyncio.create_task(self._tick())]
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return address
@@ -100,8 +103,10 @@ class Receiver:
         """Close the links, the files, and tell what is still open; returns the files of media."""
         if self._server is not None:
             self._server.close()
+        for door in list(self._doors):
+            door.shut()
         for link in list(self.links.values()):
-            link.transport.close()
+            link.drop()
         await self.flush()
         for task in self._tasks:
             task.cancel()
@@ -118,8 +123,8 @@ class Receiver:
 
     # Octets
 
-    def received(self, link: Deliverer, data: bytes) -> None:
-        """Judge, store, and answer when it is stored."""
+    def received(self, link: Deliverer, data: bytes) -> bool:
+        """Judge, store, and answer when it is stored; whether the link's turn ended before its octets did."""
         try:
             batch = link.link.receive(data, time.time_ns())
         except Exception as error:
@@ -128,12 +133,12 @@ class Receiver:
             self.lemf.findings.add(Finding(Rule.LINK, text, time.time_ns(), link=link.name))
             self.tell_findings()
             link.end(text)
-            return
+            return False
         try:
             self._keep(batch)
         except (StoreError, OSError) as error:
             self._fail(str(error))
-            return
+            return False
         for text in batch.events:
             self._tell("event", text)
         self.tell_findings()
@@ -142,12 +147,19 @@ class Receiver:
             self._wanted.set()
         if batch.close:
             link.end(batch.close)
+        return batch.more
+
+    def hold(self, link: Deliverer) -> None:
+        """Its next turn comes when what is stored so far is on its way to the disk."""
+        self._held.append(link)
+        self._wanted.set()
 
     def _keep(self, batch: Batch) -> None:
         for intercept in batch.stored:
             for interface, octets in (("hi2", intercept.hi2), ("hi3", intercept.hi3)):
                 if octets:
                     self.store.append(intercept.liid, interface, b"".join(octets))
+                    self.stored += len(octets)
                     octets.clear()
         for call, media in batch.media:
             self.media.write(call, media)
@@ -177,7 +189,11 @@ class Receiver:
         """One sync for all that wait; what comes meanwhile waits for the next."""
         waiting, self._waiting = self._waiting, []
         try:
-            await asyncio.to_thread(store.sync, self.store.take_dirty())
+            taken = self.store.take_dirty()
+            held, self._held = self._held, []
+            for link in held:
+                asyncio.get_running_loop().call_soon(link.turn)
+            await store.sync_together(taken)
         except (StoreError, OSError) as error:
             self._fail(str(error))
             return
@@ -208,6 +224,17 @@ class Receiver:
     def told(self, kind: str, text: str) -> None:
         self._tell(kind, text)
 
+    def knocked(self, door: _Door) -> None:
+        """A connection whose handshake is to come."""
+        if len(self._doors) >= HANDSHAKES:
+            self.refused += 1
+            next(iter(self._doors)).shut()
+        self._doors[door] = None
+
+    def answered(self, door: _Door) -> None:
+        """Its handshake is over, whatever came of it."""
+        self._doors.pop(door, None)
+
     def opened(self, link: Deliverer) -> None:
         self.links[link.name] = link
 
@@ -216,8 +243,51 @@ class Receiver:
         self._waiting = [(each, replies) for each, replies in self._waiting if each is not link]
 
 
+class _Door(asyncio.Protocol):
+    """One connection until its handshake is over."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, receiver: Receiver, context: ssl.SSLContext) -> None:
+        self._receiver = receiver
+        self._context = context
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.pause_reading()  # until TLS reads
+        self._receiver.knocked(self)
+        self._task = asyncio.get_running_loop().create_task(self._shake())
+
+    def shut(self) -> None:
+        """The handshake took too long for those who wait."""
+        self._receiver.answered(self)
+        self.transport.abort()
+
+    async def _shake(self) -> None:
+        link = Deliverer(self._receiver)
+        made: asyncio.Transport | None = None
+        try:
+            if not self.transport.is_closing():
+                made = await asyncio.get_running_loop().start_tls(
+                    self.transport,
+                    link,
+                    self._context,
+                    server_side=True,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                )
+        except OSError:
+            # Nobody's deliverer, or nobody at all: ssl.SSLError and what ends connections are OSErrors.
+            self.transport.abort()
+        finally:
+            self._receiver.answered(self)
+        if made is not None:
+            link.connection_made(made)
+
+
 class Deliverer(asyncio.Protocol):
-    """One connection."""
+    """One connection. What comes in is judged in turns, so that no deliverer keeps the others waiting."""
 
     transport: asyncio.Transport
 
@@ -226,13 +296,17 @@ class Deliverer(asyncio.Protocol):
         self.name = "?"
         self.since = time.time()
         self._fault: Kind | None = None
-        self._open = False
+        self._made = self._open = self._lost = False
+        self._error: Exception | None = None
+        self._unread: list[bytes] = []
+        self._waits = False
         self._taken = 0
         self._resume: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self._made = True
         receiver = self._receiver
         receiver.connections += 1
         host, port = transport.get_extra_info("peername")[:2]
@@ -243,7 +317,7 @@ class Deliverer(asyncio.Protocol):
             self._refuse(f"{peer}: {error}")
             return
         self.name = f"{shown} {peer} #{receiver.connections}"
-        self.link = Link(receiver.lemf, self.name)
+        self.link = Link(receiver.lemf, self.name, turn=TURN)
         if len(receiver.links) >= CONNECTIONS:
             self._refuse(f"{peer}: more than {CONNECTIONS} connections")
             return
@@ -259,6 +333,9 @@ class Deliverer(asyncio.Protocol):
             self.end("misbehaves: accept-then-close")
         elif self._fault is Kind.GARBAGE:
             transport.write(misbehave.GARBAGE)
+        early, self._unread = self._unread, []
+        for data in early:
+            self.data_received(data)
 
     def _refuse(self, reason: str) -> None:
         self._receiver.refused += 1
@@ -266,6 +343,9 @@ class Deliverer(asyncio.Protocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if not self._made:
+            self._unread.append(data)  # in the same record as the end of the handshake
+            return
         if not self._open:
             return
         self._taken += len(data)
@@ -276,7 +356,33 @@ class Deliverer(asyncio.Protocol):
             return
         if self._fault is Kind.SLOW_READ:
             self._pause()
-        self._receiver.received(self, data)
+        self._unread.append(data)
+        if not self._waits:
+            self._waits = True
+            self.turn()
+
+    def turn(self) -> None:
+        """Judge some of what came; the rest when the others have had their turn."""
+        if not self._waits:
+            return
+        receiver = self._receiver
+        if receiver.store.crowded:
+            self.transport.pause_reading()
+            receiver.hold(self)
+            return
+        data, self._unread = b"".join(self._unread), []
+        more = receiver.received(self, data)
+        if not self._open:
+            return
+        if more:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self.turn)
+            return
+        self._waits = False
+        if self._lost:
+            self._finish()
+        elif self._resume is None:
+            self._go_on()
 
     def _pause(self) -> None:
         if self._resume is None:
@@ -304,11 +410,23 @@ class Deliverer(asyncio.Protocol):
 
     def end(self, reason: str) -> None:
         if self._open:
-            self._open = False
             self._receiver.told("link", f"{self.name}: closed: {reason}")
-            self.transport.close()
+            self.drop()
+
+    def drop(self) -> None:
+        """Nothing more is taken, of what came before either; it was not acknowledged."""
+        self._open = self._waits = False
+        self.transport.close()
+        if self._lost:
+            self._finish()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._lost, self._error = True, error
+        if not self._waits:
+            self._finish()
+
+    def _finish(self) -> None:
+        error = self._error
         if self._resume is not None:
             self._resume.cancel()
         if self.name != "?":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 from midcall.base.bounded import BoundedTable
 
 FILES = 256
+SYNCS = 4
+"""Threads that sync at once: the journal of the disk writes what they wait for together."""
+UNSYNCED = 64
+"""Folders and files that were made, or had to be closed, since the last sync; behind that a deliverer waits for it."""
 READ_OCTETS = 1 << 20
 INTERFACES = ("hi3", "hi2")
 DEFAULT_LIMIT = 16 << 30
@@ -43,15 +48,14 @@ def liid_of(name: str) -> bytes | None:
 class _File:
     """One file that grows; a write that the disk cuts short is taken back."""
 
-    __slots__ = ("descriptor", "path", "size")
+    __slots__ = ("descriptor", "new", "path", "place", "size")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: tuple[bytes, str]) -> None:
         self.path = path
-        new = not path.exists()
+        self.place = place
+        self.new = not path.exists()
         self.descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.size = os.fstat(self.descriptor).st_size
-        if new:
-            sync_folder(path.parent)
 
     def append(self, octets: bytes) -> None:
         view = memoryview(octets)
@@ -65,7 +69,8 @@ class _File:
 
 
 class Store:
-    """Appends by LIID; ``dirty`` are descriptors to be synced before anything is acknowledged."""
+    """Appends by LIID. Nothing here waits for the disk: what is to be synced before anything is acknowledged
+    gathers until ``take_dirty``."""
 
     def __init__(self, out: Path, limit: int = DEFAULT_LIMIT) -> None:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,6 +78,8 @@ class Store:
         self._limit = limit
         self._files: BoundedTable[tuple[bytes, str], _File] = BoundedTable("lemf.files", FILES)
         self._dirty: dict[tuple[bytes, str], _File] = {}
+        self._closing: list[int] = []
+        self._entries: dict[Path, None] = {}
         self._folders: set[bytes] = set()  # bounded by the core, which has no more LIIDs than its table
         self.octets = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
         self._unchecked = _CHECK_EVERY
@@ -81,7 +88,7 @@ class Store:
         path = self.out / folder_name(liid)
         if liid not in self._folders:
             path.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(self.out)
+            self._entries[self.out] = None
             self._folders.add(liid)
         return path
 
@@ -92,18 +99,30 @@ class Store:
         file = self._files.get(place)
         try:
             if file is None:
-                file = _File(self.folder(liid) / f"{interface}.ber")
-                gone = self._files.put(place, file)
-                if gone is not None:
-                    os.fsync(gone.descriptor)
-                    os.close(gone.descriptor)
-                    self._dirty = {key: each for key, each in self._dirty.items() if each is not gone}
+                file = self._open(place)
             else:
                 self._files.touch(place)
         except OSError as error:
             raise StoreError(f"{error.filename or folder_name(liid)}: {error.strerror}") from None
         file.append(octets)
         self._dirty[place] = file
+
+    def _open(self, place: tuple[bytes, str]) -> _File:
+        liid, interface = place
+        file = _File(self.folder(liid) / f"{interface}.ber", place)
+        if file.new:
+            self._entries[file.path.parent] = None
+        gone = self._files.put(place, file)
+        if gone is not None and self._dirty.pop(gone.place, None) is not None:
+            self._closing.append(gone.descriptor)
+        elif gone is not None:
+            os.close(gone.descriptor)
+        return file
+
+    @property
+    def crowded(self) -> bool:
+        """Enough waits for the next sync."""
+        return len(self._entries) + len(self._closing) >= UNSYNCED
 
     def spend(self, octets: int) -> None:
         """Count octets that are about to be written, of media too."""
@@ -119,9 +138,12 @@ class Store:
 
     def take_dirty(self) -> list[int]:
         """Descriptors for ``sync``, which closes them: they are copies, so that files may be closed meanwhile."""
-        copies = [os.dup(file.descriptor) for file in self._dirty.values()]
+        taken, self._closing = self._closing, []
+        taken += [os.dup(file.descriptor) for file in self._dirty.values()]
         self._dirty.clear()
-        return copies
+        taken += [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in self._entries]
+        self._entries.clear()
+        return taken
 
     def existing(self) -> Iterator[tuple[bytes, str, Path]]:
         """What an earlier run has left."""
@@ -138,26 +160,27 @@ class Store:
             os.close(file.descriptor)
 
 
+async def sync_together(descriptors: list[int]) -> None:
+    """``sync`` in some threads at once, which a journal writes as one. StoreError: not all of it is durable."""
+    parts = [descriptors[start::SYNCS] for start in range(min(SYNCS, len(descriptors)))]
+    done = await asyncio.gather(*(asyncio.to_thread(sync, part) for part in parts), return_exceptions=True)
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+
+
 def sync(descriptors: list[int]) -> None:
     """Make what was written durable; may run in another thread. StoreError: it is not."""
     failed = ""
     for descriptor in descriptors:
         try:
-            os.fdatasync(descriptor)
+            os.fsync(descriptor)
         except OSError as error:
             failed = error.strerror or "fsync failed"
         finally:
             os.close(descriptor)
     if failed:
         raise StoreError(failed)
-
-
-def sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def chunks(path: Path) -> Iterator[bytes]:
