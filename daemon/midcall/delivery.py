@@ -7,21 +7,27 @@ nobody.
 from __future__ import annotations
 
 import asyncio
-import shutil
+import errno
+import sqlite3
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from msgspec import Struct
 
+from midcall.base.passing_folder import PassingFolder, clear
 from midcall.base.seal import SealKey
+from midcall.base.sqlite import is_writing
 from midcall.config import ReplayConfig
 from midcall.events import CcRecord, Intercept, IriRecord
 from midcall.handover import Completeness, LinkEvent, Lost
 from midcall.handover.assembler import Sign
-from midcall.handover.settings import LinkSettings
+from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell.channel import Peer
+from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
@@ -32,25 +38,36 @@ POLL_SECONDS = 0.1
 # What a sender may take to close its connection properly.
 CLOSING_SECONDS = 5.0
 FAULTS = 20
+PREFIX = ".spool-"
+# Below this the disk of the results is left to them, where the one for temporary files has more.
+ROOM_OCTETS = 32 << 20
+# What of the free room is kept for events at most.
+RESERVE_SHARE = 8
+_DISK = (sqlite3.Error, OSError)
 
 
 class Outcome(Struct, frozen=True):
-    """What became of a delivery: the equation of each interface, and what went wrong."""
+    """What became of a delivery: the equation of each interface, and what went wrong.
+
+    ``lost``: records that not even the spool has; the equation does not have them either.
+    """
 
     completeness: list[Completeness]
     faults: list[str]
+    lost: int = 0
 
     @property
     def missing(self) -> int:
         """Records that did not arrive."""
-        return sum(each.observed - each.delivered for each in self.completeness)
+        return self.lost + sum(each.observed - each.delivered for each in self.completeness)
 
 
 class Delivery:
     """The spool and sender of one intercept; use as a context manager.
 
     ``unavailable`` makes the contents of a gap record, ``peer`` is the LEMF. Records are on the disk when a
-    method returns; the sender runs in a thread of its own.
+    method returns; the sender runs in a thread of its own. What waits stands in ``folder``, or among the system's
+    temporary files when there is next to no room. OSError: there is none at all.
     """
 
     def __init__(
@@ -62,31 +79,68 @@ class Delivery:
         peer: Peer,
         sign: Sign | None = None,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=".spool-", dir=folder))
         self._intercept = intercept
+        self._config = config
+        self._unavailable = unavailable
+        self._sign = sign
         self._settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         self._patience = config.delivery.give_up_seconds
         self._peer = peer
         self._master = SealKey.fresh()
-        self._keys = self._key_store()
-        now = time.time_ns()
-        self._spool = Spool(
-            self.folder / "queue",
-            intercept.destination,
-            self._keys,
-            (intercept,),
-            unavailable,
-            now,
-            integrity=config.integrity,
-            sign=sign,
-        )
         self._faults: dict[str, None] = {}
+        self._lost_records = 0
+        self._waited = False
+        self._now = time.time_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sender: Sender | None = None
         self._ready = threading.Event()
         self._failed: BaseException | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._send, name="sender", daemon=True)
+        self._close = ExitStack()
+        self._open(folder)
+
+    # The folder of what waits
+
+    def _open(self, folder: Path) -> None:
+        """Everything that needs room before the first record, in the first place that has it."""
+        places = _places(folder)
+        for place in places:
+            with suppress(OSError):
+                clear(place, PREFIX)
+        for place in places:
+            try:
+                with ExitStack() as opening:
+                    self._open_in(place, opening)
+                    self._close = opening.pop_all()
+                return
+            except _DISK as error:
+                if not _is_room(error):
+                    raise
+        raise OSError(errno.ENOSPC, "no room for what waits to be delivered; free some, or set TMPDIR", str(folder))
+
+    def _open_in(self, place: Path, opening: ExitStack) -> None:
+        own = PassingFolder(place, PREFIX)
+        opening.callback(own.remove)
+        self.folder = own.path
+        self._keys = self._key_store()
+        opening.callback(self._keys.close)
+        self._keys.handle(self._intercept.liid)
+        free = Folder(self.folder).free()
+        self._spool = Spool(
+            self.folder / "queue",
+            self._intercept.destination,
+            self._keys,
+            (self._intercept,),
+            self._unavailable,
+            self._now,
+            settings=SpoolSettings(reserve_octets=min(SpoolSettings().reserve_octets, free // RESERVE_SHARE)),
+            integrity=self._config.integrity,
+            sign=self._sign,
+        )
+        opening.callback(self._spool.close)
+        # It takes all its room now, while there is some.
+        Cursor(self._spool.folder.cursor).close()
 
     def __enter__(self) -> Delivery:
         self._thread.start()
@@ -94,21 +148,26 @@ class Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop(0.0)
-        self._spool.close()
-        self._keys.close()
-        self._master.wipe()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self._close:
+            self._stop(0.0)
+            self._master.wipe()
 
     # Records
 
     def iri(self, records: list[IriRecord], now: int) -> None:
-        if not self._spool.write_iri(records, now):
+        self._now = now
+        if not self._written(lambda: self._spool.write_iri(records, now)):
+            self._lost_records += len(records)
             self._fault(f"{len(records)} events were lost: no room on the disk")
 
     def cc(self, records: list[CcRecord], now: int) -> None:
-        if not self._spool.write_cc(records, now):
-            self._fault("content was refused: no room on the disk")
+        self._now = now
+        try:
+            if not self._spool.write_cc(records, now):
+                self._fault("content was refused: no room on the disk")
+        except _DISK as error:
+            self._lost_records += len(records)
+            self._fault(f"content was lost: {error}")
 
     def next_deadline(self) -> int | None:
         return self._spool.next_deadline()
@@ -116,19 +175,39 @@ class Delivery:
     def deadline(self, now: int) -> None:
         due = self._spool.next_deadline()
         if due is not None and due <= now:
-            self._spool.write_iri([], now)
-            self._spool.write_cc([], now)
+            self.iri([], now)
+            self.cc([], now)
 
     def end(self, liid: str, now: int) -> None:
-        self._spool.end(liid, now)
+        self._now = now
+        try:
+            done = self._spool.end(liid, now)
+        except _DISK:
+            done = False
+        if not done:
+            self._fault("the last integrity checks were not made: no room on the disk")
+
+    def _written(self, write: Callable[[], bool]) -> bool:
+        """Events wait for room, which comes as the sender delivers; once that was in vain they wait no more."""
+        until = time.monotonic() + (0 if self._waited else self._patience)
+        while True:
+            try:
+                if write():
+                    return True
+            except _DISK as error:
+                self._fault(f"the spool cannot be written: {error}")
+            if time.monotonic() >= until or self._failed is not None:
+                self._waited = True
+                return False
+            time.sleep(POLL_SECONDS)
 
     # The end
 
     def finish(self) -> Outcome:
         """Wait until all is delivered, or until nothing has moved for the configured time."""
-        waiting, moved, seconds = None, time.monotonic(), 0.0
+        waiting, moved, seconds = -1, time.monotonic(), 0.0
         while self._failed is None and self._thread.is_alive():
-            left = sum(each.pdus for each in backlog(Folder(self.folder / "queue")).values())
+            left = self._left()
             if left == 0:
                 seconds = CLOSING_SECONDS
                 break
@@ -140,9 +219,24 @@ class Delivery:
             time.sleep(POLL_SECONDS)
         self._stop(seconds)
         if self._failed is not None:
-            self._fault(f"the sender failed: {type(self._failed).__name__}")
-        found = completeness(Folder(self.folder / "queue"), self._keys, self._intercept.liid)
-        return Outcome(found, list(self._faults))
+            self._fault(f"the sender failed: {type(self._failed).__name__}: {self._failed}")
+        try:
+            found = completeness(Folder(self.folder / "queue"), self._keys, self._intercept.liid)
+        except sqlite3.Error as error:
+            found = []
+            self._fault(f"what became of the records is not known: {error}")
+        return Outcome(found, list(self._faults), self._lost_records)
+
+    def _left(self) -> int:
+        """PDUs that wait, and gaps that are not declared yet; these are tried again here."""
+        owed = 0
+        with suppress(*_DISK):
+            if self._spool.owes:
+                self._spool.write_iri([], self._now)
+                owed = int(self._spool.owes)
+        with suppress(sqlite3.Error):
+            return owed + sum(each.pdus for each in backlog(Folder(self.folder / "queue")).values())
+        return 1  # not known: as if something waited
 
     # The sender's thread
 
@@ -195,3 +289,24 @@ class Delivery:
     def _fault(self, text: str) -> None:
         if len(self._faults) < FAULTS:
             self._faults.setdefault(text)
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where what waits may stand, the better place first."""
+    other = Path(tempfile.gettempdir())
+    few = _free(folder) < ROOM_OCTETS and _free(other) > _free(folder)
+    return [other, folder] if few else [folder, other]
+
+
+def _free(folder: Path) -> int:
+    try:
+        return Folder(folder).free()
+    except OSError:
+        return 0
+
+
+def _is_room(error: Exception) -> bool:
+    """Another disk may help."""
+    if isinstance(error, sqlite3.Error):
+        return is_writing(error)
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

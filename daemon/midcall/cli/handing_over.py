@@ -14,16 +14,22 @@ from msgspec import Struct
 
 from midcall import config
 from midcall.base import tls
+from midcall.base.passing_folder import PassingFolder
 from midcall.cli.fail import USAGE, Failed, read_text
 from midcall.config import ReplayConfig
-from midcall.delivery import Delivery
+from midcall.delivery import PREFIX, Delivery
 from midcall.handover import Assembler
 from midcall.handover.assembler import Sign
 from midcall.handover.shell.channel import Peer
+from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.reserve import Reserve
+from midcall.local_copy import FilesCopy
 from midcall.records import HandoverFiles, Records, Sink, Sinks, intercept
 from midcall.replay import XID
 
 MAX_KEY_FILE = 1 << 16
+# A report of some thousand dialogs.
+REPORT_OCTETS = 1 << 20
 
 
 class Settings(Struct, frozen=True):
@@ -96,11 +102,16 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
     """The mediation of a replay, and what to call at its end; ``out`` exists."""
     order = intercept(chosen.config, XID)
     with ExitStack() as stack:
+        if chosen.peer is not None:
+            stack.enter_context(_room_for_report(out))
         sinks: list[Sink] = []
         records = Records(chosen.config, XID, Sinks(sinks))
-        files = delivery = None
+        files: HandoverFiles | FilesCopy | None = None
+        delivery = None
         if chosen.files or chosen.peer is None:
-            files = stack.enter_context(HandoverFiles(out, Assembler((order,), chosen.config.integrity, chosen.sign)))
+            made = HandoverFiles(out, Assembler((order,), chosen.config.integrity, chosen.sign))
+            files = made if chosen.peer is None else FilesCopy(made)
+            stack.callback(files.close)
             sinks.append(files)
         if chosen.peer is not None:
             delivery = stack.enter_context(
@@ -110,7 +121,25 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
         yield records, lambda: _finished(chosen, records, files, delivery)
 
 
-def _finished(chosen: Settings, records: Records, files: HandoverFiles | None, delivery: Delivery | None) -> Result:
+@contextmanager
+def _room_for_report(out: Path) -> Iterator[None]:
+    """Room that nothing else gets while this lasts: how the hand-over went is told on a full disk too."""
+    try:
+        folder = PassingFolder(out, PREFIX)
+    except OSError:
+        yield  # then there is no room to keep
+        return
+    try:
+        free = Folder(out).free()
+        Reserve(folder.path / "report", min(REPORT_OCTETS, free // 2)).keep(free)
+        yield
+    finally:
+        folder.remove()
+
+
+def _finished(
+    chosen: Settings, records: Records, files: HandoverFiles | FilesCopy | None, delivery: Delivery | None
+) -> Result:
     told: dict[str, Any] = {"liid": chosen.config.warranted.liid, "removed": records.removed}
     if files is not None:
         told |= {f"{name}_pdus": count for name, count in files.pdus.items()}
@@ -128,6 +157,9 @@ def _finished(chosen: Settings, records: Records, files: HandoverFiles | None, d
         }
     told["faults"] = outcome.faults
     faults = []
-    if outcome.missing:
+    if outcome.missing or not outcome.completeness:
         faults = [f"{outcome.missing} records were not delivered to {told['delivered_to']}", *outcome.faults]
+    if isinstance(files, FilesCopy):
+        files.close()
+        faults += [] if files.fault is None else [files.fault]
     return Result(told, faults)

@@ -18,6 +18,7 @@ from midcall.base import owner_only
 from midcall.cli import authority, handing_over, results
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.kms import Kms, KmsStore, keyfile
+from midcall.local_copy import MediaCopy
 from midcall.product import FileProduct
 from midcall.replay import SECOND, Replay, Window
 from midcall.report import Report
@@ -102,26 +103,40 @@ def run(
             raise Failed(UNREADABLE, f"{capture}: {reason(error)}") from None
         try:
             results.prepare(out, file.fileno())
-            product = FileProduct(out, reader.link_type, keys_to_lemf=keys_to_lemf)
+            link_type = reader.link_type
+            product = MediaCopy(lambda: FileProduct(out, link_type, keys_to_lemf=keys_to_lemf))
             with handing_over.opened(chosen, out) as (records, finish):
                 with _bar(file) as bar:
                     Replay(reader, targets, window, Kms(store), product, report, bar, records).run()
                 audio = product.close()
                 told, faults = finish()
+            if product.fault is not None:
+                faults = [*faults, product.fault]
             for fault in faults:
                 report.capture_error(0, f"handover: {fault}")
             result = report.as_dict() | {"handover": told}
             if under is not None and under.told:
                 result["warrant"] = under.told
             result |= {"audio": [str(path.relative_to(out)) for path in audio]}
-            with owner_only.create(out / results.REPORT) as written:
-                written.write(json.dumps(result, indent=2, ensure_ascii=True).encode() + b"\n")
         except OSError as error:
             raise Failed(UNREADABLE, f"{error.filename or out}: {reason(error)}") from None
+    kept = _keep(result, out / results.REPORT)
     if report.frames == 0 and report.has_errors:
         raise Failed(UNREADABLE, f"{capture}: no frame could be read")
     _summary(report, result, product.packets, out)
-    return DONE_WITH_ERRORS if report.has_errors else DONE
+    return DONE_WITH_ERRORS if report.has_errors or not kept else DONE
+
+
+def _keep(result: dict[str, Any], path: Path) -> bool:
+    """Write the report; False, and it is said, when that cannot be done: what was handed over stays handed over."""
+    try:
+        with owner_only.create(path) as written:
+            written.write(json.dumps(result, indent=2, ensure_ascii=True).encode() + b"\n")
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        click.echo(shown(f"midcall: {path}: {reason(error)}; there is no report"), err=True)
+        return False
+    return True
 
 
 def _window(activate_at: float | None, deactivate_at: float | None) -> Window:

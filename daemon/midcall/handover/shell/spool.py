@@ -139,6 +139,11 @@ class Spool:
 
     # Records
 
+    @property
+    def owes(self) -> bool:
+        """Whether something is still to be declared: any writing does, from ``retry_seconds`` on."""
+        return bool(self._refusals) or self._debts != Debts()
+
     def next_deadline(self) -> int | None:
         """When an integrity check is due next (wall ns): then write, if only nothing."""
         return self.files.assembler.next_deadline()
@@ -401,7 +406,7 @@ class Spool:
             return
         self._tidy_at = moment + self.settings.retry_seconds
         self._trim()
-        if self._refusals or self._debts != Debts():
+        if self.owes:
             self._declare(now)
         idle = self.files.assembler.forget_idle(now - int(self.settings.idle_seconds * _NS))
         self.files.events.forget(idle)
