@@ -128,7 +128,7 @@ class IriMediation:
         removed, description = head.removed, half.description
         if description is not None:
             kept = redaction.description(description, rules)
-            description, removed = kept.octets, removed + kept.removed
+            description, removed = kept.octets or None, removed + kept.removed
         if removed:
             self._removed(xid, removed)
         return head.octets, description

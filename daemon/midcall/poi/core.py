@@ -148,9 +148,9 @@ class PointOfInterception:
             if not self._tracker.opens(message, from_tag, to_tag):
                 self._standalone(message, seen, events)
                 return events
-            opening = seen if self._sdes else _without_keys(message, seen)
+            opening = seen if self._sdes else _without_keys(seen)
             call = self._tracker.open(message, opening, from_tag, self._correlation(message, from_tag))
-        kept = seen if self._sdes else _without_keys(message, seen)
+        kept = seen if self._sdes else _without_keys(seen)
         tracked = self._tracker.message(call, message, kept, from_tag, to_tag)
         if journal is not None and message.method in JOURNALED:
             journal.message(call, kept)
@@ -352,11 +352,10 @@ def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:
     return (None, None) if round_ is None else (round_.offer, round_.answer)
 
 
-def _without_keys(message: sip.SipMessage, seen: SipSeen) -> SipSeen:
+def _without_keys(seen: SipSeen) -> SipSeen:
     """The message without keys that stand in its session description."""
-    if b"crypto" not in seen.octets.lower() and message.first("Content-Encoding") is None:
-        return seen
-    return structs.replace(seen, octets=redaction.message(seen.octets, SDES_RULES).octets)
+    redacted = redaction.message(seen.octets, SDES_RULES)
+    return structs.replace(seen, octets=redacted.octets) if redacted.removed else seen
 
 
 def _half(kept: Kept | None) -> Half | None:

@@ -1,0 +1,111 @@
+"""What leaves a SIP message before it is kept or goes to the agency: location, content, keys (TS 33.107 7A.1.A).
+
+Every octet that no rule names stays as it was intercepted; a body that changes gets its Content-Length. What must not
+leave is looked for as the most lenient receiver would read it, and a body that cannot be read goes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from imswire import sip
+from midcall.base.redaction import bodies, heads
+from midcall.base.redaction.rules import (
+    CONTENT,
+    LOCATION,
+    NOTHING,
+    SDES,
+    TICKET,
+    TRAILING,
+    UNREADABLE,
+    Redacted,
+    Rules,
+)
+
+__all__ = [
+    "CONTENT",
+    "LOCATION",
+    "SDES",
+    "TICKET",
+    "TRAILING",
+    "UNREADABLE",
+    "Redacted",
+    "Rules",
+    "bodiless",
+    "description",
+    "head",
+    "message",
+]
+
+_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
+# Requests which, with their responses, carry offers, answers or capabilities (RFC 3261 13.2.1, 11, RFC 3262, RFC 3311).
+_DESCRIBING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE", "OPTIONS"})
+
+
+def message(octets: bytes, rules: Rules) -> Redacted:
+    """Apply the rules to one SIP message; SipError when it cannot be read."""
+    parsed = sip.parse(octets)
+    if rules == NOTHING:
+        return Redacted(octets, ())
+    removed: list[str] = []
+    start = heads.clean(parsed.head, rules, removed)
+    if len(parsed.octets) > len(parsed.head) + len(parsed.body):
+        removed.append(TRAILING)
+    body, alone = _body(parsed, rules, removed)
+    if not removed:
+        return Redacted(octets, ())
+    if body.octets != parsed.body or alone:
+        start = heads.for_body(start, len(body.octets), decoded=body.decoded, as_sdp=alone)
+    return Redacted(start + body.octets, tuple(dict.fromkeys(removed)))
+
+
+def description(octets: bytes, rules: Rules) -> Redacted:
+    """Apply the rules to a session description by itself; no octets are left of one that must not go out."""
+    removed: list[str] = []
+    kept = bodies.session(octets, rules, removed)
+    return Redacted(kept or b"", tuple(dict.fromkeys(removed)))
+
+
+def head(octets: bytes, rules: Rules) -> Redacted:
+    """Start line and headers alone, up to and with the blank line; Content-Length stays that of the message."""
+    removed: list[str] = []
+    kept = heads.clean(octets, rules, removed)
+    return Redacted(kept, tuple(dict.fromkeys(removed)))
+
+
+def bodiless(octets: bytes) -> sip.SipMessage:
+    """A head by itself as a message: what it says of the length of its body is passed over. SipError."""
+    return sip.parse(_LENGTH.sub(b"", octets))
+
+
+def _body(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[bodies.Body, bool]:
+    """The body that may go out, and whether it has become a session description standing alone."""
+    if not parsed.body:
+        return bodies.Body(b""), False
+    if rules.content:
+        return _session(parsed, rules, removed)
+    fields = (_values(parsed, name) for name in ("Content-Type", "Content-Encoding", "Content-Transfer-Encoding"))
+    left = bodies.clean(bodies.entity(*fields), parsed.body, rules, removed)
+    return left or bodies.Body(b""), False
+
+
+def _session(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[bodies.Body, bool]:
+    """With content kept back: the session description alone, of messages that have one."""
+    found = parsed.sdp if _describes(parsed) else None
+    if found is None or found != parsed.body:
+        removed.append(CONTENT)
+    left = None if found is None else bodies.session(found, rules, removed)
+    if left is None:
+        return bodies.Body(b""), False
+    return bodies.Body(left), found != parsed.body
+
+
+def _describes(parsed: sip.SipMessage) -> bool:
+    try:
+        return parsed.method in _DESCRIBING
+    except sip.SipError:
+        return False
+
+
+def _values(parsed: sip.SipMessage, name: str) -> bytes:
+    return ",".join(parsed.lines(name)).encode("utf-8", "surrogateescape")

@@ -1,0 +1,74 @@
+"""Content codings and transfer encodings of bodies and their parts (RFC 3261 20.12, RFC 2045 6), within bounds."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import zlib
+
+# A message has 65 535 octets at most; what grows beyond this is meant to.
+MAX_DECODED = 262_144
+MAX_CODINGS = 4
+_PLAIN = frozenset({b"", b"identity", b"7bit", b"8bit", b"binary"})
+_WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+# Shorter ones hide no key.
+_MIN_UNLABELLED = 40
+
+
+def names(value: bytes) -> list[bytes]:
+    """Codings in the order in which they were applied, those that change nothing left out."""
+    codings = (each.partition(b";")[0].strip(b' \t\r\n\0"').lower() for each in value.split(b","))
+    return [each for each in codings if each not in _PLAIN]
+
+
+def decoded(codings: list[bytes], octets: bytes) -> bytes | None:
+    """Octets without their codings; None: unknown, broken, more octets behind the end, or too many."""
+    if len(codings) > MAX_CODINGS:
+        return None
+    for coding in reversed(codings):
+        plain = _one(coding, octets)
+        if plain is None or len(plain) > MAX_DECODED:
+            return None
+        octets = plain
+    return octets
+
+
+def unlabelled(octets: bytes) -> list[bytes]:
+    """The coding that octets show although nobody says so: none, or one."""
+    if octets[:2] == b"\x1f\x8b":
+        return [b"gzip"]
+    if octets[:1] == b"\x78" and len(octets) > 2 and int.from_bytes(octets[:2], "big") % 31 == 0:
+        return [b"deflate"] if _one(b"deflate", octets) is not None else []
+    return [b"base64"] if len(octets) >= _MIN_UNLABELLED and _base64(octets) is not None else []
+
+
+def _one(coding: bytes, octets: bytes) -> bytes | None:
+    if coding == b"base64":
+        return _base64(octets)
+    if coding == b"quoted-printable":
+        return binascii.a2b_qp(octets)
+    return _inflated(_WINDOWS.get(coding, ()), octets)
+
+
+def _base64(octets: bytes) -> bytes | None:
+    """Readers differ in what they make of other characters and of what stands behind padding: neither is read."""
+    letters = b"".join(octets.split())
+    if not _BASE64.fullmatch(letters):
+        return None
+    letters = letters.rstrip(b"=")
+    try:
+        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+    except binascii.Error:
+        return None
+
+
+def _inflated(windows: tuple[int, ...], octets: bytes) -> bytes | None:
+    for window in windows:
+        inflate = zlib.decompressobj(window)
+        try:
+            plain = inflate.decompress(octets, MAX_DECODED)
+        except zlib.error:
+            continue
+        return plain if inflate.eof and not inflate.unused_data.strip(b"\r\n\0") else None
+    return None

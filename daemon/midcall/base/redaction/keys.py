@@ -1,0 +1,63 @@
+"""Keys that a session description hands over: ``a=crypto`` (RFC 4568), also as a capability (RFC 5939 3.3.1.2), and
+``k=`` (RFC 4566 5.12); and MIKEY messages that any reader can open (NULL encryption, RFC 3830 4.2.3).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from imswire import mikey
+from imswire.errors import WireError
+from imswire.mikey.values import Kemac
+from midcall.base.redaction.text import squeezed, visible
+
+# Key and salt of the shortest suite take 40 characters of base64; half of them is too much already.
+_MATERIAL = rb"[a-z0-9+/=]{20}"
+_KEY_LINE = re.compile(rb"k=[a-z0-9-]+(?::|$)|a=.*crypto:")
+_INLINE = re.compile(rb"inline(?::|%3a)" + _MATERIAL)
+_INLINE_AS_WRITTEN = re.compile(
+    rb"(inline\s*(?::|%3a))(?:[ \t\0]|\r?\n[ \t]|[A-Za-z0-9+/=|^:]|%[0-9a-f]{2}){20,}", re.IGNORECASE
+)
+_HINT = re.compile(rb"crypto:|inline(?::|%3a)|k=[a-z0-9-]+:")
+_MIKEY = re.compile(rb"key-mgmt:mikey([A-Za-z0-9+/=]+)", re.IGNORECASE)
+
+
+def hinted(squeezed_octets: bytes) -> bool:
+    """Whether a closer look may find keys."""
+    return _HINT.search(squeezed_octets) is not None
+
+
+def of_line(line: bytes) -> bytes | None:
+    """The line without keys; None: it is there for them alone."""
+    plain = squeezed(line)
+    if _KEY_LINE.match(plain):
+        return None
+    if not _INLINE.search(plain):
+        return line
+    left = of_header(line)
+    return None if plain[:2] in (b"a=", b"k=", b"i=") or _INLINE.search(squeezed(left)) else left
+
+
+def of_header(octets: bytes) -> bytes:
+    """Header lines, or one of another kind, without key material."""
+    return _INLINE_AS_WRITTEN.sub(rb"\1-", octets)
+
+
+def is_key_management(line: bytes) -> bool:
+    plain = squeezed(line)
+    return plain.startswith(b"a=") and b"key-mgmt:" in plain
+
+
+def anybody_reads(line: bytes) -> bool:
+    """Whether a MIKEY message has its keys in clear; one that cannot be read here has none for anybody."""
+    found = _MIKEY.search(visible(line))
+    if found is None:
+        return False
+    data = found[1].rstrip(b"=")
+    try:
+        message = mikey.parse(binascii.a2b_base64(data + b"=" * (-len(data) % 4)))
+    except (WireError, binascii.Error):
+        return False
+    payloads = (placed.value for placed in message.payloads)
+    return any(isinstance(each, Kemac) and each.encr_alg == mikey.EncrAlg.NULL and each.encr_data for each in payloads)

@@ -1,0 +1,30 @@
+"""What is to be taken out, and the names under which it is counted (TS 33.107 7A.1.A)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+LOCATION, CONTENT, SDES, TICKET = "location", "content", "sdes-keys", "ticket"
+# Octets behind the length that Content-Length says, and bodies whose coding hides what they hold.
+TRAILING, UNREADABLE = "trailing", "unreadable"
+
+
+class Rules(Struct, frozen=True):
+    """What is taken out: headers and bodies that tell where somebody is; bodies but session descriptions; keys of
+    ``a=crypto`` (RFC 4568) and ``k=`` (RFC 4566 5.12); tickets of ``a=key-mgmt``.
+    """
+
+    location: bool = False
+    content: bool = False
+    sdes: bool = False
+    ticket: bool = False
+
+
+NOTHING = Rules()
+
+
+class Redacted(Struct, frozen=True, gc=False):
+    """A message as it may go out, and what was taken out of it, for the audit."""
+
+    octets: bytes
+    removed: tuple[str, ...]

@@ -1,0 +1,50 @@
+"""Lines as any receiver may see them: whatever somebody takes for a line end is one, and blanks hide nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+# CR, LF, VT, FF, the separators of ASCII, NEL, U+2028 and U+2029.
+_END = re.compile(rb"(\r+\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])")
+# Blanks, control characters and all that is not ASCII: NUL between the octets of UTF-16, a BOM, NBSP.
+_HIDING = bytes([*range(0x21), *range(0x7F, 0x100)])
+_LOWER = bytes(range(256)).lower()
+
+
+def squeezed(octets: bytes) -> bytes:
+    """In lower case, without whatever may stand between letters unseen."""
+    return octets.translate(_LOWER, _HIDING)
+
+
+def visible(octets: bytes) -> bytes:
+    """As :func:`squeezed`, with the case kept."""
+    return octets.translate(None, _HIDING)
+
+
+def split(octets: bytes) -> list[tuple[bytes, bytes]]:
+    """Text and end of each line; the last end may be empty."""
+    pieces = _END.split(octets)
+    return list(zip(pieces[::2], [*pieces[1::2], b""], strict=True))
+
+
+def join(lines: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(text + end for text, end in lines)
+
+
+def drop(kept: list[tuple[bytes, bytes]], end: bytes) -> None:
+    """A line behind ``kept`` is left out: an odd end before it, which others pass over, is replaced by its own."""
+    if kept and end and kept[-1][1] and not kept[-1][1].endswith(b"\n"):
+        kept[-1] = (kept[-1][0], end)
+
+
+def edited(octets: bytes, edit: Callable[[bytes], bytes | None]) -> bytes:
+    """Each line as ``edit`` gives it; None leaves it out."""
+    kept: list[tuple[bytes, bytes]] = []
+    for text, end in split(octets):
+        new = edit(text)
+        if new is None:
+            drop(kept, end)
+        else:
+            kept.append((new, end))
+    return join(kept)
