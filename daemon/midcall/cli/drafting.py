@@ -37,7 +37,7 @@ elements = ["poi-1", "df2-1", "kms-1"]  # those that may act under it
 [order]
 authority = "example court"
 reference = "1 AB 23/26"
-sha256 = "0000000000000000000000000000000000000000000000000000000000000000"  # or leave it to --order DOCUMENT
+# sha256 = "..."                # of the order's document; default: that of --order DOCUMENT
 
 [[target]]                      # one for each identity; they are alternatives
 liid = "LI-2026-0001"

@@ -80,9 +80,13 @@ def test_the_template_that_is_printed_makes_a_draft(tmp_path):
     example = midcall("warrant", "draft", "--example")
     assert example.returncode == 0 and example.stdout.count("#") > 10
     (tmp_path / "w.toml").write_text(example.stdout)
-    done = draft(tmp_path, tmp_path / "w.toml")
+    (tmp_path / "order.pdf").write_bytes(b"an order")
+    without = draft(tmp_path, tmp_path / "w.toml")
+    assert without.returncode == 2 and "give the document with --order" in without.stderr
+    done = draft(tmp_path, tmp_path / "w.toml", "--order", tmp_path / "order.pdf")
     assert done.returncode == 0, done.stderr
-    assert isinstance(contents(tmp_path / "w.json"), Warrant)
+    signed = contents(tmp_path / "w.json")
+    assert isinstance(signed, Warrant) and signed.order.sha256 == hashlib.sha256(b"an order").hexdigest()
 
 
 def test_a_draft_is_what_the_template_says(folder):
