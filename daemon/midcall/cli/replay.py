@@ -204,4 +204,5 @@ def _summary(report: Report, result: dict[str, Any], packets: int, out: Path) ->
         for error in dialog["errors"]:
             click.echo(shown(f"midcall: {dialog['call_id']}: {error}"), err=True)
     for error in result["errors"]:
-        click.echo(shown(f"midcall: frame {error['frame']}: {error['reason']}"), err=True)
+        place = f"frame {error['frame']}: " if error["frame"] else ""
+        click.echo(shown(f"midcall: {place}{error['reason']}"), err=True)
