@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imswire.x1 import DestinationDetails, IpAddressAndPort, TcpPort
+from midcall.base import owner_only
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
 from midcall.config import DfConfig
@@ -42,9 +43,9 @@ class _Outlet:
         self, did: str, config: DfConfig, master: bytes, peer: Peer, gap: Unavailable, sign: Sign | None
     ) -> None:
         folder = Path(config.spool) / did
-        folder.mkdir(parents=True, exist_ok=True)
+        owner_only.make_folder(folder)
         keys = Path(config.keys) / f"{did}.db"
-        keys.parent.mkdir(parents=True, exist_ok=True)
+        owner_only.make_folder(keys.parent)
         # A store object of its own for each side: neither waits for the other.
         self.keys = KeyStore(keys, SealKey(master))
         self.sender_keys = KeyStore(keys, SealKey(master))

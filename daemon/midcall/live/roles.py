@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from midcall import config as config_file
-from midcall.base import credentials, tls, warrant
+from midcall.base import credentials, owner_only, tls, warrant
 from midcall.base.frame import Frame, RoleError
 from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
@@ -85,7 +85,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The mediation functions. RoleError."""
     seal = bytes(_secret(config.seal))
     spool = Path(config.spool)
-    spool.mkdir(parents=True, exist_ok=True)
+    owner_only.make_folder(spool)
     orders: dict[str, Order] = {}
     service_of: list[DfService] = []
 
