@@ -120,6 +120,11 @@ CODED = {
     "base64": (base64.b64encode(SDP), b"application/sdp", b"Content-Transfer-Encoding: base64\r\n"),
     "gzip, cut": (gzip.compress(SDP)[:-9], b"application/octet-stream", b""),
     "gzip, more behind": (gzip.compress(CLEAN) + gzip.compress(SDP), b"x/y", b""),
+    "behind a CR in the head": (
+        zlib.compress(SDP, wbits=-15),
+        b"application/sdp",
+        b"X: y\rContent-Encoding: deflate\r\n",
+    ),
     "unknown": (b"\1" + KEY, b"application/sdp", b"Content-Encoding: br\r\n"),
     "too many": (gzip.compress(SDP), b"application/sdp", b"Content-Encoding: gzip, br, br, br, br\r\n"),
     "gzip of parts": (gzip.compress(parts((BASE64, base64.b64encode(SDP)))), MIXED, b"Content-Encoding: gzip\r\n"),
@@ -214,3 +219,12 @@ def test_key_material_in_headers(line):
 def test_tickets_go_as_leniently(line):
     out = redaction.description(CLEAN.replace(b"a=key-mgmt:mikey AQsA", line), Rules(ticket=True))
     assert out.removed == (redaction.TICKET,) and b"key" not in out.octets.lower()
+
+
+def test_parts_that_grow_beyond_all_bounds_leave():
+    bomb = b"c: x/y\r\ne: gzip", gzip.compress(b"x" * 200_000)
+    for _ in range(2):
+        inner = parts(*[bomb] * 60, boundary=b"Y")
+        bomb = b"c: multipart/mixed;boundary=Y\r\ne: gzip", gzip.compress(inner)
+    out = redaction.message(made(parts(ISUP, bomb, bomb), MIXED), Rules(sdes=True))
+    assert redaction.UNREADABLE in out.removed and ISUP[1] in out.octets

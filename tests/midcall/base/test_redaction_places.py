@@ -104,3 +104,10 @@ def test_line_ends_and_the_place_of_content_length_stay():
     assert out.startswith(b"MESSAGE sip:bob@b SIP/2.0\r\nContent-Length: 0\r\nVia:") and out.endswith(b"+xml\r\n\r\n")
     head = sip.parse(made(b"hi", more=PANI + b"Content-Length: 2\r\n")).head
     assert b"SIP/2.0\r\nContent-Length: 2\r\nVia:" in redaction.head(head, RULES).octets
+
+
+def test_a_ticket_whose_base64_spells_a_place_stays():
+    octets = made(SDP + b"a=key-mgmt:mikey AAAApidfAAAA\r\n", b"application/sdp")
+    assert redaction.message(octets, RULES) == redaction.Redacted(octets, ())
+    placed = made(SDP + b"a=key-mgmt:mikey AAAApidfAAAA\r\na=geo:1,2\r\n", b"application/sdp")
+    assert redaction.message(placed, RULES).octets == octets

@@ -62,7 +62,7 @@ def message(octets: bytes, rules: Rules) -> Redacted:
 def description(octets: bytes, rules: Rules) -> Redacted:
     """Apply the rules to a session description by itself; no octets are left of one that must not go out."""
     removed: list[str] = []
-    kept = bodies.session(octets, rules, removed)
+    kept = bodies.session(octets, bodies.Walk(rules, removed))
     return Redacted(kept or b"", tuple(dict.fromkeys(removed)))
 
 
@@ -84,8 +84,7 @@ def _body(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[bod
         return bodies.Body(b""), False
     if rules.content:
         return _session(parsed, rules, removed)
-    fields = (_values(parsed, name) for name in ("Content-Type", "Content-Encoding", "Content-Transfer-Encoding"))
-    left = bodies.clean(bodies.entity(*fields), parsed.body, rules, removed)
+    left = bodies.clean(bodies.entity(parsed.head), parsed.body, bodies.Walk(rules, removed))
     return left or bodies.Body(b""), False
 
 
@@ -94,7 +93,7 @@ def _session(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[
     found = parsed.sdp if _describes(parsed) else None
     if found is None or found != parsed.body:
         removed.append(CONTENT)
-    left = None if found is None else bodies.session(found, rules, removed)
+    left = None if found is None else bodies.session(found, bodies.Walk(rules, removed))
     if left is None:
         return bodies.Body(b""), False
     return bodies.Body(left), found != parsed.body
@@ -105,7 +104,3 @@ def _describes(parsed: sip.SipMessage) -> bool:
         return parsed.method in _DESCRIBING
     except sip.SipError:
         return False
-
-
-def _values(parsed: sip.SipMessage, name: str) -> bytes:
-    return ",".join(parsed.lines(name)).encode("utf-8", "surrogateescape")

@@ -17,7 +17,8 @@ MAX_DEPTH = 6
 _BOUNDARY = re.compile(rb"boundary\s*=\s*(?:\"([^\"]+)\"|([^\s;,\"]+))", re.IGNORECASE)
 _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
 _FOLD = re.compile(rb"(?:\r\n|\n|\r)[ \t]+")
-_NESTED = re.compile(rb"content-(?:transfer-)?encoding", re.IGNORECASE)
+_NESTED = (b"content-encoding", b"content-transfer-encoding")
+_NAMES = ((b"content-type", b"c"), (b"content-encoding", b"e"), (b"content-transfer-encoding",))
 _LINE = re.compile(rb"[a-z]=")
 
 
@@ -35,32 +36,52 @@ class Body(Struct, frozen=True, gc=False):
     decoded: bool = False
 
 
-def entity(kind: bytes, coding: bytes, transfer: bytes) -> Entity:
+class Walk:
+    """One message being looked through: the rules, what they took so far, octets that may still come of codings."""
+
+    def __init__(self, rules: Rules, removed: list[str]) -> None:
+        self.rules = rules
+        self.removed = removed
+        self._left = codings.MAX_DECODED
+
+    def decoded(self, coded: list[bytes], octets: bytes) -> bytes | None:
+        plain = codings.decoded(coded, octets, self._left)
+        self._left -= 0 if plain is None else len(plain)
+        return plain
+
+
+def entity(head: bytes) -> Entity:
+    """What a head says of its body, in lines as anybody may split them; of several values all hold."""
+    values: dict[bytes, list[bytes]] = {}
+    for line, _ in split(_FOLD.sub(b" ", head)):
+        name, _, value = line.partition(b":")
+        values.setdefault(squeezed(name), []).append(value.strip())
+    kind, coding, transfer = (b",".join(each for name in names for each in values.get(name, ())) for names in _NAMES)
     return Entity(kind, (*codings.names(coding), *codings.names(transfer)))
 
 
-def clean(what: Entity, octets: bytes, rules: Rules, removed: list[str], depth: int = 0) -> Body | None:
+def clean(what: Entity, octets: bytes, walk: Walk, depth: int = 0) -> Body | None:
     """The body, or part of one, as it may go out; None: not at all."""
     if what.coded:
-        return _clean_coded(what, octets, rules, removed, depth)
+        return _clean_coded(what, octets, walk, depth)
     if b"multipart/" in squeezed(what.kind):
         boundary = _BOUNDARY.search(what.kind)
         if boundary is not None:
-            return _multipart(boundary[1] or boundary[2], octets, rules, removed, depth)
-    return _leaf(what, octets, rules, removed, depth)
+            return _multipart(boundary[1] or boundary[2], octets, walk, depth)
+    return _leaf(what, octets, walk, depth)
 
 
-def session(octets: bytes, rules: Rules, removed: list[str]) -> bytes | None:
+def session(octets: bytes, walk: Walk) -> bytes | None:
     """A session description as it may go out; None: with content kept back, it is none."""
-    octets = _lines(octets, rules, removed, described=True)
-    if not rules.content:
+    octets = _lines(octets, walk, described=True)
+    if not walk.rules.content:
         return octets
     if not is_session(octets):
-        removed.append(CONTENT)
+        walk.removed.append(CONTENT)
         return None
     plain = edited(octets, _unwritten)
     if plain != octets:
-        removed.append(CONTENT)
+        walk.removed.append(CONTENT)
     return plain
 
 
@@ -83,16 +104,16 @@ def _unwritten(line: bytes) -> bytes | None:
     return b"s=-" if line.startswith(b"s=") and line[2:].strip() else line
 
 
-def _unreadable(rules: Rules, removed: list[str]) -> None:
-    removed.extend([LOCATION, UNREADABLE] if rules.location else [UNREADABLE])
+def _unreadable(walk: Walk) -> None:
+    walk.removed.extend([LOCATION, UNREADABLE] if walk.rules.location else [UNREADABLE])
 
 
-def _clean_coded(what: Entity, octets: bytes, rules: Rules, removed: list[str], depth: int) -> Body | None:
-    plain = codings.decoded(list(what.coded), octets)
+def _clean_coded(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
+    plain = walk.decoded(list(what.coded), octets)
     if plain is None or depth > MAX_DEPTH:
-        _unreadable(rules, removed)
+        _unreadable(walk)
         return None
-    left = clean(Entity(what.kind), plain, rules, removed, depth + 1)
+    left = clean(Entity(what.kind), plain, walk, depth + 1)
     if left is None:
         return None
     return Body(octets) if left.octets == plain else Body(left.octets, decoded=True)
@@ -101,100 +122,93 @@ def _clean_coded(what: Entity, octets: bytes, rules: Rules, removed: list[str], 
 # Leaves
 
 
-def _leaf(what: Entity, octets: bytes, rules: Rules, removed: list[str], depth: int) -> Body | None:
-    described = _looks_described(octets)
-    if rules.location and not described and places.in_body(what.kind, octets):
-        removed.append(LOCATION)
+def _leaf(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
+    plain = squeezed(octets)
+    placed = walk.rules.location and (places.in_body(squeezed(what.kind)) or places.in_body(plain))
+    if placed and not _looks_described(octets):
+        walk.removed.append(LOCATION)
         return None
     hidden = codings.unlabelled(octets)
     if hidden:
-        found: list[str] = []
-        plain = codings.decoded(hidden, octets)
+        before = len(walk.removed)
+        inner = walk.decoded(hidden, octets)
         # Base64 by chance is no coding; gzip is one always.
-        if plain is None and hidden != [b"base64"]:
-            _unreadable(rules, removed)
+        if inner is None and hidden != [b"base64"]:
+            _unreadable(walk)
             return None
-        if plain is not None and depth <= MAX_DEPTH:
-            clean(Entity(what.kind), plain, rules, found, depth + 1)
-        if found:
-            removed.extend(found)
+        if inner is not None and depth <= MAX_DEPTH:
+            clean(Entity(what.kind), inner, walk, depth + 1)
+        if len(walk.removed) > before:
             return None
-    if _NESTED.search(octets):
-        _unreadable(rules, removed)
+    if any(each in plain for each in _NESTED):
+        _unreadable(walk)
         return None
-    return Body(_lines(octets, rules, removed, described=described))
+    return Body(_lines(octets, walk, described=placed))
 
 
-def _lines(octets: bytes, rules: Rules, removed: list[str], *, described: bool) -> bytes:
+def _lines(octets: bytes, walk: Walk, *, described: bool) -> bytes:
     """Lines without what the rules name; in a session description a place is a line, not the whole."""
     plain = squeezed(octets)
-    if rules.sdes and keys.hinted(plain):
-        octets = _edit(octets, keys.of_line, SDES, removed)
-    if (rules.ticket or rules.content) and b"key-mgmt:" in plain:
-        unwanted = keys.is_key_management if rules.ticket else keys.anybody_reads
-        octets = _edit(octets, lambda line: None if unwanted(line) else line, TICKET, removed)
-    if rules.location and places.hinted(plain):
-        octets = _placeless(octets, removed, described=described)
+    if walk.rules.sdes and keys.hinted(plain):
+        octets = _edit(octets, keys.of_line, SDES, walk)
+    if (walk.rules.ticket or walk.rules.content) and b"key-mgmt:" in plain:
+        unwanted = keys.is_key_management if walk.rules.ticket else keys.anybody_reads
+        octets = _edit(octets, lambda line: None if unwanted(line) else line, TICKET, walk)
+    if walk.rules.location and places.hinted(plain):
+        octets = _placeless(octets, walk, described=described)
     return octets
 
 
-def _placeless(octets: bytes, removed: list[str], *, described: bool) -> bytes:
+def _placeless(octets: bytes, walk: Walk, *, described: bool) -> bytes:
     if described:
-        return _edit(octets, lambda line: None if places.in_body(b"", line) else line, LOCATION, removed)
+        return _edit(octets, _placeless_line, LOCATION, walk)
     new = heads.without_places(octets)
     if new != octets:
-        removed.append(LOCATION)
+        walk.removed.append(LOCATION)
     return new
 
 
-def _edit(octets: bytes, edit: Callable[[bytes], bytes | None], what: str, removed: list[str]) -> bytes:
+def _placeless_line(line: bytes) -> bytes | None:
+    """Base64 of a ticket may spell anything."""
+    return None if places.in_body(squeezed(line)) and not keys.is_key_management(line) else line
+
+
+def _edit(octets: bytes, edit: Callable[[bytes], bytes | None], what: str, walk: Walk) -> bytes:
     new = edited(octets, edit)
     if new != octets:
-        removed.append(what)
+        walk.removed.append(what)
     return new
 
 
 # Parts
 
 
-def _multipart(boundary: bytes, octets: bytes, rules: Rules, removed: list[str], depth: int) -> Body | None:
+def _multipart(boundary: bytes, octets: bytes, walk: Walk, depth: int) -> Body | None:
     delimiters = list(re.finditer(rb"(?:\A|\r\n|\n|\r)--" + re.escape(boundary) + rb"[^\r\n]*", octets))
     if len(delimiters) > MAX_PARTS or depth > MAX_DEPTH:
-        _unreadable(rules, removed)
+        _unreadable(walk)
         return None
     if not delimiters:
-        return _leaf(Entity(b""), octets, rules, removed, depth)
-    kept = [_lines(octets[: delimiters[0].start()], rules, removed, described=False)]
+        return _leaf(Entity(b""), octets, walk, depth)
+    kept = [_lines(octets[: delimiters[0].start()], walk, described=False)]
     ends = [each.start() for each in delimiters[1:]] + [len(octets)]
     left = 0
     for delimiter, end in zip(delimiters, ends, strict=True):
         closing = delimiter[0].rstrip().endswith(boundary + b"--")
-        part = _part(octets[delimiter.end() : end], rules, removed, depth)
+        part = _part(octets[delimiter.end() : end], walk, depth)
         if part is not None or closing:
             kept += [delimiter[0], part or b""]
             left += not closing
     return Body(b"".join(kept)) if left else None
 
 
-def _part(octets: bytes, rules: Rules, removed: list[str], depth: int) -> bytes | None:
+def _part(octets: bytes, walk: Walk, depth: int) -> bytes | None:
     """Headers, blank line and content between two delimiter lines."""
     blank = _BLANK.search(octets)
     at = 0 if blank is None else blank.end()
     head, content = octets[:at], octets[at:]
-    left = clean(_part_entity(head), content, rules, removed, depth + 1)
+    left = clean(entity(head), content, walk, depth + 1)
     if left is None:
         return None
-    head = _lines(head, rules, removed, described=False)
+    head = _lines(head, walk, described=False)
     return (heads.without_codings(head) if left.decoded else head) + left.octets
-
-
-def _part_entity(head: bytes) -> Entity:
-    values: dict[bytes, list[bytes]] = {}
-    for line, _ in split(_FOLD.sub(b" ", head)):
-        name, _, value = line.partition(b":")
-        values.setdefault(squeezed(name), []).append(value.strip())
-    found = (b",".join(each for name in names for each in values.get(name, ())) for names in _NAMES)
-    return entity(*found)
-
-
-_NAMES = ((b"content-type", b"c"), (b"content-encoding", b"e"), (b"content-transfer-encoding",))

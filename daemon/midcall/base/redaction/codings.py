@@ -6,11 +6,12 @@ import binascii
 import re
 import zlib
 
-# A message has 65 535 octets at most; what grows beyond this is meant to.
+# A message has 65 535 octets at most; one that grows beyond this, all its parts together, is meant to.
 MAX_DECODED = 262_144
 MAX_CODINGS = 4
 _PLAIN = frozenset({b"", b"identity", b"7bit", b"8bit", b"binary"})
 _WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n\t "
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 # Shorter ones hide no key.
 _MIN_UNLABELLED = 40
@@ -22,13 +23,13 @@ def names(value: bytes) -> list[bytes]:
     return [each for each in codings if each not in _PLAIN]
 
 
-def decoded(codings: list[bytes], octets: bytes) -> bytes | None:
+def decoded(codings: list[bytes], octets: bytes, most: int) -> bytes | None:
     """Octets without their codings; None: unknown, broken, more octets behind the end, or too many."""
     if len(codings) > MAX_CODINGS:
         return None
     for coding in reversed(codings):
-        plain = _one(coding, octets)
-        if plain is None or len(plain) > MAX_DECODED:
+        plain = _one(coding, octets, most)
+        if plain is None or len(plain) > most:
             return None
         octets = plain
     return octets
@@ -39,16 +40,18 @@ def unlabelled(octets: bytes) -> list[bytes]:
     if octets[:2] == b"\x1f\x8b":
         return [b"gzip"]
     if octets[:1] == b"\x78" and len(octets) > 2 and int.from_bytes(octets[:2], "big") % 31 == 0:
-        return [b"deflate"] if _one(b"deflate", octets) is not None else []
-    return [b"base64"] if len(octets) >= _MIN_UNLABELLED and _base64(octets) is not None else []
+        return [b"deflate"] if _one(b"deflate", octets, MAX_DECODED) is not None else []
+    if len(octets) < _MIN_UNLABELLED or octets[:_MIN_UNLABELLED].translate(None, _LETTERS):
+        return []
+    return [b"base64"] if _base64(octets) is not None else []
 
 
-def _one(coding: bytes, octets: bytes) -> bytes | None:
+def _one(coding: bytes, octets: bytes, most: int) -> bytes | None:
     if coding == b"base64":
         return _base64(octets)
     if coding == b"quoted-printable":
         return binascii.a2b_qp(octets)
-    return _inflated(_WINDOWS.get(coding, ()), octets)
+    return _inflated(_WINDOWS.get(coding, ()), octets, most)
 
 
 def _base64(octets: bytes) -> bytes | None:
@@ -63,11 +66,11 @@ def _base64(octets: bytes) -> bytes | None:
         return None
 
 
-def _inflated(windows: tuple[int, ...], octets: bytes) -> bytes | None:
+def _inflated(windows: tuple[int, ...], octets: bytes, most: int) -> bytes | None:
     for window in windows:
         inflate = zlib.decompressobj(window)
         try:
-            plain = inflate.decompress(octets, MAX_DECODED)
+            plain = inflate.decompress(octets, most + 1)
         except zlib.error:
             continue
         return plain if inflate.eof and not inflate.unused_data.strip(b"\r\n\0") else None

@@ -19,13 +19,15 @@ _INLINE = re.compile(rb"inline(?::|%3a)" + _MATERIAL)
 _INLINE_AS_WRITTEN = re.compile(
     rb"(inline\s*(?::|%3a))(?:[ \t\0]|\r?\n[ \t]|[A-Za-z0-9+/=|^:]|%[0-9a-f]{2}){20,}", re.IGNORECASE
 )
-_HINT = re.compile(rb"crypto:|inline(?::|%3a)|k=[a-z0-9-]+:")
+_K = re.compile(rb"k=[a-z0-9-]+:")
 _MIKEY = re.compile(rb"key-mgmt:mikey([A-Za-z0-9+/=]+)", re.IGNORECASE)
 
 
 def hinted(squeezed_octets: bytes) -> bool:
     """Whether a closer look may find keys."""
-    return _HINT.search(squeezed_octets) is not None
+    if b"crypto:" in squeezed_octets or b"inline" in squeezed_octets:
+        return True
+    return b"k=" in squeezed_octets and _K.search(squeezed_octets) is not None
 
 
 def of_line(line: bytes) -> bytes | None:

@@ -16,11 +16,19 @@ LOCATION_HEADERS = frozenset(
 )
 # PIDF-LO (RFC 4119, RFC 5491), HELD, the location push of RCS, what MCX clients report (TS 24.379 F.3), the MSD of an
 # eCall (RFC 8147), geo: URIs (RFC 5870).
-_BODY = re.compile(
-    rb"geopriv|pidf|held\+xml|rcspushlocation|location-info|emergencycalldata|ecall\.msd|<gml:|opengis\.net/gml"
-    rb"|civicaddr|\bgeo:[ \t]*[-+0-9]",
-    re.IGNORECASE,
+_BODY = (
+    b"geopriv",
+    b"pidf",
+    b"held+xml",
+    b"rcspushlocation",
+    b"location-info",
+    b"emergencycalldata",
+    b"ecall.msd",
+    b"<gml:",
+    b"opengis.net/gml",
+    b"civicaddr",
 )
+_GEO = re.compile(rb"(?<![a-z0-9])geo:[-+0-9]")
 _URI = re.compile(rb"\b(geo:)[ \t]*[-+0-9][^>\s\"]*", re.IGNORECASE)
 # Access network charging information (TS 24.229 7.2A.5) names gateways and bearers; a URI may carry headers.
 _BLANK = rb"(?:[ \t]|\r?\n[ \t])*"
@@ -45,6 +53,8 @@ def of_header(octets: bytes) -> bytes:
     return _URI.sub(rb"\1", _PARAMETER.sub(rb"\1=-", octets))
 
 
-def in_body(kind: bytes, octets: bytes) -> bool:
-    """Whether a body, or a line of one, tells a place; NUL is what UTF-16 puts between letters."""
-    return bool(_BODY.search(octets.replace(b"\0", b"")) or _BODY.search(kind))
+def in_body(squeezed_octets: bytes) -> bool:
+    """Whether a body, a line of one, or a Content-Type tells a place."""
+    if any(each in squeezed_octets for each in _BODY):
+        return True
+    return b"geo:" in squeezed_octets and _GEO.search(squeezed_octets) is not None

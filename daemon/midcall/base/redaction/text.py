@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 # CR, LF, VT, FF, the separators of ASCII, NEL, U+2028 and U+2029.
 _END = re.compile(rb"(\r+\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])")
+# All but octets with which an end other than CR and LF begins.
+_NO_ODD_END = bytes(each for each in range(256) if each not in b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2")
 # Blanks, control characters and all that is not ASCII: NUL between the octets of UTF-16, a BOM, NBSP.
 _HIDING = bytes([*range(0x21), *range(0x7F, 0x100)])
 _LOWER = bytes(range(256)).lower()
@@ -24,6 +26,9 @@ def visible(octets: bytes) -> bytes:
 
 def split(octets: bytes) -> list[tuple[bytes, bytes]]:
     """Text and end of each line; the last end may be empty."""
+    if octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r") and not octets.translate(None, _NO_ODD_END):
+        *lines, last = octets.split(b"\r\n")
+        return [*((each, b"\r\n") for each in lines), (last, b"")]
     pieces = _END.split(octets)
     return list(zip(pieces[::2], [*pieces[1::2], b""], strict=True))
 
