@@ -53,8 +53,9 @@ class MediaCopy:
 
     def close(self) -> list[Path]:
         """Finish all files; returns the WAV files."""
+        copy, self._copy = self._copy, None
         try:
-            return [] if self._copy is None else self._copy.close()
+            return [] if copy is None else copy.close()
         except OSError as error:
             self._end(error)
             return []

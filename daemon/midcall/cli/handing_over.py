@@ -131,7 +131,7 @@ def _room_for_report(out: Path) -> Iterator[None]:
         return
     try:
         free = Folder(out).free()
-        Reserve(folder.path / "report", min(REPORT_OCTETS, free // 2)).keep(free)
+        Reserve(folder.path / "report", min(REPORT_OCTETS, free // 4)).keep(free)
         yield
     finally:
         folder.remove()
@@ -161,5 +161,7 @@ def _finished(
         faults = [f"{outcome.missing} records were not delivered to {told['delivered_to']}", *outcome.faults]
     if isinstance(files, FilesCopy):
         files.close()
-        faults += [] if files.fault is None else [files.fault]
+        if files.fault is not None:
+            faults.append(files.fault)
+            told["faults"].append(files.fault)
     return Result(told, faults)

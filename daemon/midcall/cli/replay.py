@@ -108,10 +108,11 @@ def run(
             with handing_over.opened(chosen, out) as (records, finish):
                 with _bar(file) as bar:
                     Replay(reader, targets, window, Kms(store), product, report, bar, records).run()
-                audio = product.close()
                 told, faults = finish()
+                audio = product.close()  # last, so that it takes no room from what still waits
             if product.fault is not None:
                 faults = [*faults, product.fault]
+                told["faults"] = [*told.get("faults", []), product.fault]
             for fault in faults:
                 report.capture_error(0, f"handover: {fault}")
             result = report.as_dict() | {"handover": told}

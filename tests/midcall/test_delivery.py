@@ -1,0 +1,88 @@
+"""The spool of a replay where the disk does not take what it is given."""
+
+from __future__ import annotations
+
+import sqlite3
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midcall import config, delivery
+from midcall.delivery import Delivery
+from midcall.handover.shell.channel import Peer
+from tests.midcall.handover.world import T0, intercept, iri, unavailable
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Any:
+    """A delivery to nobody, which gives up after a second; its sender does not run."""
+    peer = Peer("127.0.0.1", 9, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    chosen = config.replay("[delivery]\ngive_up_seconds = 1\n")
+    with Delivery(tmp_path, intercept(), chosen, unavailable, peer) as opened:
+        yield opened
+
+
+def test_events_wait_for_room(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    right, tried = made._spool.write_iri, []
+
+    def full(*arguments: Any) -> bool:
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        return len(tried) > 3 and right(*arguments)
+
+    monkeypatch.setattr(delivery, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(made._spool, "write_iri", full)
+    made.iri([iri(0)], T0)
+    assert len(tried) == 4
+    monkeypatch.undo()
+    outcome = made.finish()
+    assert (outcome.lost, outcome.completeness[0].observed, outcome.missing) == (0, 1, 1)
+
+
+def test_events_that_found_no_room_are_missing(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made._spool, "write_iri", lambda *_: False)
+    made.iri([iri(0)], T0)
+    made.iri([iri(1)], T0)
+    outcome = made.finish()
+    assert (outcome.lost, outcome.missing) == (2, 2)
+    assert "1 events were lost: no room on the disk" in outcome.faults
+
+
+def test_content_that_cannot_even_be_refused_is_missing(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> bool:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(made._spool, "write_cc", broken)
+    made.cc([iri(0)], T0)  # type: ignore[list-item]  # what it is does not matter here
+    outcome = made.finish()
+    assert outcome.missing == 1
+    assert "content was lost: disk I/O error" in outcome.faults
+
+
+@pytest.mark.parametrize("part", ["KeyStore", "Spool", "Cursor"])
+def test_another_place_when_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    right, other = getattr(delivery, part), tmp_path / "other"
+    other.mkdir()
+
+    def full(path: Path, *arguments: Any, **named: Any) -> Any:
+        if other not in path.parents:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return right(path, *arguments, **named)
+
+    monkeypatch.setattr(delivery, part, full)
+    monkeypatch.setattr(delivery, "_places", lambda folder: [folder, other])
+    peer = Peer("127.0.0.1", 9, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    (tmp_path / "out").mkdir()
+    with Delivery(tmp_path / "out", intercept(), config.replay(""), unavailable, peer) as opened:
+        assert opened.folder.parent == other
+        assert list((tmp_path / "out").iterdir()) == []
+    assert list(other.iterdir()) == []
+    monkeypatch.setattr(delivery, "_places", lambda folder: [folder])
+    with pytest.raises(OSError, match="no room for what waits"):
+        Delivery(tmp_path / "out", intercept(), config.replay(""), unavailable, peer)
+    assert list((tmp_path / "out").iterdir()) == []
