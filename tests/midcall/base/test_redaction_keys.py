@@ -63,6 +63,8 @@ LINES = {
     "LF CR": b"a=x\n\r" + CRYPTO,
     "capitals": CRYPTO.replace(b"a=crypto", b"A=CRYPTO"),
     "CR within": CRYPTO.replace(b" inline", b"\rinline"),
+    "VT within": CRYPTO.replace(b"inline", b"in\x0bline"),
+    "VT within twice": CRYPTO.replace(b"inline", b"in\x0bline").replace(b"crypto", b"cr\x0bypto"),
     "escaped": CRYPTO.replace(b"crypto", b"%63rypto"),
     "capability": CRYPTO.replace(b"a=crypto", b"a=acap:1 crypto"),
     "k=": b"k=base64:" + KEY,

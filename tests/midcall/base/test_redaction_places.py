@@ -39,6 +39,7 @@ HEADERS = {
     "behind a LF": b"X-A: b\n" + PANI,
     "as a folded line": b"X-A: b\r\n " + PANI,
     "as the first line, folded": b" " + PANI,
+    "CR within": PANI.replace(b"FDD;", b"FDD;\r"),
     "visited network": b"P-Visited-Network-ID: " + SECRET + b"\r\n",
     "charging": b'P-Charging-Vector: icid-value=1;access-network-charging-info="%b"\r\n' % SECRET,
     "charging of EPS": b"P-Charging-Vector: icid-value=1; eps-info =\r\n %b\r\n" % SECRET,

@@ -150,7 +150,9 @@ def _lines(octets: bytes, walk: Walk, *, described: bool) -> bytes:
     """Lines without what the rules name; in a session description a place is a line, not the whole."""
     plain = squeezed(octets)
     if walk.rules.sdes and keys.hinted(plain):
-        octets = _edit(octets, keys.of_line, SDES, walk)
+        new = keys.without(octets)
+        walk.removed.extend([SDES] if new != octets else [])
+        octets = new
     if (walk.rules.ticket or walk.rules.content) and b"key-mgmt:" in plain:
         unwanted = keys.is_key_management if walk.rules.ticket else keys.anybody_reads
         octets = _edit(octets, lambda line: None if unwanted(line) else line, TICKET, walk)

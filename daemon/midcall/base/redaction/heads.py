@@ -68,9 +68,10 @@ def _without(head: bytes, names: frozenset[bytes], start: int = 1) -> bytes:
     A folded line that begins like one goes as well: who does not unfold reads it so.
     """
     lines = split(head)
-    kept, dropping = lines[:start], False
+    kept, dropping, torn = lines[:start], False, False
     for text, end in lines[start:]:
-        dropping = (dropping and _folded(text)) or _name(text) in names
+        dropping = (dropping and (torn or _folded(text))) or _name(text) in names
+        torn = not end.endswith(b"\n")
         if dropping:
             drop(kept, end)
         else:
@@ -81,11 +82,14 @@ def _without(head: bytes, names: frozenset[bytes], start: int = 1) -> bytes:
 def _valued(head: bytes, names: frozenset[bytes], value: bytes) -> bytes:
     """Lines of these names get a value; folded lines behind them go."""
     lines = split(head)
-    kept, dropping = lines[:1], False
+    kept, dropping, torn = lines[:1], False, False
     for text, end in lines[1:]:
-        if dropping and _folded(text):
+        if dropping and (torn or _folded(text)):
+            drop(kept, end)
+            torn = not end.endswith(b"\n")
             continue
         dropping = not _folded(text) and _name(text) in names
+        torn = not end.endswith(b"\n")
         kept.append((text.partition(b":")[0].rstrip() + b": " + value if dropping else text, end))
     return join(kept)
 
@@ -93,5 +97,9 @@ def _valued(head: bytes, names: frozenset[bytes], value: bytes) -> bytes:
 def _to_blank_line(head: bytes) -> bytes:
     """What stands behind a blank line of another form is content to whoever sees that line first."""
     lines = split(head)
-    blank = next((at for at, (text, _) in enumerate(lines) if not text and at), len(lines))
-    return join(lines[: blank + 1])
+    plain = [end.strip(b"\r\n") == b"" for _, end in lines]
+    blanks = (at for at, (text, _) in enumerate(lines) if at and not text and plain[at] and plain[at - 1])
+    blank = next(blanks, len(lines))
+    if not any(text for text, _ in lines[blank:]):
+        return head
+    return join(lines[:blank]).rstrip(b"\r\n") + (b"\r\n\r\n" if lines[0][1] == b"\r\n" else b"\n\n")

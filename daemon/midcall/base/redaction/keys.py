@@ -10,7 +10,7 @@ import re
 from imswire import mikey
 from imswire.errors import WireError
 from imswire.mikey.values import Kemac
-from midcall.base.redaction.text import squeezed, visible
+from midcall.base.redaction.text import edited, edited_whole, squeezed, visible
 
 # Key and salt of the shortest suite take 40 characters of base64; half of them is too much already.
 _MATERIAL = rb"[a-z0-9+/=]{20}"
@@ -28,6 +28,12 @@ def hinted(squeezed_octets: bytes) -> bool:
     if b"crypto:" in squeezed_octets or b"inline" in squeezed_octets:
         return True
     return b"k=" in squeezed_octets and _K.search(squeezed_octets) is not None
+
+
+def without(octets: bytes) -> bytes:
+    """A body without keys, whichever octets end its lines."""
+    octets = edited(octets, of_line)
+    return edited_whole(octets, of_line) if hinted(squeezed(octets)) else octets
 
 
 def of_line(line: bytes) -> bytes | None:

@@ -11,6 +11,7 @@ _END = re.compile(rb"(\r+\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])
 _NO_ODD_END = bytes(each for each in range(256) if each not in b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2")
 # Blanks, control characters and all that is not ASCII: NUL between the octets of UTF-16, a BOM, NBSP.
 _HIDING = bytes([*range(0x21), *range(0x7F, 0x100)])
+_WHOLE = re.compile(rb"[^\n]*\n|[^\n]+")
 _LOWER = bytes(range(256)).lower()
 
 
@@ -44,12 +45,21 @@ def drop(kept: list[tuple[bytes, bytes]], end: bytes) -> None:
 
 
 def edited(octets: bytes, edit: Callable[[bytes], bytes | None]) -> bytes:
-    """Each line as ``edit`` gives it; None leaves it out."""
+    """Each line as ``edit`` gives it; None leaves it out, with what follows to the next end that nobody passes over."""
     kept: list[tuple[bytes, bytes]] = []
+    plain_end = b"\n" if b"\n" in octets else b"\r"
+    torn = False
     for text, end in split(octets):
-        new = edit(text)
+        new = None if torn else edit(text)
+        torn = new is None and not end.endswith(plain_end)
         if new is None:
             drop(kept, end)
         else:
             kept.append((new, end))
     return join(kept)
+
+
+def edited_whole(octets: bytes, edit: Callable[[bytes], bytes | None]) -> bytes:
+    """The same to a reader for whom a line ends at LF alone."""
+    lines = (edit(line) for line in _WHOLE.findall(octets))
+    return b"".join(each for each in lines if each is not None)
