@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -103,6 +106,7 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
     order = intercept(chosen.config, XID)
     with ExitStack() as stack:
         if chosen.peer is not None:
+            stack.enter_context(_orderly_end())
             stack.enter_context(_room_for_report(out))
         sinks: list[Sink] = []
         records = Records(chosen.config, XID, Sinks(sinks))
@@ -119,6 +123,23 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
             )
             sinks.append(delivery)
         yield records, lambda: _finished(chosen, records, files, delivery)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """SIGTERM unwinds as Ctrl-C does: what waits is not left behind. Handlers are the main thread's alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 @contextmanager

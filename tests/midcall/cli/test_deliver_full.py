@@ -95,7 +95,8 @@ def test_no_other_disk_to_wait_on(made, whole, disk, tmp_path, monkeypatch, size
         assert any(b"disk full" in each for each in there["hi2.ber"])
 
 
-def test_what_a_killed_replay_left_goes_with_the_next_one_and_a_living_one_keeps_its_own(made, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(("end", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_a_killed_replay_left_goes_with_the_next_one_and_a_living_one_keeps_its_own(made, tmp_path, end, status):  # noqa: F811
     folder, _ = made
     out = tmp_path / "out"
     keys = ("--kms-keys", folder / "KEYS.toml", "--out", out)
@@ -114,8 +115,8 @@ def test_what_a_killed_replay_left_goes_with_the_next_one_and_a_living_one_keeps
         replay(folder, out, *silent)
         after = set(out.glob(".spool-*"))
         assert after < before and any((each / "queue" / "cursor.db").exists() for each in after)
-        living.send_signal(signal.SIGINT)
-        living.wait(60)
+        living.send_signal(end)
+        assert living.wait(60) == status
         assert not list(out.glob(".spool-*"))
     finally:
         for process in (killed, living):
