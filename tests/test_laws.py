@@ -23,7 +23,7 @@ OUTSIDE_WORLD = {
 }  # fmt: skip
 SHELLS = {
     "service.py", "shell", "base", "cli", "live", "replay", "replay.py", "product.py", "records.py", "delivery.py",
-    "audio.py",
+    "audio.py", "local_copy.py",
 }  # fmt: skip
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
