@@ -220,8 +220,12 @@ class Delivery:
         self._stop(seconds)
         if self._failed is not None:
             self._fault(f"the sender failed: {type(self._failed).__name__}: {self._failed}")
+        queue = Folder(self.folder / "queue")
+        with suppress(OSError):
+            # Nothing is written any more, but what reads the databases may need room beside them.
+            queue.reserve.unlink()
         try:
-            found = completeness(Folder(self.folder / "queue"), self._keys, self._intercept.liid)
+            found = completeness(queue, self._keys, self._intercept.liid)
         except sqlite3.Error as error:
             found = []
             self._fault(f"what became of the records is not known: {error}")

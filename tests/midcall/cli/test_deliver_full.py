@@ -85,6 +85,7 @@ def test_no_other_disk_to_wait_on(made, whole, disk, tmp_path, monkeypatch, size
         return
     assert done.returncode in (0, 4)
     handed = json.loads((disk / "out" / "report.json").read_text())["handover"]
+    assert "hi2" in handed, handed["faults"]
     assert handed["hi2"]["delivered"] == handed["hi2"]["observed"]
     hi3 = handed["hi3"]
     assert hi3["observed"] == hi3["delivered"] + sum(hi3["refused"].values())
