@@ -105,6 +105,14 @@ def fill(site: Site, events: int = 5, content: int = 3_000, first: int = 0, step
         assert site.spool.write_cc(batch, T0 + at)
 
 
+def test_a_segment_that_is_only_just_begun_does_not_hide_what_others_hold(site: Site) -> None:
+    fill(site)
+    before = site.equation()
+    folder = Folder(site.folder / "spool")
+    folder.segment("hi3", max(folder.segments("hi3")) + 1).touch()
+    assert site.equation() == before and before[1][0] == 3_000
+
+
 def test_what_was_written_is_read_in_order(site: Site) -> None:
     fill(site)
     site.spool.end("LAB-1", T0)

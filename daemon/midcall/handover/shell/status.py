@@ -72,8 +72,10 @@ def _totals(folder: Folder, handles: list[int], interface: Interface) -> dict[by
         "SELECT tag, total FROM contexts JOIN counters ON context = id "  # noqa: S608 (question marks)
         f"WHERE kind = {int(KINDS[interface])} AND handle IN ({marks})"
     )
-    for database in _open(folder.files(interface)[-1:]):
-        totals.update(database.execute(query, handles))
+    newest: list[tuple[bytes, int]] = []
+    for database in _open(folder.files(interface)[-2:]):
+        newest = database.execute(query, handles).fetchall()
+    totals.update(newest)
     return totals
 
 
@@ -135,14 +137,15 @@ def _passed(folder: Folder, interface: Interface) -> int:
 
 
 def _open(paths: list[Path]) -> Iterator[sqlite3.Connection]:
-    """Connections to files, one after the other; those that cannot be read are left out."""
+    """Connections to files, one after the other; those that cannot be read, or hold no table yet, are left out."""
     for path in paths:
         try:
             database = read_only(path, path.name[-9:-3].isdigit() and path != paths[-1])
         except sqlite3.Error:
             continue
         try:
-            yield database
+            if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                yield database
         except sqlite3.DatabaseError:
             continue
         finally:
