@@ -9,8 +9,8 @@ from aiohttp import web
 from imswire import mikey
 from midcall.base.bounded import BoundedTable
 from midcall.base.https import HttpsClient, Unreachable
+from midcall.base.rates import Rates
 from midcall.config import KmsPeers
-from midcall.kms.rates import Rates
 from midcall.kms.shell import mikey_http
 from midcall.kms.shell.desk import Desk, log
 from midcall.kms.shell.mikey_http import Refused

@@ -9,8 +9,8 @@ from aiohttp import web
 from imswire.mikey import ErrorNo
 from midcall.base import https
 from midcall.base.bounded import BoundedTable
+from midcall.base.rates import Rates
 from midcall.config import KmsUsers
-from midcall.kms.rates import Rates
 from midcall.kms.shell import mikey_http
 from midcall.kms.shell.desk import Desk, log
 from midcall.kms.shell.mikey_http import Refused
