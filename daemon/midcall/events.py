@@ -330,7 +330,8 @@ class IriRecord(Struct, frozen=True, gc=False):
     """A record for HI2, not numbered yet.
 
     ``kind``: 1 begin, 2 end, 3 continue, 4 report; ``at`` in wall ns; ``contents`` is the encoded choice of
-    iRIContents; ``key`` the producer's running number, by which a repetition is known. ``cin`` None: isolated.
+    iRIContents; ``key`` the producer's running number, by which a repetition is known, or else ``mark``: what made the
+    record, of a producer whose numbers do not outlive it. ``cin`` None: isolated.
     """
 
     liid: str
@@ -339,6 +340,7 @@ class IriRecord(Struct, frozen=True, gc=False):
     at: int
     contents: bytes
     key: int
+    mark: bytes = b""
 
 
 class CcStream:

@@ -21,6 +21,8 @@ from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, R
 
 # Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
 _GENERATION = 1 << 40
+# Marks of records that a repetition is known by: more than producers have under way.
+MARKS = 65_536
 
 
 class Debts(Struct):
@@ -31,6 +33,7 @@ class Debts(Struct):
     archive: list[KnownContext] = field(default_factory=list)
     refused: dict[tuple[int, str, str], int] = field(default_factory=dict)
     producers: dict[int, int] = field(default_factory=dict)
+    marks: list[bytes] = field(default_factory=list)
 
 
 class Files:
@@ -220,6 +223,9 @@ class Files:
         with transaction(database):
             self.events.append(runs, now)
             database.executemany("INSERT OR REPLACE INTO producers VALUES(?,?)", debts.producers.items())
+            if debts.marks:
+                database.executemany("INSERT INTO marks(mark) VALUES(?)", [(mark,) for mark in debts.marks])
+                database.execute("DELETE FROM marks WHERE id <= (SELECT max(id) FROM marks) - ?", (MARKS,))
             database.executemany("INSERT OR REPLACE INTO gone VALUES(?,?,?,?)", debts.gone)
             database.executemany(
                 "INSERT INTO refused VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
@@ -278,6 +284,11 @@ class Files:
         """The highest key of a producer that is on the disk."""
         found = self.events.database.execute("SELECT key FROM producers WHERE handle = ?", (handle,)).fetchone()
         return -1 if found is None else int(found[0])
+
+    def marked(self, mark: bytes) -> bool:
+        """Whether a record with this mark is on the disk, as far as is remembered."""
+        found = self.events.database.execute("SELECT 1 FROM marks WHERE mark = ?", (mark,)).fetchone()
+        return found is not None
 
 
 def _rename(path: Path, new: Path) -> None:

@@ -163,11 +163,14 @@ class Spool:
 
         def commit() -> None:
             nonlocal fresh
-            fresh, self._debts.producers = self._fresh(records)
+            fresh, self._debts.producers, self._debts.marks = self._fresh(records)
             self._told(fresh, now)
 
         done = self._write("hi2", commit, now)
-        if done:
+        if not done:
+            # Not to be noted as written with something else.
+            self._debts.producers, self._debts.marks = {}, []
+        else:
             self.repeated += len(records) - len(fresh)
             self._tidy(now)
             self._ring()
@@ -249,13 +252,19 @@ class Spool:
             self.files.lost.discard("hi3")
         self._take_refused()
 
-    def _fresh(self, records: Sequence[IriRecord]) -> tuple[list[IriRecord], dict[int, int]]:
-        """Records that are not on the disk yet, and the highest keys after them."""
+    def _fresh(self, records: Sequence[IriRecord]) -> tuple[list[IriRecord], dict[int, int], list[bytes]]:
+        """Records that are not on the disk yet, the highest keys after them, and their marks."""
         keys: dict[str, int] = {}
         moved: dict[int, int] = {}
+        marks: dict[bytes, None] = {}
         fresh: list[IriRecord] = []
         for record in records:
-            liid = record.liid
+            liid, mark = record.liid, record.mark
+            if mark:
+                if mark not in marks and not self.files.marked(mark):
+                    marks[mark] = None
+                    fresh.append(record)
+                continue
             if liid not in self._intercepts:
                 fresh.append(record)
                 continue
@@ -264,7 +273,7 @@ class Spool:
             if record.key > keys[liid]:
                 keys[liid] = moved[self.keys.handle(liid)] = record.key
                 fresh.append(record)
-        return fresh, moved
+        return fresh, moved, [*marks]
 
     def _reset(self, interface: Interface, now: int) -> list[Run]:
         """cINReset, when the numbers of an interface are gone (TS 102 232-1 6.2)."""

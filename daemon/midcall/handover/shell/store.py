@@ -30,6 +30,7 @@ CREATE TABLE unsigned(id INTEGER PRIMARY KEY, context INTEGER, number INTEGER, s
 _EVENTS_SCHEMA = """
 CREATE TABLE archive(tag BLOB PRIMARY KEY, handle INTEGER, kind INTEGER, next INTEGER, total INTEGER) WITHOUT ROWID;
 CREATE TABLE producers(handle INTEGER PRIMARY KEY, key INTEGER);
+CREATE TABLE marks(id INTEGER PRIMARY KEY AUTOINCREMENT, mark BLOB UNIQUE);
 CREATE TABLE refused(handle INTEGER, interface TEXT, reason TEXT, count INTEGER, UNIQUE(handle, interface, reason));
 CREATE TABLE gone(id INTEGER PRIMARY KEY, handle INTEGER, spans BLOB, tags BLOB);
 """
