@@ -12,14 +12,14 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``segment_octets``: content stands in files of about this size; whole files are given up when the disk is full.
     ``reserve_octets``: kept free for events. ``commit_seconds``/``commit_records``: what is written together, by
-    whichever comes first. ``waiting_records``: content that may wait in memory for its commit; more is refused and
+    whichever comes first, unless there is an event among it. ``waiting_records``: content that may wait in memory for its commit; more is refused and
     declared. ``retry_seconds``: a full disk is tried again, and what was refused meanwhile is declared.
     ``idle_seconds``: numbering that is kept in memory since its last use.
     """
 
     segment_octets: int = 64 << 20
     reserve_octets: int = 16 << 20
-    commit_seconds: float = 0.05
+    commit_seconds: float = 0.02
     commit_records: int = 8_192
     waiting_records: int = 65_536
     retry_seconds: float = 1.0

@@ -15,7 +15,8 @@ _NS = 1_000_000_000
 
 
 class Writer:
-    """Collects records for ``commit_seconds`` or ``commit_records`` and commits them together.
+    """Collects content for ``commit_seconds`` or ``commit_records`` and commits it together; events do not wait, but
+    for the commit that is under way.
 
     ``spool`` belongs to this object while :meth:`run` runs.
     """
@@ -37,6 +38,7 @@ class Writer:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._iri.append((records, done))
         self._more(len(records))
+        self._full.set()
         return done
 
     def cc(self, records: Sequence[CcRecord]) -> asyncio.Future[bool]:
@@ -102,7 +104,7 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
                     await self._wake.wait()
-        if self._count < self._settings.commit_records and not self._stopping:
+        if self._count < self._settings.commit_records and not self._iri and not self._stopping:
             self._full.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.commit_seconds if self._count else 0):
