@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from msgspec import Struct
@@ -39,13 +39,21 @@ class At(Struct, frozen=True):
     url: str
 
 
-class Given(Struct, frozen=True):
-    """A warrant and its file's octets, the elements from the LEMF's side to the target's, and where X2 goes."""
+class Order(Struct, frozen=True):
+    """A warrant and its file's octets, the elements from the LEMF's side to the target's, where X2 goes, who asks."""
 
     warrant: Warrant
     octets: bytes
     elements: tuple[At, ...]
     x2: str
+    context: ssl.SSLContext
+    admf: str
+
+
+class Say(Protocol):
+    """Told how each request went."""
+
+    def __call__(self, text: str, *, err: bool = False) -> None: ...
 
 
 Asked = tuple[type[x1.Request], Any]
@@ -75,22 +83,23 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 @_options
 def activate(file: Path, admf: str, **given: Any) -> int:
     """Activate the tasks of FILE: destinations first, the DF, POIs last. Each --element has a --neid and a --role."""
-    return _run(file, admf, given, _activate)
+    return _run(file, admf, given, begin)
 
 
 @click.command()
 @_options
 def revoke(file: Path, admf: str, **given: Any) -> int:
     """End the tasks of FILE: POIs first, the DF last. Needs nobody's approval, and the same options as activate."""
-    return _run(file, admf, given, _revoke)
+    return _run(file, admf, given, end)
 
 
-def _run(
-    file: Path,
-    admf: str,
-    given: dict[str, Any],
-    work: Callable[[Given, ssl.SSLContext, str], Coroutine[Any, Any, int]],
-) -> int:
+def _run(file: Path, admf: str, given: dict[str, Any], work: Callable[[Order], Coroutine[Any, Any, int]]) -> int:
+    own = tls.Identity(given["cert"], given["key"], given["ca"], given["crl"])
+    return asyncio.run(work(order(file, _elements(given), given["x2"], own, admf)))
+
+
+def order(file: Path, elements: tuple[At, ...], x2: str, own: tls.Identity, admf: str) -> Order:
+    """What is to be asked for the warrant in a file, by ``admf`` with the certificate ``own``. Failed."""
     octets = read_octets(file)
     try:
         warrant = value.decode(envelope.read(octets).signed)
@@ -98,16 +107,14 @@ def _run(
         raise Failed(UNREADABLE, f"{file}: {error}") from None
     if not isinstance(warrant, Warrant):
         raise Failed(USAGE, f"{file}: is a revocation; give the warrant whose tasks are meant")
-    asked = Given(warrant, octets, _elements(given), given["x2"])
-    if any(each.role == "poi" for each in asked.elements) and not re.fullmatch(r"\S+:\d{1,5}", asked.x2):
+    if any(each.role == "poi" for each in elements) and not re.fullmatch(r"\S+:\d{1,5}", x2):
         raise Failed(USAGE, "--x2 HOST:PORT is needed for a POI")
     try:
-        binding.require_own(given["cert"], "admf", admf)
-        identity = tls.Identity(given["cert"], given["key"], given["ca"], given["crl"])
-        context = tls.client_context(identity, check_host=False)
+        binding.require_own(own.certificate, "admf", admf)
+        context = tls.client_context(own, check_host=False)
     except TlsError as error:
         raise Failed(USAGE, str(error)) from None
-    return asyncio.run(work(asked, context, admf))
+    return Order(warrant, octets, elements, x2, context, admf)
 
 
 def _elements(given: dict[str, Any]) -> tuple[At, ...]:
@@ -122,28 +129,33 @@ def _elements(given: dict[str, Any]) -> tuple[At, ...]:
     return tuple(sorted(found, key=lambda each: ("df", "poi").index(each.role)))
 
 
-async def _activate(given: Given, context: ssl.SSLContext, admf: str) -> int:
+def _echo(text: str, *, err: bool = False) -> None:
+    click.echo(shown(text), err=err)
+
+
+async def begin(given: Order, say: Say = _echo) -> int:
+    """Activate the tasks; the exit status. Stops at the first that is refused."""
     for each in given.elements:
-        client = X1Client(each.url, context, admf, each.ne)
+        client = X1Client(each.url, given.context, given.admf, each.ne)
         try:
             for asked in (_destination(each, given), *_tasks(each, given)):
-                if not await _ask(client, each, asked):
-                    click.echo("stopped here: what was activated before stays so until it is revoked", err=True)
+                if not await _ask(client, each, asked, say):
+                    say("stopped here: what was activated before stays so until it is revoked", err=True)
                     return DONE_WITH_ERRORS
         finally:
             await client.close()
     return DONE
 
 
-async def _revoke(given: Given, context: ssl.SSLContext, admf: str) -> int:
-    """Goes on whatever is answered: as much as possible is to end."""
+async def end(given: Order, say: Say = _echo) -> int:
+    """Deactivate the tasks; the exit status. Goes on whatever is answered: as much as possible is to end."""
     done = True
     for each in reversed(given.elements):
-        client = X1Client(each.url, context, admf, each.ne)
+        client = X1Client(each.url, given.context, given.admf, each.ne)
         try:
             for target in given.warrant.targets:
-                done &= await _ask(client, each, (x1.DeactivateTaskRequest, target.xid))
-            await _ask(client, each, (x1.RemoveDestinationRequest, _did(each, given)))
+                done &= await _ask(client, each, (x1.DeactivateTaskRequest, target.xid), say)
+            await _ask(client, each, (x1.RemoveDestinationRequest, _did(each, given)), say)
         finally:
             await client.close()
     return DONE if done else DONE_WITH_ERRORS
@@ -157,8 +169,8 @@ _THERE = {
 _GONE = {int(ErrorCode.XID_UNKNOWN), int(ErrorCode.DID_UNKNOWN)}
 
 
-async def _ask(client: X1Client, at: At, asked: Asked) -> bool:
-    """Ask, and print the answer; whether things are now as they were to be."""
+async def _ask(client: X1Client, at: At, asked: Asked, say: Say) -> bool:
+    """Ask, and tell the answer; whether things are now as they were to be."""
     kind, member = asked
     name = f"{at.ne}: {kind.__name__.removesuffix('Request')} {_identifier(member)}"
     try:
@@ -166,21 +178,19 @@ async def _ask(client: X1Client, at: At, asked: Asked) -> bool:
         if isinstance(response, x1.ErrorResponse) and response.error.code in _THERE:
             found = await client.ask(_THERE[response.error.code], _identifier(member))
             if _held(found) == member:
-                return _say(f"{name}: is there already")
+                say(f"{name}: is there already")
+                return True
     except (Unreachable, x1.X1Error) as error:
-        _say(f"{name}: not done: {error}", err=True)
+        say(f"{name}: not done: {error}", err=True)
         return False
     if isinstance(response, x1.ErrorResponse):
         if response.error.code in _GONE and isinstance(member, str):
-            return _say(f"{name}: was not there")
-        _say(f"{name}: refused: {response.error.code} {response.error.description}", err=True)
+            say(f"{name}: was not there")
+            return True
+        say(f"{name}: refused: {response.error.code} {response.error.description}", err=True)
         return False
     assert isinstance(response, x1.Acknowledgement)
-    return _say(f"{name}: {'done' if response.ok is x1.Ok.COMPLETED else 'acknowledged, begins later'}")
-
-
-def _say(text: str, *, err: bool = False) -> bool:
-    click.echo(shown(text), err=err)
+    say(f"{name}: {'done' if response.ok is x1.Ok.COMPLETED else 'acknowledged, begins later'}")
     return True
 
 
@@ -203,7 +213,7 @@ def _delivery(at: At, warrant: Warrant) -> DeliveryType:
     return DeliveryType.X2_AND_X3 if at.role == "df" and warrant.content else DeliveryType.X2_ONLY
 
 
-def _whereto(at: At, given: Given) -> tuple[str, int]:
+def _whereto(at: At, given: Order) -> tuple[str, int]:
     """A DF delivers to the LEMF, a POI to the DF."""
     if at.role == "df":
         first = given.warrant.destinations[0]
@@ -211,13 +221,13 @@ def _whereto(at: At, given: Given) -> tuple[str, int]:
     return config.address(given.x2)
 
 
-def _did(at: At, given: Given) -> str:
+def _did(at: At, given: Order) -> str:
     """The same place is the same destination, whoever asks for it."""
     host, port = _whereto(at, given)
     return str(uuid.uuid5(_NAMESPACE, f"{at.role} {host.lower()} {port}"))
 
 
-def _destination(at: At, given: Given) -> Asked:
+def _destination(at: At, given: Order) -> Asked:
     host, port = _whereto(at, given)
     address: x1.DeliveryAddress
     try:
@@ -228,11 +238,11 @@ def _destination(at: At, given: Given) -> Asked:
     return x1.CreateDestinationRequest, x1.DestinationDetails(_did(at, given), delivery, address)
 
 
-def _tasks(at: At, given: Given) -> list[Asked]:
+def _tasks(at: At, given: Order) -> list[Asked]:
     return [(x1.ActivateTaskRequest, _task(at, given, target)) for target in given.warrant.targets]
 
 
-def _task(at: At, given: Given, target: Target) -> x1.TaskDetails:
+def _task(at: At, given: Order, target: Target) -> x1.TaskDetails:
     warrant = given.warrant
     handed_over = MediationDeliveryType.HI2_AND_HI3 if warrant.content else MediationDeliveryType.HI2_ONLY
     mediation = x1.MediationDetails(target.liid, handed_over, warrant.start_ns, warrant.end_ns)

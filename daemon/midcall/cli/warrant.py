@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import click
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from midcall import config
@@ -131,16 +131,21 @@ def keygen(key: Path, person: str, days: int) -> int:
         raise Failed(USAGE, "--person: 1 to 128 characters that show")
     made = Ed25519PrivateKey.generate()
     secret.write_ed25519(key, made)
-    x = envelope.encoded(made.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
-    name = person.replace("\\", "\\\\").replace('"', '\\"')
     begins = datetime.now(UTC).replace(microsecond=0)
-    click.echo(
-        f"# key {envelope.key_id(made.public_key())}\n[[approver]]\n"
+    click.echo(trust_entry(person, made.public_key(), begins, begins + timedelta(days=days)))
+    return DONE
+
+
+def trust_entry(person: str, key: Ed25519PublicKey, begins: datetime, ends: datetime) -> str:
+    """Lines of a trust list by which the key counts as that person's, from a second on and before another."""
+    x = envelope.encoded(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    name = person.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f"# key {envelope.key_id(key)}\n[[approver]]\n"
         f'person = "{name}"\npublic_key = "{x}"\n'
-        f"valid_from = {value.as_moment(begins)}\nvalid_until = {value.as_moment(begins + timedelta(days=days))}\n"
+        f"valid_from = {value.as_moment(begins)}\nvalid_until = {value.as_moment(ends)}\n"
         "revoked = false"
     )
-    return DONE
 
 
 def read_trust(path: Path) -> TrustList:
