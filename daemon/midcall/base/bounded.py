@@ -69,6 +69,9 @@ class BoundedTable(Generic[K, V]):
     def values(self) -> Iterator[V]:
         return iter(self._entries.values())
 
+    def items(self) -> Iterator[tuple[K, V]]:
+        return iter(self._entries.items())
+
     def __iter__(self) -> Iterator[K]:
         return iter(self._entries)
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from midcall.base.bounded import BoundedTable
+from midcall.events import Side
 
 COMMUNICATIONS = 65_536
 LAST = 0xFFFF_FFFF
+
+
+class Communication(Struct, frozen=True, gc=False):
+    """What the records of a communication rest on, besides the events themselves: for who goes on after a restart."""
+
+    correlation: bytes
+    cin: int
+    answered: bool
+    ended: bool
+    identity: str
+    target: Side | None
 
 
 class Communications:
@@ -28,3 +42,7 @@ class Communications:
         else:
             self._known.touch(key)
         return known
+
+    def recall(self, xid: str, correlation: bytes, cin: int) -> None:
+        """A communication that has its CIN from a former run."""
+        self._known.put((xid, correlation), cin)

@@ -14,7 +14,7 @@ from imswire.hi import eps
 from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
 from midcall.df2 import forms
-from midcall.df2.communications import Communications
+from midcall.df2.communications import Communication, Communications
 from midcall.df2.core import KeysFound
 from midcall.df2.forms import About, Agency, Parties, Session
 from midcall.df2.phases import Phases
@@ -104,6 +104,22 @@ class IriMediation:
         about = self._about(agency, xid, cin or 0, at)
         text = "".join(each if each in _PRINTABLE else " " for each in reason)[:MAX_REASON]
         return forms.cc_unavailable(agency, about, text)
+
+    # Restarts
+
+    def state(self, xid: str, correlation: bytes) -> Communication:
+        """What a later run needs to go on with a communication. KeyError: no such task."""
+        liid, cin = self._agencies[xid].terms.liid, self._cin(xid, correlation)
+        who = self._subjects.get((xid, cin)) or _NOBODY
+        answered, ended = self._phases.state(liid, cin)
+        return Communication(correlation, cin, answered, ended, who.identity, who.target)
+
+    def recall(self, xid: str, state: Communication) -> None:
+        """Go on with a communication of a former run. KeyError: no such task."""
+        liid = self._agencies[xid].terms.liid
+        self._communications.recall(xid, state.correlation, state.cin)
+        self._phases.recall(liid, state.cin, answered=state.answered, ended=state.ended)
+        self._subjects.put((xid, state.cin), _Subject(state.identity, state.target, state.correlation))
 
     # Events
 

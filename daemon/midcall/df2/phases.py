@@ -55,6 +55,16 @@ class Phases:
         phase = self._phases.get((liid, cin))
         return hi.IriType.REPORT if phase is None or phase.ended else hi.IriType.CONTINUE
 
+    def state(self, liid: str, cin: int) -> tuple[bool, bool]:
+        """Whether a communication was answered, and whether it has ended."""
+        phase = self._phases.get((liid, cin))
+        return (False, False) if phase is None else (phase.answered, phase.ended)
+
+    def recall(self, liid: str, cin: int, *, answered: bool, ended: bool) -> None:
+        """A communication that has begun in a former run."""
+        phase = self._open((liid, cin))
+        phase.answered, phase.ended = answered, ended
+
     def _open(self, key: tuple[str, int]) -> _Phase:
         phase = _Phase()
         self._phases.put(key, phase)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from imswire import inet
 from imswire.sdp import Endpoint
+from midcall.base.bounded import BoundedTable
 from midcall.df3.arrival import Arrival
 from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
@@ -20,6 +21,8 @@ from midcall.df3.stream import Content, Stream
 from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, MediaPlan
 
 _RTP_VERSION_BITS = 0x80
+# Dialogs of a former run whose plan is still to come.
+RECALLED = 65_536
 
 _Key = tuple[str, DialogId]
 # Destination, m-line, sender, and whether it is the RTCP port: what one claim is about.
@@ -51,6 +54,18 @@ class ContentMediation:
         self._lingering: list[tuple[_Key, bytes, Claim]] = []
         self._finished: list[Finished] = []
         self._waiting = Waiting()
+        self._recalled: BoundedTable[_Key, dict[bytes, int]] = BoundedTable("df3.recalled", RECALLED)
+
+    # Restarts
+
+    def counters(self) -> dict[tuple[str, DialogId], dict[bytes, int]]:
+        """The rollover counters of all streams that are open, by dialog: for who goes on after a restart."""
+        found = {key: dialog.counters() for key, dialog in self._dialogs.items()}
+        return {key: counters for key, counters in found.items() if counters}
+
+    def recall(self, xid: str, dialog: DialogId, counters: dict[bytes, int]) -> None:
+        """What :meth:`counters` told of a dialog in a former run; its plan comes after."""
+        self._recalled.put((xid, dialog), counters)
 
     # Plans
 
@@ -59,7 +74,7 @@ class ContentMediation:
         key = (plan.xid, plan.dialog)
         dialog = self._dialogs.get(key)
         if dialog is None:
-            dialog = self._dialogs[key] = TappedDialog(plan)
+            dialog = self._dialogs[key] = TappedDialog(plan, self._recalled.pop(key))
         else:
             dialog.renew(plan)
         former = self._claims.get(key, {})

@@ -50,19 +50,24 @@ def crypto_key(flow: MediaFlow, ssrc: bytes) -> bytes:
 class TappedDialog:
     """Contexts and SSRC states of one dialog under one task.
 
-    ``dropped`` counts, by reason, packets to its destinations that belong to no stream: ``not_rtp``; ``foreign``,
-    clear RTP from a source that the session does not name; ``too_many_ssrcs`` and ``too_many_held``, beyond the
-    bounds; ``rtcp_failed``, SRTCP that no key opened.
+    ``recalled``: rollover counters of its streams from a former run. ``dropped`` counts, by reason, packets to its
+    destinations that belong to no stream: ``not_rtp``; ``foreign``, clear RTP from a source that the session does not
+    name; ``too_many_ssrcs`` and ``too_many_held``, beyond the bounds; ``rtcp_failed``, SRTCP that no key opened.
     """
 
-    def __init__(self, plan: MediaPlan) -> None:
+    def __init__(self, plan: MediaPlan, recalled: dict[bytes, int] | None = None) -> None:
         self.plan = plan
+        self._recalled = recalled or {}
         self.contexts = plan.contexts
         self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
         self.streams: list[Stream] = []
         self.errors: dict[str, None] = {}
         self.dropped: Counter[str] = Counter()
         self.failed = False
+
+    def counters(self) -> dict[bytes, int]:
+        """The rollover counter of each stream that a key opens."""
+        return {key: crypto.roc for key, crypto in self.cryptos.items()}
 
     def over(self) -> None:
         """No more keys are to come."""
@@ -90,7 +95,9 @@ class TappedDialog:
     ) -> tuple[Proof | None, int]:
         """Find the key and counter that open an RTP packet of an SSRC; returns also the candidates spent."""
         ssrc = int.from_bytes(packet[8:12], "big")
-        known = self.cryptos.get(crypto_key(flow, packet[8:12]))
+        stream = crypto_key(flow, packet[8:12])
+        known = self.cryptos.get(stream)
+        former = self._recalled.get(stream) if known is None else known.roc
         spent = 0
         for place, context in enumerate(self.likely(ssrc, flow)):
             if place >= LIKELIEST and spent >= budget:
@@ -98,7 +105,7 @@ class TappedDialog:
             if known is not None and known.knows(context):
                 continue
             bound = min(self._bound(context, flow, time, limits), max(budget - spent, 1))
-            hints = list(self._hints(context, known, ssrc))
+            hints = list(self._hints(context, former, ssrc))
             proof, tried = _prove(packet, ssrc, context, hints, bound)
             spent += tried + KEY_COST
             if isinstance(proof, Proof):
@@ -148,10 +155,10 @@ class TappedDialog:
             return 0
         return rollover.highest(time - self.plan.invited_at.wall, flow.kind, limits)
 
-    def _hints(self, context: CryptoContext, known: Crypto | None, ssrc: int) -> Iterator[int]:
-        """The counter goes on across a rekey; a map gives the one at the time of its message."""
-        if known is not None:
-            yield from (known.roc, known.roc + 1, known.roc - 1)
+    def _hints(self, context: CryptoContext, former: int | None, ssrc: int) -> Iterator[int]:
+        """The counter goes on across a rekey, and a restart; a map gives the one at the time of its message."""
+        if former is not None:
+            yield from (former, former + 1, former - 1)
         if context.key.rollover is not None and context.key.ssrc == ssrc:
             yield from (context.key.rollover, context.key.rollover + 1)
 

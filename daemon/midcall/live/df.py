@@ -1,17 +1,21 @@
 """The mediation functions as a service: X2 in, HI2 at once; keys from a KMS; media from a tap, HI3 out.
 
-DF2 and DF3 of one process. An event is acknowledged when its record is on the disk. Product of a task that is not
-known here is held sealed for a moment, then dropped: nothing goes out that this function has not itself been
-ordered to deliver.
+DF2 and DF3 of one process. An event is acknowledged when its record is on the disk, and what a restart has to know of
+it. Product of a task that is not known here is held sealed for a moment, then dropped: nothing goes out
+that this function has not itself been ordered to deliver.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
+
+from msgspec import structs
 
 from imswire import x2x3
 from midcall.base.seal import SealKey
@@ -20,7 +24,7 @@ from midcall.base.x2_link import Batch
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, MediaClose, Mediation, Output
 from midcall.df3 import Content, ContentMediation, ContentRecords
 from midcall.events import (
-    CcRecord,
+    DialogId,
     DialogReleased,
     Failure,
     Instant,
@@ -29,30 +33,30 @@ from midcall.events import (
     KeyQuery,
     MediaPacket,
     MediaPlan,
+    SessionReport,
     SipReport,
     X2Event,
 )
 from midcall.handover import gaps
 from midcall.handover.values import Gap
+from midcall.live.commits import Commits, Writer
+from midcall.live.intercepts import InterceptJournal
 
 # DESIGN 5.1: product of an XID that is not known yet.
 HELD_NS = 30_000_000_000
 HELD_OCTETS = 16 << 20
 PLACE = b"live.df.held"
+# How often counters of streams are noted, and that the service is at work.
+REMEMBER_SECONDS = 1.0
+MARK_OCTETS = 16
+RESTARTED = "mediation was restarted, content may be missing"
+_REPORT = 4
 
 
 class KeySource(Protocol):
     """Where session keys come from."""
 
     async def keys(self, query: KeyQuery, warrant: bytes | None) -> KeyAnswer: ...
-
-
-class Writer(Protocol):
-    """Where records go: futures that are done when they are on the disk."""
-
-    def iri(self, records: list[IriRecord]) -> Awaitable[object]: ...
-
-    def cc(self, records: list[CcRecord]) -> Awaitable[object]: ...
 
 
 class Tap(Protocol):
@@ -80,15 +84,27 @@ class Order:
 
 class DfService:
     """One instance. ``counts``: ``events``, ``outside`` a window, ``unknown`` XIDs held, ``expired`` of these,
-    ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over.
+    ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs.
+
+    ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known.
     """
 
     def __init__(
-        self, keys: KeySource, writer: Writer, tap: Tap | None = None, owner: str | None = None, first_cin: int = 1
+        self,
+        keys: KeySource,
+        writer: Writer,
+        tap: Tap | None = None,
+        owner: str | None = None,
+        first_cin: int = 1,
+        journal: InterceptJournal | None = None,
+        mark_key: bytes = b"",
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.commits = Commits(writer, journal)
         self._keys = keys
         self._writer = writer
+        self._journal = journal
+        self._mark_key = mark_key
         self._tap = tap
         self._owner = owner
         self._orders: dict[str, Order] = {}
@@ -102,17 +118,13 @@ class DfService:
         self._seal = SealKey.fresh()
         self._held: deque[tuple[int, str, bytes]] = deque()
         self._held_octets = 0
-        self._written: list[Awaitable[object]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._remembering: asyncio.TimerHandle | None = None
 
     # Orders
 
-    def order(self, xid: str, agency: Agency, warrant: bytes | None, first_key: int = 1) -> None:
-        """A task from X1, verified; what came for it before is taken in now.
-
-        Its records are numbered from ``first_key`` on, or later.
-        """
-        self._iri.next_key = max(self._iri.next_key, first_key)
+    def order(self, xid: str, agency: Agency, warrant: bytes | None) -> None:
+        """A task from X1, verified; what came for it before is taken in now."""
         self._orders[xid] = Order(agency, warrant)
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
@@ -121,7 +133,8 @@ class DfService:
         for held in waiting:
             self._held.remove(held)
             self._held_octets -= len(held[2])
-            self._event(x2x3.parse(self._seal.open(held[2], PLACE)))
+            octets = self._seal.open(held[2], PLACE)
+            self._event(x2x3.parse(octets), octets)
 
     def end(self, xid: str, now: Instant) -> None:
         """The task is over: nothing of it is content or an event any more."""
@@ -130,6 +143,56 @@ class DfService:
             self._give(self._df3.close(xid, dialog, now, linger=False))
         self._df2.end(xid)
         self._arrange()
+        if self._journal is not None:
+            self._journal.ended(xid)
+            self.commits.put()
+
+    def recall(self, now: Instant) -> int:
+        """Go on with what a former run had under tasks that are ordered again; returns how many dialogs.
+
+        The KMS is asked anew. What may be missing of their content meanwhile is declared.
+        """
+        if self._journal is None:
+            return 0
+        last, tasks = self._journal.recall()
+        for xid, held in tasks.items():
+            order = self._orders.get(xid)
+            if order is None:
+                self._journal.ended(xid)
+                continue
+            running = {report.correlation for report, _ in held.dialogs}
+            for state in held.communications:
+                if state.ended and state.correlation not in running:
+                    self._journal.over(xid, state.correlation)
+                else:
+                    self._iri.recall(xid, state)
+            for report, counters in held.dialogs if order.covers(now.wall) else ():
+                self.counts["recalled"] += 1
+                self._df3.recall(xid, report.dialog, counters)
+                self._follow(self._df2.x2(structs.replace(report, at=now)))
+                if counters and last is not None:
+                    self._declare(order.agency, report, last, now)
+        self.commits.put()
+        self._remember()
+        return self.counts["recalled"]
+
+    def _declare(self, agency: Agency, report: SessionReport, last: int, now: Instant) -> None:
+        """Content of a dialog that was being handed over may be missing since the last sign of life."""
+        cin = self._iri.state(report.xid, report.correlation).cin
+        text = f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall)} (UTC seconds)"
+        contents = self._iri.cc_unavailable(report.xid, cin, now.wall, text)
+        self._write([IriRecord(agency.terms.liid, cin, _REPORT, now.wall, contents, 0)])
+
+    def _remember(self) -> None:
+        """Note what changes with every packet, now and then."""
+        if self._journal is None:
+            return
+        for (xid, dialog), counters in self._df3.counters().items():
+            self._journal.counters(xid, dialog, counters)
+        self._journal.alive(time.time_ns())
+        self.commits.put()
+        loop = asyncio.get_running_loop()
+        self._remembering = loop.call_later(REMEMBER_SECONDS, self._remember)
 
     def unavailable(self, gap: Gap) -> bytes:
         """Contents of the record that declares a gap of an LIID. KeyError: it is not ours any more."""
@@ -142,14 +205,12 @@ class DfService:
         """What a POI sent; returns when the records that it makes are on the disk."""
         for pdu, octets in zip(batch.events, batch.octets, strict=False):
             self._take(pdu, octets)
-        written, self._written = self._written, []
-        if written:
-            await asyncio.gather(*written)
+        await self.commits.done()
 
     def _take(self, pdu: x2x3.Pdu, octets: bytes) -> None:
         xid = x2x3.xid_text(pdu.xid)
         if xid in self._orders:
-            self._event(pdu)
+            self._event(pdu, octets)
             return
         self.counts["unknown"] += 1
         now = time.monotonic_ns()
@@ -166,7 +227,7 @@ class DfService:
             self._held_octets -= len(self._held.popleft()[2])
             self.counts["expired"] += 1
 
-    def _event(self, pdu: x2x3.Pdu) -> None:
+    def _event(self, pdu: x2x3.Pdu, octets: bytes) -> None:
         try:
             event = decode(pdu) if self._owner is None else decode(pdu, self._owner)
         except X2Error:
@@ -176,8 +237,29 @@ class DfService:
             self.counts["outside"] += 1
             return
         self.counts["events"] += 1
-        self._write(self._iri.x2(event))
+        records = self._iri.x2(event)
+        self._note(event)
+        # A POI that had no answer sends the same again: that is no second event.
+        mark = hashlib.blake2b(octets, digest_size=MARK_OCTETS, key=self._mark_key).digest()
+        self._write([structs.replace(record, mark=mark) for record in records])
         self._follow(self._df2.x2(event))
+
+    def _note(self, event: X2Event) -> None:
+        """Tell the journal what a restart has to know."""
+        journal, xid = self._journal, event.xid
+        if journal is None:
+            return
+        if isinstance(event, SessionReport):
+            if not self._orders[xid].agency.terms.content:
+                return
+            journal.report(event)
+            if event.dialog.callee_tag:
+                journal.released(xid, DialogId(event.dialog.call_id, event.dialog.caller_tag, ""))
+        elif isinstance(event, DialogReleased):
+            journal.released(xid, event.dialog)
+        if event.correlation is not None:
+            journal.communication(xid, self._iri.state(xid, event.correlation))
+        self.commits.put()
 
     # Between the cores
 
@@ -226,7 +308,7 @@ class DfService:
 
     def _write(self, records: list[IriRecord]) -> None:
         if records:
-            self._written.append(self._writer.iri(records))
+            self.commits.put([each if each.mark else structs.replace(each, mark=_once()) for each in records])
 
     def _arrange(self) -> None:
         """Let the tap pass what is planned, and nothing else."""
@@ -261,11 +343,24 @@ class DfService:
         for task in list(self._questions):
             task.cancel()
         await asyncio.gather(*self._questions, return_exceptions=True)
+        if self._remembering is not None:
+            self._remembering.cancel()
+            self._remember()
+            self._remembering.cancel()
         self._df3.finish()
         self._arrange()
-        written, self._written = self._written, []
-        await asyncio.gather(*written)
+        self.commits.put()
+        await self.commits.done()
         self._seal.wipe()
+
+
+def _once() -> bytes:
+    """The mark of a record that nothing makes a second time."""
+    return secrets.token_bytes(MARK_OCTETS)
+
+
+def _seconds(at: int) -> str:
+    return f"{at // 1_000_000_000}.{at % 1_000_000_000 // 1_000_000:03}"
 
 
 def _time(event: X2Event) -> int:

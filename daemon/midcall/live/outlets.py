@@ -102,15 +102,14 @@ class Outlets:
         if (Path(self._config.spool) / details.did).exists():
             self._outlet(details.did)
 
-    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> int:
-        """An LIID that goes to a destination; returns the number of its next record. OutletError."""
+    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> None:
+        """An LIID that goes to a destination. OutletError."""
         did = details.did
         if did not in self._outlets:
             self._peers[did] = self._peer(details, pin)
         outlet = self._outlet(did)
         outlet.spool.add(intercept)
         self._of[intercept.liid] = outlet
-        return outlet.spool.last_key(intercept.liid) + 1
 
     async def end(self, liid: str) -> None:
         """Nothing more comes under an LIID: its closing integrity checks. What waits still goes out."""

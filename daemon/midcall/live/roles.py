@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import sqlite3
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ from midcall.df2.xk import GetKeys
 from midcall.events import Intercept
 from midcall.handover.values import Gap
 from midcall.live.df import DfService
+from midcall.live.intercepts import InterceptJournal
 from midcall.live.outlets import OutletError, Outlets, reserve_cins
 from midcall.live.poi import PoiService, clock
 from midcall.poi import PointOfInterception
@@ -37,6 +40,7 @@ AGENT_KEY_OCTETS = range(1, 65)
 HOUR_NS = 3_600_000_000_000
 STOP_SECONDS = 5.0
 MAX_TRUST = 1 << 20
+INTERCEPTS = "intercepts.db"
 
 
 async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
@@ -85,7 +89,8 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The mediation functions. RoleError."""
     seal = bytes(_secret(config.seal))
     spool = Path(config.spool)
-    owner_only.make_folder(spool)
+    for folder in (spool, Path(config.keys)):
+        owner_only.make_folder(folder)
     orders: dict[str, Order] = {}
     service_of: list[DfService] = []
 
@@ -95,7 +100,10 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     outlets = Outlets(config, seal, _client_context(config.agency), gap_of)
     keys = _xk(config)
     port = _tap(config)
-    service = DfService(keys, outlets, port, first_cin=reserve_cins(spool / "cins"))
+    journal = _intercepts(config, SealKey(seal))
+    mark_key = hashlib.blake2b(seal, person=b"midcall.df.marks").digest()
+    first = reserve_cins(spool / "cins")
+    service = DfService(keys, outlets, port, first_cin=first, journal=journal, mark_key=mark_key)
     service_of.append(service)
     ended: set[asyncio.Task[None]] = set()
 
@@ -119,8 +127,8 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
                 network.delivery_country,
                 each.destinations[0].did,
             )
-            first = outlets.order(intercept, each.destinations[0], each.pins[0] if each.pins else None)
-            service.order(order.task.xid, Agency(each.terms, config.profile, network), order.warrant, first)
+            outlets.order(intercept, each.destinations[0], each.pins[0] if each.pins else None)
+            service.order(order.task.xid, Agency(each.terms, config.profile, network), order.warrant)
         orders[order.task.xid] = order
 
     def follow(each: Follow) -> None:
@@ -137,22 +145,29 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     x1 = _x1("df", config.x1, SealKey(seal), follow)
     server = X2Server(service.commit)
     names = PeerName(*config.x2.peers)
-    try:
-        for details in x1.element.destinations:
-            outlets.destination(details)
-        await server.listen_tls(*config_file.address(config.x2.listen), _server_context(config.x2), names)
-    except (OSError, OutletError) as error:
-        raise RoleError(f"X2: {getattr(error, 'strerror', None) or error}") from None
-    await x1.start()
     if port is not None:
         loop = asyncio.get_running_loop()
         for descriptor in port.filenos():
             loop.add_reader(descriptor, lambda: service.media(port.read()))
+    try:
+        for details in x1.element.destinations:
+            outlets.destination(details)
+    except OutletError as error:
+        raise RoleError(f"X1: a stored destination: {error}") from None
+    await x1.start()
+    # What ran goes on before a POI tells more of it.
+    service.recall(clock())
+    try:
+        await server.listen_tls(*config_file.address(config.x2.listen), _server_context(config.x2), names)
+    except OSError as error:
+        await x1.stop()
+        raise RoleError(f"X2: cannot listen: {error.strerror or error}") from None
     frame.ready()
     await x1.run(stop)
     await server.stop(STOP_SECONDS)
     await service.close()
     await asyncio.gather(*ended)
+    await journal.close()
     await outlets.close()
     await keys.close()
     if port is not None:
@@ -231,6 +246,13 @@ def _x2_client(config: PoiConfig, seal: SealKey) -> X2Client:
 def _xk(config: DfConfig) -> XkClient:
     client = HttpsClient(config.kms.url, _client_context(config.kms), PeerName(*config.kms.peers), 8)
     return XkClient(client, GetKeys(), XkSettings(deadline_seconds=config.kms.deadline_seconds))
+
+
+def _intercepts(config: DfConfig, seal: SealKey) -> InterceptJournal:
+    try:
+        return InterceptJournal(Path(config.spool) / INTERCEPTS, Path(config.keys) / INTERCEPTS, seal)
+    except sqlite3.Error as error:
+        raise RoleError(f"{config.spool}/{INTERCEPTS}: {error}") from None
 
 
 def _tap(config: DfConfig) -> TapPort | None:

@@ -1,0 +1,82 @@
+"""Records on their way to the disk: in the order in which they were given, behind what a restart has to know."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from typing import Protocol
+
+from midcall.events import CcRecord, IriRecord
+from midcall.live.intercepts import InterceptJournal
+
+
+class Writer(Protocol):
+    """Where records go: futures that are done when they are on the disk."""
+
+    def iri(self, records: list[IriRecord]) -> asyncio.Future[list[None]]: ...
+
+    def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]: ...
+
+
+class NotWritten(Exception):
+    """Records that did not get to the disk before the service stopped."""
+
+
+class Commits:
+    """One round after the other: first the journal, then the records that were made meanwhile.
+
+    ``faults`` counts rounds in which the journal took nothing; the records go out all the same.
+    """
+
+    def __init__(self, writer: Writer, journal: InterceptJournal | None = None) -> None:
+        self.faults = 0
+        self._writer = writer
+        self._journal = journal
+        self._records: list[IriRecord] = []
+        self._promise: asyncio.Future[None] | None = None
+        self._open: set[asyncio.Future[None]] = set()
+        self._rounds: asyncio.Task[None] | None = None
+
+    def put(self, records: Sequence[IriRecord] = ()) -> None:
+        """Write records, and what the journal was told."""
+        self._records += records
+        if self._promise is None:
+            self._promise = asyncio.get_running_loop().create_future()
+            self._open.add(self._promise)
+            self._promise.add_done_callback(self._open.discard)
+        if self._rounds is None or self._rounds.done():
+            self._rounds = asyncio.create_task(self._run())
+
+    async def done(self) -> None:
+        """All that was given so far is on the disk. NotWritten: it will not be."""
+        waits = set(self._open)
+        if waits:
+            await asyncio.wait(waits)
+        if any(each.cancelled() or each.exception() is not None for each in waits):
+            raise NotWritten
+
+    async def _run(self) -> None:
+        while self._promise is not None:
+            promise, self._promise = self._promise, None
+            records, self._records = self._records, []
+            if self._journal is not None and self._journal.waiting:
+                try:
+                    await self._journal.flush()
+                except sqlite3.Error:
+                    self.faults += 1
+            if records:
+                # Not waited for: what comes meanwhile is written behind it all the same.
+                written = asyncio.ensure_future(self._writer.iri(records))
+                written.add_done_callback(lambda written, promise=promise: _settle(promise, written))  # type: ignore[misc]
+            else:
+                promise.set_result(None)
+
+
+def _settle(promise: asyncio.Future[None], written: asyncio.Future[list[None]]) -> None:
+    if promise.done():
+        return
+    if written.cancelled() or written.exception() is not None:
+        promise.cancel()
+    else:
+        promise.set_result(None)
