@@ -1,69 +1,57 @@
-"""An LEMF beside a demo: a process of its own, on loopback, with certificates made for it."""
+"""An LEMF beside a laboratory: a process of its own, on loopback, with certificates made for it. What it has stored."""
 
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from imswire import hi
 from midcall.base.lab_pki import LabPki
 from midcall.cli.fail import UNREADABLE, Failed
+from midcall.cli.lab_process import WAIT_SECONDS, LabProcess
+from midcall.lemf.shell.store import folder_name
 
 ROLES = ("df", "lemf")
-WAIT_SECONDS = 30
-_COMMAND = "from midcall.cli.main import main; main()"
 
 
 class LabLemf:
-    """``midcall lemf`` with its output line by line to ``tell``; a context manager.
+    """``midcall lemf`` with its output line by line to ``tell``; a context manager that begins it.
 
-    ``address`` is where it listens; ``deliver`` are the options by which a replay reaches it.
+    ``credentials`` are those of a replay that delivers to it.
     """
 
     def __init__(self, folder: Path, pki: Path, tell: Callable[[str], None]) -> None:
         LabPki(pki).make(ROLES)
+        self._folder = folder
         self._pki = pki
         self._tell = tell
-        self.address = ""
-        arguments = ["--listen", "127.0.0.1:0", "--out", str(folder), *self._tls("lemf")]
-        arguments += ["--integrity-key", str(pki / "integrity.pub")]
-        self._command = [sys.executable, "-c", _COMMAND, "lemf", *arguments]
+        self._first: str | None = None
+        self._known = threading.Event()
 
     def __enter__(self) -> LabLemf:
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline().strip()
-        found = re.fullmatch(r"listening on (\S+)", first)
-        if found is None:
-            self._process.kill()
-            self._process.wait()
-            raise Failed(UNREADABLE, f"the LEMF of the demo did not start: {first}")
-        self.address = found[1]
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        arguments = ["--listen", "127.0.0.1:0", "--out", str(self._folder), *self._tls("lemf")]
+        arguments += ["--integrity-key", str(self._pki / "integrity.pub")]
+        self._process = LabProcess("lemf", arguments, self._hear, self._known.set)
         return self
 
+    @property
+    def address(self) -> str:
+        """Where it listens; waits until it does. Failed: it has ended, or takes too long."""
+        self._known.wait(WAIT_SECONDS)
+        found = re.fullmatch(r"listening on (\S+)", self._first or "")
+        if found is None:
+            raise Failed(UNREADABLE, f"the LEMF did not start: {self._first or 'it says nothing'}")
+        return found[1]
+
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(WAIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.end()
 
     @property
     def status(self) -> int:
         """Its exit status, after the end."""
-        return self._process.returncode
+        return self._process.status or 0
 
     def credentials(self) -> tuple[Path, Path, Path]:
         """Certificate, key and CA of the deliverer."""
@@ -72,7 +60,35 @@ class LabLemf:
     def _tls(self, role: str) -> list[str]:
         return ["--cert", f"{self._pki}/{role}.pem", "--key", f"{self._pki}/{role}.key", "--ca", f"{self._pki}/ca.pem"]
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._tell(line.rstrip())
+    def _hear(self, line: str) -> None:
+        if self._first is None:
+            self._first = line
+            self._known.set()
+        else:
+            self._tell(line)
+
+
+class Received:
+    """What an LEMF has stored of one LIID and interface (``hi2``, ``hi3``), also while it goes on."""
+
+    def __init__(self, folder: Path, liid: str, interface: str) -> None:
+        self.path = folder / folder_name(liid.encode()) / f"{interface}.ber"
+        self._splitter = hi.Splitter()
+        self._read = 0
+        self.records: list[hi.PsPdu] = []
+        """Events or content so far; the links' own PDUs and integrity checks are none."""
+
+    def look(self) -> list[hi.PsPdu]:
+        """All records, after a look at what has come since the last one."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                octets = file.read()
+            self._read += len(octets)
+            fresh = map(hi.parse, self._splitter.feed(octets))
+            self.records += [each for each in fresh if isinstance(each.payload, tuple)]
+        return self.records
+
+    def contents(self) -> list[bytes]:
+        """The inner records: what ``imswire.hi`` reads by their kind."""
+        return [each.payload[0].contents for each in self.records if isinstance(each.payload, tuple)]

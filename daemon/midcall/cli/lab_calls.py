@@ -1,0 +1,228 @@
+"""Calls of a laboratory, live on loopback: real datagrams in real time, SIP copied to the POI by HEP."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from imswire import hep, inet, sip
+from imswire.mikey.exchange import SUITE_128
+from midcall.kms import keyfile
+from midcall.ue import lab
+from midcall.ue.call import SECOND, Call
+from midcall.ue.party import Party
+from midcall.ue.shell.kms import is_resolve
+from midcall.ue.ticket import AskKms, TicketUser
+from midcall.ue.wire import Wire
+
+TPK_ID = "tpk-lab"
+RECEIVE_SECONDS = 5.0
+MAX_DATAGRAM = 65_535
+# UEs have addresses of their own behind 127.0.0.1: the kernel takes all of 127.0.0.0/8 for loopback.
+NETWORK = "127.0.1."
+
+Tell = Callable[[str], None]
+
+
+def _nothing(_: str) -> None:
+    """To whom nothing is told."""
+
+
+class Stopped(Exception):
+    """The calls are to end."""
+
+
+class Users:
+    """Subscribers of one KMS, two for each call, with keys that are drawn anew."""
+
+    def __init__(self, calls: int) -> None:
+        self._draw = secrets.token_bytes
+        self._tpk = self._draw(SUITE_128.octets)
+        self.pairs: list[tuple[TicketUser, TicketUser]] = [
+            (lab.user(f"alice{number}", self._draw), lab.user(f"bob{number}", self._draw)) for number in range(calls)
+        ]
+
+    def key_file(self) -> str:
+        """KEYS.toml of their KMS."""
+        users = [
+            {"identity": each.uri, "psk_id": each.psk_id.decode(), "psk": each.psk}
+            for pair in self.pairs
+            for each in pair
+        ]
+        return keyfile.example(lab.KMS_IDENTITY, {TPK_ID: self._tpk}, users)
+
+
+class HepAgent:
+    """Sends copies of SIP messages, as a capture agent beside a proxy does. From any thread."""
+
+    def __init__(self, port: int, key: bytes) -> None:
+        self._to = ("127.0.0.1", port)
+        self._key = key
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def copy(self, at: int, source: tuple[bytes, int], destination: tuple[bytes, int], payload: bytes) -> None:
+        """One message that went from an address and port to another, at wall ns."""
+        ends = (source[0], destination[0], source[1], destination[1])
+        self._socket.sendto(hep.build(hep.Hep(*ends, payload, at, key=self._key)), self._to)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Loopback(Wire):
+    """The sockets of one call. Each datagram goes when its time has come, and is received at the other end.
+
+    ``frames`` has them with the times at which they went, ``media`` those of packets that are not SIP; ``pause`` is the
+    longest time between two of these on one way, in ns.
+    """
+
+    def __init__(self, agent: HepAgent, stop: threading.Event) -> None:
+        super().__init__()
+        self.media: list[int] = []
+        self.pause = 0
+        self._agent = agent
+        self._stop = stop
+        self._sockets: dict[tuple[bytes, int], socket.socket] = {}
+        self._last: dict[tuple[bytes, int], int] = {}
+
+    def open(self, address: str, *, even: bool = False) -> int:
+        """A port at an address, which receives from now on; RTP has an even one. OSError."""
+        odd: list[socket.socket] = []
+        try:
+            while True:
+                bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                odd.append(bound)
+                bound.bind((address, 0))
+                port = int(bound.getsockname()[1])
+                if not even or port % 2 == 0:
+                    break
+            bound.settimeout(RECEIVE_SECONDS)
+            self._sockets[inet.pack(address), port] = odd.pop()
+        finally:
+            for each in odd:
+                each.close()
+        return port
+
+    def udp(self, time: int, source: tuple[bytes, int], destination: tuple[bytes, int], payload: bytes) -> None:
+        self.until(time)
+        sender, receiver = self._sockets[source], self._sockets[destination]
+        at = _now()
+        sender.sendto(payload, receiver.getsockname())
+        super().udp(at, source, destination, payload)
+        if sip.looks_like_sip(payload):
+            self._agent.copy(at, source, destination, payload)
+        else:
+            self.media.append(at)
+            self.pause = max(self.pause, at - self._last.get(destination, at))
+            self._last[destination] = at
+        if receiver.recv(MAX_DATAGRAM) != payload:
+            raise ConnectionError("loopback has brought something else than was sent")
+
+    def until(self, time: int) -> None:
+        """Wait for a time, wall ns. Stopped."""
+        left = (time - _now()) / SECOND
+        if self._stop.is_set() or (left > 0 and self._stop.wait(left)):
+            raise Stopped
+
+    def close(self) -> None:
+        for each in self._sockets.values():
+            each.close()
+
+
+class LiveCall:
+    """One call between two users, by steps, or as a whole in a thread of its own.
+
+    ``failed`` is what ended it before its time; ``tell`` is told what happens between the users, and at the KMS.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        pair: tuple[TicketUser, TicketUser],
+        ask: AskKms,
+        agent: HepAgent,
+        stop: threading.Event,
+        tell: Tell = _nothing,
+    ) -> None:
+        self.wire = Loopback(agent, stop)
+        self.failed: Exception | None = None
+        self._ask = ask
+        self._tell = tell
+        self._talks = threading.Event()
+        alice, bob = (self._party(user, 2 * number + place) for place, user in enumerate(pair, 1))
+        self.call = Call(self.wire, self._asked, alice, bob, f"demo-{number + 1}@example.com", _now())
+
+    def _party(self, user: TicketUser, number: int) -> Party:
+        address = f"{NETWORK}{number}"
+        ports = {"sip_port": self.wire.open(address), "rtp_port": self.wire.open(address, even=True)}
+        return lab.party(user, number, address=address, **ports)
+
+    # Step by step
+
+    def connect(self) -> None:
+        """A ticket for the caller, INVITE to ACK; both ends have keys then."""
+        call, alice, bob = self.call, self.call.caller, self.call.callee
+        call.now = _now()
+        held = alice.user.request_ticket(self._asked, call.now, (bob.uri,))
+        self._tell(f"{alice.uri} calls {bob.uri}: INVITE with the ticket (TRANSFER_INIT), copied to the POI by HEP")
+        call.now = _now()
+        call.establish(held)
+        self._tell("200 OK (TRANSFER_RESP), ACK: both derive the keys of the call, and talk in SRTP")
+
+    def talk(self, seconds: float) -> None:
+        """Both talk, from now on. Stopped."""
+        self.call.now = _now()
+        self.call.talk(seconds)
+
+    def hang_up(self) -> None:
+        self.call.hang_up()
+        self._tell(f"{self.call.caller.uri} hangs up: BYE, 200 OK")
+
+    def media(self) -> list[tuple[int, bytes]]:
+        """Every packet of media so far: when it was sent, wall ns, and its RTP in clear."""
+        return [(at, clear) for at, (_, _, clear) in zip(self.wire.media, self.call.sent, strict=False)]
+
+    # As a whole
+
+    def begin(self, delay: float, seconds: float) -> None:
+        """All steps, after ``delay`` seconds, with ``seconds`` of talk."""
+        self._thread = threading.Thread(target=self._run, args=(delay, seconds), daemon=True)
+        self._thread.start()
+
+    def until_talk(self) -> None:
+        """Wait until both talk, or it has failed."""
+        self._talks.wait()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def close(self) -> None:
+        self.wire.close()
+
+    def _run(self, delay: float, seconds: float) -> None:
+        try:
+            self.wire.until(_now() + round(delay * SECOND))
+            self.connect()
+            self._talks.set()
+            self.talk(seconds)
+            self.hang_up()
+        except Stopped:
+            pass
+        except Exception as why:
+            self.failed = why
+        finally:
+            self._talks.set()
+
+    def _asked(self, octets: bytes) -> bytes:
+        begun = time.monotonic()
+        answer = self._ask(octets)
+        what = "Ticket Resolve" if is_resolve(octets) else "Ticket Request"
+        self._tell(f"{what} to the KMS over HTTPS: answered in {(time.monotonic() - begun) * 1_000:.1f} ms")
+        return answer
+
+
+def _now() -> int:
+    return time.time_ns()
