@@ -1,0 +1,109 @@
+"""Records reach their writer in order, behind what a restart has to know of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from midcall.events import IriRecord
+from midcall.live.commits import Commits, NotWritten
+
+
+def record(key: int) -> IriRecord:
+    return IriRecord("LI-1", 1, 3, 0, b"", key)
+
+
+class Disk:
+    """Stands for journal and writer: notes what comes in which order."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+        self.waiting = False
+        self.full = False
+        self.written: list[asyncio.Future[list[None]]] = []
+        self.slow = False
+
+    async def flush(self) -> None:
+        self.waiting = False
+        await asyncio.sleep(0)
+        if self.full:
+            raise sqlite3.OperationalError
+        self.seen.append("journal")
+
+    def iri(self, records):
+        self.seen.append([each.key for each in records])
+        done = asyncio.get_running_loop().create_future()
+        self.written.append(done)
+        if not self.slow:
+            done.set_result([])
+        return done
+
+    def cc(self, records):
+        raise NotImplementedError
+
+
+def test_the_journal_comes_first_and_the_order_stays():
+    async def run() -> None:
+        disk = Disk()
+        commits = Commits(disk, disk)
+        disk.waiting = True
+        commits.put([record(1), record(2)])
+        await asyncio.sleep(0)
+        commits.put([record(3)])  # while the journal is written
+        await commits.done()
+        assert disk.seen == ["journal", [1, 2], [3]]
+
+    asyncio.run(run())
+
+
+def test_a_journal_that_takes_nothing_keeps_no_event_back():
+    async def run() -> None:
+        disk = Disk()
+        disk.full = disk.waiting = True
+        commits = Commits(disk, disk)
+        commits.put([record(1)])
+        await commits.done()
+        assert disk.seen == [[1]] and commits.faults == 1
+
+    asyncio.run(run())
+
+
+def test_done_waits_for_what_was_given_before_it():
+    async def run() -> None:
+        disk = Disk()
+        disk.slow = True
+        commits = Commits(disk)
+        await commits.done()
+        commits.put([record(1)])
+        waits = asyncio.create_task(commits.done())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waits.done()
+        commits.put([record(2)])
+        disk.written[0].set_result([])
+        await waits
+        assert disk.seen == [[1], [2]]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_what_is_not_written_is_not_said_to_be(how):
+    async def run() -> None:
+        disk = Disk()
+        disk.slow = True
+        commits = Commits(disk)
+        commits.put([record(1)])
+        waits = asyncio.create_task(commits.done())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if how == "cancelled":
+            disk.written[0].cancel()
+        else:
+            disk.written[0].set_exception(OSError())
+        with pytest.raises(NotWritten):
+            await waits
+
+    asyncio.run(run())
