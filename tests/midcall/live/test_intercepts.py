@@ -20,8 +20,8 @@ DIALOG = DialogId("call-1", "a", "b")
 STATE = Communication(b"\1" * 8, 7, True, False, "sip:alice@example.com", Side.CALLER)
 INVITE = (
     b"INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
-    b"From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>\r\nCall-ID: call-1\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\n"
-    b"Content-Length: %d\r\n\r\n%b"
+    b"From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>\r\nCall-ID: call-1\r\nCSeq: 1 INVITE\r\n"
+    b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%b"
 )
 SDES = (
     b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n"
