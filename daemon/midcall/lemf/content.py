@@ -24,6 +24,7 @@ _TIME, _HEADER_TAG = 7, 0xA1
 _WIDTHS = {1: "B", 2: "H", 3: "I", 4: "I"}
 # A number of three octets is read with the length octet before it.
 _LENGTH_3 = 3 << 24
+_MICROSECONDS = 1_000_000
 
 
 class StreamKey(NamedTuple):
@@ -53,10 +54,14 @@ class Layout:
     """The form of the records of one length and one width of numbers of a context.
 
     ``streams`` are those known in this form by the octets that are theirs. ``read`` gives: head, number, octets,
-    seconds, octets, microseconds, octets, (number of a Voip-CC-PDU, octets,) packet, octets.
+    seconds, octets, microseconds, octets, (number of a Voip-CC-PDU, octets,) packet, octets. A value is what was read
+    less its base, and at most its most: behind that its sign bit is set, it is negative, or out of its range.
     """
 
-    __slots__ = ("before_micro", "before_second", "head", "micro_base", "number_base", "read", "streams", "voip_base")
+    __slots__ = (
+        "before_micro", "before_second", "head", "micro_base", "micro_most", "number_base", "number_most", "read",
+        "second_most", "streams", "voip_base", "voip_most",
+    )  # fmt: skip
 
     def __init__(self, octets: bytes, places: list[Place], voip: bool) -> None:
         form, bases, position = ">", [], 0
@@ -71,6 +76,9 @@ class Layout:
         self.read = _reader(form)
         self.number_base, second_base, self.micro_base = bases[:3]
         self.voip_base = bases[3] if voip else -1
+        most = [_most(octets, place) for place in places[:-1]]
+        self.number_most, self.second_most, self.micro_most = most[0], most[1], min(most[2], _MICROSECONDS - 1)
+        self.voip_most = most[3] if voip else -1
         pieces = self.read(octets, 0)
         self.head, self.before_second, self.before_micro = pieces[0], pieces[2], pieces[4]
         if second_base:
@@ -131,6 +139,12 @@ def familiar(octets: bytes, start: int, at: int, forms: dict[int, Form]) -> tupl
         return Layout(octets, [_bare(Place(*number)), Place(*second), Place(*micro), packet], False), stream
     except (KeyError, ValueError):
         return None
+
+
+def _most(octets: bytes, place: Place) -> int:
+    """The greatest number that is not negative in so many octets; without its leading zero it has a bit more."""
+    width = place.end - place.start
+    return (1 << 32) - 1 if width == 4 and octets[place.start - 1] == 0 else (1 << 8 * width - 1) - 1
 
 
 def _bare(place: Place) -> Place:

@@ -134,22 +134,26 @@ class Link:
             pdus += 1
             alias = known(data[start + 2 : start + 2 + prefix])
             if alias is None or end - start < prefix + 4:
+                self._follows(latest)
+                latest = None
                 self._one(octets, now)
-                prefix, latest = self._prefix, None
+                prefix = self._prefix
                 continue
             layout = alias.layouts.get((end - start) << 3 | data[start + 3 + prefix] & 7)
             if layout is None:
-                found = integrity_check(octets, start - position + len(octets) + 2 + prefix)
+                self._follows(latest)
+                latest = None
+                header = start - position + len(octets)
+                found = integrity_check(octets, header, header + 2 + prefix)
                 if found is not None:
                     key = alias.context.key._replace(payload=INTEGRITY)
                     self._integrity(key, found.number, found.check, octets, now)
-                elif again != start and self._familiar(alias, octets, start - position + len(octets), prefix):
+                elif again != start and self._familiar(alias, octets, header, prefix):
                     again = start
                     position -= len(octets)
                     pdus -= 1
                 else:
                     self._one(octets, now)
-                latest = None
                 continue
             if layout.voip_base < 0:
                 head, number, x1, second, x2, micro, x3, packet, x4 = layout.read(octets)
@@ -158,7 +162,9 @@ class Link:
             else:
                 head, number, x1, second, x2, micro, x3, low, x4, packet, x5 = layout.read(octets)
                 number -= layout.number_base
-                stream = layout.streams.get(x3 + x4 + x5) if low - layout.voip_base == number & 0xFFFF else None
+                low -= layout.voip_base
+                fits = low == number & 0xFFFF and low <= layout.voip_most
+                stream = layout.streams.get(x3 + x4 + x5) if fits else None
             context = alias.context
             micro -= layout.micro_base
             time = second * SECOND + micro * 1_000
@@ -170,8 +176,12 @@ class Link:
                 or x1 != layout.before_second
                 or x2 != layout.before_micro
                 or not last - backwards <= time <= future
-                or not 0 <= micro < 1_000_000
+                or not 0 <= micro <= layout.micro_most
+                or number > layout.number_most
+                or second > layout.second_most
             ):
+                self._follows(latest)
+                latest = None
                 if (
                     stream is None
                     and again != start
@@ -182,7 +192,6 @@ class Link:
                     pdus -= 1
                 else:
                     self._one(octets, now)
-                latest = None
                 continue
             latest = context
             context.next = number + 1
@@ -196,9 +205,13 @@ class Link:
             context.media.append((time, stream, packet))
         self.pdus += pdus
         self.lemf.pdus += pdus
+        self._follows(latest)
+        return data[position:]
+
+    def _follows(self, latest: Context | None) -> None:
+        """Remember the record before this one: the last of ``latest``, which came the short way."""
         if latest is not None:
             self.last = _place(latest.key, latest.next - 1)
-        return data[position:]
 
     def _few(self, data: bytes, now: int) -> None:
         """Whatever else BER allows, TLV by TLV, until a PS-PDU ends where the octets do."""

@@ -21,9 +21,10 @@ class QuickCheck(NamedTuple):
     check: hi.IntegrityCheck
 
 
-def integrity_check(octets: bytes, at: int) -> QuickCheck | None:
-    """``at`` is behind the communicationIdentifier, in a header whose beginning is known to be valid."""
+def integrity_check(octets: bytes, start: int, at: int) -> QuickCheck | None:
+    """``start`` is where the header begins, ``at`` is behind its communicationIdentifier, known to be valid."""
     try:
+        header, _ = _inside(octets, start, 0xA1)
         number, at = _small(octets, at, 0x84)
         end, at = _inside(octets, at, 0xA7)  # microSecondTimeStamp
         _, at = _small(octets, at, 0x80)
@@ -32,6 +33,8 @@ def integrity_check(octets: bytes, at: int) -> QuickCheck | None:
             return None
         if octets[at] == _QUALIFIER:
             _, at = _small(octets, at, _QUALIFIER)
+        if at != header:
+            return None
         end, at = _inside(octets, at, 0xA2)  # payload
         if end != len(octets):
             return None

@@ -23,7 +23,7 @@ def built(numbers: tuple[int, ...], **changes: object) -> bytes:
 def quick(octets: bytes) -> QuickCheck | None:
     prefix = content.prefix_length(octets)
     start = 2 if octets[1] < 0x80 else octets[1] - 0x80 + 2
-    return None if prefix is None else integrity_check(octets, start + 2 + prefix)
+    return None if prefix is None else integrity_check(octets, start, start + 2 + prefix)
 
 
 @given(st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=50))
