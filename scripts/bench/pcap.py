@@ -29,6 +29,14 @@ def capture(payload: int, vlans: tuple[int, ...] = ()) -> bytes:
     return b"".join(records)
 
 
+def as_pcapng(octets: bytes) -> bytes:
+    """The same frames, each in an enhanced packet block."""
+    blocks = [pcap.ng_section(inet.ETHERNET)]
+    for batch in pcap.Reader(io.BytesIO(octets).read).batches():
+        blocks += [pcap.ng_packet(time, frame) for time, frame, _ in batch]
+    return b"".join(blocks)
+
+
 def bare(octets: bytes) -> None:
     """Record header, addresses and ports of each frame by struct; nothing is checked, nothing kept."""
     header = Struct("<IIII").unpack_from
@@ -62,7 +70,7 @@ def sift(octets: bytes) -> None:
     reader = pcap.Reader(io.BytesIO(octets).read)
     sieve = pcap.Sieve(inet.plain_udp(reader.link_type, wanted.__contains__, frozenset(b"A")), 1 << 40)
     given = sum(1 for _, records in reader.sifted(sieve) for _ in records)
-    if given > 1 + len(octets) // pcap.CHUNK:
+    if given > 2 * (1 + len(octets) // pcap.CHUNK):
         raise ValueError("a packet of the benchmark is not plain")
 
 
@@ -84,11 +92,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long each figure is measured")
     seconds = parser.parse_args().seconds
     voice, tagged = capture(VOICE), capture(VOICE, (5,))
+    blocks = as_pcapng(voice)
     loop = rate(PACKETS, lambda: bare(voice), seconds)
     show("bare struct loop", loop, "pkt/s", loop, "itself")
     for name, run, octets in (
         ("reading", read, voice),
         ("sifting, nothing matching", sift, voice),
+        ("reading pcapng", read, blocks),
+        ("sifting pcapng, nothing matching", sift, blocks),
         ("reading and scanning", scan, voice),
         ("reading and scanning, VLAN", scan, tagged),
         ("reading and decoding", decode, voice),

@@ -94,6 +94,7 @@ class ClassicReader:
 
     def _sift(self, buffer: bytes, sieve: Sieve) -> Iterator[Numbered]:
         header, unit, passes = self._header, self._unit, sieve.passes
+        second = _SECOND // unit
         number, position, size = self.frames, 0, len(buffer)
         start, passed, too_long = _RECORD_HEADER_LENGTH, -1, 0
         while start <= size:
@@ -103,7 +104,8 @@ class ClassicReader:
                 too_long = captured if captured > MAX_FRAME else 0
                 break
             number += 1
-            if captured == original and seconds < sieve.wake and passes(buffer, start, end):
+            # A fraction of more than a second, which no clock gives, may reach beyond the waking.
+            if captured == original and seconds < sieve.wake and fraction < second and passes(buffer, start, end):
                 passed = position
             else:
                 passed = -1

@@ -7,7 +7,7 @@ from struct import Struct
 
 from msgspec import Struct as Value
 
-from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, PcapError, Read, Sieve, Sifted, up_to
+from imswire.pcap.values import CHUNK, MAX_FRAME, Batch, Numbered, PcapError, Read, Record, Sieve, Sifted, up_to
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 MAX_INTERFACES = 1_024
@@ -25,6 +25,10 @@ _TIMES = (1 << 32) * _SECOND
 """Classic pcap counts seconds in 32 bits: a later time, or one before 1970, is that of a broken clock."""
 _DEFAULT_LINK = 1
 _ENHANCED_HEADER = 28
+_TRAILER = 4
+_SHORTEST_ENHANCED = _ENHANCED_HEADER + _TRAILER
+MAX_LAYOUTS = 4_096
+"""Heads of packet blocks that are remembered: some lengths, in the hour or the four seconds of one upper clock word."""
 
 
 class _Interface(Value, frozen=True):
@@ -35,6 +39,43 @@ class _Interface(Value, frozen=True):
     multiplier: int
     divisor: int
     offset: int
+
+
+class _Clock(Value, frozen=True):
+    """Times of packets whose ticks have one upper word: ns = (base + lower word) * multiplier // divisor + offset."""
+
+    base: int
+    multiplier: int
+    divisor: int
+    offset: int
+
+    @classmethod
+    def of(cls, interface: _Interface, high: int) -> _Clock:
+        return cls(high << 32, interface.multiplier, interface.divisor, interface.offset)
+
+    def time(self, low: int) -> int:
+        """ns since 1970."""
+        return (self.base + low) * self.multiplier // self.divisor + self.offset
+
+    def lows(self, wake: int) -> tuple[int, int]:
+        """From which lower word on a time is one that clocks show, and from which on it is not before ``wake`` (s)."""
+        return self._first(0), self._first(min(wake * _SECOND, _TIMES))
+
+    def _first(self, time: int) -> int:
+        return -((self.offset - time) * self.divisor // self.multiplier) - self.base
+
+
+class _Layout(Value, frozen=True):
+    """What enhanced packet blocks with the same head have in common, the head being all before the lower clock word.
+
+    ``trailer`` is how they end, ``most`` the longest frame that fits in.
+    """
+
+    trailer: bytes
+    length: int
+    most: int
+    link_type: int
+    clock: _Clock
 
 
 class _Order:
@@ -48,6 +89,8 @@ class _Order:
         self.option = Struct(f"{order}HH").unpack_from
         self.seconds = Struct(f"{order}q").unpack_from
         self.enhanced = Struct(f"{order}IIIIIII").unpack_from
+        self.layout = Struct(f"{order}IIII").unpack
+        self.joint = Struct(f"{order}4s16sIII").unpack_from
         self.obsolete = Struct(f"{order}HHIIII").unpack_from
 
 
@@ -63,20 +106,21 @@ class NgReader:
     def __init__(self, head: bytes, read: Read) -> None:
         self._read = read
         self._buffer = head
+        self._at = 0  # where the next block begins in the buffer
+        self._offset = 0  # where the buffer begins in the file
+        self._skip = 0
         self._order = _LITTLE
         self._interfaces: list[_Interface] = []
+        self._layouts: dict[bytes, _Layout] = {}
+        self._clocks: dict[_Clock, _Clock] = {}
         self._frame = 1
-        self._offset = 0
         self._last = 0
-        self._skip = 0
-        self._ended = False
-        self._ready: list[Batch] = []
         self._link_type = _DEFAULT_LINK
-        self._fault: PcapError | None = None
-        while not self._interfaces and self._fault is None and self._fill():
-            self._ready += self._parse()
-        if self._fault is not None and not self._interfaces:
-            raise PcapError(self._fault.reason, 0, self._fault.offset)
+        try:
+            while not self._interfaces and (self._block([]) or self._fill()):
+                pass
+        except PcapError as error:
+            raise PcapError(error.reason, 0, error.offset) from None
         if self._interfaces:
             self._link_type = self._interfaces[0].link_type
 
@@ -85,93 +129,95 @@ class NgReader:
         """The LINKTYPE_ number of the first interface; Ethernet's where there is none."""
         return self._link_type
 
+    @property
+    def frames(self) -> int:
+        """Those read so far."""
+        return self._frame - 1
+
     def batches(self) -> Iterator[Batch]:
         """The records in the order of the file, to be called once; frames of a batch have one link type.
 
         PcapError: the file breaks off within a block or is corrupt; everything before was given.
         """
         while True:
-            ready, self._ready = self._ready, []
-            yield from ready
-            if self._fault is not None:
-                raise self._fault
+            batches: list[Batch] = []
+            fault: PcapError | None = None
+            try:
+                while self._block(batches):
+                    self._plain_packets(batches)
+            except PcapError as error:
+                fault = error
+            yield from batches
+            if fault is not None:
+                raise fault
             if not self._fill():
                 break
-            self._ready = self._parse()
-        if self._buffer or self._skip:
-            raise PcapError(f"cut short, {len(self._buffer)} octets left", self._frame, self._offset)
+        self._whole()
 
-    @property
-    def frames(self) -> int:
-        """Those read so far."""
-        return self._frame - 1
+    def sifted(self, sieve: Sieve) -> Iterator[Sifted]:
+        """As :meth:`batches`, but for the frames that ``sieve`` passes over; the last frame of a piece is given."""
+        while True:
+            at, link = self._at, self._plain_link()
+            if link is not None:
+                yield link, self._sift(link, sieve)
+                if self._at != at:
+                    continue
+            batches: list[Batch] = []
+            number = self._frame
+            if self._block(batches):
+                for batch in batches:
+                    yield batch.link_type, iter([(number, *record) for record in batch])
+            elif not self._fill():
+                break
+        self._whole()
 
-    def sifted(self, _: Sieve) -> Iterator[Sifted]:
-        """All frames, none passed over: a block has to be looked at whole in any case."""
-        number = 1
-        for batch in self.batches():
-            yield batch.link_type, ((place, *record) for place, record in enumerate(batch, number))
-            number += len(batch)
+    def _whole(self) -> None:
+        left = len(self._buffer) - self._at
+        if left or self._skip:
+            raise PcapError(f"cut short, {left} octets left", self._frame, self._offset + self._at)
 
     def _fill(self) -> bool:
+        """More octets behind those that are left; False: the file has no more."""
         octets = up_to(self._read, CHUNK)
-        if self._skip:
-            passed = min(self._skip, len(octets))
-            self._skip -= passed
-            self._offset += passed
-            self._buffer += octets[passed:]
-        else:
-            self._buffer += octets
+        self._offset += self._at
+        self._buffer = self._buffer[self._at :] + octets
+        self._at = min(self._skip, len(octets))
+        self._skip -= self._at
         return bool(octets)
 
-    def _parse(self) -> list[Batch]:
-        """The frames of the whole blocks at the start of the buffer; a fault is kept until they are given."""
-        batches: list[Batch] = []
-        try:
-            used = self._blocks(batches)
-        except PcapError as error:
-            self._fault = error
-            self._buffer = b""
-            return batches
-        self._offset += used
-        self._buffer = self._buffer[used:]
-        return batches
+    def _block(self, batches: list[Batch]) -> bool:
+        """Read the next block, whatever it is; False: more octets are needed for that."""
+        buffer, size, position = self._buffer, len(self._buffer), self._at
+        if position + _SHORTEST > size:
+            return False
+        if buffer[position : position + 4] == MAGIC:
+            self._choose_order(buffer, position)
+        kind, length = self._order.head(buffer, position)
+        if length < _SHORTEST or length % 4 and kind in _READ:
+            raise self._bad(f"a block of {length} octets", position)
+        end = position + length
+        if kind not in _READ:
+            self._at = min(end, size)
+            self._skip = end - self._at
+            return True
+        if length > MAX_BLOCK:
+            raise self._bad(f"a block of {length} octets, more than {MAX_BLOCK}", position)
+        if end > size:
+            return False
+        if self._order.word(buffer, end - 4)[0] != length:
+            raise self._bad("the lengths of a block differ", position)
+        self._contents(kind, buffer, position, length, batches)
+        self._at = end
+        return True
 
-    def _blocks(self, batches: list[Batch]) -> int:
-        buffer, size, position = self._buffer, len(self._buffer), 0
-        while position + _SHORTEST <= size:
-            position = self._plain_packets(buffer, position, batches)
-            if position + _SHORTEST > size:
-                break
-            if buffer[position : position + 4] == MAGIC:
-                self._choose_order(buffer, position)
-            kind, length = self._order.head(buffer, position)
-            if length < _SHORTEST or length % 4 and kind in _READ:
-                raise self._bad(f"a block of {length} octets", position)
-            end = position + length
-            if kind not in _READ:
-                if end > size:
-                    self._skip = end - size
-                    return size
-                position = end
-                continue
-            if length > MAX_BLOCK:
-                raise self._bad(f"a block of {length} octets, more than {MAX_BLOCK}", position)
-            if end > size:
-                break
-            if self._order.word(buffer, end - 4)[0] != length:
-                raise self._bad("the lengths of a block differ", position)
-            self._block(kind, buffer, position, length, batches)
-            position = end
-        return position
-
-    def _plain_packets(self, buffer: bytes, position: int, batches: list[Batch]) -> int:
-        """The short way through enhanced packet blocks of one interface, as nearly all are; where they end.
+    def _plain_packets(self, batches: list[Batch]) -> None:
+        """The short way through enhanced packet blocks of one interface, as nearly all are.
 
         What is out of the ordinary, or wrong, is left to the long way.
         """
+        buffer, position = self._buffer, self._at
         if not batches or position + _ENHANCED_HEADER > len(buffer):
-            return position
+            return
         fields, word = self._order.enhanced, self._order.word
         append, link = batches[-1].append, batches[-1].link_type
         last = len(buffer) - _ENHANCED_HEADER - 4
@@ -197,8 +243,96 @@ class NgReader:
             append((time, buffer[start : start + captured], original))
             frame += 1
             position = end
-        self._frame, self._last = frame, time
-        return position
+        self._frame, self._last, self._at = frame, time, position
+
+    def _plain_link(self) -> int | None:
+        """Link type of the next block when it is an enhanced packet block with another block before it."""
+        position = self._at
+        if position < _TRAILER or position + _ENHANCED_HEADER > len(self._buffer):
+            return None
+        kind, _, number, *_ = self._order.enhanced(self._buffer, position)
+        known = kind == _ENHANCED and number < len(self._interfaces)
+        return self._interfaces[number].link_type if known else None
+
+    def _sift(self, link: int, sieve: Sieve) -> Iterator[Numbered]:
+        """The short way through enhanced packet blocks of one link type, without the frames that are passed over.
+
+        The length at the end of a block is read with the head of the next one. What is out of the ordinary, or
+        wrong, is left to the long way.
+        """
+        buffer, size, at = self._buffer, len(self._buffer), self._at - _TRAILER
+        fields, word, layouts = self._order.joint, self._order.word, self._layouts
+        passes, wake = sieve.passes, sieve.wake
+        last = size - _TRAILER - _ENHANCED_HEADER - _TRAILER
+        number = given = self._frame - 1
+        head, trailer, clock = b"", buffer[at : at + _TRAILER], _Clock(0, 1, 0, 0)
+        length = limit = most = begin = end = passed = 0
+        while at <= last:
+            ended, found, low, captured, original = fields(buffer, at)
+            if ended != trailer:
+                break
+            if found != head:
+                layout = layouts.get(found) or self._layout(found)
+                if layout is None or layout.link_type != link:
+                    break
+                head, trailer, length, most = found, layout.trailer, layout.length, layout.most
+                limit = size - _TRAILER - length
+                if layout.clock is not clock:
+                    clock = layout.clock
+                    begin, end = clock.lows(wake)
+            if at > limit or captured > most:
+                break
+            start = at + _TRAILER + _ENHANCED_HEADER
+            if captured == original and begin <= low < end and passes(buffer, start, start + captured):
+                number += 1
+                passed = at
+                at += length
+                continue
+            time = clock.time(low)
+            if not 0 <= time < _TIMES or buffer[at + length : at + length + _TRAILER] != trailer:
+                break
+            number += 1
+            given = number
+            at += length
+            self._last = time
+            yield number, time, buffer[start : start + captured], original
+            if sieve.wake != wake:
+                wake = sieve.wake
+                begin, end = clock.lows(wake)
+        if number > given:
+            length = word(buffer, passed + _TRAILER + 4)[0]
+            if word(buffer, passed + length)[0] != length:
+                # No whole block was passed over last: it is left to the long way, and the one before it is the last.
+                number, at = number - 1, passed
+                passed -= word(buffer, passed)[0]
+        self._frame, self._at = number + 1, at + _TRAILER
+        if number > given:
+            yield number, *self._record(buffer, passed + _TRAILER)
+
+    def _record(self, buffer: bytes, position: int) -> Record:
+        """That of an enhanced packet block in which nothing is wrong."""
+        _, _, number, high, low, captured, original = self._order.enhanced(buffer, position)
+        self._last = _Clock.of(self._interfaces[number], high).time(low)
+        start = position + _ENHANCED_HEADER
+        return self._last, buffer[start : start + captured], original
+
+    def _layout(self, head: bytes) -> _Layout | None:
+        """That of an enhanced packet block with this head; None: the head is out of the ordinary."""
+        kind, length, number, high = self._order.layout(head)
+        if kind != _ENHANCED or length % 4 or not _SHORTEST_ENHANCED <= length <= MAX_BLOCK:
+            return None
+        if number >= len(self._interfaces):
+            return None
+        interface = self._interfaces[number]
+        if len(self._layouts) == MAX_LAYOUTS:
+            self._layouts.clear()
+            self._clocks.clear()
+        clock = _Clock.of(interface, high)
+        layout = _Layout(
+            head[4:8], length, length - _SHORTEST_ENHANCED, interface.link_type, self._clocks.setdefault(clock, clock)
+        )
+        self._layouts[head] = layout
+        return layout
 
     def _choose_order(self, buffer: bytes, position: int) -> None:
         if _LITTLE.word(buffer, position + 8)[0] == _BYTE_ORDER:
@@ -208,9 +342,9 @@ class NgReader:
         else:
             raise self._bad("no byte-order magic in the section header", position)
 
-    def _block(self, kind: int, buffer: bytes, position: int, length: int, batches: list[Batch]) -> None:
+    def _contents(self, kind: int, buffer: bytes, position: int, length: int, batches: list[Batch]) -> None:
         if kind == _ENHANCED:
-            if length < _ENHANCED_HEADER + 4:
+            if length < _SHORTEST_ENHANCED:
                 raise self._bad("an enhanced packet block without its fields", position)
             _, _, number, high, low, captured, original = self._order.enhanced(buffer, position)
             self._packet(buffer, position, length, number, high << 32 | low, (28, captured, original), batches)
@@ -223,10 +357,11 @@ class NgReader:
             if version != 1:
                 raise self._bad(f"version {version}, 1 expected", position)
             self._interfaces = []
+            self._layouts = {}
         elif kind == _SIMPLE:
             self._simple(buffer, position, length, batches)
         else:
-            if length < _ENHANCED_HEADER + 4:
+            if length < _SHORTEST_ENHANCED:
                 raise self._bad("a packet block without its fields", position)
             number, _, high, low, captured, original = self._order.obsolete(buffer, position + 8)
             self._packet(buffer, position, length, number, high << 32 | low, (28, captured, original), batches)

@@ -203,6 +203,12 @@ def test_a_frame_that_was_cut_by_the_capture_is_never_passed_over() -> None:
     assert sifted(HEADER + cut + pcap.record(0, b"b"), pcap.Sieve(lambda *_: True, 1))[0] == (1, 0, b"a", 2)
 
 
+def test_a_fraction_of_more_than_a_second_may_reach_beyond_the_waking() -> None:
+    late = struct.pack("<IIII", 0, 2_000_000, 1, 1) + b"a"
+    found = sifted(HEADER + late + pcap.record(0, b"b"), pcap.Sieve(lambda *_: True, 1))
+    assert [(number, time) for number, time, *_ in found] == [(1, 2 * 10**9), (2, 0)]
+
+
 @pytest.mark.parametrize("most", [CHUNK, 7, 1000])
 def test_sifting_over_many_reads(most: int) -> None:
     capture = HEADER + b"".join(pcap.record(n * 1000, n.to_bytes(2, "big") * 300) for n in range(2_000))

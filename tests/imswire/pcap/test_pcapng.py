@@ -178,13 +178,136 @@ def test_written_and_read_back():
     assert read(capture) == [(1, 1_700_000_000_123_456_789, b"abcde", 5), (276, 2, b"", 0)]
 
 
-def test_a_sieve_gives_all_with_their_numbers():
+def sifted(capture: bytes, sieve: pcap.Sieve, most: int = CHUNK) -> list[tuple[int, int, int, bytes, int]]:
+    """Link type, number, time, frame and length of every record that is given."""
+    source = io.BytesIO(capture)
+    pieces = Reader(lambda n: source.read(min(n, most))).sifted(sieve)
+    return [(link, *record) for link, records in pieces for record in records]
+
+
+def test_a_sieve_passes_frames_over_and_keeps_their_numbers():
     links = section() + interface(1) + interface(101)
     capture = links + enhanced(1, b"a") + enhanced(2, b"b", 1) + enhanced(3, b"c", 1) + enhanced(4, b"d")
-    given = Reader(io.BytesIO(capture).read).sifted(pcap.Sieve(lambda *_: True, 1 << 40))
-    assert [(link, number, frame) for link, records in given for number, _, frame, _ in records] == [
-        (1, 1, b"a"),
-        (101, 2, b"b"),
-        (101, 3, b"c"),
-        (1, 4, b"d"),
-    ]
+    given = [(link, number, frame) for link, number, _, frame, _ in sifted(capture, pcap.Sieve(lambda *_: True, 99))]
+    assert given == [(1, 1, b"a"), (101, 3, b"c"), (1, 4, b"d")]  # the last one of a piece always
+    given = [(link, number, frame) for link, number, _, frame, _ in sifted(capture, pcap.Sieve(lambda *_: False, 99))]
+    assert given == [(1, 1, b"a"), (101, 2, b"b"), (101, 3, b"c"), (1, 4, b"d")]
+
+
+def test_frames_from_the_second_of_waking_on_are_not_asked_for():
+    asked: list[int] = []
+    capture = HEAD + interface(1, option(9, b"\x09")) + interface(1, option(14, struct.pack("<q", 6)))
+    moments = [(n * 10**6, 0) for n in range(1, 9)] + [(7 * 10**9 - 1, 1), (7 * 10**9, 1), (10**6 - 1, 2), (10**6, 2)]
+    capture += b"".join(enhanced(ticks, b"%02d" % n, number) for n, (ticks, number) in enumerate(moments))
+    sieve = pcap.Sieve(lambda octets, start, end: asked.append(int(octets[start:end])) or True, 7)
+    assert [number - 1 for _, number, *_ in sifted(capture, sieve)] == [6, 7, 9, 11]
+    assert asked == [0, 1, 2, 3, 4, 5, 8, 10]
+
+
+def test_waking_counts_for_the_frame_behind_the_one_it_was_decided_from():
+    capture = HEAD + enhanced(10**6, b"a", original=2) + enhanced(2 * 10**6, b"b") * 2
+    sieve = pcap.Sieve(lambda *_: True, 1)
+    found = []
+    for _, records in Reader(io.BytesIO(capture).read).sifted(sieve):
+        for number, *_ in records:
+            found.append(number)
+            sieve.wake = 9
+    assert found == [1, 3]
+
+
+def test_a_time_without_a_sense_behind_frames_that_were_passed_over():
+    capture = HEAD + enhanced(5, b"a") + enhanced(6, b"b") + enhanced((1 << 64) - 1, b"c") + enhanced(7, b"d")
+    given = sifted(capture, pcap.Sieve(lambda *_: True, 1 << 40))
+    assert [(number, time) for _, number, time, _, _ in given] == [(2, 6_000), (3, 6_000), (4, 7_000)]
+
+
+def test_more_layouts_than_are_remembered(monkeypatch):
+    monkeypatch.setattr("imswire.pcap.pcapng.MAX_LAYOUTS", 3)
+    capture = HEAD + b"".join(enhanced(n << 32, bytes(n)) for n in range(1, 9)) * 2
+    assert [number for _, number, *_ in sifted(capture, pcap.Sieve(lambda *_: True, 1 << 40))] == [16]
+
+
+@pytest.mark.parametrize("most", [CHUNK, 1000])
+def test_sifting_over_many_reads(most):
+    capture = HEAD + b"".join(enhanced(n, bytes((n % 3,)) + n.to_bytes(199 + n % 7, "big")) for n in range(5_000))
+    found = sifted(capture, pcap.Sieve(lambda octets, start, _: bool(octets[start]), 1 << 40), most)
+    assert {number - 1 for _, number, *_ in found} >= set(range(0, 5_000, 3)) and found[-1][1] == 5_000
+    assert all(time == 1000 * (number - 1) for _, number, time, *_ in found)
+
+
+def test_a_frame_longer_than_its_block_behind_frames_that_were_passed_over():
+    long = block(6, struct.pack("<IIIII", 0, 0, 3, 17, 17) + bytes(16))
+    plain = block(6, struct.pack("<IIIII", 0, 0, 3, 16, 16) + bytes(16))
+    with pytest.raises(PcapError, match="frame 3 at offset 144: 17 octets of a frame in a block of 48"):
+        sifted(HEAD + plain * 2 + long, pcap.Sieve(lambda *_: True, 1 << 40))
+
+
+BROKEN = enhanced(3, b"never")[:-4] + bytes(4)
+
+
+@pytest.mark.parametrize("behind", [b"", enhanced(4, b"x"), section(), BROKEN])
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_block_with_different_lengths_behind_frames_that_were_passed_over(before, behind):
+    capture = HEAD + enhanced(1, b"a") * before
+    found = []
+    with pytest.raises(PcapError, match="lengths of a block differ") as caught:
+        for _, records in Reader(io.BytesIO(capture + BROKEN + behind).read).sifted(pcap.Sieve(lambda *_: True, 99)):
+            found += [number for number, *_ in records]
+    assert found == [before][:before]
+    assert (caught.value.frame, caught.value.offset) == (before + 1, len(capture))
+
+
+def odd(octets: bytes, start: int, end: int) -> bool:
+    """Passes over what begins with an odd octet."""
+    return start < end and bool(octets[start] & 1)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """Some captures with several interfaces, clocks, byte orders and kinds of blocks, a few octets changed, cut."""
+    order = draw(st.sampled_from("<>"))
+    clocks = [b"", option(9, b"\x09", order), option(9, b"\x83", order), option(14, b"\xff" * 8, order)]
+    capture = section(order)
+    for link in draw(st.lists(st.sampled_from((1, 1, 101)), min_size=1, max_size=3)):
+        capture += interface(link, draw(st.sampled_from(clocks)), order)
+    blocks = st.one_of(
+        st.builds(
+            lambda ticks, frame, number, cut: enhanced(ticks, frame, number, order, len(frame) + cut),
+            st.sampled_from((0, 1, 10**6, 3 * 10**6, 1 << 32, (1 << 32) + 9, (1 << 64) - 1)),
+            st.sampled_from((b"a", b"b", b"aaaa", b"bbbb", b"")),
+            st.sampled_from((0, 0, 0, 1, 2)),
+            st.sampled_from((0, 0, 0, 1)),
+        ),
+        st.sampled_from((block(3, struct.pack(f"{order}I", 1) + b"a", order), block(5, bytes(8), order))),
+        st.just(section(order) + interface(1, order=order)),
+    )
+    octets = bytearray(capture + b"".join(draw(st.lists(blocks, max_size=12))))
+    for _ in range(draw(st.integers(0, 2))):
+        octets[draw(st.integers(0, len(octets) - 1))] = draw(st.sampled_from((0, 1, 2, 6, 36, 128, 255)))
+    return bytes(octets[: draw(st.integers(len(octets) - 40, len(octets)))])
+
+
+@given(mutated(), st.integers(0, 5), st.sampled_from((CHUNK, 7, 40, 99)))
+def test_with_a_sieve_as_without(octets, wake, most):
+    known: list[tuple[int, int, int, bytes, int]] = []
+    fault = ""
+    try:
+        for batch in Reader(io.BytesIO(octets).read).batches():
+            known += [(batch.link_type, number, *record) for number, record in enumerate(batch, len(known) + 1)]
+    except PcapError as error:
+        fault = str(error)
+    found: list[tuple[int, int, int, bytes, int]] = []
+    source = io.BytesIO(octets)
+    try:
+        for link, records in Reader(lambda n: source.read(min(n, most))).sifted(pcap.Sieve(odd, wake)):
+            found += [(link, *record) for record in records]
+    except PcapError as error:
+        assert str(error) == fault
+        fault = ""
+    assert not fault
+    assert set(found) <= set(known) and found == sorted(found, key=lambda each: each[1])
+    assert found[-1:] == known[-1:]
+    for each in known:
+        _, _, time, frame, original = each
+        may_go = time < wake * 10**9 and len(frame) == original and odd(frame, 0, len(frame))
+        assert may_go or each in found
