@@ -84,6 +84,7 @@ ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(n
     "kms": _kms,
     "poi": _live("poi"),
     "df": _live("df"),
+    "tap": _live("tap"),
 }
 
 

@@ -6,7 +6,7 @@ A core: it is given the text of a TOML file.
 from midcall.config.handover import KEY_OCTETS, Delivery, Integrity, Network, Profile, ReplayConfig, Warranted, replay
 from midcall.config.kinds import Country, Credential, Liid
 from midcall.config.kms_tables import KmsCache, KmsConfig, KmsNode, KmsPeer, KmsPeers, KmsTpk, KmsUsers, KmsXk, kms
-from midcall.config.live_tables import DfConfig, HepTable, PoiConfig, TlsTable, X1Table
+from midcall.config.live_tables import DfConfig, HashContextTable, HepTable, PoiConfig, TapConfig, TlsTable, X1Table
 from midcall.config.process import (
     PROCESS,
     DaemonConfig,
@@ -26,8 +26,10 @@ __all__ = [
     "Credential",
     "DaemonConfig",
     "DfConfig",
+    "HashContextTable",
     "HepTable",
     "PoiConfig",
+    "TapConfig",
     "TlsTable",
     "X1Table",
     "Delivery",

@@ -8,6 +8,10 @@ from msgspec import Meta, Struct
 
 from midcall.config.handover import Delivery, Integrity, Network, Profile
 from midcall.config.kinds import Address, Credential, Filled, Names, Positive, Seconds
+from midcall.config.text import ConfigError, line_of
+
+Interfaces = Annotated[tuple[Filled, ...], Meta(max_length=16)]
+Ports = Annotated[tuple[Annotated[int, Meta(ge=1, le=65_535)], ...], Meta(min_length=1, max_length=32)]
 
 
 class TlsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,12 +23,20 @@ class TlsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     crl: str = ""
 
 
+class HashContextTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A context in which hashed identifiers are understood; ``salt``: its octets, 8 at least."""
+
+    object_id: Filled
+    algorithm: Literal["sha-256", "sha-512", "sha3-512"]
+    salt: Credential
+
+
 class X1Table(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """X1: who this element is (``ne``; ``element`` in warrants), which ADMF is responsible, and where.
 
     ``admf_url``: where reports go, empty: nowhere. ``trust``: this element's own list of approvers. ``placed``: folder
     of warrants that come apart from tasks. ``silence_seconds``: without a request of the ADMF for so long all tasks are
-    dropped (TS 103 221-1 6.6.2).
+    dropped (TS 103 221-1 6.6.2). ``hash_context``: for identifiers that come as hashes.
     """
 
     ne: Filled
@@ -37,6 +49,18 @@ class X1Table(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     placed: str = ""
     unsigned: Literal["refuse", "detached", "accept"] = "refuse"
     silence_seconds: Positive = 3_600
+    hash_context: tuple[HashContextTable, ...] = ()
+
+
+class HomeTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Identities of this network: ``domains`` of SIP URIs, and how its global ``numbers`` begin."""
+
+    domains: tuple[Filled, ...] = ()
+    numbers: tuple[Annotated[str, Meta(pattern=r"^\+[0-9]{1,15}$")], ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        return bool(self.domains or self.numbers)
 
 
 class TicketsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,10 +106,34 @@ class X2OutTable(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True
     journal: Filled
 
 
+class MirrorTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Interfaces that SIP passes, from or to ``ports``; or the ``door`` of the role ``tap``, which knows both."""
+
+    interfaces: Interfaces = ()
+    promiscuous: bool = True
+    ports: Ports = (5_060,)
+    door: str = ""
+
+
+class TapConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[tap]``: the role that opens taps for others. ``door`` is the socket where they ask.
+
+    ``media`` and ``sip`` are the users (by name) that may have a tap of each; ``sip_ports`` those of the mirror.
+    """
+
+    door: Filled
+    interfaces: Annotated[Interfaces, Meta(min_length=1)]
+    promiscuous: bool = False
+    media: tuple[Filled, ...] = ()
+    sip: tuple[Filled, ...] = ()
+    sip_ports: Ports = (5_060,)
+
+
 class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One point of interception. ``identity_key``, ``correlation_key`` and ``seal`` name secrets of 32 octets.
 
-    The correlation key is the same at all POIs of a site. ``cache`` is the file of the ticket cache.
+    The correlation key is the same at all POIs of a site. ``cache`` is the file of the ticket cache. ``home`` lets a
+    task ask for local or non-local identifiers.
     """
 
     nfid: Filled
@@ -98,6 +146,8 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     x1: X1Table
     x2: X2OutTable
     hep: HepTable = HepTable()
+    mirror: MirrorTable | None = None
+    home: HomeTable = HomeTable()
     keep_sdes: bool = False
 
 
@@ -117,10 +167,14 @@ class XkTable(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class TapTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Interfaces that media pass; ``promiscuous`` on a mirror port."""
+    """Interfaces that media pass; ``promiscuous`` on a mirror port.
 
-    interfaces: Annotated[tuple[Filled, ...], Meta(min_length=1, max_length=16)]
+    Or ``door``: the socket of the role ``tap``, which has the rights that this role has not.
+    """
+
+    interfaces: Interfaces = ()
     promiscuous: bool = False
+    door: str = ""
 
 
 class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,3 +194,18 @@ class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile: Profile = Profile()
     integrity: Integrity = Integrity()
     delivery: Delivery = Delivery()
+
+
+def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:
+    """What the types do not say. ConfigError."""
+    tables: list[tuple[str, TapTable | MirrorTable]] = []
+    if poi is not None and poi.mirror is not None:
+        tables.append(("poi.mirror", poi.mirror))
+    if df is not None and df.tap is not None:
+        tables.append(("df.tap", df.tap))
+    for name, table in tables:
+        if bool(table.door) == bool(table.interfaces):
+            reason = "either interfaces or the door of the role tap"
+            raise ConfigError(line_of(text, f"$.{name}"), f"{name}: {reason}")
+    if poi is not None and poi.mirror is None and not (poi.hep.udp or poi.hep.tcp or poi.hep.tls):
+        raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither hep nor mirror")

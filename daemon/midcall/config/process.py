@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from midcall.config.kinds import Credential, Door, Seconds, Sink
 from midcall.config.kms_tables import KmsConfig, check_kms
-from midcall.config.live_tables import DfConfig, PoiConfig
+from midcall.config.live_tables import DfConfig, PoiConfig, TapConfig, check_live
 from midcall.config.text import ConfigError, line_of, named, read
 
 S = TypeVar("S", bound=Struct)
@@ -59,6 +59,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kms: KmsConfig | None = None
     poi: PoiConfig | None = None
     df: DfConfig | None = None
+    tap: TapConfig | None = None
 
 
 PROCESS = ("service", "log", "operator")
@@ -75,6 +76,7 @@ def daemon(text: str, kind: type[D]) -> D:
     for path, name in _credentials(found, "$"):
         if "/" in name or name in (".", ".."):
             raise ConfigError(line_of(text, path), f"{named(path)}a path; secrets are given as names of credentials")
+    check_live(text, found.poi, found.df)
     if found.kms is not None:
         check_kms(text, found.kms)
         if found.kms.lab_keys and not found.service.lab:

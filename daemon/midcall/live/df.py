@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
 from msgspec import structs
@@ -21,6 +21,7 @@ from imswire import x2x3
 from midcall.base.seal import SealKey
 from midcall.base.x2 import X2Error, decode
 from midcall.base.x2_link import Batch
+from midcall.base.x2_link.media import X3Reader
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, MediaClose, Mediation, Output
 from midcall.df3 import Content, ContentMediation, ContentRecords
 from midcall.events import (
@@ -84,7 +85,8 @@ class Order:
 
 class DfService:
     """One instance. ``counts``: ``events``, ``outside`` a window, ``unknown`` XIDs held, ``expired`` of these,
-    ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs.
+    ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs,
+    ``x3`` packets that POIs sent.
 
     ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known.
     """
@@ -115,6 +117,7 @@ class DfService:
         self._content = ContentRecords()
         self._armed: set[bytes] = set()
         self._questions: set[asyncio.Task[None]] = set()
+        self._x3_reader = X3Reader()
         self._seal = SealKey.fresh()
         self._held: deque[tuple[int, str, bytes]] = deque()
         self._held_octets = 0
@@ -142,6 +145,7 @@ class DfService:
         for dialog in self._df3.dialogs(xid):
             self._give(self._df3.close(xid, dialog, now, linger=False))
         self._df2.end(xid)
+        self._x3_reader.forget(x2x3.xid_octets(xid))
         self._arrange()
         if self._journal is not None:
             self._journal.ended(xid)
@@ -205,7 +209,16 @@ class DfService:
         """What a POI sent; returns when the records that it makes are on the disk."""
         for pdu, octets in zip(batch.events, batch.octets, strict=False):
             self._take(pdu, octets)
+        content = self._x3(batch.packets)
         await self.commits.done()
+        if content is not None:
+            await content
+
+    def _x3(self, packets: Sequence[x2x3.Packet]) -> Awaitable[object] | None:
+        """Media that a POI sends: of tasks that are ordered here alone."""
+        found = [each for each in self._x3_reader.x3_packets(packets) if x2x3.xid_text(each.xid) in self._orders]
+        self.counts["x3"] += len(found)
+        return self._give(self._df3.packets([each.packet for each in found])) if found else None
 
     def _take(self, pdu: x2x3.Pdu, octets: bytes) -> None:
         xid = x2x3.xid_text(pdu.xid)
@@ -298,13 +311,16 @@ class DfService:
         """What a tap, or X3, brought."""
         self._give(self._df3.packets(packets))
 
-    def _give(self, content: list[Content]) -> None:
+    def _give(self, content: list[Content]) -> Awaitable[object] | None:
+        """Hand content over; what is returned is done when it is on the disk, or declared missing."""
         records = self._content.of(content)
+        written = None
         if records:
             self.counts["content"] += len(records)
-            self._writer.cc(records)
+            written = self._writer.cc(records)
         for failure in self._df3.take_failures():
             self._write(self._iri.failure(failure))
+        return written
 
     def _write(self, records: list[IriRecord]) -> None:
         if records:

@@ -33,6 +33,7 @@ from midcall.events import (
 )
 from midcall.poi.dialog import Call, Dialog, Match, State
 from midcall.poi.exchange import Ledger
+from midcall.poi.home import Home
 from midcall.poi.identity import IdentityHasher, asserted, named
 from midcall.poi.index import IdentityIndex
 from midcall.poi.limits import MATCHING_ALL, PoiLimits
@@ -63,7 +64,7 @@ class PointOfInterception:
     ``matching`` names the headers in which a target is looked for. ``census``, for replays in labs only, is told
     of every call and fork, target's or not. Without ``sdes`` keys of ``a=crypto`` are taken out of what is kept.
     ``journal`` is told of every message that shapes a call; fed to a new object in their order (:meth:`recall`),
-    they bring back the same cache.
+    they bring back the same cache. ``home`` tells which identities are of this network.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class PointOfInterception:
         census: Callable[[DialogId, Instant], None] | None = None,
         journal: Journal | None = None,
         sdes: bool = True,
+        home: Home | None = None,
     ) -> None:
         self.limits = limits or PoiLimits()
         self._matching = matching
         self._census = census
         self._journal = journal
         self._sdes = sdes
+        self._home = home or Home()
         self._correlation_key = correlation_key
         self._hasher = IdentityHasher(identity_key, self.limits.hashes)
         self._tracker = Tracker(self.limits)
@@ -91,7 +94,12 @@ class PointOfInterception:
     # Tasks
 
     def arm(self, task: Task, now: Instant) -> list[X2Event]:
-        """Arm a task; every running dialog of its targets is reported at once. ValueError: no identity."""
+        """Arm a task; every running dialog of its targets is reported at once.
+
+        ValueError: no identity, or one that is not of this network, or is, when the task wants the other.
+        """
+        if task.local is not None and any(self._home.owns(target) != task.local for target in task.targets):
+            raise ValueError(f"task {task.xid}: a target is not where the task says that it is")
         events: list[X2Event] = []
         for hashed in self._watch.arm(task):
             for call in self._index.calls(hashed):
@@ -211,12 +219,12 @@ class PointOfInterception:
         """Tasks on the Request-URI of the leg that a message outside any fork belongs to."""
         if tracked.dialog is None:
             hashes = tracked.call.branches.get(message.top_branch or "", ())
-            yield from self._watch.matches((hashed, Match.CALLEE) for hashed in hashes)
+            yield from self._watch.matches(((hashed, Match.CALLEE) for hashed in hashes), tracked.call.diverting)
 
     def _match(self, subject: Subject, now: Instant, events: list[X2Event], *, running: bool) -> bool:
         """Begin to intercept a subject that has become a target's; ``running``: because a task was armed."""
         started = False
-        for watched in self._watch.matches(self._identities(subject)):
+        for watched in self._watch.matches(self._identities(subject), _call(subject).diverting):
             if not self._watch.start(subject, watched):
                 continue
             started = True

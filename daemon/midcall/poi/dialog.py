@@ -81,6 +81,7 @@ class Call:
         "caller_tag",
         "correlation",
         "dialogs",
+        "diverting",
         "first_branch",
         "forked",
         "identities",
@@ -102,6 +103,8 @@ class Call:
         self.first_branch = ""
         self.forked = False
         self.identities: dict[bytes, Match] = {}
+        # Who has diverted it, which most calls have nobody of.
+        self.diverting: frozenset[bytes] = frozenset()
         self.branches: dict[str, tuple[bytes, ...]] = {}
         self.dialogs: dict[str, Dialog] = {}
         self.octets = len(invite.octets)

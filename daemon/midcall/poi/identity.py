@@ -72,6 +72,12 @@ def named(message: sip.SipMessage, matching: frozenset[str]) -> Iterator[tuple[s
             yield from _uris(message, name, match)
 
 
+def diverted_by(message: sip.SipMessage) -> Iterator[str]:
+    """Who has sent an INVITE on to somebody else: RFC 5806, and all of RFC 7044's history but where it goes now."""
+    yield from message.values("Diversion")[:HEADER_VALUES]
+    yield from message.values("History-Info")[:-1][:HEADER_VALUES]
+
+
 def _uris(message: sip.SipMessage, name: str, match: Match) -> Iterator[tuple[str, Match]]:
     for value in message.values(name)[:HEADER_VALUES]:
         yield value, match

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imswire import sip
 from midcall.poi.dialog import Call, Dialog, Match
-from midcall.poi.identity import IdentityHasher, asserted, named
+from midcall.poi.identity import IdentityHasher, asserted, diverted_by, named
 from midcall.poi.limits import PoiLimits
 
 
@@ -33,6 +33,9 @@ class IdentityIndex:
         for uri, match in asserted(message, self._matching, Match.CALLER):
             self._learn(call, call.identities, uri, match)
         self._learn_leg(call, message)
+        diverting = frozenset(hashed for uri in diverted_by(message) for hashed in self._hasher.of(uri))
+        if diverting:
+            call.diverting |= diverting
         return len(call.identities) > before
 
     def _learn_leg(self, call: Call, message: sip.SipMessage) -> None:

@@ -20,6 +20,16 @@ class Watched(Struct, frozen=True, gc=False):
     target: Side | None
 
 
+def _plays(role: str, hashed: bytes, match: Match, diverting: frozenset[bytes]) -> bool:
+    """Whether a party has the part of a task's callPartyRole (TS 103 221-1).
+
+    Forwarded to is a called party of a call that somebody else has diverted.
+    """
+    if role == "originating":
+        return match is Match.CALLER
+    return match is Match.CALLEE and (role == "terminating" or bool(diverting) and hashed not in diverting)
+
+
 class Watch:
     """Tasks by the hashes of their targets; interceptions by subject."""
 
@@ -27,6 +37,7 @@ class Watch:
         self._hasher = hasher
         self._tasks: dict[str, Task] = {}
         self._targets: dict[bytes, dict[str, str]] = {}
+        self._roles: dict[str, str] = {}
         self._subjects: dict[Subject, dict[str, Watched]] = {}
 
     def arm(self, task: Task) -> dict[bytes, str]:
@@ -38,6 +49,8 @@ class Watch:
                 raise ValueError(f"task {task.xid}: a target is not a SIP, TEL or URN identity")
             hashed.update(dict.fromkeys(forms, target))
         self._tasks[task.xid] = task
+        if task.role is not None:
+            self._roles[task.xid] = task.role
         for form, target in hashed.items():
             self._targets.setdefault(form, {})[task.xid] = target
         return hashed
@@ -45,6 +58,7 @@ class Watch:
     def disarm(self, xid: str) -> list[Subject]:
         """Drop a task; returns what was intercepted under it."""
         self._tasks.pop(xid, None)
+        self._roles.pop(xid, None)
         for form in [form for form, tasks in self._targets.items() if xid in tasks]:
             del self._targets[form][xid]
             if not self._targets[form]:
@@ -58,13 +72,17 @@ class Watch:
     def armed(self) -> bool:
         return bool(self._targets)
 
-    def matches(self, identities: Iterable[tuple[bytes, Match]]) -> Iterator[Watched]:
-        """Tasks that one of the hashed identities is a target of."""
+    def matches(
+        self, identities: Iterable[tuple[bytes, Match]], diverting: frozenset[bytes] = frozenset()
+    ) -> Iterator[Watched]:
+        """Tasks that one of the hashed identities is a target of, in the part that the task asks for."""
         if not self._targets:
             return
         for hashed, match in identities:
             for xid, target in self._targets.get(hashed, {}).items():
-                yield Watched(xid, target, match.side)
+                role = self._roles.get(xid)
+                if role is None or _plays(role, hashed, match, diverting):
+                    yield Watched(xid, target, match.side)
 
     def start(self, subject: Subject, watched: Watched) -> bool:
         """Intercept ``subject``; False when that task already does."""

@@ -53,6 +53,11 @@ def hand_over(connection: socket.socket, offer: Offer, opening: Callable[[], Ope
         opened.close()
 
 
+def refuse(connection: socket.socket, offer: Offer) -> None:
+    """Say why there is nothing to take. TapError: nobody is there to hear it."""
+    _send(connection, offer, [])
+
+
 def _send(connection: socket.socket, offer: Offer, descriptors: list[int]) -> None:
     try:
         socket.send_fds(connection, [msgspec.json.encode(offer)], descriptors)

@@ -1,0 +1,182 @@
+"""Files and links of the roles: what a table of the configuration names, opened. All raise RoleError."""
+
+from __future__ import annotations
+
+import pwd
+import sqlite3
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from imswire.x1 import HashAlgorithm, HashContext
+from midcall import config as config_file
+from midcall.base import credentials, tls, warrant
+from midcall.base.frame import RoleError
+from midcall.base.https import HttpsClient
+from midcall.base.seal import SealKey
+from midcall.base.tap import Mirror, MirrorTap, Source, Tap, TapError, TapPort, door, taps
+from midcall.base.tap import mirror as mirrors
+from midcall.base.tls import PeerName, TlsError
+from midcall.base.x1_element import Follow, Settings
+from midcall.base.x1_element.shell.service import Endpoint, X1Service
+from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
+from midcall.config import DfConfig, HashContextTable, PoiConfig, TapConfig, TlsTable, X1Table
+from midcall.df2.shell.xk import XkClient, XkSettings
+from midcall.df2.xk import GetKeys
+from midcall.live.intercepts import InterceptJournal
+from midcall.poi.shell.hep import HepReceiver
+
+Condition = Literal["callPartyRole", "nonLocalIdentifier"]
+KEY_OCTETS = range(32, 33)
+SALT_OCTETS = range(8, 256)
+MAX_TRUST = 1 << 20
+INTERCEPTS = "intercepts.db"
+
+
+def secret(path: str, octets: range = KEY_OCTETS) -> bytearray:
+    try:
+        return credentials.read(Path(path), octets)
+    except credentials.CredentialError as error:
+        raise RoleError(str(error)) from None
+
+
+def _identity(table: TlsTable) -> tls.Identity:
+    return tls.Identity(
+        Path(table.certificate), Path(table.key), Path(table.ca), Path(table.crl) if table.crl else None
+    )
+
+
+def client_context(table: TlsTable) -> ssl.SSLContext:
+    try:
+        return tls.client_context(_identity(table), check_host=False)
+    except TlsError as error:
+        raise RoleError(str(error)) from None
+
+
+def server_context(table: TlsTable) -> ssl.SSLContext:
+    try:
+        return tls.server_context(_identity(table))
+    except TlsError as error:
+        raise RoleError(str(error)) from None
+
+
+def x1_service(
+    role: Literal["poi", "df"],
+    table: X1Table,
+    seal: SealKey,
+    follow: Callable[[Follow], None],
+    conditions: tuple[Condition, ...],
+) -> X1Service:
+    """``conditions``: those of a task that are looked at."""
+    settings = Settings(
+        role=role,
+        ne=table.ne,
+        admf=table.admf,
+        element=table.element,
+        unsigned=table.unsigned,
+        silence=table.silence_seconds,
+        grace=min(900, table.silence_seconds),
+        conditions=conditions,
+        hash_contexts=tuple(_hash_context(each) for each in table.hash_context),
+    )
+    endpoint = Endpoint(
+        listen=config_file.address(table.listen),
+        certificate=Path(table.certificate),
+        key=Path(table.key),
+        ca=Path(table.ca),
+        crl=Path(table.crl) if table.crl else None,
+        admf=table.admf_url,
+        store=Path(table.store),
+        placed=Path(table.placed) if table.placed else None,
+    )
+    try:
+        with Path(table.trust).open("rb") as file:
+            trust = warrant.read_trust(file.read(MAX_TRUST).decode())
+    except (OSError, UnicodeDecodeError, config_file.ConfigError) as error:
+        raise RoleError(f"{table.trust}: {getattr(error, 'strerror', None) or error}") from None
+    return X1Service(settings, endpoint, trust, seal, follow)
+
+
+def _hash_context(table: HashContextTable) -> HashContext:
+    salt = bytes(secret(table.salt, SALT_OCTETS))
+    return HashContext(table.object_id, HashAlgorithm(table.algorithm), salt)
+
+
+def x2_client(config: PoiConfig, seal: SealKey) -> X2Client:
+    host, port = config_file.address(config.x2.to)
+    peer = TlsPeer(host, port, client_context(config.x2), PeerName(*config.x2.peers))
+    try:
+        return X2Client(peer, journal=Journal(Path(config.x2.journal), seal))
+    except JournalError as error:
+        raise RoleError(str(error)) from None
+
+
+def xk_client(config: DfConfig) -> XkClient:
+    client = HttpsClient(config.kms.url, client_context(config.kms), PeerName(*config.kms.peers), 8)
+    return XkClient(client, GetKeys(), XkSettings(deadline_seconds=config.kms.deadline_seconds))
+
+
+def intercepts(config: DfConfig, seal: SealKey) -> InterceptJournal:
+    try:
+        return InterceptJournal(Path(config.spool) / INTERCEPTS, Path(config.keys) / INTERCEPTS, seal)
+    except sqlite3.Error as error:
+        raise RoleError(f"{config.spool}/{INTERCEPTS}: {error}") from None
+
+
+def media_tap(config: DfConfig) -> TapPort | None:
+    """The tap of the role, or one that the role ``tap`` gives; None: media come by X3 alone."""
+    table = config.tap
+    if table is None:
+        return None
+    try:
+        if table.door:
+            with door.ask(Path(table.door), taps.KIND) as connection:
+                return TapPort.receive(connection)
+        return Tap(Source(table.interfaces, promiscuous=table.promiscuous)).open()
+    except TapError as error:
+        raise RoleError(str(error)) from None
+
+
+def mirror(config: PoiConfig) -> Mirror | None:
+    """The same of SIP."""
+    table = config.mirror
+    if table is None:
+        return None
+    try:
+        if table.door:
+            with door.ask(Path(table.door), mirrors.KIND) as connection:
+                return Mirror.receive(connection)
+        return MirrorTap(Source(table.interfaces, promiscuous=table.promiscuous), table.ports).open()
+    except TapError as error:
+        raise RoleError(str(error)) from None
+
+
+def tap_sources(config: TapConfig) -> dict[str, tuple[door.Source, frozenset[int]]]:
+    """What the role ``tap`` opens, and for whom."""
+    source = Source(config.interfaces, promiscuous=config.promiscuous)
+    return {
+        taps.KIND: (Tap(source), frozenset(map(_user, config.media))),
+        mirrors.KIND: (MirrorTap(source, config.sip_ports), frozenset(map(_user, config.sip))),
+    }
+
+
+def _user(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise RoleError(f"tap: there is no user {name}") from None
+
+
+async def listen_hep(config: PoiConfig, hep: HepReceiver) -> None:
+    table = config.hep
+    try:
+        if table.udp:
+            hep.listen_udp(*config_file.address(table.udp))
+        if table.tcp:
+            await hep.listen_tcp(*config_file.address(table.tcp))
+        if table.tls is not None:
+            names = PeerName(*table.tls.peers)
+            await hep.listen_tls(*config_file.address(table.tls.listen), server_context(table.tls), names)
+    except OSError as error:
+        raise RoleError(f"HEP: cannot listen: {error.strerror or error}") from None
