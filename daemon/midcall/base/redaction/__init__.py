@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from imswire import sip
-from midcall.base.redaction import bodies, heads
+from midcall.base.redaction import bodies, heads, proofs
 from midcall.base.redaction.rules import (
     CONTENT,
     LOCATION,
@@ -35,6 +35,7 @@ __all__ = [
     "description",
     "head",
     "message",
+    "of_parsed",
 ]
 
 _LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
@@ -44,7 +45,11 @@ _DESCRIBING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE", "OPTIONS"})
 
 def message(octets: bytes, rules: Rules) -> Redacted:
     """Apply the rules to one SIP message; SipError when it cannot be read."""
-    parsed = sip.parse(octets)
+    return of_parsed(sip.parse(octets), octets, rules)
+
+
+def of_parsed(parsed: sip.SipMessage, octets: bytes, rules: Rules) -> Redacted:
+    """The same of octets that somebody has read already."""
     if rules == NOTHING:
         return Redacted(octets, ())
     removed: list[str] = []
@@ -84,6 +89,8 @@ def _body(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[bod
         return bodies.Body(b""), False
     if rules.content:
         return _session(parsed, rules, removed)
+    if proofs.no_coding(parsed.head) and proofs.session_stays(parsed.body, rules):
+        return bodies.Body(parsed.body), False
     left = bodies.clean(bodies.entity(parsed.head), parsed.body, bodies.Walk(rules, removed))
     return left or bodies.Body(b""), False
 

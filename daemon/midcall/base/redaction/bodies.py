@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from midcall.base.redaction import codings, heads, keys, places
+from midcall.base.redaction import codings, heads, keys, places, proofs
 from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, TICKET, UNREADABLE, Rules
 from midcall.base.redaction.text import edited, split, squeezed
 
@@ -73,6 +73,8 @@ def clean(what: Entity, octets: bytes, walk: Walk, depth: int = 0) -> Body | Non
 
 def session(octets: bytes, walk: Walk) -> bytes | None:
     """A session description as it may go out; None: with content kept back, it is none."""
+    if proofs.session_stays(octets, walk.rules):
+        return octets
     octets = _lines(octets, walk, described=True)
     if not walk.rules.content:
         return octets

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
-from midcall.base.redaction import keys, places
+from midcall.base.redaction import keys, places, proofs
 from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, Rules
-from midcall.base.redaction.text import drop, join, split, squeezed
+from midcall.base.redaction.text import drop, join, named, plain_ends, split, squeezed
 
 _SUBJECT = frozenset({b"subject", b"s"})
 _LENGTH = frozenset({b"content-length", b"l"})
 _CODINGS = frozenset({b"content-encoding", b"e", b"content-transfer-encoding"})
 _TYPE = frozenset({b"content-type", b"c"})
-# Headers in a URI (RFC 3261 19.1.1) that carry what somebody wrote; letters may be escaped.
-_WRITTEN = re.compile(
-    rb"([?&](?:(?:b|%62)(?:o|%6f)(?:d|%64)(?:y|%79)|subject)=)[^&>\s\"]+",
-    re.IGNORECASE,
-)
 
 
 def clean(head: bytes, rules: Rules, removed: list[str]) -> bytes:
     """Start line and headers, with their blank line, as they may go out."""
     plain = squeezed(head)
     if rules.location and places.hinted(plain):
-        head = _said(places.of_header(_without(head, places.LOCATION_HEADERS)), head, LOCATION, removed)
-    if rules.content:
-        head = _said(_WRITTEN.sub(rb"\1", _without(_to_blank_line(head), _SUBJECT)), head, CONTENT, removed)
+        head = _said(without_places(head, start=1), head, LOCATION, removed)
+    if rules.content and not proofs.nothing_written(head):
+        head = _said(proofs.WRITTEN.sub(rb"\1", _without(_to_blank_line(head), _SUBJECT)), head, CONTENT, removed)
     if rules.sdes and keys.hinted(plain):
         head = _said(keys.of_header(head), head, SDES, removed)
     return head
@@ -39,9 +32,14 @@ def for_body(head: bytes, length: int, *, decoded: bool, as_sdp: bool) -> bytes:
     return _valued(head, _TYPE, b"application/sdp") if as_sdp else head
 
 
-def without_places(octets: bytes) -> bytes:
-    """Lines of a body, which may be another message or a fragment of one (RFC 3420), without those headers."""
-    return places.of_header(_without(octets, places.LOCATION_HEADERS, start=0))
+def without_places(octets: bytes, start: int = 0) -> bytes:
+    """Without those headers and values of others that tell a place.
+
+    Lines of a body may be another message or a fragment of one (RFC 3420): all of them may be headers.
+    """
+    left = _without(octets, places.LOCATION_HEADERS, start)
+    # Values are sought by expressions that cost more than all else.
+    return left if proofs.no_place(left) else places.of_header(left)
 
 
 def without_codings(head: bytes) -> bytes:
@@ -67,6 +65,8 @@ def _without(head: bytes, names: frozenset[bytes], start: int = 1) -> bytes:
 
     A folded line that begins like one goes as well: who does not unfold reads it so.
     """
+    if plain_ends(head):
+        return _without_plain(head, names, start)
     lines = split(head)
     kept, dropping, torn = lines[:start], False, False
     for text, end in lines[start:]:
@@ -77,6 +77,19 @@ def _without(head: bytes, names: frozenset[bytes], start: int = 1) -> bytes:
         else:
             kept.append((text, end))
     return join(kept)
+
+
+def _without_plain(head: bytes, names: frozenset[bytes], start: int) -> bytes:
+    """The same where CRLF alone ends lines: then no line is torn, and all names are read at once."""
+    lines, plain = head.split(b"\r\n"), named(head).split(b"\n")
+    kept, dropping = lines[:start], False
+    for text, read in zip(lines[start:], plain[start:], strict=True):
+        dropping = (dropping and _folded(text)) or read.partition(b":")[0] in names
+        if not dropping:
+            kept.append(text)
+    if dropping and kept:
+        kept.append(b"")  # what went ended with the octets: the line before it keeps its own end
+    return b"\r\n".join(kept)
 
 
 def _valued(head: bytes, names: frozenset[bytes], value: bytes) -> bytes:

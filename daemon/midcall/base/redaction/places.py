@@ -41,11 +41,16 @@ _PARAMETER = re.compile(
     + rb"(?:\"(?:[^\"\r\n]|\r?\n[ \t])*\"?|[^;,&>\s]*)",
     re.IGNORECASE,
 )
-_HINTS = (b"network-info", b"network-id", b"geo", b"charging-info", b"ggsn", b"pdp-info", b"pdngw", b"eps-info")
+# Each name above has one of these in it; those of the second kind all end alike, so that one search rules them out.
+_HINTS = (b"network-id", b"geo", b"ggsn", b"pdngw")
+_INFO = (b"network-info", b"charging-info", b"pdp-info", b"eps-info")
 
 
 def hinted(squeezed_octets: bytes) -> bool:
-    return any(each in squeezed_octets for each in _HINTS)
+    """Whether a closer look may find a place."""
+    if any(each in squeezed_octets for each in _HINTS):
+        return True
+    return b"-info" in squeezed_octets and any(each in squeezed_octets for each in _INFO)
 
 
 def of_header(octets: bytes) -> bytes:

@@ -11,6 +11,7 @@ _END = re.compile(rb"(\r+\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])
 _NO_ODD_END = bytes(each for each in range(256) if each not in b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2")
 # Blanks, control characters and all that is not ASCII: NUL between the octets of UTF-16, a BOM, NBSP.
 _HIDING = bytes([*range(0x21), *range(0x7F, 0x100)])
+_HIDING_IN_LINES = _HIDING.replace(b"\n", b"")
 _WHOLE = re.compile(rb"[^\n]*\n|[^\n]+")
 _LOWER = bytes(range(256)).lower()
 
@@ -25,9 +26,20 @@ def visible(octets: bytes) -> bytes:
     return octets.translate(None, _HIDING)
 
 
+def named(octets: bytes) -> bytes:
+    """As :func:`squeezed`, with the LF of each line kept: of octets with plain ends, all lines as names are read."""
+    return octets.translate(_LOWER, _HIDING_IN_LINES)
+
+
+def plain_ends(octets: bytes) -> bool:
+    """Whether CRLF ends each line, and nothing else can be taken for an end."""
+    pairs = octets.count(b"\r\n")
+    return pairs == octets.count(b"\n") == octets.count(b"\r") and not octets.translate(None, _NO_ODD_END)
+
+
 def split(octets: bytes) -> list[tuple[bytes, bytes]]:
     """Text and end of each line; the last end may be empty."""
-    if octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r") and not octets.translate(None, _NO_ODD_END):
+    if plain_ends(octets):
         *lines, last = octets.split(b"\r\n")
         return [*((each, b"\r\n") for each in lines), (last, b"")]
     pieces = _END.split(octets)

@@ -1,0 +1,165 @@
+"""What is proved cheaply is what the careful way finds: with and without the proofs the outcome is the same octets."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imswire import sip
+from imswire.mikey import EncrAlg
+from midcall.base import redaction
+from midcall.base.redaction import Rules, heads, places, proofs
+from midcall.base.redaction.text import squeezed
+from tests.midcall.base import test_redaction_content as content
+from tests.midcall.base import test_redaction_keys as sdes
+from tests.midcall.base import test_redaction_places as location
+from tests.midcall.base.test_redaction import HEAD, SDP, made
+
+TORTURE = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "data" / "torture").glob("*/*.dat"))]
+EVERY = tuple(Rules(*each) for each in itertools.product((False, True), repeat=4))
+PLAIN = b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+TICKET = b"a=key-mgmt:mikey AQsA\r\n"
+HOSTILE = [
+    *content.TEXTS.values(),
+    *(sdes.made(sdes.SDP.replace(sdes.CRYPTO, line)) for line in sdes.LINES.values()),
+    *(sdes.made(*coded) for coded in sdes.CODED.values()),
+    *(
+        sdes.made(sdes.parts((b"Content-Type: application/sdp", PLAIN), each), sdes.MIXED)
+        for each in sdes.HIDDEN.values()
+    ),
+    *(sdes.made(PLAIN).replace(b"CSeq", line + b"\r\nCSeq") for line in sdes.HEADERS.values()),
+    *(location.made(PLAIN, b"application/sdp", more=lines) for lines in location.HEADERS.values()),
+    *(location.made(*body) for body in location.BODIES.values()),
+    made(SDP),
+    made(PLAIN),
+    made(PLAIN + TICKET),
+    made(PLAIN + content._mikey(EncrAlg.NULL)),
+    made(b""),
+    b"E :x SIP/2.0\r\n" + made(PLAIN).replace(b"INVITE", b"E").partition(b"\r\n")[2],
+]
+# What somebody may put where it is least expected; the rules act upon each of them in some place.
+PIECES = [
+    b"\r\n", b"\n", b"\r", b"\r\n ", b"\r\n\r\n", b"\n\n", b"\x0b", b"\x1c", b"\0", b" ", b"\t", b"\xc2\x85",
+    b"\x85", b"\xe2\x80\xa8", b"\xc3\xa9", b"e: gzip\r\n", b"E\r\n :gzip\r\n", b"\xa9e:br\r\n", b"s: x\r\n",
+    b"S \t:x\r\n", b"s\r\n : x\r\n", b"Subject: x\r\n", b"Sub\0ject:x\r\n", b"Content-Encoding: gzip\r\n",
+    b"Content-\0Encoding:br\r\n", b"Content-Transfer-Encoding: base64\r\n", b"c: multipart/mixed;boundary=b\r\n",
+    b"\r\n--b\r\n", b"--b--", b"k=clear:xyz\r\n", b"k=\r\n", b"i=x\r\n", b"s=x\r\n", b"s= \r\n",
+    b"a=crypto:1 X inline:" + sdes.KEY + b"\r\n", b"A = CRYPTO :", b"inline:" + sdes.KEY,
+    b"a=key-mgmt:mikey AQsA\r\n", TICKET,
+    content._mikey(EncrAlg.NULL), content._mikey(EncrAlg.AES_CM_128),
+    b"a=geo:1,2\r\n", b"geo:1,2",
+    b"Geo\0location: x\r\n", b";ggsn=1", b";pdngw = x", b"eps-info=x", b"P-Access-Network-Info: x\r\n",
+    b"p-visited-network-id:x\r\n", b"<gml:", b"pidf", b"?body=x", b"&subject=x", b"?%62ody=x", b"v=0\r\n", b"m=",
+    b"=", b":", b"a=content-encoding:x\r\n", b"l: 0\r\n", b"\x1f\x8b", b"Content-Disposition: early-session\r\n",
+]  # fmt: skip
+ROUNDS = 40 if os.environ.get("MIDCALL_PROOF") else 4
+
+
+def without_proofs(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is proved: the careful way decides everything."""
+    for name in ("no_coding", "nothing_written", "no_place", "session_stays"):
+        patch.setattr(proofs, name, lambda *_: False)
+    patch.setattr(heads, "plain_ends", lambda _: False)
+
+
+def outcome(octets: bytes, rules: Rules) -> tuple[object, ...]:
+    try:
+        whole: object = redaction.message(octets, rules)
+    except sip.SipError as error:
+        return (str(error),)
+    parsed = sip.parse(octets)
+    # A head that comes without its message may have more behind its blank line.
+    heads_ = redaction.head(parsed.head, rules), redaction.head(octets, rules)
+    return whole, *heads_, redaction.description(parsed.body, rules)
+
+
+def assert_same(messages: list[bytes], rules: tuple[Rules, ...] = EVERY) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        without_proofs(patch)
+        expected = [[outcome(octets, each) for each in rules] for octets in messages]
+    for octets, carefully in zip(messages, expected, strict=True):
+        assert [outcome(octets, each) for each in rules] == carefully
+
+
+def with_its_length(octets: bytes) -> bytes:
+    """Most bent messages are none as their length is wrong: this one is right again."""
+    end = max(octets.find(b"\r\n\r\n"), 0)
+    length = b"Content-Length: %d\r\n" % (len(octets) - end - 4)
+    head = re.sub(rb"(?im)^(?:content-length|l)[ \t]*:[^\n]*\n", b"", octets[: end + 2]) + length
+    return head + octets[end + 2 :] if end else octets
+
+
+def bent(draw: random.Random, octets: bytes) -> bytes:
+    """Pieces put in, octets changed, letters in another case, parts of other messages."""
+    out = bytearray(octets)
+    for _ in range(draw.randrange(1, 4)):
+        kind = draw.random()
+        # Places next to line ends and names are those that matter.
+        ends = [match.end() for match in re.finditer(rb"\n|=|:", out)] or [0]
+        at = draw.choice(ends) if kind < 0.7 else draw.randrange(len(out) + 1)
+        if kind < 0.8:
+            out[at:at] = draw.choice(PIECES)
+        elif kind < 0.9:
+            out[at : at + draw.randrange(1, 3)] = bytes((draw.randrange(256),))
+        else:
+            other = draw.choice(HOSTILE)
+            out[at:] = other[draw.randrange(len(other)) :]
+    if draw.random() < 0.1:
+        return bytes(out).swapcase()
+    return with_its_length(bytes(out)) if draw.random() < 0.8 else bytes(out)
+
+
+def test_messages_that_are_known_to_hurt():
+    assert_same([*TORTURE, *HOSTILE])
+
+
+@given(st.randoms(use_true_random=False))
+def test_bent_messages(draw: random.Random):
+    plain = [made(PLAIN), made(PLAIN + TICKET), made(b""), content.made(PLAIN + TICKET, method=b"INVITE")]
+    quiet = [each.replace(HEAD[HEAD.index(b"P-Access") :], b"") for each in plain]
+    pool = [draw.choice((quiet, plain, HOSTILE, TORTURE)) for _ in range(ROUNDS)]
+    assert_same([bent(draw, draw.choice(each)) for each in pool])
+
+
+def test_every_piece_in_every_place_that_matters():
+    octets = content.made(b"v=0\r\ns=-\r\n" + TICKET + b"a=x:y\r\n", method=b"INVITE")
+    rules = (
+        Rules(location=True),
+        Rules(sdes=True),
+        Rules(content=True, sdes=True),
+        Rules(ticket=True),
+        Rules(*[True] * 4),
+    )
+    places_ = [0, *(match.end() for match in re.finditer(rb"\n|=", octets))]
+    bent_ = [octets[:at] + piece + octets[at:] for piece in PIECES for at in places_]
+    assert_same([with_its_length(each) for each in bent_], rules)
+
+
+def test_messages_as_they_are_used_are_proved():
+    """A proof that is never given costs time and gains none."""
+    head = sip.parse(content.made(b"", method=b"INVITE")).head
+    assert proofs.no_coding(head) and proofs.nothing_written(head) and proofs.no_place(head)
+    for rules in EVERY:
+        assert proofs.session_stays(PLAIN, rules)
+        assert proofs.session_stays(PLAIN + TICKET, rules) != rules.ticket
+    assert not proofs.session_stays(PLAIN + content._mikey(EncrAlg.NULL), Rules(content=True))
+    assert proofs.session_stays(PLAIN + content._mikey(EncrAlg.AES_CM_128), Rules(content=True))
+
+
+@given(st.lists(st.sampled_from([*places._HINTS, *places._INFO, b"-info", b"x", b"network-", b"g"])).map(b"".join))
+def test_hints_of_places(octets):
+    every = (*places._HINTS, *places._INFO)
+    assert places.hinted(octets) == any(each in octets for each in every)
+
+
+@pytest.mark.parametrize("name", sorted(places.LOCATION_HEADERS))
+def test_each_header_of_places_is_hinted(name):
+    assert places.hinted(squeezed(name.upper()))
+    assert heads.without_places(b"X: y\r\n%b : z\r\n" % name) == b"X: y\r\n"
