@@ -106,7 +106,7 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
     order = intercept(chosen.config, XID)
     with ExitStack() as stack:
         if chosen.peer is not None:
-            stack.enter_context(_orderly_end())
+            stack.enter_context(orderly_end())
             stack.enter_context(_room_for_report(out))
         sinks: list[Sink] = []
         records = Records(chosen.config, XID, Sinks(sinks))
@@ -126,7 +126,7 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
+def orderly_end() -> Iterator[None]:
     """SIGTERM unwinds as Ctrl-C does: what waits is not left behind. Handlers are the main thread's alone."""
     if threading.current_thread() is not threading.main_thread():
         yield

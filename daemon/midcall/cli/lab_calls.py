@@ -25,6 +25,9 @@ MAX_DATAGRAM = 65_535
 NETWORK = "127.0.1."
 
 Tell = Callable[[str], None]
+Place = tuple[bytes, int]
+Copy = Callable[[int, Place, Place, bytes], None]
+"""Told of a datagram: when it went (wall ns), from where, to where, and what it held."""
 
 
 def _nothing(_: str) -> None:
@@ -63,7 +66,7 @@ class HepAgent:
         self._key = key
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
-    def copy(self, at: int, source: tuple[bytes, int], destination: tuple[bytes, int], payload: bytes) -> None:
+    def copy(self, at: int, source: Place, destination: Place, payload: bytes) -> None:
         """One message that went from an address and port to another, at wall ns."""
         ends = (source[0], destination[0], source[1], destination[1])
         self._socket.sendto(hep.build(hep.Hep(*ends, payload, at, key=self._key)), self._to)
@@ -75,6 +78,7 @@ class HepAgent:
 class Loopback(Wire):
     """The sockets of one call. Each datagram goes when its time has come, and is received at the other end.
 
+    SIP is copied to ``agent``, media to ``media_copy`` when there is one.
     ``frames`` has them with the times at which they went, ``media`` those of packets that are not SIP; ``pause`` is the
     longest time between two of these on one way, in ns.
     """
@@ -83,10 +87,11 @@ class Loopback(Wire):
         super().__init__()
         self.media: list[int] = []
         self.pause = 0
+        self.media_copy: Copy | None = None
         self._agent = agent
         self._stop = stop
-        self._sockets: dict[tuple[bytes, int], socket.socket] = {}
-        self._last: dict[tuple[bytes, int], int] = {}
+        self._sockets: dict[Place, socket.socket] = {}
+        self._last: dict[Place, int] = {}
 
     def open(self, address: str, *, even: bool = False) -> int:
         """A port at an address, which receives from now on; RTP has an even one. OSError."""
@@ -106,7 +111,7 @@ class Loopback(Wire):
                 each.close()
         return port
 
-    def udp(self, time: int, source: tuple[bytes, int], destination: tuple[bytes, int], payload: bytes) -> None:
+    def udp(self, time: int, source: Place, destination: Place, payload: bytes) -> None:
         self.until(time)
         sender, receiver = self._sockets[source], self._sockets[destination]
         at = _now()
@@ -118,6 +123,8 @@ class Loopback(Wire):
             self.media.append(at)
             self.pause = max(self.pause, at - self._last.get(destination, at))
             self._last[destination] = at
+            if self.media_copy is not None:
+                self.media_copy(at, source, destination, payload)
         if receiver.recv(MAX_DATAGRAM) != payload:
             raise ConnectionError("loopback has brought something else than was sent")
 

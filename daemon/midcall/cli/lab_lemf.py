@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from imswire import hi
+from imswire.hi import ipmm
 from midcall.base.lab_pki import LabPki
 from midcall.cli.fail import UNREADABLE, Failed
 from midcall.cli.lab_process import WAIT_SECONDS, LabProcess
 from midcall.lemf.shell.store import folder_name
 
 ROLES = ("df", "lemf")
+LOOK_SECONDS = 0.001
 
 
 class LabLemf:
@@ -69,26 +72,66 @@ class LabLemf:
 
 
 class Received:
-    """What an LEMF has stored of one LIID and interface (``hi2``, ``hi3``), also while it goes on."""
+    """What an LEMF has stored of one LIID and interface (``hi2``, ``hi3``), also while it goes on.
+
+    ``records`` are events or content so far, ``at`` when each was first seen, wall ns; the links' own PDUs and
+    integrity checks are none.
+    """
 
     def __init__(self, folder: Path, liid: str, interface: str) -> None:
         self.path = folder / folder_name(liid.encode()) / f"{interface}.ber"
+        self.records: list[hi.PsPdu] = []
+        self.at: list[int] = []
         self._splitter = hi.Splitter()
         self._read = 0
-        self.records: list[hi.PsPdu] = []
-        """Events or content so far; the links' own PDUs and integrity checks are none."""
 
     def look(self) -> list[hi.PsPdu]:
         """All records, after a look at what has come since the last one."""
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                file.seek(self._read)
-                octets = file.read()
-            self._read += len(octets)
-            fresh = map(hi.parse, self._splitter.feed(octets))
-            self.records += [each for each in fresh if isinstance(each.payload, tuple)]
+        try:
+            if self.path.stat().st_size == self._read:
+                return self.records
+        except FileNotFoundError:
+            return self.records
+        now = time.time_ns()
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            octets = file.read()
+        self._read += len(octets)
+        fresh = [each for each in map(hi.parse, self._splitter.feed(octets)) if isinstance(each.payload, tuple)]
+        self.at += [now] * len(fresh)
+        self.records += fresh
         return self.records
 
     def contents(self) -> list[bytes]:
         """The inner records: what ``imswire.hi`` reads by their kind."""
         return [each.payload[0].contents for each in self.records if isinstance(each.payload, tuple)]
+
+    def rtp(self) -> list[bytes]:
+        """Of HI3: the packets in its records (TS 102 232-5)."""
+        return [ipmm.parse_cc(each).contents for each in self.contents()]
+
+
+class Watch:
+    """Looks at what is received all the time, in a thread: ``at`` is right to a millisecond or so."""
+
+    def __init__(self, *received: Received) -> None:
+        self._received = received
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        for each in self._received:
+            each.look()

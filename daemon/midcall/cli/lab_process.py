@@ -70,12 +70,9 @@ class LabProcess:
         """Its exit status; None: it runs."""
         return self._process.poll()
 
-    def ask_to_end(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-
     def end(self) -> None:
         """Ask it to stop, and wait until it has; one that does not is killed."""
-        self.ask_to_end()
+        self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(WAIT_SECONDS)
         except BaseException as why:
@@ -85,6 +82,12 @@ class LabProcess:
                 raise
         finally:
             self._reader.join()
+
+    def kill(self) -> None:
+        """As a crash does: without a word."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -118,9 +121,9 @@ class LabRole:
         if READY not in self.told:
             raise Failed(UNREADABLE, f"the {self.role} of the laboratory did not start: {self._last_words()}")
 
-    def ask_to_end(self) -> None:
-        """So that several end at once."""
-        self._process.ask_to_end()
+    def kill(self) -> None:
+        """As a crash does: without a word."""
+        self._process.kill()
 
     def __exit__(self, *_: object) -> None:
         self._process.end()

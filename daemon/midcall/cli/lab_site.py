@@ -15,16 +15,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from midcall.base import owner_only, tls
 from midcall.base.lab_pki import LabPki, uri
+from midcall.base.tls import PeerName
 from midcall.base.warrant import envelope, value
+from midcall.base.x2_link import TlsPeer
 from midcall.cli import activate, drafting, secret
 from midcall.cli.lab_process import LabRole
+from midcall.cli.lab_x3 import X3Node
 from midcall.cli.warrant import trust_entry
 from midcall.ue import lab
 from midcall.ue.shell.kms import KmsAccess
 
 HOST = "127.0.0.1"
 ADMF = "admf"
-ROLES = ("kms", "poi", "df")
+MEDIA_NODE = "media"
+ROLES = ("kms", "df", "poi")
+"""In the order in which they begin; they end the other way round, so that each still has where to send to."""
 ELEMENTS = {"kms": "kms-1", "poi": "poi-1", "df": "df-1"}
 """Their names in warrants."""
 PERSONS = ("first approver", "second approver")
@@ -119,7 +124,7 @@ country = "XX"
 [df.agency]
 {own}{x1}[df.x2]
 listen = "{host}:{x2}"
-peers = ["{poi}"]
+peers = {peers}
 {own}[df.kms]
 url = "https://{host}:{xk}"
 peers = ["{kms}"]
@@ -141,7 +146,8 @@ trust = {trust}
 class LabSite:
     """Files of a site in ``folder``, certificates and secrets in ``pki``; ``keys`` is the KEYS.toml of its KMS.
 
-    Each role is a process of ``midcall run``. With ``tap`` the DF takes media from the loopback interface.
+    Each role is a process of ``midcall run``. With ``tap`` the DF takes media from the loopback interface, without it
+    by X3 from the laboratory's media node.
     """
 
     def __init__(self, folder: Path, pki: Path, keys: Path, *, tap: bool = True) -> None:
@@ -149,7 +155,7 @@ class LabSite:
         self.folder, self.pki = folder.absolute(), pki.absolute()
         self.trust = self.folder / "trust.toml"
         owner_only.make_folder(self.folder)
-        LabPki(self.pki).make((*ROLES, ADMF, "lemf"))
+        LabPki(self.pki).make((*ROLES, ADMF, MEDIA_NODE, "lemf"))
         for name in ("seal", "identity", "correlation"):
             self._secret(name)
         self.agent = self._secret("agent")
@@ -163,7 +169,7 @@ class LabSite:
             for person, each in zip(PERSONS, self._approvers, strict=True)
         ]
         self.trust.write_text("\n".join([f"max_days = {2 * DAYS}", *entries, ""]))
-        texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df() + (_TAP if tap else "")}
+        texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df(tap)}
         for role, text in texts.items():
             (self.folder / f"{role}.toml").write_text(self._process(role) + text)
 
@@ -220,6 +226,12 @@ class LabSite:
         own = tls.Identity(self.pki / f"{ADMF}.pem", self.pki / f"{ADMF}.key", self.pki / "ca.pem")
         return activate.order(path, elements, f"{HOST}:{self._ports['x2']}", own, ADMF)
 
+    def media_node(self, xid: str) -> X3Node:
+        """The media node, for the packets of a task."""
+        own = tls.Identity(self.pki / f"{MEDIA_NODE}.pem", self.pki / f"{MEDIA_NODE}.key", self.pki / "ca.pem")
+        context = tls.client_context(own, check_host=False)
+        return X3Node(TlsPeer(HOST, self._ports["x2"], context, PeerName(uri("df"))), xid)
+
     # Configurations
 
     def _process(self, role: str) -> str:
@@ -254,8 +266,8 @@ class LabSite:
             hep=self.hep,
         )
 
-    def _df(self) -> str:
-        return _DF.format(
+    def _df(self, tap: bool) -> str:
+        text = _DF.format(
             spool=self._file("spool"),
             keys=self._file("spool-keys"),
             element=ELEMENTS["df"],
@@ -263,10 +275,11 @@ class LabSite:
             x1=self._x1("df"),
             host=HOST,
             x2=self._ports["x2"],
-            poi=uri("poi"),
+            peers=json.dumps([uri("poi")] if tap else [uri("poi"), uri(MEDIA_NODE)]),
             xk=self._ports["xk"],
             kms=uri("kms"),
         )
+        return text + _TAP if tap else text
 
     def _x1(self, role: str) -> str:
         return _X1.format(

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from imswire.hi import eps, ipmm
+from imswire.hi import eps
 from midcall.base.tap import NotPermitted, Source, Tap
 from midcall.cli import activate
 from midcall.cli.lab_calls import HepAgent, LiveCall, Users
@@ -64,7 +64,7 @@ def test_a_site_hands_over_what_a_warrant_in_the_middle_of_a_call_covers(tmp_pat
         assert role.status == 0, role.told
         assert role.told[role.told.index("ready") :] == ["ready", "stopping", "stopped"]
     assert [eps.parse(each).event for each in hi2.contents()] == [4, 1, 1]
-    content = [ipmm.parse_cc(each).contents for each in hi3.contents()]
+    content = hi3.rtp()
     clear = [rtp for _, rtp in call.media()[before:]]
     for ssrc in {each[8:12] for each in clear}:
         assert [c for c in content if c[8:12] == ssrc] == [c for c in clear if c[8:12] == ssrc]
