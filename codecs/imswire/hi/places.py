@@ -22,9 +22,21 @@ PAYLOADS: Final[dict[int, Path]] = {
 VOIP_NUMBER: Final[Path] = (*_CC, 20, 1, 5)
 
 
+# Of a PS-PDU with one IRI.
+_IRI: Path = (2, 0, None)
+IRI_KIND: Final[Path] = (*_IRI, 0)
+IRI_CONTENTS: Final[Path] = (*_IRI, 2)
+
+
 def find(octets: bytes, path: Path) -> Tlv:
     """The TLV at the end of a path; BerError when there is none."""
+    return chain(octets, path)[-1]
+
+
+def chain(octets: bytes, path: Path) -> list[Tlv]:
+    """All TLVs along a path, the outermost first; BerError when it leads nowhere."""
     tlv = ber.read(octets)
+    along = [tlv]
     for tag in path:
         inside = ber.elements(octets, tlv._replace(constructed=True))
         if tag is None:
@@ -36,4 +48,5 @@ def find(octets: bytes, path: Path) -> Tlv:
             if not found:
                 raise BerError(f"no tag {tag}", tlv.at)
             tlv = found[0]
-    return tlv
+        along.append(tlv)
+    return along

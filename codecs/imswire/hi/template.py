@@ -1,20 +1,21 @@
 """Content records of one stream at speed: what is the same in all of them is encoded once.
 
-A record of a length not met before is built in full, cut at the places of what changes, and kept; the next one
-like it is those pieces with the new values between them.
+One record is built in full and cut at the places of what changes; each further one is those pieces, of which only the
+lengths are set, with the new values between them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from imswire import ber
 from imswire.hi import ipmm, ts33128, voip
 from imswire.hi.errors import HiError
+from imswire.hi.mould import Mould
 from imswire.hi.numbers import CcContents, TimeForm
 from imswire.hi.pdu import build
-from imswire.hi.places import MICROSECONDS, PAYLOADS, SECONDS, SEQUENCE, VOIP_NUMBER, find
+from imswire.hi.places import MICROSECONDS, PAYLOADS, SECONDS, SEQUENCE, VOIP_NUMBER
 from imswire.hi.values import Cc, CcForm, Header, IpmmStream, PsPdu, Ts33128Stream, VoipStream
 
 MAX_SHAPES: Final = 1_024  # kept of one stream: widths of numbers times sizes of payloads; then it starts anew
@@ -58,16 +59,18 @@ class CcTemplate:
     the same values. HiError: a value breaks a bound of the module.
     """
 
-    __slots__ = ("_block", "_counted", "_direction", "_from", "_header", "_now", "_shapes", "_stream")
+    __slots__ = ("_block", "_counted", "_direction", "_from", "_header", "_mould", "_now", "_shapes", "_stream")
 
     def __init__(self, header: Header, direction: int | None, stream: CcForm) -> None:
         self._header, self._direction, self._stream = header, direction, stream
         self._counted = isinstance(stream, VoipStream)
-        self._shapes: dict[tuple[int, int, int], _Shape] = {}
+        self._shapes: dict[tuple[int, ...], list[bytes]] = {}
         # What holds for one second and for 128 numbers, in which no more than the last octet changes.
         self._from, self._block = -_SECOND, -1
         self._now: dict[int, tuple[bytes, ...]] = {}
-        self.pdu(0, 0, b"")
+        payload = _PAYLOADS[type(stream)]
+        places = (SEQUENCE, SECONDS, MICROSECONDS, *((VOIP_NUMBER, payload) if self._counted else (payload,)))
+        self._mould = Mould(build(self.full(0, 0, b"")), places)
 
     def full(self, sequence: int, time_ns: int, payload: bytes) -> PsPdu:
         """The record as a value."""
@@ -97,7 +100,7 @@ class CcTemplate:
         try:
             pieces = self._now[len(payload) << 2 | fine]
         except KeyError:
-            pieces = self._learn(sequence, time_ns, payload, fine)
+            pieces = self._learn(sequence, payload, fine)
         low = _OCTETS[sequence & 0xFF]
         if self._counted:
             before, time, between, inside, behind = pieces
@@ -123,49 +126,27 @@ class CcTemplate:
         self._now.clear()
         return since
 
-    def _learn(self, sequence: int, time_ns: int, payload: bytes, fine: int) -> tuple[bytes, ...]:
+    def _learn(self, sequence: int, payload: bytes, fine: int) -> tuple[bytes, ...]:
         """The pieces around what changes, for records like this one in this second and block."""
-        seconds = self._from // _SECOND
-        number = sequence & 0xFFFF
-        widths = (sequence.bit_length() >> 3) << 6 | (number.bit_length() >> 3) << 4 | seconds.bit_length() >> 3
-        shape = self._shapes.get((len(payload), fine, widths))
-        if shape is None:
-            shape = self._cut(build(self.full(sequence, time_ns, payload)))
-            if len(self._shapes) >= MAX_SHAPES:
-                self._shapes.clear()
-            self._shapes[len(payload), fine, widths] = shape
+        seconds = ber.integer_contents(self._from // _SECOND)
+        high = ber.integer_contents(sequence)[:-1]
+        if self._counted:
+            number = ber.integer_contents(sequence & 0xFFFF)
+            sizes: tuple[int, ...] = (len(high) + 1, len(seconds), fine + 1, len(number), len(payload))
+            before, time, then, between, inside, behind = self._pieces(sizes)
+            found: tuple[bytes, ...] = before + high, time + seconds + then, between + number[:-1], inside, behind
+        else:
+            before, time, then, between, behind = self._pieces((len(high) + 1, len(seconds), fine + 1, len(payload)))
+            found = before + high, time + seconds + then, between, behind
         if len(self._now) >= MAX_SHAPES:
             self._now.clear()
-        high = ber.integer_contents(sequence)[:-1]
-        pieces = [shape.before + high, shape.time + ber.integer_contents(seconds) + shape.then, shape.between]
-        if self._counted:
-            pieces[2] += ber.integer_contents(number)[:-1]
-            pieces.append(shape.inside)
-        self._now[len(payload) << 2 | fine] = found = (*pieces, shape.behind)
+        self._now[len(payload) << 2 | fine] = found
         return found
 
-    def _cut(self, octets: bytes) -> _Shape:
-        number = find(octets, SEQUENCE)
-        seconds = find(octets, SECONDS)
-        micro = find(octets, MICROSECONDS)
-        content = find(octets, _PAYLOADS[type(self._stream)])
-        inner = find(octets, VOIP_NUMBER) if self._counted else content
-        return _Shape(
-            octets[: number.start],
-            octets[number.end : seconds.start],
-            octets[seconds.end : micro.start],
-            octets[micro.end : inner.start],
-            octets[inner.end : content.start],
-            octets[content.end :],
-        )
-
-
-class _Shape(NamedTuple):
-    """A record of one length, without its numbers and payload; ``inside`` is behind the number of Voip-CC-PDU."""
-
-    before: bytes
-    time: bytes
-    then: bytes
-    between: bytes
-    inside: bytes
-    behind: bytes
+    def _pieces(self, sizes: tuple[int, ...]) -> list[bytes]:
+        shape = self._shapes.get(sizes)
+        if shape is None:
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[sizes] = self._mould.pieces(*sizes)
+        return shape
