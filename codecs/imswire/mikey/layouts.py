@@ -1,6 +1,6 @@
 """The one declaration of every MIKEY structure, for reading and for writing alike.
 
-construct stays inside this module and :mod:`imswire.mikey.payloads`.
+construct stays inside this module, :mod:`imswire.mikey.reading` and :mod:`imswire.mikey.payloads`.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _POLICY = (
 KEY_DATA = c.Struct(
     "bits" / c.BitStruct("key_type" / c.BitsInteger(4), "kv" / c.BitsInteger(4)),
     "key" / _long,
-    "salt" / c.If(lambda this: this.bits.key_type in (1, 3, 5), _long),
+    "salt" / c.If(lambda this: this["bits"]["key_type"] in (1, 3, 5), _long),
     "kv_data" / _KV_DATA,
 )
 

@@ -52,9 +52,9 @@ class MikeyMessage(Struct, frozen=True):
 
     def first(self, cls: type[P]) -> P | None:
         """The first payload of a kind."""
-        for placed in self.payloads:
-            if isinstance(placed.value, cls):
-                return placed.value
+        for _, _, _, value in self.payloads:
+            if isinstance(value, cls):
+                return value
         return None
 
     def need(self, cls: type[P]) -> P:
@@ -65,16 +65,22 @@ class MikeyMessage(Struct, frozen=True):
         return found
 
     def all(self, cls: type[P]) -> tuple[P, ...]:
-        return tuple(placed.value for placed in self.payloads if isinstance(placed.value, cls))
+        return tuple([value for _, _, _, value in self.payloads if isinstance(value, cls)])
 
     def placed(self, number: int) -> Placed | None:
         return next((each for each in self.payloads if each.payload_type == number), None)
 
     def identity(self, role: IdRole) -> v.Idr | None:
-        return identity(self.all(v.Idr), role)
+        for _, _, _, value in self.payloads:
+            if isinstance(value, v.Idr) and value.role == role:
+                return value
+        return None
 
     def rand(self, role: RandRole) -> bytes | None:
-        return next((each.rand for each in self.all(v.Randr) if each.role == role), None)
+        for _, _, _, value in self.payloads:
+            if isinstance(value, v.Randr) and value.role == role:
+                return value.rand
+        return None
 
     @property
     def policies(self) -> dict[int, v.Sp]:

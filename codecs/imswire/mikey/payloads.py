@@ -14,9 +14,13 @@ from imswire.mikey import layouts
 from imswire.mikey import values as v
 from imswire.mikey.errors import MikeyError
 from imswire.mikey.numbers import SALTED, ErrorNo, KvType, MapType, PayloadType
+from imswire.mikey.reading import Unread, reader
 
 Fields = dict[str, Any]
 _FLAGS = "defghijklmno"
+
+# As plain numbers: members of an enumeration are looked up each time.
+_LAST, _SIGN = int(PayloadType.LAST), int(PayloadType.SIGN)
 
 # Far more than any message has; they keep the work on 65 535 octets of hostile payloads short.
 MAX_PAYLOADS = 256
@@ -35,15 +39,17 @@ def _plain(cls: type[Any]) -> _Form:
     names = cls.__struct_fields__
 
     def read(fields: Any) -> v.Payload:
-        made: v.Payload = cls(**{name: fields[name] for name in names})
+        made: v.Payload = cls(*[fields[name] for name in names])
         return made
 
     return _Form(read, structs.asdict)
 
 
 def _read_validity(fields: Any) -> v.Validity:
-    data = fields.kv_data
-    return v.Validity(fields.bits.kv, data.get("spi", b""), data.get("valid_from", b""), data.get("valid_to", b""))
+    data = fields["kv_data"]
+    return v.Validity(
+        fields["bits"]["kv"], data.get("spi", b""), data.get("valid_from", b""), data.get("valid_to", b"")
+    )
 
 
 def _write_validity(validity: v.Validity) -> Fields:
@@ -53,7 +59,7 @@ def _write_validity(validity: v.Validity) -> Fields:
 
 
 def _read_sp(fields: Any) -> v.Sp:
-    return v.Sp(fields.policy, fields.protocol, _read_params(fields.params))
+    return v.Sp(fields["policy"], fields["protocol"], _read_params(fields["params"]))
 
 
 # The policies of a network are few, and no secret; each stands in every offer.
@@ -75,15 +81,15 @@ def _write_sp(sp: v.Sp) -> Fields:
 
 
 def _read_policy(fields: Any) -> v.TicketPolicy:
-    flags = v.Flags(**{name: bool(fields.bits[name]) for name in _FLAGS})
+    bits = fields["bits"]
     return v.TicketPolicy(
-        fields.ticket_type,
-        fields.subtype,
-        fields.version,
-        fields.bits.prf,
-        flags,
-        fields.tp_data,
-        fields.bits.reserved,
+        fields["ticket_type"],
+        fields["subtype"],
+        fields["version"],
+        bits["prf"],
+        v.Flags(**{name: bits[name] for name in _FLAGS}),
+        fields["tp_data"],
+        bits["reserved"],
     )
 
 
@@ -118,11 +124,11 @@ def _write_key(key: v.KeyData) -> Fields:
 _FORMS: dict[int, _Form] = {
     PayloadType.KEMAC: _plain(v.Kemac),
     PayloadType.PKE: _Form(
-        lambda f: v.Pke(f.bits.cache, f.data),
+        lambda f: v.Pke(f["bits"]["cache"], f["data"]),
         lambda p: {"bits": {"cache": p.cache, "length": len(p.data)}, "data": p.data},
     ),
     PayloadType.DH: _Form(
-        lambda f: v.Dh(f.group, f.value, _read_validity(f)),
+        lambda f: v.Dh(f["group"], f["value"], _read_validity(f)),
         lambda p: {
             "group": p.group,
             "value": p.value,
@@ -131,7 +137,7 @@ _FORMS: dict[int, _Form] = {
         },
     ),
     PayloadType.SIGN: _Form(
-        lambda f: v.Sign(f.bits.sign_type, f.signature),
+        lambda f: v.Sign(f["bits"]["sign_type"], f["signature"]),
         lambda p: {
             "bits": {"sign_type": p.sign_type, "length": len(p.signature)},
             "signature": p.signature,
@@ -149,15 +155,17 @@ _FORMS: dict[int, _Form] = {
     PayloadType.IDR: _plain(v.Idr),
     PayloadType.RANDR: _plain(v.Randr),
     PayloadType.TP: _Form(_read_policy, _write_policy),
-    PayloadType.TICKET: _Form(lambda f: v.Ticket(_read_policy(f), f.ticket_data, f.initiator_data), _write_ticket),
+    PayloadType.TICKET: _Form(
+        lambda f: v.Ticket(_read_policy(f), f["ticket_data"], f["initiator_data"]), _write_ticket
+    ),
     PayloadType.KEY_DATA: _Form(
-        lambda f: v.KeyData(f.bits.key_type, f.key, f.salt or b"", _read_validity(f)), _write_key
+        lambda f: v.KeyData(f["bits"]["key_type"], f["key"], f["salt"] or b"", _read_validity(f)), _write_key
     ),
     PayloadType.GENERAL_EXTENSION: _plain(v.Extension),
     PayloadType.IBAKE: _plain(v.Ibake),
     PayloadType.ESK: _plain(v.Esk),
     PayloadType.SK: _Form(
-        lambda f: v.Sk(f.bits.key_type, f.key, _read_validity(f)),
+        lambda f: v.Sk(f["bits"]["key_type"], f["key"], _read_validity(f)),
         lambda p: {
             "bits": {"key_type": p.key_type, "kv": p.validity.kind},
             "key": p.key,
@@ -165,7 +173,7 @@ _FORMS: dict[int, _Form] = {
         },
     ),
     PayloadType.ECCPT: _Form(
-        lambda f: v.Eccpt(f.curve, f.point, f.auth_alg, f.tgk_length, _read_validity(f)),
+        lambda f: v.Eccpt(f["curve"], f["point"], f["auth_alg"], f["tgk_length"], _read_validity(f)),
         lambda p: {
             "curve": p.curve,
             "point": p.point,
@@ -216,6 +224,10 @@ _ERROR_NOS = {
 }
 
 
+_HEADER = reader(layouts.HEADER)
+_READERS = {number: reader(layout) for number, layout in layouts.PAYLOADS.items()}
+
+
 class Placed(NamedTuple):
     """A payload where it stood: its type, offset and octets, and its value."""
 
@@ -232,29 +244,37 @@ def payload_type(value: v.Payload) -> PayloadType:
 
 def read_header(octets: bytes) -> tuple[v.Header, int, int]:
     """The common header, the type of the first payload, and the offset behind the header."""
-    stream = io.BytesIO(octets)
     try:
-        fields = layouts.HEADER.parse_stream(stream)
-    except c.ConstructError as error:
-        raise _error("HDR", 0, error) from None
+        fields, end = _HEADER(octets, 0)
+    except Unread:
+        fields, end = _declared_header(octets)
     sessions: tuple[v.CryptoSession, ...]
-    if fields.map_type == MapType.SRTP_ID:
-        sessions = tuple(v.SrtpSession(s.policy, s.ssrc, s.roc) for s in fields.sessions)
+    if fields["map_type"] == MapType.SRTP_ID:
+        sessions = tuple(v.SrtpSession(s["policy"], s["ssrc"], s["roc"]) for s in fields["sessions"])
     else:
-        sessions = tuple(
-            v.GenericSession(s.cs_id, s.protocol, bool(s.bits.has_roc), tuple(s.policies), s.session_data, s.spi)
-            for s in fields.sessions
-        )
+        sessions = tuple(map(_read_session, fields["sessions"]))
+    bits = fields["bits"]
     header = v.Header(
-        fields.data_type,
-        fields.bits.prf,
-        fields.csb_id,
-        fields.map_type,
+        fields["data_type"],
+        bits["prf"],
+        fields["csb_id"],
+        fields["map_type"],
         sessions,
-        bool(fields.bits.expects_response),
-        fields.version,
+        bits["expects_response"],
+        fields["version"],
     )
-    return header, fields.next, stream.tell()
+    return header, fields["next"], end
+
+
+def _read_session(fields: Any) -> v.GenericSession:
+    return v.GenericSession(
+        fields["cs_id"],
+        fields["protocol"],
+        fields["bits"]["has_roc"],
+        tuple(fields["policies"]),
+        fields["session_data"],
+        fields["spi"],
+    )
 
 
 def write_header(header: v.Header, first: int) -> bytes:
@@ -282,29 +302,47 @@ def _write_session(session: v.CryptoSession) -> Fields:
 def read_chain(octets: bytes, first: int, offset: int = 0, *, within: str = "") -> tuple[Placed, ...]:
     """Payloads one after the other, from ``offset`` exactly to the end; ``first`` names the first one."""
     chain: list[Placed] = []
-    stream = io.BytesIO(octets)
     number = first
-    while number != PayloadType.LAST:
-        layout = layouts.PAYLOADS.get(number)
-        if layout is None:
+    while number != _LAST:
+        read = _READERS.get(number)
+        if read is None:
             raise MikeyError(within or "chain", f"unknown payload {number}", field="next payload", offset=offset)
         if len(chain) == MAX_PAYLOADS:
             raise MikeyError(within or "chain", f"more than {MAX_PAYLOADS} payloads", offset=offset)
-        stream.seek(offset)
-        following = PayloadType.LAST.value
-        name = PayloadType(number).name
+        signature = number == _SIGN
         try:
-            if number != PayloadType.SIGN:
-                following = stream.read(1)[0] if offset < len(octets) else c.Byte.parse_stream(stream)
-            value = _FORMS[number].read(layout.parse_stream(stream))
+            fields, end = read(octets, offset if signature else offset + 1)
+        except Unread:
+            fields, end = _declared(number, octets, offset)
+        try:
+            value = _FORMS[number].read(fields)
         except c.ConstructError as error:
-            raise _error(name, offset, error) from None
-        end = stream.tell()
+            raise _error(PayloadType(number).name, offset, error) from None
         chain.append(Placed(number, offset, octets[offset:end], value))
-        offset, number = end, following
+        offset, number = end, _LAST if signature else octets[offset]
     if offset != len(octets):
         raise MikeyError(within or "chain", f"{len(octets) - offset} octets behind the last payload", offset=offset)
     return tuple(chain)
+
+
+def _declared_header(octets: bytes) -> tuple[Any, int]:
+    """As the declaration reads it: it says what is wrong."""
+    stream = io.BytesIO(octets)
+    try:
+        return layouts.HEADER.parse_stream(stream), stream.tell()
+    except c.ConstructError as error:
+        raise _error("HDR", 0, error) from None
+
+
+def _declared(number: int, octets: bytes, offset: int) -> tuple[Any, int]:
+    stream = io.BytesIO(octets)
+    stream.seek(offset)
+    try:
+        if number != PayloadType.SIGN:
+            c.Byte.parse_stream(stream)
+        return layouts.PAYLOADS[number].parse_stream(stream), stream.tell()
+    except c.ConstructError as error:
+        raise _error(PayloadType(number).name, offset, error) from None
 
 
 def write_payload(value: v.Payload, following: int) -> bytes:
