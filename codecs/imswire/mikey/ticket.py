@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple, TypeVar
 
 import construct as c
@@ -18,13 +17,16 @@ from imswire.mikey.message import identity
 from imswire.mikey.numbers import MAC_OCTETS, ErrorNo, IdRole, IdType, KeyType, MacAlg, PayloadType
 from imswire.mikey.payloads import Placed, read_chain, write_chain, write_payload
 from imswire.mikey.protect import TICKET_CSB_ID, Protection
+from imswire.mikey.reading import Unread, reader
 
 P = TypeVar("P")
 
 BASE_TICKET = 1
 GPP_TICKET = 2
 
+_LENGTH_OCTETS = 2  # before the Initiator Data
 _THDR = c.Struct("next" / c.Byte, "data" / c.Prefixed(c.Int16ub, c.GreedyBytes))
+_read_thdr = reader(_THDR)
 
 
 class TicketData(NamedTuple):
@@ -52,12 +54,11 @@ class TicketKeys(Struct, frozen=True):
 
 def read_data(octets: bytes) -> TicketData:
     """Take Ticket Data apart; MikeyError when it is not that of a base ticket."""
-    stream = io.BytesIO(octets)
     try:
-        thdr = _THDR.parse_stream(stream)
-    except c.ConstructError:
+        thdr, end = _read_thdr(octets, 0)
+    except Unread:
         raise _bad("the ticket header does not fit") from None
-    chain = read_chain(octets, thdr.next, stream.tell(), within="Ticket Data")
+    chain = read_chain(octets, thdr["next"], end, within="Ticket Data")
     timestamp = _only(chain, v.Timestamp)
     rand = _only(chain, v.Rand)
     kemac = _only(chain, v.Kemac)
@@ -65,7 +66,7 @@ def read_data(octets: bytes) -> TicketData:
     if not isinstance(verification, v.V) or timestamp is None or rand is None or kemac is None:
         raise _bad("Ticket Data lacks T, RAND, KEMAC, or V as its last payload")
     psk = identity(tuple(p.value for p in chain if isinstance(p.value, v.Idr)), IdRole.PSK)
-    return TicketData(thdr.data, timestamp, rand.rand, kemac, None if psk is None else psk.data, verification)
+    return TicketData(thdr["data"], timestamp, rand.rand, kemac, None if psk is None else psk.data, verification)
 
 
 def tpk_id(ticket: v.Ticket) -> bytes | None:
@@ -73,11 +74,14 @@ def tpk_id(ticket: v.Ticket) -> bytes | None:
     return read_data(ticket.ticket_data).tpk_id
 
 
-def open_ticket(ticket: v.Ticket, tpk: bytes, data: TicketData | None = None) -> TicketKeys:
+def open_ticket(
+    ticket: v.Ticket, tpk: bytes, data: TicketData | None = None, octets: bytes | None = None
+) -> TicketKeys:
     """Open a ticket with its protection key; MikeyError when its MAC is wrong or it has no MPK.
 
-    ``data``: what ``read_data`` gave of it, when that has been done already. Types 1 and 2 are opened alike when they
-    have this form: only the KMS can tell.
+    ``data``: what ``read_data`` gave of it, when that has been done already. ``octets``: the payload as it stood in
+    its message, from the octet that names the next one; without them it is written anew for its MAC. Types 1 and 2
+    are opened alike when they have this form: only the KMS can tell.
     """
     if ticket.policy.ticket_type not in (BASE_TICKET, GPP_TICKET):
         raise _bad(f"ticket type {ticket.policy.ticket_type} is not known")
@@ -85,7 +89,7 @@ def open_ticket(ticket: v.Ticket, tpk: bytes, data: TicketData | None = None) ->
         raise _bad(f"base ticket of subtype {ticket.policy.subtype}, version {ticket.policy.version} is not known")
     data = read_data(ticket.ticket_data) if data is None else data
     protection = _protection(tpk, ticket.policy.prf, data.rand)
-    if not protection.proves(data.verification, _covered(ticket, data)):
+    if not protection.proves(data.verification, _covered(ticket, data, octets)):
         raise MikeyError("TICKET", "its MAC is wrong", error_no=ErrorNo.AUTH_FAILURE)
     keys = protection.open(data.kemac, data.timestamp)
     mpk = next((key.key for key in keys if key.key_type == KeyType.MPK), None)
@@ -133,10 +137,12 @@ def _protection(tpk: bytes, func: int, rand: bytes) -> Protection:
     return Protection(tpk, func, TICKET_CSB_ID, 5, ticket_rand=rand)
 
 
-def _covered(ticket: v.Ticket, data: TicketData) -> bytes:
+def _covered(ticket: v.Ticket, data: TicketData, octets: bytes | None = None) -> bytes:
     """Ticket Type to the Auth alg of the inner V: the payload without next octet, MAC and Initiator Data."""
-    octets = write_payload(v.Ticket(ticket.policy, ticket.ticket_data), PayloadType.LAST)
-    return octets[1 : len(octets) - 2 - len(data.verification.mac)]
+    if octets is None:
+        octets = write_payload(ticket, PayloadType.LAST)
+    behind = _LENGTH_OCTETS + len(ticket.initiator_data)
+    return octets[1 : len(octets) - behind - len(data.verification.mac)]
 
 
 def _only(chain: tuple[Placed, ...], cls: type[P]) -> P | None:

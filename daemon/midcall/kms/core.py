@@ -165,7 +165,7 @@ class Kms:
         """Ticket Resolve (RFC 6043 4.2.3), for a responder of the ticket or an authorised node."""
         asked, responder = question.asked, question.who
         ticket = question.message.need(v.Ticket)
-        keys = self.open(ticket)
+        keys = self.open(ticket, _as_it_came(question.message))
         if question.asker is Asker.NODE:
             # RFC 6043 12.1: unforked, so that one answer serves every fork of the call.
             return self._released(asked, keys, forked=False, now=now)
@@ -305,7 +305,7 @@ class Kms:
     def _opened(self, policy: mikey.PolicyData, messages: mikey.Exchange, mono: int) -> mikey.Resolved:
         """What resolving the ticket gives, or gave when an own user resolved that of another KMS."""
         if self._other(policy) is None:
-            keys = self.open(messages.ticket)
+            keys = self.open(messages.ticket, _as_it_came(messages.init))
             return mikey.Resolved(keys.mpki, keys.mpkr, keys.keys)
         kept = None if self._foreign is None else self._foreign.find(messages, mono)
         if kept is None:
@@ -316,8 +316,11 @@ class Kms:
             )
         return kept
 
-    def open(self, ticket: v.Ticket) -> mikey.TicketKeys:
-        """Open a ticket of this KMS; KmsRefusal: it names another KMS's key, or none that opens it."""
+    def open(self, ticket: v.Ticket, octets: bytes | None = None) -> mikey.TicketKeys:
+        """Open a ticket of this KMS; KmsRefusal: it names another KMS's key, or none that opens it.
+
+        ``octets``: the payload as it came, when it came in a message.
+        """
         flags = ticket.policy.flags
         if not flags.d and not flags.e:
             raise KmsRefusal(
@@ -330,10 +333,10 @@ class Kms:
                 shown = data.tpk_id.decode("ascii", "backslashreplace")
                 reason = f"unknown ticket protection key {shown!r}"
                 raise KmsRefusal(reason, mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
-            return mikey.open_ticket(ticket, tpk.key, data)
+            return mikey.open_ticket(ticket, tpk.key, data, octets)
         for tpk in self._store.tpks:
             try:
-                return mikey.open_ticket(ticket, tpk.key, data)
+                return mikey.open_ticket(ticket, tpk.key, data, octets)
             except mikey.MikeyError:
                 continue
         raise KmsRefusal("no ticket protection key opens the ticket", mikey.ErrorNo.INVALID_TICKET, Code.TICKET)
@@ -434,6 +437,12 @@ class Kms:
             if wanted & forms(each):
                 return
         raise KmsRefusal("the ticket does not name this responder", mikey.ErrorNo.INVALID_ID)
+
+
+def _as_it_came(message: mikey.MikeyMessage) -> bytes | None:
+    """The octets of the ticket's payload."""
+    placed = message.placed(mikey.PayloadType.TICKET)
+    return None if placed is None else placed.octets
 
 
 def _suite(func: int) -> exchange.Suite:

@@ -74,11 +74,10 @@ class KmsStore:
         self.subscribers = subscribers
         self._by_psk_id = {each.psk_id: each for each in subscribers if each.psk_id}
         self._nodes = {each.psk_id: each for each in nodes}
-        self._by_identity: dict[str, Subscriber] = {}
+        self._by_identity: dict[str, frozenset[str]] = {}
         for subscriber in subscribers:
-            for name in subscriber.identities:
-                for form in sip.identities(name):
-                    self._by_identity[form] = subscriber
+            forms = frozenset(form for name in subscriber.identities for form in sip.identities(name))
+            self._by_identity |= dict.fromkeys(forms, forms)
 
     def with_tpks(self, tpks: tuple[TicketProtectionKey, ...]) -> KmsStore:
         """The same KMS after its ticket protection keys have changed."""
@@ -111,8 +110,5 @@ class KmsStore:
         """Canonical forms of every identity of the user that ``identity`` names; without a record its own."""
         forms = set(sip.identities(identity))
         for form in tuple(forms):
-            subscriber = self._by_identity.get(form)
-            if subscriber is not None:
-                for name in subscriber.identities:
-                    forms.update(sip.identities(name))
+            forms |= self._by_identity.get(form, frozenset())
         return frozenset(forms)

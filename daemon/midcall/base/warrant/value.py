@@ -72,6 +72,14 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The canonical forms that match."""
         return sip.identities(self.identity)
 
+    def covers(self, identity: str) -> bool:
+        """Whether all that ``identity`` matches is to be intercepted under this one: not when it matches more."""
+        return _within(sip.identities(identity), self.forms)
+
+
+def _within(forms: tuple[str, ...], covered: tuple[str, ...]) -> bool:
+    return bool(forms) and set(forms) <= set(covered)
+
 
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An LEMF that product may go to: its address, and the SHA-256 of its certificate in DER."""
@@ -147,8 +155,8 @@ class Warrant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     def covering(self, identity: str) -> tuple[Target, ...]:
         """Targets under which all that ``identity`` matches is to be intercepted: none when it matches more."""
-        forms = set(sip.identities(identity))
-        return tuple(each for each in self.targets if forms and forms <= set(each.forms))
+        forms = sip.identities(identity)
+        return tuple(each for each in self.targets if _within(forms, each.forms))
 
     def task(self, target: Target) -> Task:
         """The task of a target, as a POI arms it."""

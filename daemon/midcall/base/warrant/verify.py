@@ -91,7 +91,7 @@ class Verified(Struct, frozen=True):
     def allows_keys(self, xid: str, identity: str) -> bool:
         """Whether a KMS may open a ticket of ``identity``, which matched under the task."""
         target = self.warrant.target(xid)
-        return self.warrant.content and target is not None and target in self.warrant.covering(identity)
+        return self.warrant.content and target is not None and target.covers(identity)
 
 
 class Revoked(Struct, frozen=True):
