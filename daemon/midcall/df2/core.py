@@ -100,6 +100,11 @@ class Mediation:
         for query in [query for query, (asked, _) in self._queries.items() if asked[0] == xid]:
             del self._queries[query]
 
+    def asked_for(self, query: int) -> DialogId | None:
+        """The dialog that a question to the KMS is about; None: it is answered, or nobody waits for it any more."""
+        asked = self._queries.get(query)
+        return None if asked is None else asked[0][1]
+
     def x2(self, event: X2Event) -> list[Output]:
         """Take in an event of the POI."""
         terms = self._terms.get(event.xid)

@@ -42,6 +42,17 @@ class Finished(Struct, frozen=True):
     dropped: dict[str, int]
 
 
+class Tapped(Struct, frozen=True):
+    """How a dialog stands that is tapped: ``places`` where packets are expected, ``held`` of them that wait there for
+    keys, its streams, and ``dropped`` as in :class:`Finished`.
+    """
+
+    places: int
+    held: int
+    streams: tuple[Stream, ...]
+    dropped: dict[str, int]
+
+
 class ContentMediation:
     """Destinations under a plan, their streams, and the keys that open them."""
 
@@ -138,6 +149,16 @@ class ContentMediation:
     def dialogs(self, xid: str) -> list[DialogId]:
         """What is tapped under a task."""
         return [dialog for each, dialog in self._dialogs if each == xid]
+
+    def look(self, xid: str, dialog: DialogId) -> Tapped | None:
+        """How one dialog stands; None: it is not tapped, or not any more."""
+        tapped = self._dialogs.get((xid, dialog))
+        if tapped is None:
+            return None
+        places = {place[0] for place in self._claims.get((xid, dialog), ())}
+        lanes = [lane for place in places if (lane := self._find(place, xid)) is not None]
+        held = sum(len(lane.held) for lane in lanes)
+        return Tapped(len(places), held, tuple(tapped.streams), dict(tapped.dropped))
 
     def places(self) -> set[bytes]:
         """Every place that packets are wanted from: what a tap lets through."""

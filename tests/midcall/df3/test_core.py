@@ -67,6 +67,22 @@ def counted(df3: ContentMediation):
     return [stream for stream in ended(df3).streams if not stream.control]
 
 
+def test_how_a_dialog_stands_can_be_looked_at():
+    df3 = ContentMediation()
+    assert df3.look("x", DIALOG) is None
+    df3.plan(plan(awaiting=True), Instant(0, 0))
+    df3.packets(packets(*protected(3)))
+    assert (df3.look("x", DIALOG).places, df3.look("x", DIALOG).held) == (2, 3)
+    df3.plan(plan(context()), Instant(0, 0))
+    df3.packets(packets(b"no RTP"))
+    found = df3.look("x", DIALOG)
+    assert [each.decrypted for each in found.streams] == [3]
+    assert found.held == 0 and found.dropped == {"not_rtp": 1}
+    assert df3.look("y", DIALOG) is None, "each task sees its own"
+    df3.close("x", DIALOG, Instant(0, 0), linger=False)
+    assert df3.look("x", DIALOG) is None
+
+
 def test_nothing_is_tapped_without_a_plan():
     df3 = ContentMediation()
     assert df3.packets(packets(*protected(3))) == [] and not df3.tapped(packets(b"x")[0].place)

@@ -148,6 +148,14 @@ class Buffer:
         """Octets that are not proved."""
         return self._octets + self._given_octets
 
+    @property
+    def oldest(self) -> int | None:
+        """When the first PDU that is not proved was given, in ns by the buffer's clock; None: there is none."""
+        rows = self._under_way or self._rows
+        if rows:
+            return rows[0].time
+        return self._clock() if self._given else None
+
     def take(self, octets: int) -> list[Row]:
         """The next rows to be sent, of about so many octets; they are under way from now on."""
         found = []

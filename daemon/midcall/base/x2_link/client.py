@@ -70,6 +70,11 @@ class X2Client:
         """Octets that are not proved."""
         return self._buffer.queued
 
+    @property
+    def oldest(self) -> int | None:
+        """When the first PDU that is not proved was given, in ns since 1970; None: there is none."""
+        return self._buffer.oldest
+
     def put(self, pdus: Iterable[bytes]) -> asyncio.Future[bool]:
         """Send whole X2 or X3 PDUs behind those given before; never waits.
 

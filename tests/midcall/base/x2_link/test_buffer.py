@@ -69,6 +69,24 @@ def test_a_full_buffer_loses_the_oldest_and_says_so_once():
     run(test)
 
 
+def test_the_oldest_is_the_first_that_is_not_proved():
+    async def test() -> None:
+        desk = Desk()
+        assert desk.buffer.oldest is None
+        desk.buffer.put(events(2))
+        desk.now += 5
+        desk.buffer.put(events(2, 2))
+        assert desk.buffer.oldest == TIME
+        desk.taken()
+        assert desk.buffer.oldest == TIME, "under way is not proved"
+        desk.buffer.release(1)
+        assert desk.buffer.oldest == TIME + 5
+        desk.buffer.release(2)
+        assert desk.buffer.oldest is None
+
+    run(test)
+
+
 def test_what_is_too_old_goes():
     async def test() -> None:
         desk = Desk()
