@@ -21,6 +21,12 @@ def create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, _NEW, FILE_MODE), "w+b")
 
 
+def write(path: Path, octets: bytes) -> None:
+    """A new file with these octets at ``path``; what was there is gone. OSError."""
+    with create(path) as file:
+        file.write(octets)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it that are missing; one that is there stays as it is. OSError."""
     for each in (*reversed(path.parents), path):

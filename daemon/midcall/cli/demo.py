@@ -54,9 +54,9 @@ class _Demo:
             for folder, known in FORMER.items():
                 if (out / folder / known).exists():
                     shutil.rmtree(out / folder)
-            _write(keys, self._users.key_file().encode())
+            owner_only.write(keys, self._users.key_file().encode())
             live = Live(out, self._users, keys, self._may_tap(), self._say).run()
-            _write(out / "calls.pcap", live.capture)
+            owner_only.write(out / "calls.pcap", live.capture)
         except OSError as error:
             raise Failed(USAGE, f"{error.filename or out}: {reason(error)}") from None
         self._say(f"the capture of these calls is replayed under the same warrant: {out / 'calls.pcap'}")
@@ -103,11 +103,6 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         click.echo(f"{time.monotonic() - self._begun:8.2f} s  {text}")
-
-
-def _write(path: Path, octets: bytes) -> None:
-    with owner_only.create(path) as file:
-        file.write(octets)
 
 
 def _rtp(path: Path) -> list[bytes]:

@@ -20,6 +20,7 @@ from midcall.ue.wire import Wire
 
 TPK_ID = "tpk-lab"
 RECEIVE_SECONDS = 5.0
+FRAME_SECONDS = 0.02
 MAX_DATAGRAM = 65_535
 # UEs have addresses of their own behind 127.0.0.1: the kernel takes all of 127.0.0.0/8 for loopback.
 NETWORK = "127.0.1."
@@ -158,7 +159,7 @@ class LiveCall:
         self.failed: Exception | None = None
         self._ask = ask
         self._tell = tell
-        self._talks = threading.Event()
+        self._talks, self._over = threading.Event(), threading.Event()
         alice, bob = (self._party(user, 2 * number + place) for place, user in enumerate(pair, 1))
         self.call = Call(self.wire, self._asked, alice, bob, f"demo-{number + 1}@example.com", _now())
 
@@ -194,27 +195,34 @@ class LiveCall:
 
     # As a whole
 
-    def begin(self, delay: float, seconds: float) -> None:
-        """All steps, after ``delay`` seconds, with ``seconds`` of talk."""
-        self._thread = threading.Thread(target=self._run, args=(delay, seconds), daemon=True)
+    def begin(self, delay: float) -> None:
+        """Connect after ``delay`` seconds, and talk until ``end``."""
+        self._thread = threading.Thread(target=self._run, args=(delay,), daemon=True)
         self._thread.start()
 
     def until_talk(self) -> None:
         """Wait until both talk, or it has failed."""
         self._talks.wait()
 
+    def end(self) -> None:
+        """Let it hang up."""
+        self._over.set()
+
     def join(self) -> None:
+        """Wait until it is over."""
         self._thread.join()
 
     def close(self) -> None:
         self.wire.close()
 
-    def _run(self, delay: float, seconds: float) -> None:
+    def _run(self, delay: float) -> None:
         try:
             self.wire.until(_now() + round(delay * SECOND))
             self.connect()
             self._talks.set()
-            self.talk(seconds)
+            self.call.now = _now()
+            while not self._over.is_set():
+                self.call.talk(FRAME_SECONDS)
             self.hang_up()
         except Stopped:
             pass

@@ -20,14 +20,14 @@ from midcall.ue import lab
 from midcall.ue.wire import Wire
 
 LIID = "LAB-1"
-CALL_SECONDS = 10.0
-ACTIVATE_AFTER = 5.0
-"""Seconds of talk before the warrant."""
+TALK_BEFORE = 5.0
+TALK_AFTER = 5.0
+"""Seconds of talk before the warrant, and after the agency has heard the first packet."""
 BEGIN_WITHIN = 1.0
 """Seconds in which all calls begin."""
 EVENTS = 3
 """Start of interception, BYE, 200."""
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 20.0
 MILLI = 1_000_000
 
 Tell = Callable[[str], None]
@@ -68,12 +68,16 @@ class Live:
             self._start(stack)
             calls = self._begin(stack)
             target = calls[0]
-            time.sleep(ACTIVATE_AFTER)
+            time.sleep(TALK_BEFORE)
             warrant, order = self._approved(target.call.caller.uri)
             asked = self._activate(order)
             if not self._tap:
                 node = stack.enter_context(self._site.media_node(order.warrant.targets[0].xid))
                 target.wire.media_copy = node.copy
+            self._until(lambda: bool(self._hi3.records), "no content came to the LEMF")
+            time.sleep(TALK_AFTER)
+            for each in calls:
+                each.end()
             for each in calls:
                 each.join()
             self._until(lambda: len(self._hi2.records) >= EVENTS, "not all events came to the LEMF")
@@ -113,7 +117,7 @@ class Live:
             stack.callback(call.close)
             calls.append(call)
         for number, call in enumerate(calls):
-            call.begin(number * BEGIN_WITHIN / len(calls), CALL_SECONDS)
+            call.begin(number * BEGIN_WITHIN / len(calls))
             stack.callback(call.join)
         stack.callback(stop.set)
         stack.enter_context(Watch(self._hi2, self._hi3))
@@ -170,7 +174,6 @@ class Live:
         sent = {clear: at for at, clear in target.media()}
         content = self._hi3.rtp()
         if not content:
-            self.faults.append("no content came to the LEMF")
             return
         first = min(sent.get(each, asked) for each in content)
         delays = sorted(at - sent.get(each, at) for at, each in zip(self._hi3.at, content, strict=True))

@@ -168,10 +168,10 @@ class LabSite:
             trust_entry(person, each.public_key(), begins, begins + timedelta(days=DAYS))
             for person, each in zip(PERSONS, self._approvers, strict=True)
         ]
-        self.trust.write_text("\n".join([f"max_days = {2 * DAYS}", *entries, ""]))
+        _write(self.trust, "\n".join([f"max_days = {2 * DAYS}", *entries, ""]))
         texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df(tap)}
         for role, text in texts.items():
-            (self.folder / f"{role}.toml").write_text(self._process(role) + text)
+            _write(self.folder / f"{role}.toml", self._process(role) + text)
 
     def role(self, role: str) -> LabRole:
         """The process of a role."""
@@ -204,7 +204,7 @@ class LabSite:
             port=port,
             certificate=hashlib.sha256(certificate).hexdigest(),
         )
-        template.write_text(text)
+        _write(template, text)
         drafted = drafting.warrant(template, None, None)
         path = self.folder / "warrant.json"
         secret.write_new(path, envelope.write(envelope.draft(value.encode(drafted))))
@@ -302,9 +302,12 @@ class LabSite:
 
     def _secret(self, name: str) -> bytes:
         octets = secrets.token_bytes(SECRET_OCTETS)
-        with owner_only.create(self.pki / name) as file:
-            file.write(octets.hex().encode())
+        _write(self.pki / name, octets.hex())
         return octets
+
+
+def _write(path: Path, text: str) -> None:
+    owner_only.write(path, text.encode())
 
 
 def _text(path: Path) -> str:

@@ -56,3 +56,10 @@ def test_folders_that_are_made_are_the_owners_and_others_stay_as_they_are(tmp_pa
     (there / "file").touch()
     with pytest.raises(FileExistsError):
         owner_only.make_folder(there / "file")
+
+
+def test_octets_in_one_go(tmp_path):
+    (tmp_path / "a").write_bytes(b"longer than what follows")
+    (tmp_path / "a").chmod(0o644)
+    owner_only.write(tmp_path / "a", b"abc")
+    assert mode(tmp_path / "a") == 0o600 and (tmp_path / "a").read_bytes() == b"abc"

@@ -208,18 +208,6 @@ def test_inspect_what_is_nothing(what):
     assert done.returncode in (2, 3) and done.stderr.startswith("midcall: ") and len(done.stderr.splitlines()) == 1
 
 
-def test_demo(tmp_path):
-    done = midcall("demo", "--out", tmp_path / "demo", "--calls", 2)
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "demo" / "audio").glob("*.wav"))) == 3
-    assert "findings: none" in done.stdout
-    received = tmp_path / "demo" / "lemf" / "liid-LAB-1"
-    for name in ("hi2.ber", "hi3.ber"):
-        assert (received / name).stat().st_size >= (tmp_path / "demo" / name).stat().st_size > 0
-    assert midcall("demo", "--out", tmp_path / "demo", "--calls", 1).returncode == 0, "a second run begins anew"
-    assert (tmp_path / "demo" / "KEYS.toml").stat().st_mode & 0o077 == 0
-
-
 def test_version_and_help():
     assert midcall("--version").stdout.startswith("midcall, version ")
     for command in ("replay", "inspect", "demo"):

@@ -87,14 +87,6 @@ def test_a_folder_that_is_there_keeps_its_mode_and_files_that_others_could_read_
         assert reading.read() == b"old"
 
 
-@pytest.mark.usefixtures("open_umask")
-def test_the_demo_leaves_nothing_to_others(tmp_path):
-    assert midcall("demo", "--out", tmp_path / "made" / "demo", "--calls", 1).returncode == 0
-    own = {tmp_path / "made" / "demo" / each for each in (*RESULTS, "calls.pcap", "KEYS.toml")}
-    assert {mode(each) for each in own if each.is_file()} == {0o600}
-    assert {mode(tmp_path / "made" / each) for each in (".", "demo", "demo/audio")} == {0o700}
-
-
 # What the agency decrypts
 
 
