@@ -43,10 +43,10 @@ class Users:
     """Subscribers of one KMS, two for each call, with keys that are drawn anew."""
 
     def __init__(self, calls: int) -> None:
-        self._draw = secrets.token_bytes
-        self._tpk = self._draw(SUITE_128.octets)
+        self.draw = secrets.token_bytes
+        self._tpk = self.draw(SUITE_128.octets)
         self.pairs: list[tuple[TicketUser, TicketUser]] = [
-            (lab.user(f"alice{number}", self._draw), lab.user(f"bob{number}", self._draw)) for number in range(calls)
+            (lab.user(f"alice{number}", self.draw), lab.user(f"bob{number}", self.draw)) for number in range(calls)
         ]
 
     def key_file(self) -> str:

@@ -26,6 +26,7 @@ from midcall.kms import keyfile
 from midcall.kms.service import KmsService
 from midcall.kms.shell.desk import Disclosure
 from midcall.ue import lab
+from midcall.ue.shell.kms import UserRefused
 from midcall.ue.ticket import AES_CM_128_80, Bundle, TicketUser, session
 from tests.midcall import warrants
 
@@ -226,15 +227,6 @@ class Running:
         identity = tls.Identity(pki / f"{role}.pem", pki / f"{role}.key", pki / "ca.pem")
         context = tls.client_context(identity, check_host=False)
         return HttpsClient(f"https://127.0.0.1:{self.port(door)}", context, PeerName(uri(server)))
-
-
-class UserRefused(Exception):
-    """The KMS's answer to a user, without keys."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
 
 
 def code(answer: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
