@@ -1,6 +1,7 @@
 """Handover records: PS-PDUs of TS 102 232-1 and what they carry of TS 33.108, TS 102 232-5 and TS 33.128."""
 
 from imswire.hi.errors import HiError
+from imswire.hi.iri_template import EpsTemplate, IriTemplate
 from imswire.hi.numbers import (
     CcContents,
     CheckType,
@@ -70,6 +71,7 @@ __all__ = [
     "EncryptedPayloadType",
     "EncryptionContainer",
     "EncryptionType",
+    "EpsTemplate",
     "FirstSegment",
     "FrameType",
     "HashAlgorithm",
@@ -80,6 +82,7 @@ __all__ = [
     "IpmmStream",
     "Iri",
     "IriContents",
+    "IriTemplate",
     "IriType",
     "KeepAlive",
     "KeepAliveResponse",

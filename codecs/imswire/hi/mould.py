@@ -7,61 +7,67 @@ from typing import Final
 from imswire import ber
 from imswire.hi.places import Path, chain
 
-_LENGTHS: Final = tuple(map(ber.length, range(0x100)))
+# Of contents as long as most SIP messages are.
+_LENGTHS: Final = tuple(map(ber.length, range(0x1000)))
 
 
 class Mould:
     """One TLV in DER, with holes where the contents of the TLVs at ``paths`` stand.
 
-    The paths are in the order in which their values stand, and none leads into another. BerError: one leads nowhere.
+    The paths are in the order in which their values stand, and none leads into another. Values at those that are
+    ``fixed`` as well never change their size. BerError: a path leads nowhere.
     """
 
-    __slots__ = ("_behind", "_cuts", "_heads", "_holes", "_sizes", "_steps")
+    __slots__ = ("_behind", "_cuts", "_free", "_heads", "_holes", "_sizes", "_steps")
 
-    def __init__(self, octets: bytes, paths: tuple[Path, ...]) -> None:
-        chains = [chain(octets, path) for path in paths]
-        # The TLVs whose length may change: those that are filled, and all around them.
+    def __init__(self, octets: bytes, paths: tuple[Path, ...], fixed: tuple[Path, ...] = ()) -> None:
+        # The TLVs that are filled, and all whose length may change by that: the free ones and what is around them.
+        chains = [chain(octets, path)[-1:] if path in fixed else chain(octets, path) for path in paths]
         nodes = {tlv.at: tlv for each in chains for tlv in each}
         numbers = {at: number for number, at in enumerate(sorted(nodes))}
         around = {inner.at: outer.at for each in chains for outer, inner in zip(each, each[1:], strict=False)}
-        filled = {each[-1].at for each in chains}
-        self._holes = [numbers[each[-1].at] for each in chains]
-        self._cuts = [0, *(hole + 1 for hole in self._holes)]
-        # Of each its contents without any such TLV inside, and the octets up to its length from the last one on.
-        self._sizes = [0 if at in filled else nodes[at].end - nodes[at].start for at in numbers]
+        holes = {each[-1].at: path for path, each in zip(paths, chains, strict=True)}
+        ends = [numbers[at] + 1 for at in holes]
+        self._cuts = list(zip([0, *ends], ends, strict=False))
+        self._free = [place for place, path in enumerate(paths) if path not in fixed]
+        self._holes = [numbers[at] for at, path in holes.items() if path not in fixed]
+        # Of each its contents without any free one inside, and the octets up to its length from the last one on.
+        self._sizes = [0 if at in holes else nodes[at].end - nodes[at].start for at in numbers]
         self._heads: list[bytes] = []
         self._steps: list[tuple[int, int, int]] = []
         begin = 0
         for at, number in numbers.items():
-            identifier = at + len(ber.identifier(*nodes[at][:3]))
-            self._heads.append(octets[begin:identifier])
-            begin = nodes[at].end if at in filled else nodes[at].start
-            outer = numbers[around[at]] if at in around else -1
-            self._steps.append((number, outer, identifier - at))
-            if outer >= 0:
-                self._sizes[outer] -= nodes[at].after - at
+            tlv = nodes[at]
+            free = holes.get(at) not in fixed
+            identifier = len(ber.identifier(tlv.klass, tlv.number, tlv.constructed))
+            self._heads.append(octets[begin : at + identifier if free else tlv.start])
+            begin = tlv.end if at in holes else tlv.start
+            if free:
+                outer = numbers[around[at]] if at in around else -1
+                self._steps.append((number, outer, identifier))
+                if outer >= 0:
+                    self._sizes[outer] -= tlv.after - at
         self._steps.reverse()
         self._behind = octets[begin:]
 
     def pieces(self, *sizes: int) -> list[bytes]:
-        """What stands before, between and behind contents of so many octets."""
+        """What stands before, between and behind contents; ``sizes`` are those of the free ones, in octets."""
         inside, heads = self._sizes.copy(), self._heads.copy()
         for hole, size in zip(self._holes, sizes, strict=True):
             inside[hole] = size
         for number, outer, identifier in self._steps:
             size = inside[number]
-            length = _LENGTHS[size] if size < 0x100 else ber.length(size)
+            length = _LENGTHS[size] if size < 0x1000 else ber.length(size)
             heads[number] += length
             if outer >= 0:
                 inside[outer] += identifier + len(length) + size
-        cuts = self._cuts
-        found = [b"".join(heads[begin:end]) for begin, end in zip(cuts, cuts[1:], strict=False)]
+        found = [b"".join(heads[begin:end]) for begin, end in self._cuts]
         found.append(self._behind)
         return found
 
     def filled(self, *contents: bytes) -> bytes:
         """The TLV with these contents in its holes."""
-        out: list[bytes] = []
-        for piece, value in zip(self.pieces(*map(len, contents)), (*contents, b""), strict=True):
-            out += (piece, value)
+        out = [b""] * (2 * len(contents) + 1)
+        out[::2] = self.pieces(*[len(contents[place]) for place in self._free])
+        out[1::2] = contents
         return b"".join(out)

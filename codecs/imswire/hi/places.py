@@ -10,6 +10,8 @@ from imswire.hi.numbers import CcContents
 
 # Context tags from the PS-PDU inwards; None: the only item of a SEQUENCE OF, or what an OCTET STRING contains.
 Path = tuple[int | None, ...]
+HEADER: Final[Path] = (1,)
+CIN: Final[Path] = (1, 3, 1)
 SEQUENCE: Final[Path] = (1, 4)
 SECONDS: Final[Path] = (1, 7, 0)
 MICROSECONDS: Final[Path] = (1, 7, 1)
@@ -26,6 +28,12 @@ VOIP_NUMBER: Final[Path] = (*_CC, 20, 1, 5)
 _IRI: Path = (2, 0, None)
 IRI_KIND: Final[Path] = (*_IRI, 0)
 IRI_CONTENTS: Final[Path] = (*_IRI, 2)
+
+# Of the parameters of TS 33.108: a time in UTC, a SIP message, the number of one communication.
+EPS_TIME: Final[Path] = (3, 1)
+EPS_SIP: Final[Path] = (30,)
+EPS_CORRELATION: Final[Path] = (35, 1)
+EPS_VOIP: Final[tuple[Path, Path]] = (57, None, 0), (57, None, 1, 0, None)
 
 
 def find(octets: bytes, path: Path) -> Tlv:

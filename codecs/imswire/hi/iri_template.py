@@ -1,0 +1,135 @@
+"""Records of events at speed: what is the same in all records of a subject or a communication is encoded once.
+
+Octet for octet what ``eps.build`` and ``build`` make of the same values.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from msgspec.structs import replace
+
+from imswire import ber
+from imswire.ber import BerError
+from imswire.hi import eps, times
+from imswire.hi.errors import HiError
+from imswire.hi.mould import Mould
+from imswire.hi.numbers import IriType, TimeForm
+from imswire.hi.pdu import build
+from imswire.hi.places import (
+    CIN,
+    EPS_CORRELATION,
+    EPS_SIP,
+    EPS_TIME,
+    EPS_VOIP,
+    HEADER,
+    IRI_CONTENTS,
+    IRI_KIND,
+    MICROSECONDS,
+    SECONDS,
+    SEQUENCE,
+    Path,
+    find,
+)
+from imswire.hi.schema import one_tlv, within
+from imswire.hi.values import Header, Iri, PsPdu
+
+_SECOND: Final = 1_000_000_000
+_UINT32: Final = 1 << 32
+_KINDS: Final = {kind.value: bytes((kind,)) for kind in IriType}
+
+
+class EpsTemplate:
+    """ePSIRI of SIP messages that differ in time (to the second, as UTCTime), message and correlation number only.
+
+    ``parameters`` gives all else (its time, season and message are ignored), ``record`` the kind of epsIRIsContent
+    (None: iRI-EPS-Parameters). The number that it has alone in ``correlation`` or ``ims_voip`` is of the size of all.
+    HiError: a value breaks a bound of the module.
+    """
+
+    __slots__ = ("_correlation_octets", "_mould", "_numbers")
+
+    def __init__(self, parameters: eps.IriParameters, record: int | None = None) -> None:
+        whole = eps.build(replace(parameters, time=0, season=None, sip_message=b""), record)
+        numbers: tuple[Path, ...] = EPS_VOIP if parameters.ims_voip else ()
+        if parameters.correlation is not None:
+            numbers = (EPS_CORRELATION, *numbers)
+        around = (0,) if record is None else (1, record)
+        time, message, *others = ((*around, *path) for path in (EPS_TIME, EPS_SIP, *numbers))
+        self._mould = Mould(whole, (time, message, *others), fixed=(time, *others))
+        self._numbers = len(others)
+        number = find(whole, others[0]) if others else None
+        self._correlation_octets = 0 if number is None else number.end - number.start
+
+    def contents(self, time_ns: int, sip_message: bytes, correlation: bytes = b"") -> bytes:
+        """``Iri.contents`` of one message; HiError when the time is out of range."""
+        if not 0 <= time_ns < times.LAST:
+            raise HiError("ePSIRI.timeStamp", "a time that UTCTime cannot say")
+        if len(correlation) != self._correlation_octets:
+            raise HiError("ePSIRI", "a correlation number of another size than the template's")
+        return self._mould.filled(_utc(time_ns // _SECOND), sip_message, *(correlation,) * self._numbers)
+
+
+class IriTemplate:
+    """PS-PDUs with one IRI each, which differ in CIN, sequence number, time, kind and contents only.
+
+    ``header`` gives all else (its own sequence, time and CIN are ignored; the time form is microseconds), ``isolated``
+    leaves the CIN out. HiError: a value breaks a bound of the module.
+    """
+
+    __slots__ = ("_header", "_isolated", "_shapes", "_whole")
+
+    def __init__(self, header: Header, *, isolated: bool) -> None:
+        cid = replace(header.cid, cin=None if isolated else 0)
+        head = replace(header, cid=cid, sequence=0, time=0, time_form=TimeForm.MICROSECONDS)
+        whole = build(PsPdu(head, (Iri(IriType.REPORT, b"\x80\0"),)))
+        numbers = (SEQUENCE, SECONDS, MICROSECONDS) if isolated else (CIN, SEQUENCE, SECONDS, MICROSECONDS)
+        inside = find(whole, HEADER)
+        self._header = Mould(whole[inside.at : inside.after], tuple(path[1:] for path in numbers))
+        self._whole = Mould(whole, (HEADER, IRI_KIND, IRI_CONTENTS), fixed=(IRI_KIND,))
+        self._isolated = isolated
+        # The header by the widths of its numbers: none is wider than nine octets.
+        self._shapes: dict[tuple[int, ...], list[bytes]] = {}
+
+    def pdu(self, cin: int, sequence: int, time_ns: int, kind: int, contents: bytes) -> bytes:
+        """One PS-PDU (``cin`` is passed over in an isolated one); HiError when a value is out of range, or
+        ``contents`` no TLV of IRIContents.
+        """
+        if not 0 <= sequence < _UINT32:
+            raise HiError("PS-PDU.pSHeader.sequenceNumber", f"{sequence} is not in 0 to 2^32 - 1")
+        if not 0 <= cin < _UINT32:
+            raise HiError("PS-PDU.pSHeader.communicationIdentifier.communicationIdentityNumber", "not in 0 to 2^32 - 1")
+        seconds, since = divmod(time_ns, _SECOND)
+        if not 0 <= seconds < 1 << 64:
+            raise HiError("PS-PDU.pSHeader.microSecondTimeStamp", "a time before 1970 or out of range")
+        if kind not in _KINDS:
+            raise HiError("PS-PDU.payload.iRIPayloadSequence.iRIType", f"no such value: {kind}")
+        try:
+            one_tlv(contents)
+        except (HiError, BerError) as fault:
+            raise within("PS-PDU.payload.iRIPayloadSequence.iRIContents", fault) from None
+        integer = ber.integer_contents
+        numbers = [integer(sequence), integer(seconds), integer(since // 1_000)]
+        if not self._isolated:
+            numbers.insert(0, integer(cin))
+        return self._whole.filled(self._headed(numbers), _KINDS[kind], contents)
+
+    def _headed(self, numbers: list[bytes]) -> bytes:
+        """The contents of PSHeader."""
+        widths = tuple(map(len, numbers))
+        shape = self._shapes.get(widths)
+        if shape is None:
+            start = ber.read(self._header.filled(*numbers)).start
+            first, *others = self._header.pieces(*widths)
+            shape = self._shapes[widths] = [first[start:], *others]
+        out = [b""] * (2 * len(numbers) + 1)
+        out[::2] = shape
+        out[1::2] = numbers
+        return b"".join(out)
+
+
+@lru_cache(8)
+def _utc(seconds: int) -> bytes:
+    """Records come many to a second."""
+    return times.utc(seconds * _SECOND).encode()
