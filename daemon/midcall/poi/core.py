@@ -38,6 +38,7 @@ from midcall.poi.identity import IdentityHasher, asserted, named
 from midcall.poi.index import IdentityIndex
 from midcall.poi.limits import MATCHING_ALL, PoiLimits
 from midcall.poi.offer_answer import Round
+from midcall.poi.registrations import Registrations
 from midcall.poi.tracker import JOINING, Ended, Subject, Tracked, Tracker
 from midcall.poi.watch import Watch, Watched
 
@@ -89,6 +90,7 @@ class PointOfInterception:
         self._tracker = Tracker(self.limits)
         self._index = IdentityIndex(self._hasher, matching, self.limits)
         self._watch = Watch(self._hasher)
+        self._registrations = Registrations(self._hasher, self.limits.registrations)
         self._icids: BoundedTable[str, bytes] = BoundedTable("poi.icids", self.limits.calls)
 
     # Tasks
@@ -162,7 +164,7 @@ class PointOfInterception:
         tracked = self._tracker.message(call, message, kept, from_tag, to_tag)
         if journal is not None and message.method in JOURNALED:
             journal.message(call, kept)
-        news = self._learn(tracked, message, to_tag)
+        news = self._learn(tracked, message, to_tag, seen.at.mono)
         if self._census is not None:
             self._census((call if tracked.dialog is None else tracked.dialog).id, call.invited_at)
         if self._watch.armed:
@@ -186,7 +188,7 @@ class PointOfInterception:
         """Calls in the cache."""
         return len(self._tracker.calls)
 
-    def _learn(self, tracked: Tracked, message: sip.SipMessage, to_tag: str) -> bool:
+    def _learn(self, tracked: Tracked, message: sip.SipMessage, to_tag: str, now: int) -> bool:
         """Who takes part, as the message shows; whether it showed anybody new, or a fork that is."""
         news = False
         if tracked.dialog is not None:
@@ -194,6 +196,10 @@ class PointOfInterception:
             news = self._index.learn(tracked.dialog, message, Match(sender)) or tracked.opened
         if message.is_request and message.method in JOINING and (not to_tag or not tracked.call.identities):
             news |= self._index.learn_opening(tracked.call, message)
+        if message.method in JOINING and "instance-id" in self._matching:
+            by = Match(tracked.side if message.is_request else tracked.side.peer)
+            devices = self._registrations.devices(message, now)
+            news |= self._index.learn_devices(tracked.dialog, tracked.call, devices, by)
         return news
 
     def _match_tracked(self, tracked: Tracked, now: Instant, events: list[X2Event]) -> None:
@@ -284,6 +290,8 @@ class PointOfInterception:
 
     def _standalone(self, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]) -> None:
         """REGISTER, MESSAGE, SUBSCRIBE, OPTIONS, ...: matched by what the message itself names."""
+        if message.method == "REGISTER" and message.status is not None and message.status // 100 == 2:
+            self._registrations.learn(message, seen.at.mono)
         if not self._watch.armed:
             return
         reported: set[str] = set()

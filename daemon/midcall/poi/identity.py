@@ -34,11 +34,12 @@ class IdentityHasher:
         hashes = self._known.get(known)
         return self._remember(known, uri) if hashes is None else hashes
 
+    def plain(self, text: str) -> bytes:
+        """The hash of text as it is."""
+        return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=HASH_OCTETS, key=self._key).digest()
+
     def _remember(self, text: str, uri: str) -> tuple[bytes, ...]:
-        hashes = tuple(
-            blake2b(form.encode("utf-8", "surrogateescape"), digest_size=HASH_OCTETS, key=self._key).digest()
-            for form in sip.identities(uri)
-        )
+        hashes = tuple(self.plain(form) for form in sip.identities(uri))
         self._known.put(text, hashes)
         return hashes
 
@@ -90,6 +91,14 @@ def _instances(message: sip.SipMessage, sender: Match) -> Iterator[tuple[str, Ma
             contact = sip.parse_name_addr(value)
         except sip.SipError:
             continue
-        for name, instance in contact.params:
-            if name.lower() == "+sip.instance" and instance:
-                yield instance.strip('"').strip("<>"), sender
+        device = instance(contact)
+        if device is not None:
+            yield device, sender
+
+
+def instance(contact: sip.NameAddr) -> str | None:
+    """The URN in its +sip.instance."""
+    for name, value in contact.params:
+        if name.lower() == "+sip.instance" and value:
+            return value.strip('"').strip("<>")
+    return None

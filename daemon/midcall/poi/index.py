@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from imswire import sip
 from midcall.poi.dialog import Call, Dialog, Match
 from midcall.poi.identity import IdentityHasher, asserted, diverted_by, named
@@ -37,6 +39,13 @@ class IdentityIndex:
         if diverting:
             call.diverting |= diverting
         return len(call.identities) > before
+
+    def learn_devices(self, dialog: Dialog | None, call: Call, hashes: Iterable[bytes], sender: Match) -> bool:
+        """What registrations tell of the sender of a message; whether that was new."""
+        known = call.identities if dialog is None else dialog.identities
+        before = len(known)
+        self._note(call, known, hashes, sender)
+        return len(known) > before
 
     def _learn_leg(self, call: Call, message: sip.SipMessage) -> None:
         if "request-uri" not in self._matching or message.request_uri is None:
@@ -77,7 +86,10 @@ class IdentityIndex:
         return len(self._calls)
 
     def _learn(self, call: Call, known: dict[bytes, Match], uri: str, match: Match) -> None:
-        for hashed in self._hasher.of(uri):
+        self._note(call, known, self._hasher.of(uri), match)
+
+    def _note(self, call: Call, known: dict[bytes, Match], hashes: Iterable[bytes], match: Match) -> None:
+        for hashed in hashes:
             if hashed in known or len(known) >= self._limits.identities:
                 continue
             known[hashed] = match

@@ -35,6 +35,7 @@ class PoiLimits(Struct, frozen=True, kw_only=True):
     octets: int = 1 << 30
     octets_of_a_call: int = 1 << 20
     hashes: int = 65_536
+    registrations: int = 500_000
 
     # RFC 3261 17.1.1.2: 64*T1. As long may a BYE wait for its answer, and a fork for another one's 2xx.
     transaction: int = 32 * SECOND
