@@ -51,6 +51,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "df2.key_questions": "daemon/midcall/df2/shell/xk.py",
     "df2.phases": "daemon/midcall/df2/phases.py",
     "df2.subjects": "daemon/midcall/df2/iri.py",
+    "df2.templates": "daemon/midcall/df2/iri.py",
     "df3.recalled": "daemon/midcall/df3/core.py",
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
     "handover.refused": "daemon/midcall/handover/assembler.py",

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from imswire import inet
-from imswire.hi import eps, ipmm, ts33128
+from imswire.hi import EpsTemplate, eps, ipmm, ts33128
 from midcall.config import Network, Profile
 from midcall.events import Side, Terms
 
@@ -48,19 +48,25 @@ class Parties(Struct, frozen=True, gc=False):
 
 
 def sip_message(agency: Agency, about: About, octets: bytes, source: str, destination: str, location: bool) -> bytes:
-    """A SIP message between two places ("ip:port"); ``location``: what told a place was taken out of it."""
-    form = agency.profile.iri
-    if form == "ipmm":
+    """A SIP message between two places ("ip:port"); ``location``: what told a place was taken out of it.
+
+    The form ``eps`` has no places: see :func:`sip_template`.
+    """
+    if agency.profile.iri == "ipmm":
         ends = (ipmm.IpAddress.of(_packed(source)), ipmm.IpAddress.of(_packed(destination)))
         kind = ipmm.MessageForm.SIP if agency.terms.content else ipmm.MessageForm.IRI_ONLY_SIP
         return ipmm.build_iri(ipmm.IpmmIri(kind, ipmm.SipMessage(*ends, octets)))
-    if form == "ts33128":
-        message = ts33128.SipMessage(_packed(source), _packed(destination), octets)
-        removed = (ts33128.PredefinedModification.PANI_LOCATION_REMOVAL,) if location else None
-        event = ts33128.ImsMessage(message=message, direction=_session(about.target), modifications=removed)
-        return ts33128.build_iri(ts33128.IriPayload(event, _targets(about.identity)))
+    message = ts33128.SipMessage(_packed(source), _packed(destination), octets)
+    removed = (ts33128.PredefinedModification.PANI_LOCATION_REMOVAL,) if location else None
+    event = ts33128.ImsMessage(message=message, direction=_session(about.target), modifications=removed)
+    return ts33128.build_iri(ts33128.IriPayload(event, _targets(about.identity)))
+
+
+def sip_template(agency: Agency, about: About) -> EpsTemplate:
+    """What SIP messages have in common in the form ``eps``; they differ in time, correlation number and octets."""
     whole = eps.ImsEvent.UNFILTERED_SIP_MESSAGE if agency.terms.content else eps.ImsEvent.SIP_HEADER_ONLY
-    return _eps(agency, about, event=whole, sip_message=octets, initiator=_initiator(about.target))
+    given = _eps(agency, about, event=whole, initiator=_initiator(about.target))
+    return EpsTemplate(given, _record(agency, about))
 
 
 class Session(Struct, frozen=True, gc=False):
@@ -82,7 +88,7 @@ def start_of_interception(agency: Agency, about: About, session: Session, partie
             sdp=tuple(each for each in (session.offer, session.answer) if each is not None) or None,
         )
         return ts33128.build_iri(ts33128.IriPayload(event, _targets(about.identity)))
-    return _eps(
+    return _built(
         agency,
         about,
         event=eps.ImsEvent.START_OF_INTERCEPTION,
@@ -96,13 +102,13 @@ def start_of_interception(agency: Agency, about: About, session: Session, partie
 
 def keys(agency: Agency, about: About, found: tuple[eps.CcKeyInfo, ...]) -> bytes:
     """Session keys for the agency that decrypts (TS 33.107 7A.7.2)."""
-    return _eps(agency, about, event=eps.ImsEvent.DECRYPTION_KEYS_AVAILABLE, keys=found)
+    return _built(agency, about, event=eps.ImsEvent.DECRYPTION_KEYS_AVAILABLE, keys=found)
 
 
 def no_keys(agency: Agency, about: About) -> bytes:
     """Keys could not be had (TS 33.107 7A.7.2)."""
     failure = eps.SecurityFailure.GENERIC_FAILURE
-    return _eps(agency, about, event=eps.ImsEvent.DECRYPTION_KEYS_AVAILABLE, security_failure=failure)
+    return _built(agency, about, event=eps.ImsEvent.DECRYPTION_KEYS_AVAILABLE, security_failure=failure)
 
 
 def cc_unavailable(agency: Agency, about: About, reason: str) -> bytes:
@@ -110,16 +116,16 @@ def cc_unavailable(agency: Agency, about: About, reason: str) -> bytes:
     if agency.profile.iri == "ts33128":
         event = ts33128.ImsCcUnavailable(reason)
         return ts33128.build_iri(ts33128.IriPayload(event, _targets(about.identity) if about.identity else None))
-    return _eps(agency, about, event=eps.ImsEvent.CC_UNAVAILABLE, cc_unavailable_reason=reason)
+    return _built(agency, about, event=eps.ImsEvent.CC_UNAVAILABLE, cc_unavailable_reason=reason)
 
 
 # EPS
 
 
-def _eps(agency: Agency, about: About, **members: Any) -> bytes:
+def _eps(agency: Agency, about: About, **members: Any) -> eps.IriParameters:
     network = agency.network
     element = None if network.element is None else network.element.encode()
-    given = eps.IriParameters(
+    return eps.IriParameters(
         liid=agency.terms.liid.encode(),
         time=about.at,
         parties=_party(about.identity),
@@ -129,7 +135,15 @@ def _eps(agency: Agency, about: About, **members: Any) -> bytes:
         correlation=_events_alone(agency, about),
         **members,
     )
-    return eps.build(given, about.kind if agency.profile.wrapping == "content" else None)
+
+
+def _record(agency: Agency, about: About) -> int | None:
+    """The kind of record that stands in the contents, where the agency wants it there."""
+    return about.kind if agency.profile.wrapping == "content" else None
+
+
+def _built(agency: Agency, about: About, **members: Any) -> bytes:
+    return eps.build(_eps(agency, about, **members), _record(agency, about))
 
 
 def _voip(agency: Agency, about: About) -> tuple[eps.ImsVoip, ...] | None:

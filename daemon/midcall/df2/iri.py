@@ -10,7 +10,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from imswire import sip
-from imswire.hi import eps
+from imswire.hi import EpsTemplate, eps
 from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
 from midcall.df2 import forms
@@ -24,6 +24,8 @@ from midcall.events import DialogId, Failure, Half, IriRecord, Side, SipReport, 
 CSB_ID_OCTETS = 4
 MAX_REASON = 255
 SUBJECTS = 65_536
+# About 2 KB each.
+TEMPLATES = 4_096
 
 
 class _Subject(Struct, frozen=True, gc=False):
@@ -34,6 +36,7 @@ class _Subject(Struct, frozen=True, gc=False):
     correlation: bytes | None
 
 
+_Common = tuple[str, str, Side | None, int, int | None]
 _NOBODY = _Subject("", None, None)
 
 
@@ -55,6 +58,8 @@ class IriMediation:
         self._removed = removed
         self._subjects: BoundedTable[tuple[str, int], _Subject] = BoundedTable("df2.subjects", SUBJECTS)
         self._failed: BoundedTable[tuple[str, DialogId], None] = BoundedTable("df2.failed", SUBJECTS)
+        # What messages have in common: by task, subject, kind of record and size of the correlation.
+        self._templates: BoundedTable[_Common, tuple[Agency, EpsTemplate]] = BoundedTable("df2.templates", TEMPLATES)
         self.next_key = first_key
 
     def order(self, xid: str, agency: Agency) -> None:
@@ -151,18 +156,33 @@ class IriMediation:
 
     def _sip(self, agency: Agency, event: SipReport) -> IriRecord:
         seen = event.seen
-        redacted = redaction.message(seen.octets, _rules(agency))
+        message = sip.parse(seen.octets)
+        redacted = redaction.of_parsed(message, seen.octets, _rules(agency))
         if redacted.removed:
             self._removed(event.xid, redacted.removed)
         cin, kind = None, int(_REPORT)
         if event.correlation is not None:
             cin = self._cin(event.xid, event.correlation)
             self._meet(event, cin, event.correlation)
-            kind = self._phases.sip(agency.terms.liid, cin, sip.parse(seen.octets))
+            kind = self._phases.sip(agency.terms.liid, cin, message)
         about = About(event.identity, event.target, event.correlation, seen.at.wall, _kind(agency, kind))
-        place_removed = redaction.LOCATION in redacted.removed
-        contents = forms.sip_message(agency, about, redacted.octets, seen.source, seen.destination, place_removed)
+        if agency.profile.iri == "eps":
+            contents = self._template(agency, event.xid, about).contents(
+                about.at, redacted.octets, about.correlation or b""
+            )
+        else:
+            place_removed = redaction.LOCATION in redacted.removed
+            contents = forms.sip_message(agency, about, redacted.octets, seen.source, seen.destination, place_removed)
         return self._record(agency, cin, about, contents)
+
+    def _template(self, agency: Agency, xid: str, about: About) -> EpsTemplate:
+        number = about.correlation
+        key = (xid, about.identity, about.target, about.kind, None if number is None else len(number))
+        known = self._templates.get(key)
+        if known is None or known[0] is not agency:  # none yet, or the task was changed
+            known = agency, forms.sip_template(agency, about)
+            self._templates.put(key, known)
+        return known[1]
 
     # Records
 

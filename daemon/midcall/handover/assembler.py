@@ -68,6 +68,8 @@ class Assembler:
         self._recall: Recall = recall or (lambda _: 0)
         self._contexts: dict[ContextKey, Context] = {}
         self._flows: dict[CcStream, _Flow] = {}
+        # By LIID, and whether a record belongs to no communication.
+        self._forms: dict[tuple[str, bool], tuple[Intercept, hi.IriTemplate]] = {}
         self._due: dict[Interface, list[tuple[int, int, Chain]]] = {each: [] for each in INTERFACES}
         self._serial = 0
         self._now = 0
@@ -101,12 +103,8 @@ class Assembler:
                 self._refuse(record.liid, "hi2", UNKNOWN)
                 continue
             context = self._context(context_key(intercept, record.cin, Kind.IRI))
-            pdu = hi.PsPdu(
-                header(intercept, record.cin, context.next, record.at, hi.Qualifier.TIME_OF_INTERCEPTION),
-                (hi.Iri(record.kind, record.contents),),
-            )
             try:
-                octets = hi.build(pdu)
+                octets = self._event(intercept, record, context.next)
             except hi.HiError:
                 self._refuse(record.liid, "hi2", UNFIT)
                 continue
@@ -209,6 +207,8 @@ class Assembler:
     def forget(self, liid: str) -> None:
         """Let go of an intercept; nothing of it is numbered any more."""
         self.intercepts.pop(liid, None)
+        for isolated in (False, True):
+            self._forms.pop((liid, isolated), None)
         for context in [each for each in self._contexts.values() if each.key.liid == liid]:
             del self._contexts[context.key]
             for stream in context.streams:
@@ -251,6 +251,15 @@ class Assembler:
         flow = self._flows[stream] = _Flow(context, hi.CcTemplate(head, stream.direction, stream.form))
         context.streams.append(stream)
         return flow
+
+    def _event(self, intercept: Intercept, record: IriRecord, number: int) -> bytes:
+        """The PS-PDU of an event; HiError when a value does not fit."""
+        isolated = record.cin is None
+        known = self._forms.get((record.liid, isolated))
+        if known is None or known[0] is not intercept:  # none yet, or the intercept was changed
+            head = header(intercept, record.cin, 0, 0, hi.Qualifier.TIME_OF_INTERCEPTION)
+            known = self._forms[record.liid, isolated] = intercept, hi.IriTemplate(head, isolated=isolated)
+        return known[1].pdu(record.cin or 0, number, record.at, record.kind, record.contents)
 
     def _refuse(self, liid: str, interface: Interface, reason: str) -> None:
         place = (liid, interface, reason)
