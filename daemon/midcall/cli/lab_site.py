@@ -177,6 +177,10 @@ class LabSite:
         """The process of a role."""
         return LabRole(role, self.folder / f"{role}.toml", self.li_log(role))
 
+    def operator(self, role: str) -> int:
+        """The port where a role's metrics are asked for."""
+        return self._ports[f"operator {role}"]
+
     def li_log(self, role: str) -> Path:
         """What a role says of interception."""
         return self.folder / f"{role}-li.log"
