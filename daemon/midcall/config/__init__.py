@@ -6,7 +6,16 @@ A core: it is given the text of a TOML file.
 from midcall.config.handover import KEY_OCTETS, Delivery, Integrity, Network, Profile, ReplayConfig, Warranted, replay
 from midcall.config.kinds import Country, Credential, Liid
 from midcall.config.kms_tables import KmsCache, KmsConfig, KmsNode, KmsPeer, KmsPeers, KmsTpk, KmsUsers, KmsXk, kms
-from midcall.config.live_tables import DfConfig, HashContextTable, HepTable, PoiConfig, TapConfig, TlsTable, X1Table
+from midcall.config.live_tables import (
+    DfConfig,
+    HashContextTable,
+    HepTable,
+    LiTable,
+    PoiConfig,
+    TapConfig,
+    TlsTable,
+    X1Table,
+)
 from midcall.config.process import (
     PROCESS,
     DaemonConfig,
@@ -28,6 +37,7 @@ __all__ = [
     "DfConfig",
     "HashContextTable",
     "HepTable",
+    "LiTable",
     "PoiConfig",
     "TapConfig",
     "TlsTable",

@@ -52,6 +52,18 @@ class X1Table(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hash_context: tuple[HashContextTable, ...] = ()
 
 
+class LiTable(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The LI plane: where LI staff ask how interception stands, and why a call has no content.
+
+    ``peers`` are names in their certificates. One certificate may ask ``per_minute`` times, ``burst`` of them at once.
+    """
+
+    listen: Address
+    peers: Names
+    per_minute: Positive = 60
+    burst: Positive = 20
+
+
 class HomeTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Identities of this network: ``domains`` of SIP URIs, and how its global ``numbers`` begin."""
 
@@ -147,6 +159,7 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     x2: X2OutTable
     hep: HepTable = HepTable()
     mirror: MirrorTable | None = None
+    li: LiTable | None = None
     home: HomeTable = HomeTable()
     keep_sdes: bool = False
 
@@ -191,6 +204,7 @@ class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     x2: X2InTable
     kms: XkTable
     tap: TapTable | None = None
+    li: LiTable | None = None
     profile: Profile = Profile()
     integrity: Integrity = Integrity()
     delivery: Delivery = Delivery()

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import structs
@@ -21,7 +21,7 @@ from imswire import x2x3
 from midcall.base.seal import SealKey
 from midcall.base.x2 import X2Error, decode
 from midcall.base.x2_link import Batch
-from midcall.base.x2_link.media import X3Reader
+from midcall.base.x2_link.media import X3Counters, X3Reader
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, MediaClose, Mediation, Output
 from midcall.df3 import Content, ContentMediation, ContentRecords
 from midcall.events import (
@@ -40,8 +40,12 @@ from midcall.events import (
 )
 from midcall.handover import gaps
 from midcall.handover.values import Gap
+from midcall.live import df_account, df_ladder
 from midcall.live.commits import Commits, Writer
+from midcall.live.df_account import DfAccounts
+from midcall.live.df_ladder import Product
 from midcall.live.intercepts import InterceptJournal
+from midcall.live.ladder import TaskLadder
 
 # DESIGN 5.1: product of an XID that is not known yet.
 HELD_NS = 30_000_000_000
@@ -102,6 +106,7 @@ class DfService:
         mark_key: bytes = b"",
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.accounts = DfAccounts()
         self.commits = Commits(writer, journal)
         self._keys = keys
         self._writer = writer
@@ -147,6 +152,7 @@ class DfService:
         self._df2.end(xid)
         self._x3_reader.forget(x2x3.xid_octets(xid))
         self._arrange()
+        self.accounts.ended(xid)
         if self._journal is not None:
             self._journal.ended(xid)
             self.commits.put()
@@ -173,6 +179,7 @@ class DfService:
             for report, counters in held.dialogs if order.covers(now.wall) else ():
                 self.counts["recalled"] += 1
                 self._df3.recall(xid, report.dialog, counters)
+                self.accounts.event(report)
                 self._follow(self._df2.x2(structs.replace(report, at=now)))
                 if counters and last is not None:
                     self._declare(order.agency, report, last, now)
@@ -248,8 +255,10 @@ class DfService:
             return
         if not isinstance(event, DialogReleased) and not self._orders[event.xid].covers(_time(event)):
             self.counts["outside"] += 1
+            self.accounts.outside(event)
             return
         self.counts["events"] += 1
+        self.accounts.event(event)
         records = self._iri.x2(event)
         self._note(event)
         # A POI that had no answer sends the same again: that is no second event.
@@ -281,6 +290,7 @@ class DfService:
             if isinstance(output, KeyQuery):
                 self._ask(output)
             elif isinstance(output, MediaPlan):
+                self.accounts.plan(output)
                 content = self._df3.plan(output, output.at)
                 self._arrange()
                 self._give(content)
@@ -288,12 +298,14 @@ class DfService:
                 self._give(self._df3.close(output.xid, output.dialog, output.at, linger=output.linger))
                 self._arrange()
             elif isinstance(output, Failure):
+                self.accounts.failure(output)
                 self._write(self._iri.failure(output))
             elif isinstance(output, KeysFound):
                 self._write(self._iri.keys(output))
 
     def _ask(self, query: KeyQuery) -> None:
         self.counts["questions"] += 1
+        self.accounts.asked(query, self._df2.asked_for(query.query))
         order = self._orders.get(query.xid)
         task = asyncio.create_task(self._asked(query, None if order is None else order.warrant))
         self._questions.add(task)
@@ -301,6 +313,7 @@ class DfService:
 
     async def _asked(self, query: KeyQuery, warrant: bytes | None) -> None:
         answer = await self._keys.keys(query, warrant)
+        self.accounts.answered(answer)
         if query.xid not in self._orders:
             return
         self._follow(self._df2.keys(answer, Instant(time.time_ns(), time.monotonic_ns())))
@@ -319,6 +332,7 @@ class DfService:
             self.counts["content"] += len(records)
             written = self._writer.cc(records)
         for failure in self._df3.take_failures():
+            self.accounts.failure(failure)
             self._write(self._iri.failure(failure))
         return written
 
@@ -327,7 +341,9 @@ class DfService:
             self.commits.put([each if each.mark else structs.replace(each, mark=_once()) for each in records])
 
     def _arrange(self) -> None:
-        """Let the tap pass what is planned, and nothing else."""
+        """Let the tap pass what is planned, and nothing else; note what is over."""
+        for each in self._df3.take_finished():
+            self.accounts.finished(each)
         wanted = self._df3.places()
         if self._tap is not None:
             for place in wanted - self._armed:
@@ -336,6 +352,43 @@ class DfService:
                 self._tap.disarm(place)
         self._armed = wanted
         self._schedule()
+
+    # The LI plane
+
+    @property
+    def x3_counters(self) -> X3Counters:
+        return self._x3_reader.counters
+
+    @property
+    def held_octets(self) -> int:
+        """What came for tasks that are not known here."""
+        return self._held_octets
+
+    @property
+    def open_questions(self) -> int:
+        """To the KMS."""
+        return len(self._questions)
+
+    def liids(self, call_id: str) -> dict[str, str]:
+        """The LIIDs under which a call is intercepted, by XID; none for every other call."""
+        return {xid: self._orders[xid].agency.terms.liid for xid in self.accounts.find(call_id) if xid in self._orders}
+
+    def explain(self, call_id: str, products: Mapping[str, Product]) -> tuple[TaskLadder, ...]:
+        """Why there is, or is not, content for a call: one ladder a task. ``products``: by LIID."""
+        has_media = self._tap is not None or self.counts["x3"] > 0
+        ladders = []
+        for xid, account in self.accounts.find(call_id).items():
+            order = self._orders.get(xid)
+            if order is None:
+                continue
+            terms = order.agency.terms
+            at = df_ladder.At(terms, has_media, products.get(terms.liid) or Product(False))
+            forks = [
+                df_ladder.fork(number, account, found, df_account.media(self._df3.look(xid, dialog), found), at)
+                for number, (dialog, found) in enumerate(account.forks.items(), 1)
+            ]
+            ladders.append(TaskLadder(xid, account.mid_call, tuple(forks or [df_ladder.nothing(account)]), terms.liid))
+        return tuple(ladders)
 
     # Time
 
@@ -351,7 +404,6 @@ class DfService:
     def _due(self) -> None:
         self._timer = None
         self._df3.deadline(time.time_ns())
-        self._df3.take_finished()
         self._arrange()
 
     async def close(self) -> None:

@@ -21,10 +21,12 @@ from midcall.base.tls import PeerName, TlsError
 from midcall.base.x1_element import Follow, Settings
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
-from midcall.config import DfConfig, HashContextTable, PoiConfig, TapConfig, TlsTable, X1Table
+from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, TlsTable, X1Table
 from midcall.df2.shell.xk import XkClient, XkSettings
 from midcall.df2.xk import GetKeys
 from midcall.live.intercepts import InterceptJournal
+from midcall.live.link_book import LinkBook
+from midcall.live.plane import Explain, LiPlane, Status
 from midcall.poi.shell.hep import HepReceiver
 
 Condition = Literal["callPartyRole", "nonLocalIdentifier"]
@@ -103,11 +105,11 @@ def _hash_context(table: HashContextTable) -> HashContext:
     return HashContext(table.object_id, HashAlgorithm(table.algorithm), salt)
 
 
-def x2_client(config: PoiConfig, seal: SealKey) -> X2Client:
+def x2_client(config: PoiConfig, seal: SealKey, book: LinkBook) -> X2Client:
     host, port = config_file.address(config.x2.to)
     peer = TlsPeer(host, port, client_context(config.x2), PeerName(*config.x2.peers))
     try:
-        return X2Client(peer, journal=Journal(Path(config.x2.journal), seal))
+        return X2Client(peer, journal=Journal(Path(config.x2.journal), seal), report=book.x2)
     except JournalError as error:
         raise RoleError(str(error)) from None
 
@@ -180,3 +182,8 @@ async def listen_hep(config: PoiConfig, hep: HepReceiver) -> None:
             await hep.listen_tls(*config_file.address(table.tls.listen), server_context(table.tls), names)
     except OSError as error:
         raise RoleError(f"HEP: cannot listen: {error.strerror or error}") from None
+
+
+def li_plane(role: str, element: str, table: LiTable | None, status: Status, explain: Explain) -> LiPlane | None:
+    """Where LI staff ask; None: nowhere."""
+    return None if table is None else LiPlane(role, element, table, server_context(table), status, explain)

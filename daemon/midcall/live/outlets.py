@@ -7,7 +7,7 @@ import hashlib
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imswire.x1 import DestinationDetails, IpAddressAndPort, TcpPort
@@ -16,7 +16,7 @@ from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
 from midcall.config import DfConfig
 from midcall.events import CcRecord, Intercept, IriRecord
-from midcall.handover import LinkEvent, Lost
+from midcall.handover import Lost
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings
 from midcall.handover.shell.channel import Peer
@@ -24,6 +24,7 @@ from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool, Unavailable
 from midcall.handover.shell.writer import Writer
+from midcall.live.link_book import LinkBook
 
 CLOSING_SECONDS = 5.0
 # CINs that one start of the service may give before it reserves more.
@@ -36,12 +37,20 @@ class OutletError(Exception):
     """A destination that product cannot be sent to, in words without its address."""
 
 
-class _Outlet:
+class Outlet:
     """One destination: its spool, and the tasks that fill and empty it."""
 
     def __init__(
-        self, did: str, config: DfConfig, master: bytes, peer: Peer, gap: Unavailable, sign: Sign | None
+        self,
+        did: str,
+        config: DfConfig,
+        master: bytes,
+        peer: Peer,
+        gap: Unavailable,
+        sign: Sign | None,
+        book: LinkBook,
     ) -> None:
+        self.did = did
         folder = Path(config.spool) / did
         owner_only.make_folder(folder)
         keys = Path(config.keys) / f"{did}.db"
@@ -49,7 +58,9 @@ class _Outlet:
         # A store object of its own for each side: neither waits for the other.
         self.keys = KeyStore(keys, SealKey(master))
         self.sender_keys = KeyStore(keys, SealKey(master))
-        self.spool = Spool(folder, did, self.keys, (), gap, time.time_ns(), integrity=config.integrity, sign=sign)
+        self.status_keys = KeyStore(keys, SealKey(master))
+        told, integrity = book.handover, config.integrity
+        self.spool = Spool(folder, did, self.keys, (), gap, time.time_ns(), report=told, integrity=integrity, sign=sign)
         self.writer = Writer(self.spool)
         settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         network = config.network
@@ -61,7 +72,7 @@ class _Outlet:
             network.operator,
             network.element,
             settings=settings,
-            report=_told,
+            report=told,
             lost=_lost,
         )
         self._tasks = [asyncio.create_task(self.writer.run()), asyncio.create_task(self.sender.run())]
@@ -74,6 +85,7 @@ class _Outlet:
         self.spool.close()
         self.keys.close()
         self.sender_keys.close()
+        self.status_keys.close()
 
 
 class Outlets:
@@ -86,15 +98,17 @@ class Outlets:
         context: ssl.SSLContext,
         gap: Callable[[str], Unavailable],
         sign: Sign | None = None,
+        book: LinkBook | None = None,
     ) -> None:
         self._config = config
         self._master = master
         self._context = context
         self._gap = gap
         self._sign = sign
+        self._book = book or LinkBook()
         self._peers: dict[str, Peer] = {}
-        self._outlets: dict[str, _Outlet] = {}
-        self._of: dict[str, _Outlet] = {}
+        self._outlets: dict[str, Outlet] = {}
+        self._of: dict[str, Outlet] = {}
 
     def destination(self, details: DestinationDetails) -> None:
         """A destination as X1 gives it; what waits for it from before goes out. OutletError."""
@@ -121,11 +135,20 @@ class Outlets:
         """Write and send what there is, for a moment; the rest waits on the disk."""
         await asyncio.gather(*(outlet.close() for outlet in self._outlets.values()))
 
+    def all(self) -> list[tuple[str, Outlet]]:
+        """By destination, also those to which nothing more comes."""
+        return sorted(self._outlets.items())
+
+    def intercepts(self) -> Iterator[tuple[str, str, Outlet]]:
+        """LIIDs that are ordered, each with its destination."""
+        for liid, outlet in sorted(self._of.items()):
+            yield liid, outlet.did, outlet
+
     # Records
 
     def iri(self, records: list[IriRecord]) -> asyncio.Future[list[None]]:
         """Done when all are on the disk."""
-        found: dict[_Outlet, list[IriRecord]] = {}
+        found: dict[Outlet, list[IriRecord]] = {}
         for record in records:
             outlet = self._of.get(record.liid)
             if outlet is not None:
@@ -134,7 +157,7 @@ class Outlets:
 
     def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]:
         """Which of them are on the disk, by destination."""
-        found: dict[_Outlet, list[CcRecord]] = {}
+        found: dict[Outlet, list[CcRecord]] = {}
         for record in records:
             outlet = self._of.get(record.stream.liid)
             if outlet is not None:
@@ -143,10 +166,10 @@ class Outlets:
 
     # Destinations
 
-    def _outlet(self, did: str) -> _Outlet:
+    def _outlet(self, did: str) -> Outlet:
         outlet = self._outlets.get(did)
         if outlet is None:
-            outlet = _Outlet(did, self._config, self._master, self._peers[did], self._gap(did), self._sign)
+            outlet = Outlet(did, self._config, self._master, self._peers[did], self._gap(did), self._sign, self._book)
             self._outlets[did] = outlet
         return outlet
 
@@ -181,10 +204,6 @@ def reserve_cins(path: Path) -> int:
     fresh.write_text(str(first + CIN_BLOCK))
     fresh.replace(path)
     return first
-
-
-def _told(event: LinkEvent) -> None:
-    log.warning("destination %s: link %s %s", event.destination, event.link, event.state)
 
 
 def _lost(lost: Lost) -> None:

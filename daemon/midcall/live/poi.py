@@ -6,13 +6,14 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 
 from imswire import sip
 from midcall.base.x2 import Encoder, X2Error
 from midcall.base.x2_link import X2Client
 from midcall.events import Instant, SipSeen, Task, X2Event
+from midcall.live.poi_account import PoiAccounts
 from midcall.poi import PointOfInterception
 from midcall.poi.shell.journal import SipJournal
 
@@ -27,6 +28,7 @@ RECALLED_TOGETHER = 50
 class PoiService:
     """One instance. ``take`` is given every copy; ``arm`` and ``disarm`` follow X1. All in the loop's thread.
 
+    ``accounts`` remembers what became of calls under tasks.
     ``counts``: ``sip`` taken, ``broken`` no SIP, ``x2`` sent, ``unfit`` in no PDU, ``cache_faults`` of the disk.
     """
 
@@ -35,6 +37,7 @@ class PoiService:
     ) -> None:
         self.core = core
         self.counts: Counter[str] = Counter()
+        self.accounts = PoiAccounts()
         self._encoder = encoder
         self._client = client
         self._journal = journal
@@ -61,10 +64,11 @@ class PoiService:
     def disarm(self, xid: str, now: Instant | None = None) -> None:
         """End a task."""
         self._send(self.core.disarm(xid, now or clock()))
+        self.accounts.ended(xid)
 
     # Out
 
-    def _send(self, events: Iterable[X2Event]) -> None:
+    def _send(self, events: Sequence[X2Event]) -> None:
         pdus = []
         for event in events:
             try:
@@ -74,6 +78,8 @@ class PoiService:
         if pdus:
             self.counts["x2"] += len(pdus)
             self._client.put(pdus)
+        # Behind what nothing is to wait for.
+        self.accounts.note(events)
 
     # Time
 

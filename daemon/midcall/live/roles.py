@@ -25,8 +25,10 @@ from midcall.events import Intercept
 from midcall.handover.values import Gap
 from midcall.live import links
 from midcall.live.df import DfService
+from midcall.live.link_book import LinkBook
 from midcall.live.outlets import OutletError, Outlets, reserve_cins
 from midcall.live.poi import PoiService, clock
+from midcall.live.status import DfDesk, PoiDesk
 from midcall.poi import PointOfInterception
 from midcall.poi.home import Home
 from midcall.poi.limits import PoiLimits
@@ -51,7 +53,8 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         sdes=config.keep_sdes,
         home=Home(config.home.domains, config.home.numbers),
     )
-    client = links.x2_client(config, SealKey(seal))
+    book = LinkBook()
+    client = links.x2_client(config, SealKey(seal), book)
     service = PoiService(core, Encoder(Node(config.nfid, config.ipid)), client, journal)
 
     def follow(each: Follow) -> None:
@@ -70,6 +73,8 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     agents = [HepAgent(each.address, bytes(links.secret(each.key, AGENT_KEY_OCTETS))) for each in config.hep.agent]
     hep = HepReceiver(tuple(agents), service.take)
     mirror = links.mirror(config)
+    desk = PoiDesk(x1, service, client, book, hep, mirror)
+    plane = links.li_plane("poi", config.x1.element, config.li, desk.stands, desk.explain)
     frame.metrics.counter("sip_copies", "Copies of SIP messages taken in", lambda: service.counts["sip"])
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(client.run()), group.create_task(service.keep())]
@@ -78,8 +83,12 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
             tasks.append(group.create_task(_read_mirror(mirror, service)))
         await x1.start()
         await service.recall()
+        if plane is not None:
+            await plane.start()
         frame.ready()
         await x1.run(stop)
+        if plane is not None:
+            await plane.stop()
         await hep.close()
         client.stop(STOP_SECONDS)
         for task in tasks[1:]:
@@ -122,7 +131,8 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     def gap_of(_did: str) -> Callable[[Gap], bytes]:
         return lambda gap: service_of[0].unavailable(gap)
 
-    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of)
+    book = LinkBook()
+    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of, book=book)
     keys = links.xk_client(config)
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
@@ -169,8 +179,10 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
 
     # The POI looks at them: what comes from there is of the right calls.
     x1 = links.x1_service("df", config.x1, SealKey(seal), follow, ("callPartyRole", "nonLocalIdentifier"))
-    server = X2Server(service.commit)
+    server = X2Server(service.commit, report=book.x2)
     names = PeerName(*config.x2.peers)
+    desk = DfDesk(x1, service, keys, server, book, outlets, port)
+    plane = links.li_plane("df", config.x1.element, config.li, desk.stands, desk.explain)
     if port is not None:
         loop = asyncio.get_running_loop()
         for descriptor in port.filenos():
@@ -188,8 +200,13 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     except OSError as error:
         await x1.stop()
         raise RoleError(f"X2: cannot listen: {error.strerror or error}") from None
+    if plane is not None:
+        await plane.start()
     frame.ready()
     await x1.run(stop)
+    if plane is not None:
+        await plane.stop()
+    desk.close()
     await server.stop(STOP_SECONDS)
     await service.close()
     await asyncio.gather(*ended)

@@ -1,0 +1,70 @@
+"""How the links of a role stand: what each has told last, for the LI plane and its log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from msgspec import Struct, structs
+
+from midcall.base.bounded import BoundedTable
+from midcall.base.log import redacted
+from midcall.base.x2_link import LinkEvent as X2Event
+from midcall.handover import LinkEvent as HandoverEvent
+from midcall.live.ladder import moment
+
+LINKS = 4_096
+log = logging.getLogger("midcall.li.links")
+
+
+class Link(Struct, frozen=True):
+    """One link, or the buffer or spool in front of it, and when it changed last.
+
+    ``down``: why it is not up; ``fault``: what is wrong besides. Both are empty when nothing is.
+    """
+
+    name: str
+    part: str
+    is_up: bool
+    since: str
+    down: str = ""
+    fault: str = ""
+
+    @property
+    def why(self) -> str:
+        return self.fault or self.down
+
+
+class LinkBook:
+    """Told of every change, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._links: BoundedTable[tuple[str, str], Link] = BoundedTable("live.links", LINKS)
+
+    def x2(self, event: X2Event) -> None:
+        """A change of an X2 link, or of its buffer."""
+        self._told(event.link, event.part, event.state, event.reason, event.at)
+
+    def handover(self, event: HandoverEvent) -> None:
+        """A change of a link to a destination, or of its spool."""
+        self._told(event.destination, event.link, event.state, event.reason, event.at)
+
+    def links(self, name: str | None = None) -> tuple[Link, ...]:
+        """All of them, or those of one name."""
+        with self._lock:
+            return tuple(each for each in self._links.values() if name in (None, each.name))
+
+    def _told(self, name: str, part: str, state: str, reason: str, at: int) -> None:
+        said = redacted(reason)
+        with self._lock:
+            known = self._links.get((name, part)) or Link(name, part, False, "")
+            changed = {
+                "up": structs.replace(known, is_up=True, down=""),
+                "down": structs.replace(known, is_up=False, down=said),
+                "fault": structs.replace(known, fault=said),
+                "cleared": structs.replace(known, fault=""),
+            }[state]
+            self._links.put((name, part), structs.replace(changed, since=moment(at)))
+        level = logging.INFO if state in ("up", "cleared") else logging.WARNING
+        log.log(level, "%s: %s is %s %s", name, part, state, reason)
