@@ -10,6 +10,7 @@ from midcall import __version__
 from midcall.cli.activate import activate, revoke
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
+from midcall.cli.explain import explain
 from midcall.cli.fail import Failed
 from midcall.cli.inspect import inspect
 from midcall.cli.lemf import lemf
@@ -32,6 +33,7 @@ cli.add_command(lemf)
 warrant.add_command(activate)
 warrant.add_command(revoke)
 cli.add_command(warrant)
+cli.add_command(explain)
 cli.add_command(doctor)
 
 

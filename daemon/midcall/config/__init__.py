@@ -3,6 +3,7 @@
 A core: it is given the text of a TOML file.
 """
 
+from midcall.config.asking import ExplainTable, asking
 from midcall.config.handover import KEY_OCTETS, Delivery, Integrity, Network, Profile, ReplayConfig, Warranted, replay
 from midcall.config.kinds import Country, Credential, Liid
 from midcall.config.kms_tables import KmsCache, KmsConfig, KmsNode, KmsPeer, KmsPeers, KmsTpk, KmsUsers, KmsXk, kms
@@ -35,6 +36,7 @@ __all__ = [
     "Credential",
     "DaemonConfig",
     "DfConfig",
+    "ExplainTable",
     "HashContextTable",
     "HepTable",
     "LiTable",
@@ -64,6 +66,7 @@ __all__ = [
     "ServiceConfig",
     "Warranted",
     "address",
+    "asking",
     "daemon",
     "hexadecimal",
     "kms",
