@@ -1,8 +1,8 @@
 """What the POI's end keeps until it is proved: PDUs in their order, bounded in octets and age.
 
-All stands in memory, for it is small; a journal beside it brings it over a restart. PDUs are sent when they are on the
-disk, so that nobody has seen what a crash makes the POI forget. A disk that takes nothing stops no PDU: they are kept
-in memory alone, which is told, until it takes them again.
+All stands in memory, for it is small; a journal beside it brings it over a restart. PDUs are sent while they are being
+written: what a crash makes the POI forget is at most what has arrived already. A disk that takes nothing stops no PDU:
+they are kept in memory alone, which is told, until it takes them again.
 """
 
 from __future__ import annotations
@@ -252,7 +252,10 @@ class Buffer:
         waiting, self._waiting = self._waiting, []
         while self._writing and self._writing[0].id <= self._released:
             self._writing.popleft()  # proved or given up before it came to that
-        rows, released, last = tuple(self._writing), self._released, self._last
+        rows, released = tuple(self._writing), self._released
+        # Sent and written at once: a crash in between forgets what the other end may have, and nothing else.
+        self._ready = self._last
+        self._wake()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "x2-buffer")
         run = asyncio.get_running_loop().run_in_executor
@@ -269,7 +272,6 @@ class Buffer:
             if self._failing:
                 self._failing = False
                 self._clear()
-        self._ready = last
         for each in waiting:
             if not each.done():
                 each.set_result(not self._failing)
