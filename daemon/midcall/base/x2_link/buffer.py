@@ -1,7 +1,7 @@
 """What the POI's end keeps until it is proved: PDUs in their order, bounded in octets and age.
 
 All stands in memory, for it is small; a journal beside it brings it over a restart. PDUs are sent while they are being
-written: what a crash makes the POI forget is at most what has arrived already. A disk that takes nothing stops no PDU:
+written: what a crash makes the POI forget had at least been sent. A disk that takes nothing stops no PDU:
 they are kept in memory alone, which is told, until it takes them again.
 """
 
