@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 import pytest
 
 from midcall import config
-
-ROOT = Path(__file__).parents[2]
+from tests.midcall.installation import ROLES, ROOT, SHIPPED, decided
 
 GOOD = """\
 # how one agency wants it
@@ -116,19 +115,58 @@ credential = "peer-2"
 """
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.toml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_a_file_of_ours_loads(path):
-    found = config.daemon(path.read_text(), config.DaemonConfig)
+    found = config.daemon(decided(path.read_text()), config.DaemonConfig)
     if path.stem == "midcall":
         assert found.service.lab
     else:
         assert config.roles(found) == (path.stem,) and not found.service.lab
 
 
-def test_the_file_of_a_laboratory_has_all_roles():
+def test_whether_tickets_are_kept_is_left_to_who_runs_the_service():
+    """TS 33.107 7A.3.1: a national option. A laboratory has chosen, the file for production has not."""
+    lab = config.daemon((ROOT / "config/midcall.toml").read_text(), config.DaemonConfig)
+    assert lab.poi is not None and lab.poi.tickets.keep
+    text = (ROOT / "config/poi.toml").read_text()
+    with pytest.raises(config.ConfigError, match=r"poi.tickets: Object missing required field `keep`") as error:
+        config.daemon(text, config.DaemonConfig)
+    assert text.splitlines()[error.value.line - 1] == "[poi.tickets]"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_secrets_of_a_file_have_the_names_that_its_unit_gives(role):
+    read = config.daemon(decided((ROOT / f"config/{role}.toml").read_text()), config.DaemonConfig)
+    names: list[str] = []
+    config.placed(getattr(read, role), lambda name: names.append(name) or name)  # type: ignore[func-returns-value]
+    assert all(name.startswith(f"{role}_") for name in names)
+    assert bool(names) == (role != "tap")
+
+
+def test_what_a_file_of_ours_has_in_comments_can_be_taken_in():
+    """A commented table is one that loads."""
+    for path in SHIPPED:
+        text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", path.read_text(), flags=re.MULTILINE)
+        config.daemon(text, config.DaemonConfig)
+
+
+def test_files_of_one_host_agree():
+    """Ports are of one role each, and what one asks another answers."""
+    read = {
+        role: config.daemon(decided((ROOT / f"config/{role}.toml").read_text()), config.DaemonConfig) for role in ROLES
+    }
+    poi, df, tap, kms = (getattr(read[role], role) for role in ("poi", "df", "tap", "kms"))
+    assert poi.x2.to == df.x2.listen and df.kms.url == f"https://{kms.xk.listen}"
+    assert df.tap.door == tap.door
+    listens = [poi.x1.listen, poi.hep.tls.listen, df.x1.listen, df.x2.listen, kms.users.listen, kms.xk.listen]
+    listens += [each.operator.listen for each in read.values() if not each.operator.listen.startswith("unix:")]
+    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 9
+
+
+def test_the_file_of_a_laboratory_has_the_roles_that_need_no_rights():
     found = config.daemon((ROOT / "config/midcall.toml").read_text(), config.DaemonConfig)
-    others = {path.stem for path in (ROOT / "config").glob("*.toml")} - {"midcall"}
-    assert set(config.roles(found)) >= others
+    assert set(config.roles(found)) == set(ROLES) - {"tap"}
+    assert found.df is not None and found.df.tap is None
 
 
 def test_secrets_are_placed_wherever_they_stand():
