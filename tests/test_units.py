@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from midcall.config import DaemonConfig
+from midcall.config import daemon as read_config
+from tests.midcall.installation import ROLES, decided
+
 ROOT = Path(__file__).parent.parent
 UNITS = sorted((ROOT / "systemd").glob("midcall-*@.service"))
 SHELL = ["scripts/install"]
@@ -29,6 +33,19 @@ def lines(unit: Path) -> dict[str, str]:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(unit)
     return {name: value for section in parser.sections() for name, value in parser[section].items()}
+
+
+def drop_ins(name: str) -> dict[str, str]:
+    """What the drop-ins of a role's own change."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "systemd" / f"midcall-{name}@.service.d").glob("*.conf")):
+        assert path.name > "10-sandbox.conf", "is read before what it is to change"
+        found |= lines(path)
+    return found
+
+
+def config(name: str) -> DaemonConfig:
+    return read_config(decided((ROOT / f"config/{name}.toml").read_text()), DaemonConfig)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +89,79 @@ def test_the_tap_alone_has_capabilities():
     assert {name: held for name, held in holders.items() if held} == {"tap": "CAP_NET_RAW CAP_BPF"}
 
 
+def test_two_roles_may_call_bpf_and_one_has_a_folder_that_others_may_enter():
+    """DF to change the maps that it was given; that of the tap is where it is asked."""
+    found = {role(unit): drop_ins(role(unit)) for unit in UNITS}
+    assert {name: each for name, each in found.items() if each} == {
+        "df": {"SystemCallFilter": "bpf"},
+        "tap": {"SystemCallFilter": "bpf", "RuntimeDirectoryMode": "0711"},
+    }
+
+
+def test_packet_sockets_are_opened_by_the_tap_alone():
+    families = {role(unit): set(lines(unit)["RestrictAddressFamilies"].split()) for unit in UNITS}
+    network = {"AF_INET", "AF_INET6", "AF_UNIX"}
+    assert families == {
+        "audit": {"AF_UNIX"},
+        "df": network,
+        "kms": network,
+        "poi": network,
+        "tap": {"AF_PACKET", "AF_UNIX"},
+    }
+
+
+def test_no_role_needs_another_one_to_start():
+    for unit in UNITS:
+        assert not {"Requires", "Requisite", "BindsTo", "PartOf", "Wants"} & lines(unit).keys()
+    after = {role(unit): lines(unit).get("After", "").split() for unit in UNITS}
+    assert after["df"] == ["midcall-kms@1.service", "midcall-tap@1.service"]
+    assert after["poi"] == ["midcall-df@1.service", "midcall-tap@1.service"]
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_files_of_a_role_lie_where_its_unit_lets_it_write(name):
+    unit, read = lines(ROOT / f"systemd/midcall-{name}@.service"), config(name)
+    text = (ROOT / f"config/{name}.toml").read_text()
+    state = [f"/var/lib/{each}" for each in unit["StateDirectory"].split()]
+    stored = set(re.findall(r'"(/var/lib/[^"]+)"', text))
+    assert all(any(path == each or path.startswith(f"{each}/") for each in state) for path in stored)
+    assert read.log.li == f"/var/log/{unit['LogsDirectory']}/li.log"
+    assert set(re.findall(r'"(/run/[^"]+)"', text)) <= {"/run/midcall/tap-1/door"}
+
+
+def test_the_door_of_the_tap_lies_in_its_runtime_directory():
+    unit, read = lines(ROOT / "systemd/midcall-tap@.service"), config("tap")
+    assert read.tap is not None
+    assert Path(read.tap.door).parent == Path("/run", unit["RuntimeDirectory"].replace("%i", "1"))
+    assert set(read.tap.media) | set(read.tap.sip) == {"midcall-df", "midcall-poi"}
+    # Without a network it is asked for its health at a socket.
+    assert read.operator.listen.startswith("unix:")
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", ROLES)
+def test_systemd_finds_no_fault_with_a_unit(root, tmp_path, name):
+    """Nor with its drop-ins; the program has to be one that is there."""
+    system = tmp_path / "system"
+    shutil.copytree(root / "usr/local/lib/systemd/system", system)
+    for unit in system.glob("*.service"):
+        unit.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={shutil.which('true')}", unit.read_text(), flags=re.M))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"midcall-{name}@1.service"],
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{system}:"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "midcall" not in done.stderr, done.stderr
+
+
 def test_what_is_common_contradicts_no_unit():
     """A list in the common part would be added to, or taken from, that of a unit."""
     common = lines(ROOT / "systemd/midcall-.service.d/10-sandbox.conf")
     own = {name for unit in UNITS for name in lines(unit)}
-    assert not common.keys() & own - {"Description", "WantedBy"}
+    # What is started before a unit is said in both, and added up.
+    assert not common.keys() & own - {"Description", "WantedBy", "After"}
 
 
 @pytest.mark.parametrize("name", ["sysusers.conf", "tmpfiles.conf"])
@@ -123,7 +208,9 @@ def test_what_is_installed(installed):
     assert "ExecStart=/srv/midcall/bin/python -I /srv/midcall/bin/midcall run " in unit and "@PREFIX@" not in unit
     assert (system / "midcall-.service.d/10-sandbox.conf").is_file()
     roles = {path.stem for path in (ROOT / "config").glob("*.toml")} - {"midcall"}
-    assert {role(path) for path in system.glob("*.service")} == roles
+    assert {role(path) for path in system.glob("*.service")} == roles == {"df", "kms", "poi", "tap"}
+    assert (system / "midcall-df@.service.d/20-bpf.conf").is_file()
+    assert {path.name for path in (system / "midcall-tap@.service.d").iterdir()} == {"20-bpf.conf", "30-door.conf"}
     users = dict(line.split(":", 1) for line in (installed / "etc/passwd").read_text().splitlines())
     assert set(users) == {f"midcall-{name}" for name in roles}
     assert all(line.endswith(":/nonexistent:/usr/sbin/nologin") for line in users.values())
@@ -135,11 +222,13 @@ def test_who_may_read_what(installed):
         return stat.S_IMODE((installed / "etc/midcall" / path).stat().st_mode)
 
     assert mode("") == mode("tls") == mode("trust") == 0o755
-    assert mode("credentials") == mode("credentials/kms") == 0o700
+    assert mode("credentials") == 0o700
     groups = dict(line.split(":x:") for line in (installed / "etc/group").read_text().splitlines())
-    file = installed / "etc/midcall/kms.toml"
-    assert mode("kms.toml") == 0o640 and file.stat().st_uid == 0
-    assert file.stat().st_gid == int(groups["midcall-kms"].partition(":")[0])
+    for name in ROLES:
+        assert mode(f"credentials/{name}") == 0o700
+        file = installed / f"etc/midcall/{name}.toml"
+        assert mode(f"{name}.toml") == 0o640 and file.stat().st_uid == 0
+        assert file.stat().st_gid == int(groups[f"midcall-{name}"].partition(":")[0])
     assert not (installed / "usr/local/lib/systemd/system/midcall-kms@.service").stat().st_mode & 0o022
 
 
