@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import re
 import socket
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 from midcall.cli.checks.finding import Finding, good, mend, note
 
 PYTHON = (3, 11)
+KERNEL = (5, 19)
+"""Before, kernel.unprivileged_bpf_disabled keeps maps also from a process that was given one."""
 OPTMEM = 131_072
 """Octets of socket options: room for a fixed filter of 168 addresses; Debian 12 gives 20 480."""
 _TIME_ERROR, _UNSYNCHRONISED = 5, 0x40
@@ -28,6 +31,7 @@ def findings() -> list[Finding]:
         packages(metadata.requires("midcall") or ()),
         clock(*_adjtimex()),
         randomness(),
+        kernel(platform.release()),
         packet_sockets(_packet_socket()),
         bpf(_number(PROC / "kernel/unprivileged_bpf_disabled")),
         option_memory(_number(PROC / "net/core/optmem_max")),
@@ -83,6 +87,13 @@ def randomness() -> Finding:
     except BlockingIOError:
         return mend("randomness", "the kernel's generator is not ready", "give the host a source, such as virtio-rng")
     return good("randomness", "ready")
+
+
+def kernel(release: str) -> Finding:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    if found is None or (int(found[1]), int(found[2])) < KERNEL:
+        return note("kernel", release, "a tap that is given to another process needs 5.19 or newer")
+    return good("kernel", release)
 
 
 def _packet_socket() -> int:
