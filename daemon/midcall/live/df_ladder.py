@@ -9,7 +9,7 @@ from msgspec import Struct
 from midcall.events import Terms
 from midcall.handover import Completeness
 from midcall.live.df_account import Account, ForkAccount, Media
-from midcall.live.ladder import Fork, Reason, Rung, State, moment
+from midcall.live.ladder import Fork, Reason, Rung, State, many, moment
 
 
 class Product(Struct, frozen=True):
@@ -59,7 +59,7 @@ def _rungs(account: Account, found: ForkAccount, media: Media, at: At) -> Iterat
 
 def _events(account: Account) -> Rung:
     outside = f"; {account.outside} outside the window were not" if account.outside else ""
-    said = f"{account.events} messages taken in, {moment(account.first)} to {moment(account.last)}{outside}"
+    said = f"{many(account.events, 'message')} taken in, {moment(account.first)} to {moment(account.last)}{outside}"
     return Rung("events", State.DONE, said, counts={"events": account.events, "outside_window": account.outside})
 
 
@@ -72,7 +72,7 @@ def _session(found: ForkAccount) -> Rung:
     if not found.lines:
         said = faults or "no line of RTP in it that is not refused"
         return Rung("session", State.MISSING, said, Reason.UNREADABLE if found.faults else Reason.NO_MEDIA)
-    said = f"{found.lines} media lines, {found.secure} of them encrypted" + (f"; {faults}" if faults else "")
+    said = f"{many(found.lines, 'media line')}, {found.secure} encrypted" + (f"; {faults}" if faults else "")
     counts = {"lines": found.lines, "secure": found.secure}
     if found.answered:
         return Rung("session", State.DONE, said, counts=counts)
@@ -86,7 +86,7 @@ def _keys(found: ForkAccount, terms: Terms) -> Rung:
     failures = "; ".join(found.failures)
     if found.contexts:
         whose = "; the agency decrypts" if terms.keys_to_lemf else ""
-        said = f"{found.contexts} session keys, {found.asked} questions to the KMS{whose}"
+        said = f"{many(found.contexts, 'session key')}, {many(found.asked, 'question')} to the KMS{whose}"
         return Rung("keys", State.DONE, f"{said}; {failures}" if failures else said, counts=counts)
     if found.open:
         return Rung("keys", State.WAITING, "the KMS is being asked", Reason.KMS_ASKED, counts)
@@ -113,7 +113,9 @@ def _armed(found: ForkAccount, media: Media, at: At) -> Rung:
         return Rung("armed", State.DONE, "until the dialog was over")
     if not media.places:
         return Rung("armed", State.MISSING, "no line has an address: on hold, or refused", Reason.NO_MEDIA)
-    return Rung("armed", State.DONE, f"{media.places} places of media and RTCP", counts={"places": media.places})
+    return Rung(
+        "armed", State.DONE, f"{many(media.places, 'place')} of media and RTCP", counts={"places": media.places}
+    )
 
 
 def _packets(found: ForkAccount, media: Media) -> Rung:
@@ -146,7 +148,7 @@ def _content(found: ForkAccount, media: Media) -> Rung:
 def _handed_over(media: Media, product: Product) -> Rung:
     records = media.content + media.sums.get("rtcp", 0)
     counts = {"records": records}
-    told = [f"{records} content records of this dialog"]
+    told = [f"{many(records, 'content record')} of this dialog"]
     refused: list[str] = []
     for each in product.completeness:
         gone = sum(each.refused.values())

@@ -122,6 +122,11 @@ class NotExplained(Struct, frozen=True):
     refused: str = "no call of this name is under a task that is armed here"
 
 
+def many(count: int, thing: str) -> str:
+    """A number of things."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def moment(at: int) -> str:
     """Wall ns as UTC, to the millisecond."""
     when = datetime.datetime.fromtimestamp(at // NS, datetime.UTC)

@@ -17,7 +17,7 @@ from midcall.events import (
     X2Event,
 )
 from midcall.live.accounts import Accounts, Forks, note
-from midcall.live.ladder import Fork, Reason, Rung, State, TaskLadder, moment
+from midcall.live.ladder import Fork, Reason, Rung, State, TaskLadder, many, moment
 
 _NO_TICKET = (
     "no MIKEY-TICKET exchange is kept: none was seen, its storage time is over, or the media are keyed otherwise "
@@ -151,7 +151,7 @@ def _session_rung(session: _Session | None) -> Rung:
     if not session.answered:
         return Rung("session", State.WAITING, "an offer; its answer was not seen yet", Reason.NO_ANSWER)
     counts = {"lines": session.lines, "secure": session.secure}
-    return Rung("session", State.DONE, f"offer and answer; {session.lines} media lines", counts=counts)
+    return Rung("session", State.DONE, f"offer and answer; {many(session.lines, 'media line')}", counts=counts)
 
 
 def _ticket_rung(session: _Session | None) -> Rung:
@@ -172,6 +172,6 @@ def _ticket_rung(session: _Session | None) -> Rung:
 def _sent_rung(account: _Account, x2: X2State) -> Rung:
     counts = {"events": account.events, "queued_octets": x2.queued}
     if x2.is_up:
-        return Rung("sent", State.DONE, f"{account.events} events to the DF; the link is up", counts=counts)
+        return Rung("sent", State.DONE, f"{many(account.events, 'event')} to the DF; the link is up", counts=counts)
     why = f": {x2.fault}" if x2.fault else ""
     return Rung("sent", State.MISSING, f"the link to the DF is down{why}", Reason.X2_DOWN, counts)
