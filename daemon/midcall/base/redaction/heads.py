@@ -81,10 +81,13 @@ def _without(head: bytes, names: frozenset[bytes], start: int = 1) -> bytes:
 
 def _without_plain(head: bytes, names: frozenset[bytes], start: int) -> bytes:
     """The same where CRLF alone ends lines: then no line is torn, and all names are read at once."""
-    lines, plain = head.split(b"\r\n"), named(head).split(b"\n")
-    kept, dropping = lines[:start], False
-    for text, read in zip(lines[start:], plain[start:], strict=True):
-        dropping = (dropping and _folded(text)) or read.partition(b":")[0] in names
+    named_so = [line.partition(b":")[0] in names for line in named(head).split(b"\n")]
+    named_so[:start] = [False] * start
+    if True not in named_so:
+        return head
+    kept, dropping = [], False
+    for text, begins in zip(head.split(b"\r\n"), named_so, strict=True):
+        dropping = begins or (dropping and _folded(text))
         if not dropping:
             kept.append(text)
     if dropping and kept:
