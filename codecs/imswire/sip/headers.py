@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from imswire.sip.errors import SipError
@@ -172,6 +174,19 @@ def _sent_by(text: str) -> tuple[str, int | None]:
 
 def parse_cseq(text: str) -> CSeq:
     """CSeq: a number below 2^31 and a method."""
+    return _usual_cseq(text) if len(text) <= _USUAL_CSEQ else _cseq(text)
+
+
+_USUAL_CSEQ = 24
+"""Characters of one that is remembered: most are among the first of their dialog, and the same in every call."""
+
+
+@lru_cache(maxsize=1_024)
+def _usual_cseq(text: str) -> CSeq:
+    return _cseq(text)
+
+
+def _cseq(text: str) -> CSeq:
     parts = text.split()
     if len(parts) != 2 or not parts[0].isascii() or not parts[0].isdigit():
         raise SipError("CSeq", "not a number and a method")

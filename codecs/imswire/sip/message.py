@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from imswire.sip.errors import SipError
 from imswire.sip.grammar import COMPACT, LISTS, is_token, number, split, unfold
@@ -52,6 +53,11 @@ _SPELLED = {
 }
 
 
+_METHODS = {
+    name.encode(): name
+    for name in ("INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "REGISTER", "OPTIONS", "INFO", "MESSAGE")
+}
+
 # Content codings by the window of zlib that reads them; deflate comes with zlib's header and without (RFC 9110 8.4.1).
 _WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
 
@@ -61,6 +67,33 @@ def looks_like_sip(octets: bytes) -> bool:
     if not is_token(octets[:1]):
         return False
     return b"SIP/" in octets[:4096].partition(b"\n")[0].upper()
+
+
+def _fields(head: bytes) -> dict[bytes, list[bytes]]:
+    """Raw values by lower-case long name, in order."""
+    if b"\n " in head or b"\n\t" in head:
+        head = unfold(head)
+    fields: dict[bytes, list[bytes]] = {}
+    lines = head.split(b"\n")
+    if len(lines) > MAX_HEADERS:
+        raise SipError("head", f"more than {MAX_HEADERS} lines", 513)
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon:
+            if line.strip():
+                raise SipError("head", "a line without colon")
+            continue
+        # Most names are written as in the RFC: those are found without a change of case.
+        known = _SPELLED.get(name)
+        if known is None:
+            known = name.rstrip(b" \t").lower()
+            if len(known) == 1:
+                known = COMPACT.get(known, known)
+        if known in fields:
+            fields[known].append(value.strip())
+        else:
+            fields[known] = [value.strip()]
+    return fields
 
 
 class SipMessage:
@@ -75,6 +108,7 @@ class SipMessage:
         "_cseq",
         "_fields",
         "_request_uri",
+        "_top_branch",
         "body",
         "head",
         "is_request",
@@ -96,10 +130,10 @@ class SipMessage:
         if end < 0:
             raise SipError("head", "no blank line behind the headers")
         self.head = octets[: end + width]
-        self._fields: dict[bytes, list[bytes]] | None = None
         self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._request_uri: str | None = None
+        self._top_branch: str | None = None
         self.status: int | None = None
         self.reason: str | None = None
         self.start_method = b""
@@ -109,13 +143,14 @@ class SipMessage:
             self._read_request_line()
         else:
             self._read_status_line()
-        self.body = self._cut_body(octets[end + width :])
+        self._fields = _fields(self.head[len(self.start_line) :])
+        self.body = self._cut_body(octets, end + width)
 
     # Start line
 
     def _read_request_line(self) -> None:
         parts = self.start_line.split(b" ")
-        if len(parts) != 3 or not is_token(parts[0]):
+        if len(parts) != 3 or not (parts[0] in _METHODS or is_token(parts[0])):
             raise SipError("Request-Line", "not method, URI and version, one blank apart")
         if parts[2].upper() != _VERSION:
             raise SipError("Request-Line", "not SIP/2.0", 505)
@@ -142,49 +177,18 @@ class SipMessage:
     def method(self) -> str:
         """Method of the request; of a response, that of its CSeq."""
         if self.is_request:
-            return self.start_method.decode("ascii")
-        return self.cseq.method
+            return _METHODS.get(self.start_method) or self.start_method.decode("ascii")
+        return (self._cseq or self.cseq).method
 
     # Headers
 
-    def _index(self) -> dict[bytes, list[bytes]]:
-        """Raw values by lower-case long name, in order."""
-        if self._fields is not None:
-            return self._fields
-        head = self.head[len(self.start_line) :]
-        if b"\n " in head or b"\n\t" in head:
-            head = unfold(head)
-        fields: dict[bytes, list[bytes]] = {}
-        lines = head.split(b"\n")
-        if len(lines) > MAX_HEADERS:
-            raise SipError("head", f"more than {MAX_HEADERS} lines", 513)
-        compact = COMPACT
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if not colon:
-                if line.strip():
-                    raise SipError("head", "a line without colon")
-                continue
-            # Most names are written as in the RFC: those are found without a change of case.
-            known = _SPELLED.get(name)
-            if known is None:
-                known = name.rstrip(b" \t").lower()
-                if len(known) == 1:
-                    known = compact.get(known, known)
-            if known in fields:
-                fields[known].append(value.strip())
-            else:
-                fields[known] = [value.strip()]
-        self._fields = fields
-        return fields
-
     def counts(self) -> Iterator[tuple[bytes, int]]:
         """Lower-case long name of each header, and how many lines it has."""
-        return ((name, len(values)) for name, values in self._index().items())
+        return ((name, len(values)) for name, values in self._fields.items())
 
     def raw(self, name: bytes) -> bytes | None:
         """First value of a header by its lower-case long name, as octets."""
-        values = self._index().get(name)
+        values = self._fields.get(name)
         return values[0] if values else None
 
     def first(self, name: str) -> str | None:
@@ -194,12 +198,12 @@ class SipMessage:
 
     def lines(self, name: str) -> tuple[str, ...]:
         """The value of each line of a header, lists left whole."""
-        return tuple(line.decode("utf-8", "surrogateescape") for line in self._index().get(_name(name), ()))
+        return tuple(line.decode("utf-8", "surrogateescape") for line in self._fields.get(_name(name), ()))
 
     def values(self, name: str) -> tuple[str, ...]:
         """All values of a header: one a line, and one a comma where the header is a list."""
         key = _name(name)
-        lines = self._index().get(key)
+        lines = self._fields.get(key)
         if lines is None:
             return ()
         texts = [line.decode("utf-8", "surrogateescape") for line in lines]
@@ -222,7 +226,7 @@ class SipMessage:
 
     def _one(self, name: bytes, text: str) -> str:
         """Value of a header that must be there just once (RFC 3261 8.1.1, 20)."""
-        values = self._index().get(name)
+        values = self._fields.get(name)
         if not values:
             raise SipError(text, "missing")
         if len(values) > 1:
@@ -272,6 +276,12 @@ class SipMessage:
     @property
     def top_branch(self) -> str | None:
         """Branch of the topmost Via; None when it has none."""
+        branch = self._top_branch
+        if branch is None:
+            branch = self._top_branch = self._branch()
+        return branch
+
+    def _branch(self) -> str | None:
         value = self.raw(b"via")
         if value is None:
             return None
@@ -285,14 +295,14 @@ class SipMessage:
 
     # Body
 
-    def _cut_body(self, rest: bytes) -> bytes:
-        values = self._index().get(b"content-length")
+    def _cut_body(self, octets: bytes, start: int) -> bytes:
+        values = self._fields.get(b"content-length")
         if not values:
-            return rest
+            return octets[start:]
         length = content_length(values)
-        if length > len(rest):
-            raise SipError("Content-Length", f"{length}, but the body has {len(rest)} octets")
-        return rest[:length]
+        if length > len(octets) - start:
+            raise SipError("Content-Length", f"{length}, but the body has {len(octets) - start} octets")
+        return octets[start : start + length]
 
     @property
     def content_type(self) -> str:
@@ -324,6 +334,8 @@ def parse(octets: bytes) -> SipMessage:
 
 def content_length(values: list[bytes]) -> int:
     """Content-Length; several must say the same."""
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _LENGTH_DIGITS:
+        return int(values[0])
     if len({*values}) > 1:
         raise SipError("Content-Length", "more than one, and they differ")
     value = number(values[0].decode("utf-8", "surrogateescape"), _MAX_LENGTH)
@@ -344,8 +356,10 @@ def blank_line(octets: bytes | bytearray) -> bytes:
 _CR = 0x0D
 _BLANK_LINES = {b"\r\n\r\n": b"\n\n", b"\n\n": b"\r\n\r\n"}
 _MAX_LENGTH = 9_999_999_999
+_LENGTH_DIGITS = 10
 
 
+@lru_cache(maxsize=256)
 def _name(name: str) -> bytes:
     key = name.lower().encode("utf-8", "surrogateescape")
     return COMPACT.get(key, key) if len(key) == 1 else key
