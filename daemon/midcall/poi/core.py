@@ -152,7 +152,7 @@ class PointOfInterception:
         # Whatever cannot be done without is read before anything changes.
         from_tag, to_tag = message.from_tag or "", message.to_tag or ""
         _ = message.call_id, message.cseq, message.top_branch
-        events = self.deadline(seen.at)
+        events = self.deadline(seen.at) if self._tracker.due(seen.at.mono) else []
         call = self._tracker.find(message, from_tag, to_tag)
         if call is None:
             if not self._tracker.opens(message, from_tag, to_tag):
@@ -171,7 +171,8 @@ class PointOfInterception:
             if news:
                 self._match_tracked(tracked, seen.at, events)
             self._report(tracked, message, seen, events)
-        self._over(tracked.ended, seen.at, events)
+        if tracked.ended:
+            self._over(tracked.ended, seen.at, events)
         return events
 
     def next_deadline(self) -> int | None:
@@ -193,7 +194,8 @@ class PointOfInterception:
         news = False
         if tracked.dialog is not None:
             sender = tracked.side if message.is_request else tracked.side.peer
-            news = self._index.learn(tracked.dialog, message, Match(sender)) or tracked.opened
+            match = Match.CALLER if sender is Side.CALLER else Match.CALLEE
+            news = self._index.learn(tracked.dialog, message, match) or tracked.opened
         if message.is_request and message.method in JOINING and (not to_tag or not tracked.call.identities):
             news |= self._index.learn_opening(tracked.call, message)
         if message.method in JOINING and "instance-id" in self._matching:
@@ -212,6 +214,8 @@ class PointOfInterception:
         """The message itself, and what it changed, for each task on its call, its fork or its leg."""
         call, dialog = tracked.call, tracked.dialog
         about = call if dialog is None else dialog
+        if dialog is not None and not (self._watch.follows(dialog) or self._watch.follows(call)):
+            return
         reported: dict[str, Watched] = {}
         for watched in (*self._watch.under(about), *self._watch.under(call), *self._on_leg(tracked, message)):
             reported.setdefault(watched.xid, watched)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from imswire import sip
 from midcall.base.bounded import BoundedTable
@@ -20,10 +22,11 @@ class IdentityHasher:
     def __init__(self, key: bytes, remembered: int) -> None:
         self._key = key
         self._known: BoundedTable[str, tuple[bytes, ...]] = BoundedTable("poi.identity_hashes", remembered)
+        self._find = self._known.reader()
 
     def of(self, text: str) -> tuple[bytes, ...]:
         """Hashes of all canonical forms of a header's name-addr; empty when it names nobody."""
-        hashes = self._known.get(text)
+        hashes = self._find(text)
         return self._remember(text, _uri(text)) if hashes is None else hashes
 
     def of_uri(self, uri: str) -> tuple[bytes, ...]:
@@ -31,7 +34,7 @@ class IdentityHasher:
         if ";" not in uri:
             return self.of(uri)
         known = f"<{uri}>"
-        hashes = self._known.get(known)
+        hashes = self._find(known)
         return self._remember(known, uri) if hashes is None else hashes
 
     def plain(self, text: str) -> bytes:
@@ -52,18 +55,39 @@ def _uri(text: str) -> str:
         return text
 
 
-def asserted(message: sip.SipMessage, matching: frozenset[str], sender: Match) -> Iterator[tuple[str, Match]]:
+class _Header(NamedTuple):
+    """One that any message of a dialog may name somebody in: the side it names (None: the sender's)."""
+
+    name: str
+    key: bytes
+    match: Match | None
+    of_requests: bool = False
+
+
+_ASSERTING = (
+    _Header("P-Asserted-Identity", b"p-asserted-identity", None),
+    _Header("P-Called-Party-ID", b"p-called-party-id", Match.CALLEE, of_requests=True),
+    _Header("History-Info", b"history-info", Match.OTHER),
+    _Header("Diversion", b"diversion", Match.OTHER),
+)
+_INSTANCE = b"+sip.instance"
+
+
+@lru_cache(maxsize=64)
+def _asserting(matching: frozenset[str]) -> tuple[_Header, ...]:
+    return tuple(each for each in _ASSERTING if each.name.lower() in matching)
+
+
+def asserted(message: sip.SipMessage, matching: frozenset[str], sender: Match) -> list[tuple[str, Match]]:
     """Identities (as name-addr or URI) that any message of a dialog may add, with the side they name."""
-    if "p-asserted-identity" in matching:
-        yield from _uris(message, "P-Asserted-Identity", sender)
-    if "p-called-party-id" in matching and message.is_request:
-        yield from _uris(message, "P-Called-Party-ID", Match.CALLEE)
-    if "history-info" in matching:
-        yield from _uris(message, "History-Info", Match.OTHER)
-    if "diversion" in matching:
-        yield from _uris(message, "Diversion", Match.OTHER)
+    found: list[tuple[str, Match]] = []
+    for name, key, match, of_requests in _asserting(matching):
+        # Most messages have none of them.
+        if message.raw(key) is not None and (message.is_request or not of_requests):
+            found += _uris(message, name, sender if match is None else match)
     if "instance-id" in matching:
-        yield from _instances(message, sender)
+        found += _instances(message, sender)
+    return found
 
 
 def named(message: sip.SipMessage, matching: frozenset[str]) -> Iterator[tuple[str, Match]]:
@@ -86,6 +110,8 @@ def _uris(message: sip.SipMessage, name: str, match: Match) -> Iterator[tuple[st
 
 def _instances(message: sip.SipMessage, sender: Match) -> Iterator[tuple[str, Match]]:
     """The +sip.instance of the sender's Contact (RFC 5626): an IMEI URN or a UUID URN."""
+    if _INSTANCE not in message.head.lower():
+        return
     for value in message.values("Contact")[:HEADER_VALUES]:
         try:
             contact = sip.parse_name_addr(value)

@@ -96,6 +96,13 @@ class Tracker:
             times.append(oldest.invited_at.mono + self.limits.unanswered)
         return min(times, default=None)
 
+    def due(self, mono: int) -> bool:
+        """Whether :meth:`deadline` has anything to do at this monotonic time (ns)."""
+        if self._evicted or (self._closing and self._closing[0][0] <= mono):
+            return True
+        oldest = self.calls.oldest_unanswered()
+        return oldest is not None and oldest.invited_at.mono + self.limits.unanswered <= mono
+
     def deadline(self, now: Instant) -> list[Ended]:
         """Whatever is due: BYEs without answer, forks that were left behind, calls that never came about."""
         ended = self._take_evicted()
@@ -250,6 +257,8 @@ class Tracker:
         ended.append(Ended(call, reason))
 
     def _take_evicted(self) -> list[Ended]:
+        if not self._evicted:
+            return []
         evicted, self._evicted = self._evicted, []
         return evicted
 

@@ -92,6 +92,10 @@ class Watch:
         under[watched.xid] = watched
         return True
 
+    def follows(self, subject: Subject) -> bool:
+        """Whether ``subject`` is intercepted under any task."""
+        return subject in self._subjects
+
     def under(self, subject: Subject) -> tuple[Watched, ...]:
         return tuple(self._subjects.get(subject, {}).values())
 

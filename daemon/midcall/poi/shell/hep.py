@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -163,8 +164,8 @@ class HepReceiver:
             self.counts["other"] += 1
             return
         self.counts["taken"] += 1
-        source = inet.endpoint(message.source, message.source_port)
-        destination = inet.endpoint(message.destination, message.destination_port)
+        source = _endpoint(message.source, message.source_port)
+        destination = _endpoint(message.destination, message.destination_port)
         self._take(SipSeen(message.payload, source, destination, self._instant(message)))
 
     def _instant(self, message: hep.Hep) -> Instant:
@@ -176,6 +177,7 @@ class HepReceiver:
         return Instant(message.time, mono - (wall - message.time))
 
 
+@lru_cache(maxsize=4_096)
 def _packed(address: str) -> bytes:
     """An address of a socket; an IPv4 one that IPv6 carries is that of IPv4."""
     try:
@@ -183,3 +185,7 @@ def _packed(address: str) -> bytes:
     except inet.InetError:
         return b""
     return packed[12:] if packed[:12] == bytes(10) + b"\xff\xff" else packed
+
+
+# Most signalling is between few proxies.
+_endpoint = lru_cache(maxsize=4_096)(inet.endpoint)
