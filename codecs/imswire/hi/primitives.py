@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from enum import IntEnum
 from typing import Any
 
@@ -99,8 +100,12 @@ class Integer(Leaf):
         """The TLVs of many at once (a hash lists a thousand numbers); None: one of them is to be refused."""
         if self.universal != ber.INTEGER or self._low < 0 or not values:
             return None
-        if min(values) < self._low or max(values) > self._high:
+        least, most = min(values), max(values)
+        if least < self._low or most > self._high:
             return None
+        size = most.bit_length() >> 3
+        if least.bit_length() >> 3 == size < _MAX_EVEN:  # neighbours mostly are as wide as one another
+            return _even(values, size)
         return b"".join(
             [
                 _INTEGER_HEADS[size] + each.to_bytes(size + 1, "big")
@@ -119,6 +124,18 @@ class Integer(Leaf):
         if tlv.end - tlv.start > 1 and octets[tlv.start] in (0, 0xFF) and _same_sign(octets, tlv.start):
             report.say("integer longer than needed", tlv.at)
         return super().examine(octets, tlv, name, report)
+
+
+_MAX_EVEN = 8
+
+
+def _even(values: tuple[int, ...], size: int) -> bytes:
+    """TLVs of values that all take ``size`` + 1 octets: all first octets at once, then all second ones."""
+    out = bytearray((_INTEGER_HEADS[size] + bytes(size + 1)) * len(values))
+    wide = struct.pack(f">{len(values)}Q", *values)
+    for place in range(size + 1):
+        out[2 + place :: size + 3] = wide[7 - size + place :: 8]
+    return bytes(out)
 
 
 _INTEGER_HEADS = tuple(bytes((ber.INTEGER, size + 1)) for size in range(ber.MAX_INTEGER_OCTETS))

@@ -7,7 +7,6 @@ that it names, one after the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Protocol
 
 from imswire import hi
@@ -55,7 +54,10 @@ class Chain:
     def add(self, first: int, octets: list[bytes]) -> None:
         """PDUs with consecutive numbers from ``first`` on."""
         start = self.count
-        self._ranges.append((first, len(octets)))
+        if self._ranges and sum(self._ranges[-1]) == first:
+            self._ranges[-1] = (self._ranges[-1][0], self._ranges[-1][1] + len(octets))
+        else:
+            self._ranges.append((first, len(octets)))
         self.count += len(octets)
         self._hash.update(b"".join(octets))
         if self.locate:
@@ -70,7 +72,7 @@ class Chain:
         With ``locate`` another one for each binary digit of the place in it, over those whose digit is 1: which of
         them hold says which PDU is wrong, when one is.
         """
-        numbers = tuple(self._numbers())
+        numbers = self._numbers()
         checks = [self._hash_check(numbers, self._hash)]
         for bit, half in enumerate(self._halves):
             checks.append(self._hash_check(tuple(n for place, n in enumerate(numbers) if place >> bit & 1), half))
@@ -90,12 +92,12 @@ class Chain:
         """A hash covers what waited (it was found in the spool)."""
         self._clear()
 
-    def _numbers(self) -> Iterator[int]:
+    def _numbers(self) -> tuple[int, ...]:
+        numbers: tuple[int, ...] = ()
         for first, count in self._ranges:
-            if first + count <= NUMBERS:
-                yield from range(first, first + count)
-            else:
-                yield from ((first + place) % NUMBERS for place in range(count))
+            before_wrap = min(count, NUMBERS - first)
+            numbers += (*range(first, first + before_wrap), *range(count - before_wrap))
+        return numbers
 
     def signed_octets(self) -> bytes:
         return b"".join(octets for _, octets in self.hashes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imswire import ber
 from imswire.ber import BerError
@@ -207,3 +209,15 @@ def test_a_sequence_and_nothing_else():
 )
 def test_readable(octets, text):
     assert p.readable(octets) == text
+
+
+@example(2**63, [0, 1])  # nine octets
+@example(120, [0, 20])  # of two widths
+@given(
+    st.one_of(st.integers(0, 2**64 - 300), st.sampled_from([0, 120, 127, 128, 32_700, 2**31, 2**55, 2**56])),
+    st.lists(st.integers(0, 255), min_size=1, max_size=40),
+)
+def test_many_integers_at_once_are_those_one_by_one(base, steps):
+    number = p.Integer(0, 2**64 - 1)
+    values = tuple(base + step for step in steps)
+    assert number.write_items(values) == b"".join(ber.tlv(b"\2", number.write(each)) for each in values)
