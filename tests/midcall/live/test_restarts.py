@@ -54,9 +54,7 @@ class Running:
 
     def kill(self, name: str) -> None:
         """As a crash does: without a word."""
-        process = self.roles[name]._process._process
-        process.kill()
-        process.wait()
+        self.roles[name].kill()
 
     def activate(self) -> None:
         path, _ = self.site.draft(self.call.call.caller.uri, LIID, self.lemf.address)
