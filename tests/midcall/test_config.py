@@ -158,9 +158,17 @@ def test_files_of_one_host_agree():
     poi, df, tap, kms = (getattr(read[role], role) for role in ("poi", "df", "tap", "kms"))
     assert poi.x2.to == df.x2.listen and df.kms.url == f"https://{kms.xk.listen}"
     assert df.tap.door == tap.door
-    listens = [poi.x1.listen, poi.hep.tls.listen, df.x1.listen, df.x2.listen, kms.users.listen, kms.xk.listen]
+    listens = [poi.x1.listen, poi.hep.tls.listen, poi.li.listen, kms.users.listen, kms.xk.listen]
+    listens += [df.x1.listen, df.x2.listen, df.li.listen]
     listens += [each.operator.listen for each in read.values() if not each.operator.listen.startswith("unix:")]
-    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 9
+    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 11
+
+
+def test_signatures_that_nobody_would_make_are_refused():
+    text = (ROOT / "config/df.toml").read_text() + '[df.integrity]\nsigning_key = "integrity.key"\n'
+    with pytest.raises(config.ConfigError, match=r"df.integrity.signing_key: this role does not sign yet") as error:
+        config.daemon(text, config.DaemonConfig)
+    assert error.value.line == len(text.splitlines())
 
 
 def test_the_file_of_a_laboratory_has_the_roles_that_need_no_rights():

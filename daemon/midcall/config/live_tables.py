@@ -223,3 +223,6 @@ def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:
             raise ConfigError(line_of(text, f"$.{name}"), f"{name}: {reason}")
     if poi is not None and poi.mirror is None and not (poi.hep.udp or poi.hep.tcp or poi.hep.tls):
         raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither hep nor mirror")
+    if df is not None and df.integrity.signing_key:
+        reason = "df.integrity.signing_key: this role does not sign yet"
+        raise ConfigError(line_of(text, "$.df.integrity.signing_key"), reason)
