@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, structs
 
+from midcall import config
 from scripts import api_reference
 
 ROOT = Path(__file__).parent.parent
@@ -45,3 +49,21 @@ def test_the_api_page_is_up_to_date():
 def test_published_vectors_are_those_of_the_tests():
     for path in (ROOT / "docs/reference/vectors").glob("*.json"):
         assert path.read_bytes() == (ROOT / "tests/data/vectors" / path.name).read_bytes()
+
+
+def keys(kind: type[Struct]) -> Iterator[str]:
+    """Keys of a table and of all tables in it, but those of the hand-over, which have a page of their own."""
+    for field in structs.fields(kind):
+        yield field.name
+        for inner in typing.get_args(field.type) or (field.type,):
+            if isinstance(inner, type) and issubclass(inner, Struct) and "handover" not in inner.__module__:
+                yield from keys(inner)
+
+
+@pytest.mark.parametrize("role", ["poi", "df", "tap"])
+def test_the_reference_has_every_key_of_a_role(role):
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+    kind = {"poi": config.PoiConfig, "df": config.DfConfig, "tap": config.TapConfig}[role]
+    missing = {key for key in keys(kind) if not re.search(rf"[`.]{key}(`|\])", page)}
+    assert missing == set()
+    assert f"## `[{role}]`" in page
