@@ -10,13 +10,14 @@ from msgspec import Struct
 from imswire import hi
 from midcall.base.bounded import BoundedTable
 from midcall.lemf import integrity
-from midcall.lemf.calls import Call
+from midcall.lemf.calls import Call, MediaStream
 from midcall.lemf.content import Form, Layout
 from midcall.lemf.context import NUMBERS, Context, Key
 from midcall.lemf.findings import Finding, Findings, Rule
 from midcall.lemf.integrity import Verdict
 from midcall.lemf.neighbours import odd
 from midcall.lemf.records import shown
+from midcall.lemf.rows import Rows
 
 SECOND = 1_000_000_000
 CONTEXTS = 65_536
@@ -25,6 +26,8 @@ INTERCEPTS = 4_096
 CALLS = 4_096
 ALIASES = 2 * CONTEXTS
 OPERATORS = 256
+MAX_LAYOUTS = 512
+MAX_STREAMS = 256
 MAX_FRESH = 4_096
 """Records of one sequence that wait for a hash; annex J has 1 000."""
 HELD_OCTETS = 1 << 29
@@ -71,6 +74,24 @@ class Alias:
         self.layouts: dict[int, Layout] = {}
         self.forms: dict[int, Form] = {}
 
+    def learn(self, place: int, layout: Layout, octets: bytes, stream: MediaStream) -> None:
+        """A record that fits ``layout`` is of ``stream``, and so are those with the same octets around the packet."""
+        known = self.layouts.get(place)
+        if known is None or not known.like(layout) or len(known.streams) >= MAX_STREAMS:
+            if len(self.layouts) >= MAX_LAYOUTS:
+                self.layouts.clear()
+            known = self.layouts[place] = layout
+        known.streams[layout.tail(layout.read(octets))] = stream
+
+    def learn_form(self, tail: int, form: Form, layout: Layout, octets: bytes, stream: MediaStream) -> None:
+        """The same for records whose numbers have other widths; ``tail`` octets are behind the time stamp."""
+        if len(self.forms) >= MAX_LAYOUTS:
+            self.forms.clear()
+        known = self.forms.get(tail)
+        if known is None or known[:2] != form[:2] or len(known.streams) >= MAX_STREAMS:
+            known = self.forms[tail] = form
+        known.streams[layout.tail(layout.read(octets))] = stream
+
 
 class Refused(Exception):
     """A bound is reached: the link that wants more is closed, so that nothing is taken for received."""
@@ -86,6 +107,7 @@ class Lemf:
         self.intercepts: BoundedTable[bytes, Intercept] = BoundedTable("lemf.intercepts", INTERCEPTS)
         self.calls: BoundedTable[tuple[bytes, bytes, bytes | None, int], Call] = BoundedTable("lemf.calls", CALLS)
         self.aliases: BoundedTable[bytes, Alias] = BoundedTable("lemf.aliases", ALIASES)
+        self.rows = Rows()
         self._resets: BoundedTable[bytes, int] = BoundedTable("lemf.resets", OPERATORS)
         self._hashes: BoundedTable[tuple[Key, int | None], dict[int, bytes]] = BoundedTable("lemf.hashes", CONTEXTS)
         self.closed_calls: list[Call] = []
@@ -145,6 +167,7 @@ class Lemf:
         """Its numbers are forgotten: what comes next in it will be taken for new, and said to be."""
         for prefix in context.aliases:
             self.aliases.pop(prefix)
+        self.rows.clear()
         self.settle(context)
         self.report(Rule.LIMIT, "its numbers are forgotten: too many sequences at once", context.key, now)
 

@@ -10,15 +10,13 @@ from typing import Any
 from imswire import hi
 from midcall.lemf import content, records
 from midcall.lemf.calls import Call, MediaStream
-from midcall.lemf.content import Layout
 from midcall.lemf.context import NUMBERS, Arrival, Context, Key
 from midcall.lemf.core import CC, INTEGRITY, IRI, MAX_FRESH, SECOND, Alias, Intercept, Lemf, Refused
 from midcall.lemf.findings import MAX_EACH, Finding, Rule
 from midcall.lemf.quick import integrity_check
+from midcall.lemf.rows import BEGINNING
 
 MAX_PDU = 1 << 20
-MAX_LAYOUTS = 512
-MAX_STREAMS = 256
 _TRANSPORT = {
     hi.KeepAlive: "TRI keep-alive",
     hi.OptionRequest: "TRI optionRequest",
@@ -112,7 +110,8 @@ class Link:
         known, prefix = self.lemf.aliases.reader(), self._prefix
         touched, future = self._touched, now + self.lemf.rules.future
         backwards, latest = self.lemf.rules.backwards, None
-        again = -1
+        again, rows = -1, self.lemf.rows
+        take = rows.take
         while size - position >= 4 and self._left > 0:
             length = data[position + 1]
             if length == 0x82:
@@ -129,6 +128,14 @@ class Link:
                 break
             if end > size:
                 break
+            in_row = data[position : position + BEGINNING] == data[end : end + BEGINNING]
+            if in_row:
+                taken, following = take(data, position, backwards, future, touched)
+                if taken:
+                    latest = following
+                    position += taken * (end - position)
+                    pdus += taken
+                    continue
             octets = data[position:end]
             position = end
             pdus += 1
@@ -203,6 +210,8 @@ class Link:
                 touched.append(context)
             context.out.append(octets)
             context.media.append((time, stream, packet))
+            if in_row:
+                rows.learn(layout, octets, context, stream)
         self.pdus += pdus
         self.lemf.pdus += pdus
         self._follows(latest)
@@ -301,21 +310,16 @@ class Link:
         alias = self.lemf.alias(octets[start + 2 : at], context)
         alias.context = context
         self._prefix = prefix
-        _learn(alias, place, layout, octets, stream)
+        alias.learn(place, layout, octets, stream)
         if layout.voip_base < 0 and (form := content.form(octets, found)) is not None:
-            if len(alias.forms) >= MAX_LAYOUTS:
-                alias.forms.clear()
-            known = alias.forms.get(form[0])
-            if known is None or known[:2] != form[1][:2] or len(known.streams) >= MAX_STREAMS:
-                known = alias.forms[form[0]] = form[1]
-            known.streams[layout.tail(layout.read(octets))] = stream
+            alias.learn_form(*form, layout, octets, stream)
 
     def _familiar(self, alias: Alias, octets: bytes, start: int, prefix: int) -> bool:
         """A record of a known stream whose numbers have other widths: learnt without the tables of the module."""
         at = start + 2 + prefix
         found = content.familiar(octets, start, at, alias.forms)
         if found is not None:
-            _learn(alias, (len(octets) - start) << 3 | octets[at + 1] & 7, found[0], octets, found[1])
+            alias.learn((len(octets) - start) << 3 | octets[at + 1] & 7, found[0], octets, found[1])
         return found is not None
 
     def _number(self, context: Context, number: int, octets: bytes, now: int) -> bool:
@@ -471,15 +475,6 @@ class Link:
 def _key(header: hi.Header, payload: str) -> Key:
     cid = header.cid
     return Key(header.liid, cid.operator, cid.element, cid.cin, cid.country, payload)
-
-
-def _learn(alias: Alias, place: int, layout: Layout, octets: bytes, stream: MediaStream) -> None:
-    known = alias.layouts.get(place)
-    if known is None or not known.like(layout) or len(known.streams) >= MAX_STREAMS:
-        if len(alias.layouts) >= MAX_LAYOUTS:
-            alias.layouts.clear()
-        known = alias.layouts[place] = layout
-    known.streams[layout.tail(layout.read(octets))] = stream
 
 
 def _place(key: Key, number: int) -> str:
