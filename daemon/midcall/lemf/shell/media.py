@@ -7,7 +7,8 @@ ports 40 000 + 2 * the stream's number in its call. Made IPv4 headers have no UD
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 
@@ -29,12 +30,15 @@ FIRST_PORT = 40_000
 SIDES = ("from-target", "to-target")
 STATIC = {0: Codec("PCMU", 8_000), 8: Codec("PCMA", 8_000)}
 _HEADERS = 42
+_RTP_OCTETS = 12
 _RECORD = Struct("<IIII").pack
 _SECOND = 1_000_000_000
 _PACKETS = {hi.FrameType.IP, hi.FrameType.UDP, hi.FrameType.RTP, hi.FrameType.ARTIFICIAL_RTP, hi.FrameType.UDPTL}
 _RTCP = range(192, 224)
 """Second octets of RTCP where it shares a port with RTP (RFC 5761 4)."""
 Voice = Callable[[int, bytes], None]
+Media = tuple[int, MediaStream, bytes]
+"""Time (wall ns), stream, packet."""
 
 
 def _inside(packet: bytes) -> bytes:
@@ -62,7 +66,7 @@ class _Sink:
         self.heads: dict[int, bytes] = {}
         self.voices: dict[bytes, Voice | None] = {}
         self.ssrc = b""
-        self.kind = -1
+        self.kind = b""
         self.voice: Voice | None = None
 
     def _describe(self, key: StreamKey) -> None:
@@ -98,16 +102,55 @@ class _Sink:
         return head + packet
 
 
-class _CallFiles:
-    """The open files of a call."""
+def _head(stream: MediaStream, size: int, kind: bytes, ssrc: bytes) -> bytes | None:
+    """What a frame begins with; None: the packet is not like the one before it in its stream."""
+    sink = stream.sink
+    return sink.heads.get(size) if isinstance(sink, _Sink) and (sink.kind, sink.ssrc) == (kind, ssrc) else None
 
-    __slots__ = ("audio", "call", "heard", "octets", "path", "records")
+
+def _voice_of(stream: MediaStream) -> Voice | None:
+    return stream.sink.voice if isinstance(stream.sink, _Sink) else None
+
+
+def _usual(media: list[Media]) -> dict[MediaStream, bytes] | None:
+    """What the frames of each stream begin with, when all packets have one length and go on as their stream did."""
+    _, streams, packets = zip(*media, strict=True)
+    size = len(packets[0])
+    if size < _RTP_OCTETS or list(map(len, packets)).count(size) != len(packets):
+        return None
+    heads: dict[MediaStream, bytes] = {}
+    for stream, (kind, ssrc) in set(zip(streams, _kinds(size)(b"".join(packets)), strict=True)):
+        head = _head(stream, size, kind, ssrc)
+        if head is None:
+            return None
+        heads[stream] = head
+    return heads
+
+
+@lru_cache(256)
+def _kinds(size: int) -> Callable[[bytes], Iterator[tuple[bytes, bytes]]]:
+    """Reads the second octet and the SSRC of RTP packets of so many octets, one behind the other."""
+    return Struct(f"x s 6x 4s {size - _RTP_OCTETS}x").iter_unpack
+
+
+@lru_cache(256)
+def _frame(size: int) -> Callable[..., bytes]:
+    """Makes the record of a frame: second, microsecond, octets twice, head, packet."""
+    return Struct(f"<IIII{_HEADERS}s{size}s").pack
+
+
+class _CallFiles:
+    """The open files of a call. ``waiting`` has no frames yet, ``octets`` counts it too; ``keys``: it is not heard."""
+
+    __slots__ = ("audio", "call", "heard", "keys", "octets", "path", "records", "waiting")
 
     def __init__(self, call: Call, folder: Path, name: str) -> None:
         self.call = call
         self.path = folder / f"{name}.pcap"
         self.audio = CallAudio(folder, name, SIDES)
         self.records: list[bytes] = [pcap.file_header(inet.ETHERNET)]
+        self.waiting: list[Media] = []
+        self.keys = call.keys
         self.octets = self.heard = 0
 
     def flush(self) -> None:
@@ -128,38 +171,61 @@ class MediaFiles:
         self._seconds = 0
         self.without_frame = self.unreadable = 0
 
-    def write(self, call: Call, media: list[tuple[int, MediaStream, bytes]]) -> None:
-        """Records of one call, in their order."""
-        files = self._calls.get(call) or self._open(call)
+    def write(self, call: Call, media: list[Media]) -> None:
+        """Records of one call, in their order; they wait until there are enough of them, or for the next tick."""
+        known = self._calls.get(call)
+        files = known or self._open(call)
         files.heard = self._seconds
-        keep, clear, octets = files.records.append, not call.keys, 0
-        for time, stream, packet in media:
-            sink = stream.sink
-            size = len(packet)
-            if (
-                isinstance(sink, _Sink)
-                and (head := sink.heads.get(size)) is not None
-                and packet[8:12] == sink.ssrc
-                and packet[1] == sink.kind
-            ):
-                second, rest = divmod(time, _SECOND)
-                size += _HEADERS
-                keep(_RECORD(second, rest // 1_000, size, size))
-                keep(head)
-                keep(packet)
-                rtp = packet
-            else:
-                rtp = self._other(files, stream, time, packet)
-                sink = stream.sink
-            octets += size
-            if clear and rtp and isinstance(sink, _Sink) and sink.voice is not None:
-                try:
-                    sink.voice(time, rtp)
-                except WireError:
-                    self.unreadable += 1
-        files.octets += octets
+        if files.keys != call.keys:
+            self._work(files)  # what came before the keys is heard, what comes behind them is not
+            files.keys = call.keys
+        files.waiting += media
+        files.octets += _HEADERS * len(media) + sum([len(packet) for _, _, packet in media])
         if files.octets >= FLUSH_OCTETS:
             self._flush(files)
+        elif known is None:
+            self._work(files)  # its codecs can be seen at once
+
+    def _work(self, files: _CallFiles) -> None:
+        """Frames and sound of what waits."""
+        media, files.waiting = files.waiting, []
+        if not media:
+            return
+        heads = _usual(media)
+        if heads is None:
+            for time, stream, packet in media:
+                self._one(files, time, stream, packet)
+            return
+        size = len(media[0][2])
+        octets = size + _HEADERS
+        pack = _frame(size)
+        files.records += [
+            pack(time // _SECOND, time % _SECOND // 1_000, octets, octets, heads[stream], packet)
+            for time, stream, packet in media
+        ]
+        voices = {stream: _voice_of(stream) for stream in heads}
+        if files.keys or not any(voices.values()):
+            return
+        for time, stream, packet in media:
+            if (voice := voices[stream]) is not None:
+                self._hear(voice, time, packet)
+
+    def _one(self, files: _CallFiles, time: int, stream: MediaStream, packet: bytes) -> None:
+        rtp = packet
+        if (head := _head(stream, len(packet), packet[1:2], packet[8:12])) is not None:
+            size = len(packet) + _HEADERS
+            files.records += [_RECORD(time // _SECOND, time % _SECOND // 1_000, size, size), head, packet]
+        else:
+            rtp = self._other(files, stream, time, packet)
+        voice = _voice_of(stream)
+        if not files.keys and rtp and voice is not None:
+            self._hear(voice, time, rtp)
+
+    def _hear(self, voice: Voice, time: int, rtp: bytes) -> None:
+        try:
+            voice(time, rtp)
+        except WireError:
+            self.unreadable += 1
 
     def _other(self, files: _CallFiles, stream: MediaStream, time: int, packet: bytes) -> bytes:
         """A packet unlike the one before it; returns the RTP in it."""
@@ -175,6 +241,7 @@ class MediaFiles:
         return rtp
 
     def _flush(self, files: _CallFiles) -> None:
+        self._work(files)
         # The pcap, and about as much of WAV: linear samples, and the mix at the end.
         self._spend(4 * files.octets)
         files.flush()
@@ -196,6 +263,7 @@ class MediaFiles:
         return [path for files in list(self._calls.values()) for path in self._finish(files)]
 
     def _finish(self, files: _CallFiles) -> list[Path]:
+        self._work(files)
         for stream in files.call.streams.values():
             stream.sink = None
         files.flush()
@@ -217,10 +285,10 @@ class MediaFiles:
 
     def _voice(self, files: _CallFiles, stream: MediaStream, sink: _Sink, packet: bytes) -> None:
         """Who decodes this packet, and what is like it."""
-        sink.voice, sink.ssrc, sink.kind = None, b"", -1
-        if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] in _RTCP:
+        sink.voice, sink.ssrc, sink.kind = None, b"", b""
+        if len(packet) < _RTP_OCTETS or packet[0] >> 6 != 2 or packet[1] in _RTCP:
             return
-        sink.ssrc, sink.kind = packet[8:12], packet[1]
+        sink.ssrc, sink.kind = packet[8:12], packet[1:2]
         codec = sink.codecs.get(packet[1] & 0x7F)
         if codec is not None:
             files.call.codecs.add(codec.name)
