@@ -347,7 +347,7 @@ def test_the_ladder_of_a_call_in_the_middle_of_which_a_task_was_armed(tmp_path, 
         _, df = await site.rungs()
         assert df["content"]["counts"] == {"packets": media, "decrypted": media} and not site.tap.places
         answers = b"".join(await site.ask())
-        assert b"alice" not in answers and b"10.0" not in answers and b"@" not in answers
+        assert not re.search(rb"alice|@|\d+\.\d+\.\d+\.\d+", answers)
 
     lasting(test, tmp_path, pki, world)
 
