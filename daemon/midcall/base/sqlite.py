@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
+
+from midcall.base.owner_only import FILE_MODE
 
 BUSY_MS = 10_000
 # WAL pages before they are copied home; small, since a segment is small.
@@ -20,7 +23,12 @@ _WRITING = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READON
 
 
 def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
-    """A connection that writes; sqlite3.Error when the file is missing (but for ``rwc``) or no database."""
+    """A connection that writes; sqlite3.Error when the file is missing (but for ``rwc``) or no database.
+
+    A new file is its owner's alone, and so are those that SQLite makes beside it.
+    """
+    if mode == "rwc":
+        _make(path)
     database = _open(path, f"mode={mode}")
     try:
         database.execute(f"PRAGMA page_size={PAGE_OCTETS}")
@@ -32,6 +40,12 @@ def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _make(path: Path) -> None:
+    """What goes wrong here goes wrong again when SQLite opens it, which then says what."""
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
 
 
 def _log_ahead(database: sqlite3.Connection) -> None:
@@ -49,6 +63,7 @@ def _log_ahead(database: sqlite3.Connection) -> None:
 
 def connect_in_place(path: Path) -> sqlite3.Connection:
     """A small database that goes on writing on a full disk: all the room it ever needs is taken at once."""
+    _make(path)
     database = _open(path, "mode=rwc")
     try:
         database.execute("PRAGMA journal_mode=PERSIST")
