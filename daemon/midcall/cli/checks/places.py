@@ -43,7 +43,7 @@ def log(name: str, sink: str, role: str, lab: bool) -> Iterator[Finding]:
 
 def writable(name: str, folder: Path, role: str, lab: bool) -> Iterator[Finding]:
     """Whether the role can write there, and has room."""
-    of_unit = not lab and _is_of_unit(folder, role)
+    of_unit = _is_of_unit(folder, role)
     if not folder.exists():
         if of_unit:
             yield note(name, f"{folder}: not there yet", "its unit makes it at the first start")
