@@ -277,7 +277,7 @@ class Assembler:
         runs: list[Run] = []
         while fresh:
             room = self._integrity.hash_pdus - chain.count
-            part, fresh = fresh[:room], fresh[room:]
+            part, fresh = (fresh, []) if len(fresh) <= room else (fresh[:room], fresh[room:])
             self._extend(chain, first, part, now)
             runs.append(Run(interface, key, first, part))
             first = (first + len(part)) % NUMBERS
