@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from imswire import hi
 from midcall.config import Integrity
@@ -42,6 +43,16 @@ def test_the_octets_are_those_of_the_codec() -> None:
     assert pdu.payload == (hi.Iri(3, iri(1).contents),)
     assert hi.build(hi.parse(content.octets)) == content.octets
     assert (event.interface, content.interface) == ("hi2", "hi3")
+
+
+def test_events_follow_an_intercept_that_was_changed() -> None:
+    assembler = Assembler([intercept()])
+    changed = replace(intercept(), country="SE")
+    for each, cin in ((intercept(), 1), (changed, None), (changed, 2)):
+        assembler.intercepts[each.liid] = each
+        (numbered,) = assembler.iri([iri(1, cin=cin)], T0)
+        header = hi.parse(numbered.octets).header
+        assert (header.country, header.cid.cin) == (each.country, cin)
 
 
 def test_numbers_wrap_behind_the_last_one() -> None:

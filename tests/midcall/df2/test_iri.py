@@ -1,0 +1,89 @@
+"""Records of SIP messages: what is encoded once for all of a subject is what each would be alone."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from imswire import hi
+from imswire.hi import eps
+from midcall.config import Network, Profile
+from midcall.df2 import Agency, Communications, IriMediation
+from midcall.events import DialogId, Instant, Side, SipReport, SipSeen, Terms
+
+ALICE, CORRELATION = "sip:alice@example.com", b"12345678"
+NETWORK = Network(network_operator="99999", element="df2")
+SECOND = 1_700_000_000_000_000_000
+
+
+def message(first: str, call: str = "1", method: str = "INVITE") -> bytes:
+    text = f"{first}\r\nVia: SIP/2.0/UDP a\r\nCall-ID: {call}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"
+    return f"{text}CSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+def seen(octets: bytes, at: int = SECOND, correlation: bytes | None = CORRELATION, **other: object) -> SipReport:
+    told = SipSeen(octets, "192.0.2.1:5060", "192.0.2.2:5060", Instant.of_capture(at))
+    dialog = DialogId("1", "1", "2")
+    report = SipReport("x", ALICE, correlation, dialog, told, Side.CALLER)
+    return replace(report, **other)
+
+
+MESSAGES = [
+    seen(message("INVITE sip:c@d SIP/2.0")),
+    seen(message("SIP/2.0 200 OK"), SECOND + 999_999_999),
+    seen(message("INVITE sip:c@d SIP/2.0", "2"), SECOND + 10**10, b"abcdefgh"),
+    seen(message("OPTIONS sip:c@d SIP/2.0", "3", "OPTIONS"), correlation=None),
+    seen(message("BYE sip:c@d SIP/2.0", method="BYE"), target=None),
+    seen(message("SIP/2.0 200 OK", method="BYE"), identity="tel:+4612345", target=Side.CALLEE),
+]
+
+
+def mediation(terms: Terms, profile: Profile) -> IriMediation:
+    made = IriMediation(Communications())
+    made.order("x", Agency(terms, profile, NETWORK))
+    return made
+
+
+@pytest.mark.parametrize("content", [True, False])
+@pytest.mark.parametrize("wrapping", ["parameters", "content"])
+@pytest.mark.parametrize("records", ["report", "phases"])
+def test_each_record_is_what_it_would_be_alone(content, wrapping, records):
+    terms, profile = Terms("L", content=content), Profile(wrapping=wrapping, records=records, national=("00ff",))
+    together = mediation(terms, profile)
+    for event in MESSAGES:
+        (record,) = together.x2(event)
+        number = event.correlation
+        voip = (eps.ImsVoip(number, eps.IriToCc((number,))),) if number and content else None
+        party = eps.PartyInformation(
+            eps.PartyQualifier.EPS_TARGET,
+            **{"tel_uri" if event.identity.startswith("tel") else "sip_uri": event.identity.encode()},
+        )
+        sides = {None: eps.Initiator.NOT_AVAILABLE, Side.CALLER: eps.Initiator.ORIGINATING_TARGET}
+        expected = eps.IriParameters(
+            liid=b"L",
+            time=event.seen.at.wall,
+            parties=(party,),
+            national=(b"\0\xff",),
+            network=eps.NetworkId(b"99999", b"df2"),
+            event=eps.ImsEvent.UNFILTERED_SIP_MESSAGE if content else eps.ImsEvent.SIP_HEADER_ONLY,
+            initiator=sides.get(event.target, eps.Initiator.TERMINATING_TARGET),
+            sip_message=event.seen.octets,
+            ims_voip=voip,
+            correlation=eps.Correlation(to_iri=number) if number and not content else None,
+        )
+        assert record.contents == eps.build(expected, record.kind if wrapping == "content" else None)
+        assert (record.cin is None) == (number is None) and record.at == event.seen.at.wall
+
+
+def test_records_follow_a_task_that_was_changed():
+    made = mediation(Terms("L"), Profile())
+    made.x2(MESSAGES[0])
+    made.order("x", Agency(Terms("M", content=False), Profile(wrapping="content"), NETWORK))
+    ((kind, parameters),) = eps.parse_all(made.x2(MESSAGES[0])[0].contents)
+    assert (kind, parameters.liid, parameters.event) == (hi.IriType.REPORT, b"M", eps.ImsEvent.SIP_HEADER_ONLY)
+
+
+@pytest.mark.parametrize("form, tag", [("ipmm", hi.IriContents.IPMM), ("ts33128", hi.IriContents.TS33128)])
+def test_other_forms(form, tag):
+    (record,) = mediation(Terms("L"), Profile(iri=form)).x2(MESSAGES[0])
+    assert record.contents[0] & 0x1F == tag
