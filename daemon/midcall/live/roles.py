@@ -44,7 +44,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The point of interception. RoleError."""
     seal = links.secret(config.seal)
     journal = SipJournal(Path(config.cache), SealKey(seal)) if config.tickets.keep else None
-    limits = PoiLimits(max_age=round(config.tickets.max_age_hours * HOUR_NS))
+    limits = PoiLimits(max_age=round(config.tickets.max_age_hours * HOUR_NS) if config.tickets.keep else 0)
     core = PointOfInterception(
         bytes(links.secret(config.identity_key)),
         bytes(links.secret(config.correlation_key)),

@@ -27,6 +27,8 @@ class CallTable:
         self._intercepted: BoundedTable[_Place, Call] = BoundedTable("poi.calls.intercepted", limits.calls)
         # All calls without an answer, intercepted or not, the oldest first: what time alone will end.
         self._waiting: OrderedDict[_Place, Call] = OrderedDict()
+        # All calls of which something is kept, what was kept longest ago first, when there is a bound to its age.
+        self._ageing: OrderedDict[_Place, Call] = OrderedDict()
         self._octets = 0
         self.refused = 0
 
@@ -47,7 +49,35 @@ class CallTable:
         self._octets += call.octets
         self._unanswered.put(_place(call), call)
         self._waiting[_place(call)] = call
+        if self._limits.max_age is not None:
+            self._ageing[_place(call)] = call
         return self._make_room()
+
+    def kept(self, call: Call, mono: int) -> None:
+        """Something of a call was kept (monotonic ns)."""
+        if self._limits.max_age is not None and call in self._by_id.get(call.call_id, ()):
+            call.kept_at = mono
+            self._ageing[_place(call)] = call
+            self._ageing.move_to_end(_place(call))
+
+    @property
+    def ages_at(self) -> int | None:
+        """When what is kept longest is too old."""
+        for call in self._ageing.values():
+            return call.kept_at + (self._limits.max_age or 0)
+        return None
+
+    def age(self, mono: int) -> list[Call]:
+        """Forget what is too old; returns the calls of which that was. Of an intercepted call it stays."""
+        aged: list[Call] = []
+        while (due := self.ages_at) is not None and due <= mono:
+            place, call = self._ageing.popitem(last=False)
+            if place in self._intercepted:
+                continue
+            call.forget_exchange()
+            self.grew(call, -call.octets)
+            aged.append(call)
+        return aged
 
     def grew(self, call: Call, octets: int) -> list[Call]:
         """A call keeps ``octets`` more (or fewer); returns calls that had to go for it."""
@@ -68,6 +98,9 @@ class CallTable:
     def released(self, call: Call) -> None:
         if self._intercepted.pop(_place(call)) is not None:
             self._answered.put(_place(call), call)
+            if self._limits.max_age is not None:
+                self._ageing[_place(call)] = call
+                self._ageing.move_to_end(_place(call), last=False)
 
     def remove(self, call: Call) -> None:
         siblings = self._by_id.get(call.call_id, [])
@@ -80,6 +113,7 @@ class CallTable:
         for table in (self._unanswered, self._answered, self._intercepted):
             table.pop(_place(call))
         self._waiting.pop(_place(call), None)
+        self._ageing.pop(_place(call), None)
 
     def oldest_unanswered(self) -> Call | None:
         return next(iter(self._waiting.values()), None)

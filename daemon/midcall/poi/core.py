@@ -183,6 +183,9 @@ class PointOfInterception:
         """Whatever is due at ``now``."""
         events: list[X2Event] = []
         self._over(self._tracker.deadline(now), now, events)
+        for call in self._tracker.take_aged():
+            if self._journal is not None:
+                self._journal.over(call)
         return events
 
     def __len__(self) -> int:
@@ -240,7 +243,7 @@ class PointOfInterception:
             started = True
             call = _call(subject)
             self._tracker.calls.intercepted(call)
-            if running and not (isinstance(subject, Call) and call.dialogs):
+            if running and not (isinstance(subject, Call) and call.dialogs) and _is_kept(subject):
                 events.append(self._start_of_interception(subject, watched, now))
                 events += self._session(subject, watched, now)
         return started
@@ -366,6 +369,11 @@ def _current(subject: Subject) -> Round | None:
         return None
     transaction, offer = subject.offer
     return Round(transaction, transaction.sender, offer, None)
+
+
+def _is_kept(subject: Subject) -> bool:
+    """Whether there is something to report of a running session (TS 33.107 7A.3.1): else only what follows is."""
+    return not _call(subject).forgotten or _current(subject) is not None
 
 
 def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:

@@ -67,9 +67,10 @@ class Dialog:
         return self._ledger
 
     def forget_exchange(self) -> None:
-        """The maximum storage time is over (TS 33.107 7A.3.1)."""
+        """With that of its call."""
         self._rounds.clear()
         self._ledger = Ledger()
+        self.negotiation.forget()
 
 
 class Call:
@@ -85,8 +86,9 @@ class Call:
         "first_branch",
         "forked",
         "identities",
-        "invite",
+        "forgotten",
         "invited_at",
+        "kept_at",
         "number",
         "octets",
         "offer",
@@ -97,8 +99,10 @@ class Call:
         self.caller_tag = caller_tag
         self.correlation = correlation
         self.invited_at: Instant = invite.at
-        self.invite = invite
         self.number = 0
+        # When something of it was kept last (monotonic ns), and whether that has gone again for its age.
+        self.kept_at = invite.at.mono
+        self.forgotten = False
         self.offer: tuple[Transaction, Kept] | None = None
         self.first_branch = ""
         self.forked = False
@@ -126,6 +130,13 @@ class Call:
             if self.offer is not None:
                 dialog.negotiation.offer(*self.offer)
         return dialog
+
+    def forget_exchange(self) -> None:
+        """What was offered and agreed is too old to be kept (TS 33.107 7A.3.1); the call itself is still followed."""
+        self.offer = None
+        self.forgotten = True
+        for dialog in self.dialogs.values():
+            dialog.forget_exchange()
 
     @property
     def confirmed(self) -> bool:

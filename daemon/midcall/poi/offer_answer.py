@@ -61,6 +61,11 @@ class Negotiation:
                 return Round(transaction, transaction.sender, offer, None)
         return None
 
+    def forget(self) -> None:
+        """What was offered and agreed goes; which transactions are settled stays known."""
+        self.current = self._reverse = None
+        self._offers.clear()
+
     def request(self, transaction: Transaction, message: Kept) -> Round | None:
         """A request that carries a session description."""
         reverse = self._reverse

@@ -53,6 +53,7 @@ class Tracker:
         self.calls = CallTable(limits)
         self._closing: deque[tuple[int, Dialog]] = deque()
         self._evicted: list[Ended] = []
+        self._aged: list[Call] = []
 
     def find(self, message: sip.SipMessage, from_tag: str, to_tag: str) -> Call | None:
         return self.calls.find(message.call_id, from_tag, to_tag)
@@ -91,14 +92,19 @@ class Tracker:
     def next_deadline(self) -> int | None:
         """Monotonic ns of the next thing that time alone brings; None when there is nothing."""
         times = [self._closing[0][0]] if self._closing else []
-        oldest = self.calls.oldest_unanswered()
+        oldest, ages = self.calls.oldest_unanswered(), self.calls.ages_at
         if oldest is not None:
             times.append(oldest.invited_at.mono + self.limits.unanswered)
+        if ages is not None:
+            times.append(ages)
         return min(times, default=None)
 
     def due(self, mono: int) -> bool:
         """Whether :meth:`deadline` has anything to do at this monotonic time (ns)."""
         if self._evicted or (self._closing and self._closing[0][0] <= mono):
+            return True
+        ages = self.calls.ages_at
+        if ages is not None and ages <= mono:
             return True
         oldest = self.calls.oldest_unanswered()
         return oldest is not None and oldest.invited_at.mono + self.limits.unanswered <= mono
@@ -115,7 +121,13 @@ class Tracker:
             if oldest.invited_at.mono + self.limits.unanswered > now.mono:
                 break
             self._forget(oldest, "never answered", ended)
+        self._aged += self.calls.age(now.mono)
         return ended
+
+    def take_aged(self) -> list[Call]:
+        """Calls of which what was kept has become too old, since the last time."""
+        aged, self._aged = self._aged, []
+        return aged
 
     # Messages
 
@@ -204,6 +216,7 @@ class Tracker:
             return None
         for gone in self.calls.grew(call, len(seen.octets)):
             self._forget(gone, "evicted", self._evicted)
+        self.calls.kept(call, seen.at.mono)
         return Kept(seen.octets, seen.at, seen.frame)
 
     # Life of a dialog
