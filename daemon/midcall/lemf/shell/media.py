@@ -7,7 +7,7 @@ ports 40 000 + 2 * the stream's number in its call. Made IPv4 headers have no UD
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
@@ -112,19 +112,40 @@ def _voice_of(stream: MediaStream) -> Voice | None:
     return stream.sink.voice if isinstance(stream.sink, _Sink) else None
 
 
-def _usual(media: list[Media]) -> dict[MediaStream, bytes] | None:
-    """What the frames of each stream begin with, when all packets have one length and go on as their stream did."""
-    _, streams, packets = zip(*media, strict=True)
-    size = len(packets[0])
-    if size < _RTP_OCTETS or list(map(len, packets)).count(size) != len(packets):
-        return None
-    heads: dict[MediaStream, bytes] = {}
-    for stream, (kind, ssrc) in set(zip(streams, _kinds(size)(b"".join(packets)), strict=True)):
-        head = _head(stream, size, kind, ssrc)
-        if head is None:
+class _Waiting:
+    """Packets of a call until they are written, in columns: that many tuples would be the garbage collector's work."""
+
+    __slots__ = ("packets", "streams", "times")
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.streams: list[MediaStream] = []
+        self.packets: list[bytes] = []
+
+    def add(self, media: list[Media]) -> int:
+        """Returns the octets of their frames."""
+        times, streams, packets = zip(*media, strict=True)
+        self.times += times
+        self.streams += streams
+        self.packets += packets
+        return _HEADERS * len(packets) + sum(map(len, packets))
+
+    def media(self) -> Iterator[Media]:
+        return zip(self.times, self.streams, self.packets, strict=True)
+
+    def usual(self) -> dict[MediaStream, bytes] | None:
+        """What the frames of each stream begin with; None: a packet is not like those before it."""
+        packets = self.packets
+        size = len(packets[0])
+        if size < _RTP_OCTETS or list(map(len, packets)).count(size) != len(packets):
             return None
-        heads[stream] = head
-    return heads
+        heads: dict[MediaStream, bytes] = {}
+        for stream, (kind, ssrc) in set(zip(self.streams, _kinds(size)(b"".join(packets)), strict=True)):
+            head = _head(stream, size, kind, ssrc)
+            if head is None:
+                return None
+            heads[stream] = head
+        return heads
 
 
 @lru_cache(256)
@@ -149,7 +170,7 @@ class _CallFiles:
         self.path = folder / f"{name}.pcap"
         self.audio = CallAudio(folder, name, SIDES)
         self.records: list[bytes] = [pcap.file_header(inet.ETHERNET)]
-        self.waiting: list[Media] = []
+        self.waiting = _Waiting()
         self.keys = call.keys
         self.octets = self.heard = 0
 
@@ -179,8 +200,7 @@ class MediaFiles:
         if files.keys != call.keys:
             self._work(files)  # what came before the keys is heard, what comes behind them is not
             files.keys = call.keys
-        files.waiting += media
-        files.octets += _HEADERS * len(media) + sum([len(packet) for _, _, packet in media])
+        files.octets += files.waiting.add(media)
         if files.octets >= FLUSH_OCTETS:
             self._flush(files)
         elif known is None:
@@ -188,27 +208,23 @@ class MediaFiles:
 
     def _work(self, files: _CallFiles) -> None:
         """Frames and sound of what waits."""
-        media, files.waiting = files.waiting, []
-        if not media:
+        waiting, files.waiting = files.waiting, _Waiting()
+        if not waiting.packets:
             return
-        heads = _usual(media)
+        heads = waiting.usual()
         if heads is None:
-            for time, stream, packet in media:
+            for time, stream, packet in waiting.media():
                 self._one(files, time, stream, packet)
             return
-        size = len(media[0][2])
+        size = len(waiting.packets[0])
         octets = size + _HEADERS
         pack = _frame(size)
         files.records += [
             pack(time // _SECOND, time % _SECOND // 1_000, octets, octets, heads[stream], packet)
-            for time, stream, packet in media
+            for time, stream, packet in waiting.media()
         ]
-        voices = {stream: _voice_of(stream) for stream in heads}
-        if files.keys or not any(voices.values()):
-            return
-        for time, stream, packet in media:
-            if (voice := voices[stream]) is not None:
-                self._hear(voice, time, packet)
+        if not files.keys:
+            self._hear({stream: _voice_of(stream) for stream in heads}, waiting.media())
 
     def _one(self, files: _CallFiles, time: int, stream: MediaStream, packet: bytes) -> None:
         rtp = packet
@@ -217,15 +233,18 @@ class MediaFiles:
             files.records += [_RECORD(time // _SECOND, time % _SECOND // 1_000, size, size), head, packet]
         else:
             rtp = self._other(files, stream, time, packet)
-        voice = _voice_of(stream)
-        if not files.keys and rtp and voice is not None:
-            self._hear(voice, time, rtp)
+        if not files.keys and rtp:
+            self._hear({stream: _voice_of(stream)}, [(time, stream, rtp)])
 
-    def _hear(self, voice: Voice, time: int, rtp: bytes) -> None:
-        try:
-            voice(time, rtp)
-        except WireError:
-            self.unreadable += 1
+    def _hear(self, voices: dict[MediaStream, Voice | None], media: Iterable[Media]) -> None:
+        """RTP in clear, to who decodes it."""
+        for time, stream, rtp in media:
+            voice = voices[stream]
+            if voice is not None:
+                try:
+                    voice(time, rtp)
+                except WireError:
+                    self.unreadable += 1
 
     def _other(self, files: _CallFiles, stream: MediaStream, time: int, packet: bytes) -> bytes:
         """A packet unlike the one before it; returns the RTP in it."""
