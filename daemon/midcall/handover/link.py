@@ -14,8 +14,10 @@ from midcall.handover.settings import LinkSettings
 
 _NS = 1_000_000_000
 LINK_LIID = b"-"  # as in cINReset: the PDU belongs to no intercept
-# The first window; it doubles with each answer in time, so that a slow LEMF is not sent more than it can answer for.
-FIRST_WINDOW = 256 << 10
+# The first window and the PDUs before the first question; both double with each answer in time, so that a slow LEMF is
+# not sent more than it can answer for, and a link that breaks again and again proves something each time.
+FIRST_WINDOW = 32 << 10
+FIRST_PDUS = 32
 
 
 class LinkLost(Exception):
@@ -55,6 +57,7 @@ class Link:
         self.released = 0
         self.mode = {"auto": "keep-alive"}.get(settings.proof, settings.proof)
         self.window = min(FIRST_WINDOW, settings.window_octets)
+        self._most = min(FIRST_PDUS, settings.proof_pdus)
         self.late = False
         self.strays = 0  # answers to nothing that was asked
         self.unasked = 0  # PDUs that a LEMF has no reason to send
@@ -90,9 +93,7 @@ class Link:
         if self.mode == "transport":
             return self._idle(now, wall)
         interval = self.settings.time6 if self.mode == "acknowledgement" else self.settings.proof_seconds
-        if self._pdus >= self.settings.proof_pdus or (
-            self._since is not None and now >= self._since + int(interval * _NS)
-        ):
+        if self._pdus >= self._most or (self._since is not None and now >= self._since + int(interval * _NS)):
             return self._question(hi.AckRequest() if self.mode == "acknowledgement" else hi.KeepAlive(), now, wall)
         return self._idle(now, wall)
 
@@ -128,9 +129,10 @@ class Link:
         waited = now - self._asks[0].at
         expected, most = self._patience(self._asks[0])
         self.late = waited >= expected
-        if waited < most:
+        never = self.settings.proof == "auto" and not self.answered and acked
+        if waited < (min(most, int(self.settings.silence * _NS)) if never else most):
             return
-        if self.settings.proof == "auto" and not self.answered and acked:
+        if never:
             # It takes data and answers nothing, ever: what TCP says is all there is (6.4.3, first definition).
             self.mode, self.late = "transport", False
             self._asks.clear()
@@ -181,6 +183,7 @@ class Link:
                 self.answered = self.heard = True
                 if now - ask.at < self._patience(ask)[0] // 2:
                     self.window = min(2 * self.window, self.settings.window_octets)
+                    self._most = min(2 * self._most, self.settings.proof_pdus)
                 return
         if self.mode == "transport" and tri is hi.KeepAlive:
             self.mode, self.answered, self.heard = "keep-alive", True, True

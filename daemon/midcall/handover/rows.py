@@ -15,7 +15,7 @@ from midcall.handover.values import NUMBERS, Run
 
 _SPAN = struct.Struct(">III")
 # A row is what the sender writes at once, and what one damaged octet costs.
-ROW_OCTETS = 128 << 10
+ROW_OCTETS = 32 << 10
 
 
 class Span(NamedTuple):

@@ -36,7 +36,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``proof_pdus``: under load a keep-alive (or a request for acknowledgement) is sent behind the data after so
     long or so many PDUs, whichever comes first; its answer releases all before it. ``proof``: ``auto`` asks for the
     option pDUAcknowledgement, goes by keep-alives when it is declined, and by TCP's acknowledgement when the LEMF
-    has never answered anything; the others fix one of them (``transport`` only by agreement, 6.4.3).
+    has never answered anything for ``silence`` s; the others fix one of them (``transport`` only by agreement, 6.4.3).
     ``connections``: one for both interfaces, or one for each. ``retry_first``/``retry_most``: pauses between
     attempts to connect, doubled each time and shortened at random by up to half. ``window_octets``: what may be
     under way without proof of receipt. ``answer_octets``: the longest PDU that a LEMF may send.
@@ -46,6 +46,7 @@ class LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     time1: float = 120.0
     time2: float = 30.0
     time3: float = 60.0
+    silence: float = 20.0
     time4: float = 30.0
     time5: float = 60.0
     time6: float = 1.0

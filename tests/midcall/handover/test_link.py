@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imswire import hi
-from midcall.handover.link import FIRST_WINDOW, Link, LinkLost, TriNumbers
+from midcall.handover.link import FIRST_PDUS, FIRST_WINDOW, Link, LinkLost, TriNumbers
 from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import LinkSettings
 from midcall.handover.values import LinkEvent
@@ -42,7 +42,7 @@ def test_when_it_is_declined_keep_alives_prove() -> None:
     made = link()
     request = made.start(0, T0)
     assert made.received(answer(request, hi.OptionResponse((), (ACK,))), 1, T0) == b""
-    made.sent(1, 999, 2)
+    made.sent(1, FIRST_PDUS - 1, 2)
     assert made.ask(2, T0) == b""
     made.sent(2, 1, 2)
     question = made.ask(2, T0)
@@ -50,6 +50,20 @@ def test_when_it_is_declined_keep_alives_prove() -> None:
     made.sent(3, 5, 3)
     made.received(answer(question, hi.KeepAliveResponse()), 4, T0)
     assert made.released == 2
+
+
+def test_questions_come_early_at_first_and_then_as_rarely_as_they_may() -> None:
+    made = link()
+    made.start(0, T0)
+    asked, mark = [], 0
+    for _ in range(8):
+        pdus = 0
+        while not (question := made.ask(mark, T0)):
+            mark, pdus = mark + 1, pdus + 1
+            made.sent(mark, 1, mark)
+        asked.append(pdus)
+        made.received(answer(question, hi.KeepAliveResponse()), mark, T0)
+    assert asked == [32, 64, 128, 256, 512, 1_000, 1_000, 1_000]
 
 
 def test_a_question_comes_a_second_after_the_first_pdu() -> None:
@@ -114,7 +128,10 @@ def test_a_lemf_that_never_answers_anything_is_served_by_tcps_word() -> None:
     made.start(0, T0)
     made.sent(1, 1_000, 0)
     made.ask(0, T0)
-    made.tick(60 * SECOND, True)
+    made.tick(20 * SECOND, False)
+    made.tick(20 * SECOND - 1, True)
+    assert made.mode == "keep-alive"
+    made.tick(20 * SECOND, True)
     assert (made.mode, made.unproved, made.released) == ("transport", True, 1)
     made.sent(2, 1, 61 * SECOND)
     assert made.ask(62 * SECOND, T0) == b""

@@ -206,6 +206,22 @@ def cutting(desk: Desk, pki: Pki, resets: int, content: int) -> None:
     run(test)
 
 
+def test_links_that_never_last_still_bring_everything(desk: Desk, pki: Pki) -> None:
+    """Each breaks behind 60 kB: what was proved before that need not go again."""
+
+    async def test() -> None:
+        receiver = await Receiver(pki, Manner(cut=lambda: 60_000)).start()
+        desk.send(receiver, PATIENT)
+        desk.write(5, 2_000)
+        await receiver.until(lambda: desk.delivered() == (5, 2_000))
+        await desk.stop()
+        await receiver.stop()
+        receiver.ledger.assert_whole()
+        assert receiver.cuts > 5
+
+    run(test)
+
+
 HEADER = hi.Header(b"-", hi.CommunicationId(b"lemf"), 0)
 
 
