@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
+from typing import NamedTuple
 
 from msgspec import Struct as Value
 
@@ -65,16 +66,16 @@ class _Clock(Value, frozen=True):
         return -((self.offset - time) * self.divisor // self.multiplier) - self.base
 
 
-class _Layout(Value, frozen=True):
+class _Layout(NamedTuple):
     """What enhanced packet blocks with the same head have in common, the head being all before the lower clock word.
 
     ``trailer`` is how they end, ``most`` the longest frame that fits in.
     """
 
+    link_type: int
     trailer: bytes
     length: int
     most: int
-    link_type: int
     clock: _Clock
 
 
@@ -273,12 +274,14 @@ class NgReader:
                 break
             if found != head:
                 layout = layouts.get(found) or self._layout(found)
-                if layout is None or layout.link_type != link:
+                if layout is None:
                     break
-                head, trailer, length, most = found, layout.trailer, layout.length, layout.most
-                limit = size - _TRAILER - length
-                if layout.clock is not clock:
-                    clock = layout.clock
+                link_type, trailer, length, most, other = layout
+                if link_type != link:
+                    break
+                head, limit = found, size - _TRAILER - length
+                if other is not clock:
+                    clock = other
                     begin, end = clock.lows(wake)
             if at > limit or captured > most:
                 break
@@ -329,7 +332,7 @@ class NgReader:
             self._clocks.clear()
         clock = _Clock.of(interface, high)
         layout = _Layout(
-            head[4:8], length, length - _SHORTEST_ENHANCED, interface.link_type, self._clocks.setdefault(clock, clock)
+            interface.link_type, head[4:8], length, length - _SHORTEST_ENHANCED, self._clocks.setdefault(clock, clock)
         )
         self._layouts[head] = layout
         return layout
