@@ -165,3 +165,14 @@ def test_hints_of_places(octets):
 def test_each_header_of_places_is_hinted(name):
     assert places.hinted(squeezed(name.upper()))
     assert heads.without_places(b"X: y\r\n%b : z\r\n" % name) == b"X: y\r\n"
+
+
+def test_a_line_without_an_end_goes_and_the_one_before_it_keeps_its_own():
+    assert heads.without_places(b"X: y\r\nGeolocation: z") == b"X: y\r\n"
+    assert heads.without_places(b"Geolocation: z\r\n x") == b""
+
+
+def test_a_folded_length_is_set_right():
+    octets = made(SDP).replace(b"Content-Length: ", b"Content-Length:\r\n ")
+    out = redaction.message(octets, Rules(sdes=True)).octets
+    assert b"Content-Length: %d\r\n\r\nv=0" % len(sip.parse(out).body) in out
