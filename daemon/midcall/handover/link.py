@@ -16,7 +16,7 @@ _NS = 1_000_000_000
 LINK_LIID = b"-"  # as in cINReset: the PDU belongs to no intercept
 # The first window and the PDUs before the first question; both double with each answer in time, so that a slow LEMF is
 # not sent more than it can answer for, and a link that breaks again and again proves something each time.
-FIRST_WINDOW = 32 << 10
+FIRST_WINDOW = 16 << 10  # one row
 FIRST_PDUS = 32
 
 
