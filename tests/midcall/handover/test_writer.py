@@ -13,7 +13,7 @@ from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.status import completeness
-from midcall.handover.shell.writer import Writer
+from midcall.handover.shell.writer import Writer, Written
 from tests.midcall.handover.world import T0, cc, intercept, iri, keys, streams, unavailable
 
 
@@ -116,15 +116,50 @@ def test_a_hash_is_written_when_it_is_due_and_nothing_comes(opened: Callable[...
     asyncio.run(with_writer(spool, test))
 
 
+def test_closing_checks_stand_behind_what_was_given(opened: Callable[..., Spool]) -> None:
+    spool = opened(commit_seconds=3_600.0)
+    told: list[Written] = []
+
+    async def test() -> None:
+        writer = Writer(spool, told.append)
+        running = asyncio.create_task(writer.run())
+        there, _ = streams()
+        given = writer.iri([iri(1)]), writer.cc(cc(there, 20))
+        async with asyncio.timeout(30):
+            await writer.end("LAB-1")
+            assert all(each.done() for each in given)
+        writer.stop()
+        await running
+
+    asyncio.run(test())
+    assert spool.next_number("LAB-1", 1, Kind.INTEGRITY) == 2, "of events and of content"
+    assert told[0][1:] == (1, 20, ("LAB-1",), True)
+
+
+def test_closing_checks_wait_for_room_too(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+    write, answers = spool.write_iri, [False, False]
+    spool.write_iri = lambda records, now: answers.pop() if answers else write(records, now)  # type: ignore[method-assign]
+
+    async def test(writer: Writer) -> None:
+        writer.iri([iri(1)])
+        await writer.end("LAB-1")
+
+    asyncio.run(with_writer(spool, test))
+    assert spool.next_number("LAB-1", 1, Kind.INTEGRITY) == 1
+
+
 def test_what_is_not_taken_at_the_end_is_cancelled(opened: Callable[..., Spool]) -> None:
     spool = opened()
     spool.write_iri = lambda records, now: not records  # type: ignore[method-assign]
+    told: list[Written] = []
 
     async def test() -> None:
-        writer = Writer(spool)
-        done = writer.iri([iri(1)])
+        writer = Writer(spool, told.append)
+        done, ended = writer.iri([iri(1)]), writer.end("LAB-1")
         writer.stop()
         await writer.run()
-        assert done.cancelled()
+        assert done.cancelled() and ended.cancelled()
+        assert [(each.iri, each.ended, each.whole) for each in told] == [(0, (), False)]
 
     asyncio.run(test())

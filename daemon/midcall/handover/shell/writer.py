@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import NamedTuple
 
 from midcall.events import CcRecord, IriRecord
 from midcall.handover.shell.spool import Spool
@@ -14,20 +15,34 @@ from midcall.handover.shell.spool import Spool
 _NS = 1_000_000_000
 
 
+class Written(NamedTuple):
+    """One commit: when (wall ns), how many of the events and of the content that were given next, and whose closing
+    checks behind them. ``whole`` False: something was refused, or has to wait for room.
+    """
+
+    at: int
+    iri: int
+    cc: int
+    ended: tuple[str, ...]
+    whole: bool
+
+
 class Writer:
     """Collects content for ``commit_seconds`` or ``commit_records`` and commits it together; events do not wait, but
     for the commit that is under way.
 
-    ``spool`` belongs to this object while :meth:`run` runs.
+    ``spool`` belongs to this object while :meth:`run` runs. ``told`` hears of each commit, in the loop's thread.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, told: Callable[[Written], None] = lambda _: None) -> None:
         self.spool = spool
+        self._told = told
         self._settings = spool.settings
         self._iri: list[tuple[Sequence[IriRecord], asyncio.Future[None]]] = []
         self._cc: list[CcRecord] = []
         self._cc_done: asyncio.Future[bool] | None = None
         self._over: list[CcRecord] = []
+        self._ends: list[tuple[str, asyncio.Future[None]]] = []
         self._count = 0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -52,6 +67,14 @@ class Writer:
         self._more(len(records))
         return self._cc_done
 
+    def end(self, liid: str) -> asyncio.Future[None]:
+        """The closing integrity checks of an intercept, behind all that was given before; done when written."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ends.append((liid, done))
+        self._more(1)
+        self._full.set()
+        return done
+
     def _more(self, count: int) -> None:
         self._count += count
         self._wake.set()
@@ -72,30 +95,38 @@ class Writer:
                 iri, self._iri = self._iri, []
                 cc, self._cc = self._cc, []
                 over, self._over = self._over, []
+                ends, self._ends = self._ends, []
                 cc_done, self._cc_done = self._cc_done, None
                 self._count = 0
                 records = [record for batch, _ in iri for record in batch]
-                taken, kept = await loop.run_in_executor(thread, self._commit, records, cc, over)
+                ended = [liid for liid, _ in ends]
+                now, taken, kept = await loop.run_in_executor(thread, self._commit, records, cc, over, ended)
                 if taken:
-                    _resolve([done for _, done in iri])
+                    _resolve([*(done for _, done in iri), *(done for _, done in ends)])
+                    self._told(Written(now, len(records), len(cc), tuple(ended), kept and not over))
                 else:
-                    self._iri = iri + self._iri
+                    self._iri, self._ends = iri + self._iri, ends + self._ends
+                    self._told(Written(now, 0, len(cc), (), False))
                 if cc_done is not None and not cc_done.done():
                     cc_done.set_result(kept and not over)
-                if self._stopping and not self._cc and (not self._iri or not taken):
+                if self._stopping and not self._cc and (not (self._iri or self._ends) or not taken):
                     break
                 if not taken:
                     await self._pause()
-        for _, done in self._iri:
+        for _, done in (*self._iri, *self._ends):
             done.cancel()
 
-    def _commit(self, iri: list[IriRecord], cc: list[CcRecord], over: list[CcRecord]) -> tuple[bool, bool]:
+    def _commit(
+        self, iri: list[IriRecord], cc: list[CcRecord], over: list[CcRecord], ended: list[str]
+    ) -> tuple[int, bool, bool]:
         now = time.time_ns()
         taken = self.spool.write_iri(iri, now)
         kept = self.spool.write_cc(cc, now)
         if over:
             self.spool.refuse(over, now, "too much at once")
-        return taken, kept
+        for liid in ended if taken else ():
+            self.spool.end(liid, now)
+        return now, taken, kept
 
     async def _collect(self) -> None:
         """Wait for the first record or deadline, then for more or the commit."""
@@ -104,7 +135,7 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
                     await self._wake.wait()
-        if self._count < self._settings.commit_records and not self._iri and not self._stopping:
+        if self._count < self._settings.commit_records and not (self._iri or self._ends or self._stopping):
             self._full.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.commit_seconds if self._count else 0):
