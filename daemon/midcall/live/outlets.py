@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imswire.x1 import DestinationDetails, IpAddressAndPort, TcpPort
+from imswire.x1 import DestinationDetails
 from midcall.base import owner_only
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
+from midcall.base.x1_element import Refusal, place
 from midcall.config import DfConfig
 from midcall.events import CcRecord, Intercept, IriRecord
 from midcall.handover import Lost
@@ -33,16 +34,21 @@ CIN_BLOCK = 100_000
 log = logging.getLogger("midcall.li.handover")
 
 
+# Destination, and the digest of the one certificate that product may go to (empty: none is named).
+_Key = tuple[str, str]
+
+
 class OutletError(Exception):
     """A destination that product cannot be sent to, in words without its address."""
 
 
 class Outlet:
-    """One destination: its spool, and the tasks that fill and empty it."""
+    """One destination under one pin: its spool, and the tasks that fill and empty it."""
 
     def __init__(
         self,
         did: str,
+        name: str,
         config: DfConfig,
         master: bytes,
         peer: Peer,
@@ -51,9 +57,9 @@ class Outlet:
         book: LinkBook,
     ) -> None:
         self.did = did
-        folder = Path(config.spool) / did
+        folder = Path(config.spool) / name
         owner_only.make_folder(folder)
-        keys = Path(config.keys) / f"{did}.db"
+        keys = Path(config.keys) / f"{name}.db"
         owner_only.make_folder(keys.parent)
         # A store object of its own for each side: neither waits for the other.
         self.keys = KeyStore(keys, SealKey(master))
@@ -106,22 +112,24 @@ class Outlets:
         self._gap = gap
         self._sign = sign
         self._book = book or LinkBook()
-        self._peers: dict[str, Peer] = {}
-        self._outlets: dict[str, Outlet] = {}
+        self._outlets: dict[_Key, Outlet] = {}
         self._of: dict[str, Outlet] = {}
 
     def destination(self, details: DestinationDetails) -> None:
-        """A destination as X1 gives it; what waits for it from before goes out. OutletError."""
-        self._peers[details.did] = self._peer(details, None)
-        if (Path(self._config.spool) / details.did).exists():
-            self._outlet(details.did)
+        """A destination as X1 gives it, or gives it anew; what waits for it from before goes out. OutletError."""
+        did = details.did
+        for path in sorted(Path(self._config.spool).glob(f"{did}*/")):
+            name, _, pin = path.name.partition(".")
+            if name == did and (did, pin) not in self._outlets:
+                self._open((did, pin), details)
+        for key, outlet in self._outlets.items():
+            if key[0] == did:
+                outlet.sender.move(self._peer(details, key[1]))
 
     def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> None:
         """An LIID that goes to a destination. OutletError."""
-        did = details.did
-        if did not in self._outlets:
-            self._peers[did] = self._peer(details, pin)
-        outlet = self._outlet(did)
+        key = details.did, pin or ""
+        outlet = self._outlets.get(key) or self._open(key, details)
         outlet.spool.add(intercept)
         self._of[intercept.liid] = outlet
 
@@ -137,7 +145,7 @@ class Outlets:
 
     def all(self) -> list[tuple[str, Outlet]]:
         """By destination, also those to which nothing more comes."""
-        return sorted(self._outlets.items())
+        return sorted(((did, outlet) for (did, _), outlet in self._outlets.items()), key=lambda each: each[0])
 
     def intercepts(self) -> Iterator[tuple[str, str, Outlet]]:
         """LIIDs that are ordered, each with its destination."""
@@ -166,28 +174,30 @@ class Outlets:
 
     # Destinations
 
-    def _outlet(self, did: str) -> Outlet:
-        outlet = self._outlets.get(did)
-        if outlet is None:
-            outlet = Outlet(did, self._config, self._master, self._peers[did], self._gap(did), self._sign, self._book)
-            self._outlets[did] = outlet
+    def _open(self, key: _Key, details: DestinationDetails) -> Outlet:
+        """What is under one pin stands apart, under a name that has it: it goes to no other certificate, ever."""
+        did, pin = key
+        name, peer = f"{did}.{pin}" if pin else did, self._peer(details, pin)
+        outlet = Outlet(did, name, self._config, self._master, peer, self._gap(did), self._sign, self._book)
+        self._outlets[key] = outlet
         return outlet
 
-    def _peer(self, details: DestinationDetails, pin: str | None) -> Peer:
-        address = details.address
-        if not isinstance(address, IpAddressAndPort) or not isinstance(address.port, TcpPort):
-            raise OutletError("product goes to an IP address and TCP port only")
-        return Peer(str(address.address), address.port.value, self._context, None, _check(pin))
+    def _peer(self, details: DestinationDetails, pin: str) -> Peer:
+        try:
+            host, port = place(details)
+        except Refusal as refusal:
+            raise OutletError(f"product does not go there: {refusal}") from None
+        return Peer(host, port, self._context, None, _check(pin, host))
 
 
-def _check(pin: str | None) -> Callable[[ssl.SSLObject], object]:
-    """Who may be at the other end: anybody of the agencies' CA, or the one certificate that the warrant names."""
-    names = PeerName()
+def _check(pin: str, host: str) -> Callable[[ssl.SSLObject], object]:
+    """Who may be at the other end: the one certificate that the warrant names, or one of the destination's host."""
+    names = PeerName() if pin else PeerName(host)
 
     def check(connection: ssl.SSLObject) -> object:
         shown = names.check(connection)
         octets = connection.getpeercert(binary_form=True) or b""
-        if pin is not None and hashlib.sha256(octets).hexdigest() != pin:
+        if pin and hashlib.sha256(octets).hexdigest() != pin:
             raise TlsError("the certificate is not the one that the warrant names")
         return shown
 

@@ -3,6 +3,7 @@
 ``Element`` decides and does no I/O; ``shell`` has the door, the store and the client.
 """
 
+from midcall.base.x1_element.destinations import place
 from midcall.base.x1_element.element import CLOCK, Element
 from midcall.base.x1_element.peer import BINDING, Peer
 from midcall.base.x1_element.settings import Settings
@@ -23,6 +24,7 @@ from midcall.base.x1_element.values import (
     NeIssue,
     Order,
     Reason,
+    Refusal,
     State,
     Step,
     TaskIssue,
@@ -48,9 +50,11 @@ __all__ = [
     "Order",
     "Peer",
     "Reason",
+    "Refusal",
     "Settings",
     "State",
     "Step",
     "TaskIssue",
     "digest",
+    "place",
 ]

@@ -76,7 +76,7 @@ class Channel:
         self.counters = Counters()
         self.report = report
         self.link: Link | None = None
-        self._peer = peer
+        self._peer = self._at = peer
         self.readers = readers
         self._cursor = cursor
         self._settings = settings
@@ -98,6 +98,11 @@ class Channel:
 
     def wake(self) -> None:
         """There are new rows."""
+        self._wake.set()
+
+    def move(self, peer: Peer) -> None:
+        """The destination is elsewhere from now on: a connection to where it was ends."""
+        self._peer = peer
         self._wake.set()
 
     def stop(self, deadline: float) -> None:
@@ -149,6 +154,7 @@ class Channel:
         """Connect, deliver, until the connection is lost (why) or all is done (None)."""
         self._proved = self._heard = False
         self._rewind()
+        self._at = self._peer
         try:
             async with asyncio.timeout(self._settings.connect_seconds):
                 receive, send = await asyncio.open_connection(
@@ -240,6 +246,8 @@ class Channel:
         while True:
             if listening.done():
                 await listening
+            if self._at is not self._peer:
+                raise LinkLost("the destination is elsewhere now")
             self._wake.clear()
             now, wall = time.monotonic_ns(), time.time_ns()
             link.tick(now, _acked(send))

@@ -70,6 +70,11 @@ class Sender:
             loop.remove_reader(self._bell.fileno())
             self.close()
 
+    def move(self, peer: Peer) -> None:
+        """The destination is elsewhere from now on; what is not proved goes there."""
+        for channel in self.channels:
+            channel.move(peer)
+
     def stop(self, seconds: float) -> None:
         """Deliver what is there, for ``seconds`` at most; then :meth:`run` returns."""
         deadline = asyncio.get_running_loop().time() + seconds
