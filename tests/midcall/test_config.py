@@ -164,9 +164,9 @@ def test_files_of_one_host_agree():
     assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 11
 
 
-def test_signatures_that_nobody_would_make_are_refused():
+def test_the_key_that_signs_is_a_credential_of_the_service():
     text = (ROOT / "config/df.toml").read_text() + '[df.integrity]\nsigning_key = "integrity.key"\n'
-    with pytest.raises(config.ConfigError, match=r"df.integrity.signing_key: this role does not sign yet") as error:
+    with pytest.raises(config.ConfigError, match=r"a service has it as a credential, df.signing_key") as error:
         config.daemon(text, config.DaemonConfig)
     assert error.value.line == len(text.splitlines())
 

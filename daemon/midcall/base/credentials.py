@@ -19,14 +19,7 @@ def read(path: Path, octets: range) -> bytearray:
     """A secret of so many octets, in a buffer that its user wipes. CredentialError."""
     buffer = bytearray(2 * MAX_OCTETS + 3)
     try:
-        with path.open("rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            count = file.readinto(buffer) or 0
-    except OSError as error:
-        raise CredentialError(f"{path}: {error.strerror or type(error).__name__}") from None
-    try:
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & _FOREIGN:
-            raise CredentialError(f"{path}: others than its owner have access to this secret; chmod 600 it")
+        count = _into(buffer, path)
         try:
             secret = bytearray.fromhex(buffer[:count].decode("ascii"))
         except ValueError:
@@ -36,3 +29,24 @@ def read(path: Path, octets: range) -> bytearray:
         return secret
     finally:
         buffer[:] = bytes(len(buffer))
+
+
+def text(path: Path, most: int) -> bytearray:
+    """A secret that is a text, as a key in PEM, of ``most`` octets at most. CredentialError."""
+    buffer = bytearray(most + 1)
+    count = _into(buffer, path)
+    if count > most:
+        raise CredentialError(f"{path}: more than {most} octets")
+    return buffer[:count]
+
+
+def _into(buffer: bytearray, path: Path) -> int:
+    try:
+        with path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            count = file.readinto(buffer) or 0
+    except OSError as error:
+        raise CredentialError(f"{path}: {error.strerror or type(error).__name__}") from None
+    if not stat.S_ISREG(status.st_mode) or status.st_mode & _FOREIGN:
+        raise CredentialError(f"{path}: others than its owner have access to this secret; chmod 600 it")
+    return count

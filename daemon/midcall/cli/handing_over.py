@@ -10,13 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct
 
 from midcall import config
-from midcall.base import tls
+from midcall.base import signing, tls
 from midcall.base.passing_folder import PassingFolder
 from midcall.cli.fail import USAGE, Failed, read_text
 from midcall.config import ReplayConfig
@@ -30,7 +27,6 @@ from midcall.local_copy import FilesCopy
 from midcall.records import HandoverFiles, Records, Sink, Sinks, intercept
 from midcall.replay import XID
 
-MAX_KEY_FILE = 1 << 16
 # A report of some thousand dialogs.
 REPORT_OCTETS = 1 << 20
 
@@ -92,12 +88,9 @@ def _signer(path: str) -> Sign | None:
     if not path:
         return None
     try:
-        key = load_pem_private_key(read_text(Path(path), MAX_KEY_FILE).encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise Failed(USAGE, f"{path}: no private key in PEM form without a password") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise Failed(USAGE, f"{path}: not an Ed25519 key")
-    return key.sign
+        return signing.signer(read_text(Path(path), signing.MAX_OCTETS).encode())
+    except signing.SigningError as error:
+        raise Failed(USAGE, f"{path}: {error}") from None
 
 
 @contextmanager

@@ -115,6 +115,7 @@ key = "agent"
 _DF = """\
 [df]
 seal = "seal"
+signing_key = "integrity.key"
 spool = {spool}
 keys = {keys}
 [df.network]

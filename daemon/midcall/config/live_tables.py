@@ -193,6 +193,7 @@ class TapTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mediation functions. ``spool`` is the folder of what waits for agencies, ``keys`` that of the keys that seal it,
     on another disk; ``seal`` names the secret that wraps these. ``agency`` are our files towards agencies.
+    ``signing_key`` (PEM, Ed25519) signs the hashes of what is handed over; empty: they are not signed.
     """
 
     seal: Credential
@@ -205,6 +206,7 @@ class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kms: XkTable
     tap: TapTable | None = None
     li: LiTable | None = None
+    signing_key: Credential = ""
     profile: Profile = Profile()
     integrity: Integrity = Integrity()
     delivery: Delivery = Delivery()
@@ -224,5 +226,5 @@ def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:
     if poi is not None and poi.mirror is None and not (poi.hep.udp or poi.hep.tcp or poi.hep.tls):
         raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither hep nor mirror")
     if df is not None and df.integrity.signing_key:
-        reason = "df.integrity.signing_key: this role does not sign yet"
+        reason = "df.integrity.signing_key: a service has it as a credential, df.signing_key"
         raise ConfigError(line_of(text, "$.df.integrity.signing_key"), reason)

@@ -99,7 +99,7 @@ def placed(config: S, place: Callable[[str], str]) -> S:
             changes[field.name] = placed(held, place)
         elif isinstance(held, tuple):
             changes[field.name] = tuple(placed(each, place) if isinstance(each, Struct) else each for each in held)
-        elif field.type == Credential:
+        elif field.type == Credential and held:
             changes[field.name] = place(held)
     return structs.replace(config, **changes)
 
@@ -114,7 +114,7 @@ def _credentials(value: Struct, path: str) -> Iterator[tuple[str, str]]:
             for number, each in enumerate(held):
                 if isinstance(each, Struct):
                     yield from _credentials(each, f"{here}[{number}]")
-        elif field.type == Credential:
+        elif field.type == Credential and held:
             yield here, held
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from imswire.x1 import HashAlgorithm, HashContext
 from midcall import config as config_file
-from midcall.base import credentials, tls, warrant
+from midcall.base import credentials, signing, tls, warrant
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
@@ -47,6 +47,22 @@ def _identity(table: TlsTable) -> tls.Identity:
     return tls.Identity(
         Path(table.certificate), Path(table.key), Path(table.ca), Path(table.crl) if table.crl else None
     )
+
+
+def signer(path: str) -> Callable[[bytes], bytes] | None:
+    """What signs hashes; None: nothing is to be signed."""
+    if not path:
+        return None
+    try:
+        pem = credentials.text(Path(path), signing.MAX_OCTETS)
+        try:
+            return signing.signer(bytes(pem))
+        finally:
+            pem[:] = bytes(len(pem))
+    except credentials.CredentialError as error:
+        raise RoleError(str(error)) from None
+    except signing.SigningError as error:
+        raise RoleError(f"{path}: {error}") from None
 
 
 def client_context(table: TlsTable) -> ssl.SSLContext:

@@ -132,10 +132,12 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         return lambda gap: service_of[0].unavailable(gap)
 
     book = LinkBook()
-    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of, book=book)
-    keys = links.xk_client(config)
+    outlets = Outlets(
+        config, seal, links.client_context(config.agency), gap_of, links.signer(config.signing_key), book=book
+    )
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
+    keys = links.xk_client(config)
     mark_key = hashlib.blake2b(seal, person=b"midcall.df.marks").digest()
     first = reserve_cins(spool / "cins")
     service = DfService(keys, outlets, port, first_cin=first, journal=journal, mark_key=mark_key)

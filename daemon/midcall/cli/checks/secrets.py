@@ -60,7 +60,7 @@ def folder(secrets: Secrets) -> Finding:
 def findings(name: str, table: Struct, secrets: Secrets) -> Iterator[Finding]:
     """Those of one table."""
     for field in structs.fields(table):
-        if field.type != Credential:
+        if field.type != Credential or not getattr(table, field.name):
             continue
         path = Path(getattr(table, field.name))
         if secrets.is_encrypted(path):
@@ -70,7 +70,9 @@ def findings(name: str, table: Struct, secrets: Secrets) -> Iterator[Finding]:
 
 
 def octets(table: Struct, field: str) -> range | None:
-    """How many a secret has; None: it is the key of a certificate, in PEM form."""
+    """How many a secret has; None: it is a key in PEM form."""
+    if field == "signing_key":
+        return None
     if field == "key" and (isinstance(table, TlsTable) or hasattr(table, "certificate")):
         return None
     return _OCTETS.get(f"{type(table).__name__}.{field}", _KEY)
