@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-# CR, LF, VT, FF, the separators of ASCII, NEL, U+2028 and U+2029.
-_END = re.compile(rb"(\r+\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])")
+# CR, LF, VT, FF, the separators of ASCII, NEL, U+2028 and U+2029. A run of CR is looked along from its first alone, as
+# one that no LF ends would be walked again from each of them.
+_END = re.compile(rb"((?<!\r)\r+\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])")
 # All but octets with which an end other than CR and LF begins.
 _NO_ODD_END = bytes(each for each in range(256) if each not in b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2")
 # Blanks, control characters and all that is not ASCII: NUL between the octets of UTF-16, a BOM, NBSP.
