@@ -34,6 +34,8 @@ Run = Callable[[Any, Frame, asyncio.Event], Awaitable[None]]
 Loader = Callable[[], Run]
 NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
 DONE, FAULT = 0, 1
+# Roles that are given nothing that could be run again.
+UNRECORDED = frozenset({"kms", "tap"})
 
 _log = logging.getLogger("midcall.service")
 _li_log = logging.getLogger("midcall.li.service")
@@ -103,6 +105,8 @@ async def serve(
     chosen = _chosen(roles, config, registry, config_path)
     if record is not None and not config.service.lab:
         raise Refused("--record: what it writes is for laboratories; the file has to say service.lab = true")
+    if record is not None and not set(chosen) - UNRECORDED:
+        raise Refused(f"--record: nothing can be recorded of {', '.join(chosen)}")
     if len(chosen) > 1:
         said = f"{', '.join(chosen)} run in one process: for laboratories; in service each role has its own"
         print(f"midcall: {said}", file=sys.stderr, flush=True)
@@ -176,8 +180,12 @@ class _Process:
 
     async def run(self, runs: Mapping[str, Run]) -> int:
         place = _credentials(self._config, self._path)
+        recorded = [name for name in runs if name not in UNRECORDED]
         for name in runs:
-            self._frames[name] = Frame(name, self._instance, self._metrics, self._ready, self._record)
+            record = self._record
+            if record is not None and len(recorded) > 1:
+                record = record.with_name(f"{record.name}.{name}")
+            self._frames[name] = Frame(name, self._instance, self._metrics, self._ready, record)
         self._show()
         door = OperatorDoor(self._metrics, self.health)
         try:

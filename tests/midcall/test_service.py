@@ -76,6 +76,22 @@ def test_inputs_are_recorded_in_laboratories_alone(house, tmp_path):
         house.run(record=tmp_path / "trace")
 
 
+def test_each_role_of_a_process_has_a_recording_of_its_own(house, tmp_path):
+    house.roles["other"] = lambda: house.toy
+    house.write("[toy]\n[other]\n")
+    assert house.run(nothing, record=tmp_path / "trace") == 0
+    assert {name: each.record for name, each in house.frames.items()} == {
+        name: tmp_path / f"trace.{name}" for name in ("toy", "other")
+    }
+
+
+def test_a_role_of_which_nothing_can_be_recorded_is_refused(house, tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "UNRECORDED", frozenset({"toy"}))
+    with pytest.raises(service.Refused, match="nothing can be recorded of toy"):
+        house.run(record=tmp_path / "trace")
+    assert not house.seen
+
+
 def test_several_roles_in_one_process_say_that_they_are_a_laboratory(house, capfd):
     house.roles["other"] = lambda: house.toy
     house.write("[toy]\n[other]\n")

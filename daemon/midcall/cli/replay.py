@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imswire import pcap, sip
 from midcall import config as config_file
 from midcall.base import owner_only
-from midcall.cli import authority, handing_over, results
+from midcall.cli import authority, handing_over, results, traces
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.kms import Kms, KmsStore, keyfile
+from midcall.live import trace
 from midcall.local_copy import MediaCopy
 from midcall.product import FileProduct
 from midcall.replay import SECOND, Replay, Window
@@ -36,11 +38,11 @@ class _Targets(click.ParamType[str]):
 
 
 @click.command()
-@click.argument("capture", type=click.Path(path_type=Path))
-@click.option("--target", "targets", type=_Targets(), multiple=True, required=True, help="Identity; repeatable.")
+@click.argument("captures", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="CAPTURE|TRACE...")
+@click.option("--target", "targets", type=_Targets(), multiple=True, help="Identity; repeatable.")
 @click.option("--activate-at", type=float, metavar="S", help="Seconds after the first packet (default: throughout).")
 @click.option("--deactivate-at", type=float, metavar="S", help="Seconds after the first packet (default: never).")
-@click.option("--kms-keys", type=click.Path(path_type=Path), required=True, help="KEYS.toml of the KMS.")
+@click.option("--kms-keys", type=click.Path(path_type=Path), help="KEYS.toml of the KMS.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
 @click.option("--warrant", type=click.Path(path_type=Path), help="Signed warrant: it has to cover all that is asked.")
 @click.option("--trust", type=click.Path(path_type=Path), help="Trust list for --warrant.")
@@ -49,12 +51,14 @@ class _Targets(click.ParamType[str]):
 @click.option("--cert", type=click.Path(path_type=Path), help="Our certificate for --deliver (PEM).")
 @click.option("--key", type=click.Path(path_type=Path), help="Its private key (PEM).")
 @click.option("--ca", type=click.Path(path_type=Path), help="CA of the LEMF (PEM).")
+@click.pass_context
 def replay(
-    capture: Path,
+    context: click.Context,
+    captures: tuple[Path, ...],
     targets: tuple[str, ...],
     activate_at: float | None,
     deactivate_at: float | None,
-    kms_keys: Path,
+    kms_keys: Path | None,
     out: Path,
     warrant: Path | None,
     trust: Path | None,
@@ -68,7 +72,20 @@ def replay(
 
     Writes media.pcap, audio/*.wav, hi2.ber, hi3.ber and report.json to the folder of --out; with --deliver HI2 and
     HI3 go to an LEMF over mutual TLS instead.
+
+    A TRACE that midcall run --record has written is run again with nothing but --out: hi2.ber and hi3.ber of each
+    destination come out as they were handed over.
     """
+    if any(trace.is_trace(each) for each in captures):
+        _only_out(context)
+        return traces.run(captures, out)
+    if len(captures) > 1:
+        raise click.UsageError(f"one capture at a time, not {len(captures)}; several are for traces")
+    if not targets:
+        raise click.UsageError("Missing option '--target'.")
+    if kms_keys is None:
+        raise click.UsageError("Missing option '--kms-keys'.")
+    capture = captures[0]
     window = _window(activate_at, deactivate_at)
     chosen = handing_over.settings(config, deliver, cert, key, ca)
     if warrant is not None and trust is not None:
@@ -79,6 +96,14 @@ def replay(
     store = _keys(kms_keys)
     under = authority.unchecked(window, chosen)
     return run(capture, targets, window, store, out, chosen, under)
+
+
+def _only_out(context: click.Context) -> None:
+    """A trace has all else in it."""
+    for name in context.params:
+        if name not in ("captures", "out") and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(each.opts[0] for each in context.command.params if each.name == name)
+            raise Failed(USAGE, f"{option}: not with a trace, which has all that it needs in it; nothing was done")
 
 
 def run(

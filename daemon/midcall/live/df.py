@@ -41,6 +41,7 @@ from midcall.events import (
 from midcall.handover import gaps
 from midcall.handover.values import Gap
 from midcall.live import df_account, df_ladder
+from midcall.live.clock import Alarm, Clock, LoopClock
 from midcall.live.commits import Commits, Writer
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
@@ -92,7 +93,8 @@ class DfService:
     ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs,
     ``x3`` packets that POIs sent.
 
-    ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known.
+    ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known. All that
+    depends on the time goes by ``clock``.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class DfService:
         first_cin: int = 1,
         journal: InterceptJournal | None = None,
         mark_key: bytes = b"",
+        clock: Clock | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.accounts = DfAccounts()
@@ -112,6 +115,7 @@ class DfService:
         self._writer = writer
         self._journal = journal
         self._mark_key = mark_key
+        self._clock = clock or LoopClock()
         self._tap = tap
         self._owner = owner
         self._orders: dict[str, Order] = {}
@@ -126,7 +130,7 @@ class DfService:
         self._seal = SealKey.fresh()
         self._held: deque[tuple[int, str, bytes]] = deque()
         self._held_octets = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Alarm | None = None
         self._remembering: asyncio.TimerHandle | None = None
 
     # Orders
@@ -233,7 +237,7 @@ class DfService:
             self._event(pdu, octets)
             return
         self.counts["unknown"] += 1
-        now = time.monotonic_ns()
+        now = self._clock.now().mono
         self._forget(now)
         if self._held_octets + len(octets) <= HELD_OCTETS:
             sealed = self._seal.seal(octets, PLACE)
@@ -316,7 +320,7 @@ class DfService:
         self.accounts.answered(answer)
         if query.xid not in self._orders:
             return
-        self._follow(self._df2.keys(answer, Instant(time.time_ns(), time.monotonic_ns())))
+        self._follow(self._df2.keys(answer, self._clock.now()))
 
     # Media
 
@@ -398,12 +402,11 @@ class DfService:
             self._timer = None
         due = self._df3.next_deadline()
         if due is not None:
-            delay = max(0.0, (due - time.time_ns()) / 1e9)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+            self._timer = self._clock.at_wall(due, self._due)
 
     def _due(self) -> None:
         self._timer = None
-        self._df3.deadline(time.time_ns())
+        self._df3.deadline(self._clock.now().wall)
         self._arrange()
 
     async def close(self) -> None:

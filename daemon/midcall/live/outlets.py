@@ -7,8 +7,11 @@ import hashlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from imswire.x1 import DestinationDetails
 from midcall.base import owner_only
@@ -24,7 +27,8 @@ from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool, Unavailable
-from midcall.handover.shell.writer import Writer
+from midcall.handover.shell.writer import Writer, Written
+from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook
 
 CLOSING_SECONDS = 5.0
@@ -42,6 +46,16 @@ class OutletError(Exception):
     """A destination that product cannot be sent to, in words without its address."""
 
 
+class Watch(Protocol):
+    """Told, in the loop's thread, of what decides which octets a destination gets: of its commits, and from when on
+    nothing more goes out under an LIID.
+    """
+
+    def written(self, outlet: str, commit: Written) -> None: ...
+
+    def closed(self, liid: str) -> None: ...
+
+
 class Outlet:
     """One destination under one pin: its spool, and the tasks that fill and empty it."""
 
@@ -55,8 +69,10 @@ class Outlet:
         gap: Unavailable,
         sign: Sign | None,
         book: LinkBook,
+        watch: Watch | None,
     ) -> None:
         self.did = did
+        self.name = name
         folder = Path(config.spool) / name
         owner_only.make_folder(folder)
         keys = Path(config.keys) / f"{name}.db"
@@ -67,7 +83,7 @@ class Outlet:
         self.status_keys = KeyStore(keys, SealKey(master))
         told, integrity = book.handover, config.integrity
         self.spool = Spool(folder, did, self.keys, (), gap, time.time_ns(), report=told, integrity=integrity, sign=sign)
-        self.writer = Writer(self.spool)
+        self.writer = Writer(self.spool) if watch is None else Writer(self.spool, partial(watch.written, name))
         settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         network = config.network
         self.sender = Sender(
@@ -105,6 +121,7 @@ class Outlets:
         gap: Callable[[str], Unavailable],
         sign: Sign | None = None,
         book: LinkBook | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._config = config
         self._master = master
@@ -112,8 +129,10 @@ class Outlets:
         self._gap = gap
         self._sign = sign
         self._book = book or LinkBook()
+        self._watch = watch
         self._outlets: dict[_Key, Outlet] = {}
         self._of: dict[str, Outlet] = {}
+        self._ordered: dict[str, Intercept] = {}
 
     def destination(self, details: DestinationDetails) -> None:
         """A destination as X1 gives it, or gives it anew; what waits for it from before goes out. OutletError."""
@@ -126,18 +145,34 @@ class Outlets:
             if key[0] == did:
                 outlet.sender.move(self._peer(details, key[1]))
 
-    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> None:
-        """An LIID that goes to a destination. OutletError."""
+    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> str:
+        """An LIID that goes to a destination; returns the name of its outlet. OutletError."""
         key = details.did, pin or ""
         outlet = self._outlets.get(key) or self._open(key, details)
         outlet.spool.add(intercept)
         self._of[intercept.liid] = outlet
+        self._ordered[intercept.liid] = intercept
+        return outlet.name
 
-    async def end(self, liid: str) -> None:
-        """Nothing more comes under an LIID: its closing integrity checks. What waits still goes out."""
-        outlet = self._of.pop(liid, None)
-        if outlet is not None:
-            await asyncio.to_thread(outlet.spool.end, liid, time.time_ns())
+    def end(self, liid: str, given: Awaitable[object]) -> asyncio.Task[None]:
+        """Nothing more comes under an LIID once what was ``given`` before is on its way: its closing integrity checks.
+
+        What waits still goes out. An LIID that is ordered anew meanwhile goes on.
+        """
+        return asyncio.create_task(self._end(liid, self._of.get(liid), self._ordered.get(liid), given))
+
+    async def _end(
+        self, liid: str, outlet: Outlet | None, intercept: Intercept | None, given: Awaitable[object]
+    ) -> None:
+        with suppress(NotWritten):
+            await given
+        if outlet is None:
+            return
+        if self._ordered.get(liid) is intercept:
+            del self._of[liid], self._ordered[liid]
+            if self._watch is not None:
+                self._watch.closed(liid)
+        await outlet.writer.end(liid)
 
     async def close(self) -> None:
         """Write and send what there is, for a moment; the rest waits on the disk."""
@@ -178,7 +213,9 @@ class Outlets:
         """What is under one pin stands apart, under a name that has it: it goes to no other certificate, ever."""
         did, pin = key
         name, peer = f"{did}.{pin}" if pin else did, self._peer(details, pin)
-        outlet = Outlet(did, name, self._config, self._master, peer, self._gap(did), self._sign, self._book)
+        outlet = Outlet(
+            did, name, self._config, self._master, peer, self._gap(did), self._sign, self._book, self._watch
+        )
         self._outlets[key] = outlet
         return outlet
 

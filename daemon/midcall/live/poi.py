@@ -6,16 +6,18 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from imswire import sip
 from midcall.base.x2 import Encoder, X2Error
-from midcall.base.x2_link import X2Client
 from midcall.events import Instant, SipSeen, Task, X2Event
+from midcall.live.clock import Alarm, Clock, LoopClock
+from midcall.live.clock import now as clock
 from midcall.live.poi_account import PoiAccounts
 from midcall.poi import PointOfInterception
-from midcall.poi.shell.journal import SipJournal
+from midcall.poi.dialog import Call
 
 # Group commit of the cache (DESIGN 4: at most 50 ms).
 FLUSH_SECONDS = 0.05
@@ -25,15 +27,39 @@ ROTATE_SECONDS = 3_600.0
 RECALLED_TOGETHER = 50
 
 
+class X2Out(Protocol):
+    """Takes PDUs for the mediation function, and never waits."""
+
+    def put(self, pdus: Iterable[bytes]) -> object: ...
+
+
+class Journal(Protocol):
+    """The cache on the disk (:class:`midcall.poi.shell.journal.SipJournal`)."""
+
+    def calls(self, now: Instant) -> Iterator[tuple[int, list[SipSeen]]]: ...
+
+    def adopt(self, number: int, call: Call | None, messages: Iterable[SipSeen] = ()) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def rotate(self) -> int: ...
+
+
 class PoiService:
     """One instance. ``take`` is given every copy; ``arm`` and ``disarm`` follow X1. All in the loop's thread.
 
     ``accounts`` remembers what became of calls under tasks.
     ``counts``: ``sip`` taken, ``broken`` no SIP, ``x2`` sent, ``unfit`` in no PDU, ``cache_faults`` of the disk.
+    All that depends on the time goes by ``clock``, or by the times of the copies.
     """
 
     def __init__(
-        self, core: PointOfInterception, encoder: Encoder, client: X2Client, journal: SipJournal | None = None
+        self,
+        core: PointOfInterception,
+        encoder: Encoder,
+        client: X2Out,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.core = core
         self.counts: Counter[str] = Counter()
@@ -41,7 +67,8 @@ class PoiService:
         self._encoder = encoder
         self._client = client
         self._journal = journal
-        self._timer: asyncio.TimerHandle | None = None
+        self._clock = clock or LoopClock()
+        self._timer: Alarm | None = None
 
     # In
 
@@ -58,12 +85,12 @@ class PoiService:
 
     def arm(self, task: Task, now: Instant | None = None) -> None:
         """Arm a task: every running dialog of its target is reported before this returns. ValueError: no identity."""
-        self._send(self.core.arm(task, now or clock()))
+        self._send(self.core.arm(task, now or self._clock.now()))
         self._schedule()
 
     def disarm(self, xid: str, now: Instant | None = None) -> None:
         """End a task."""
-        self._send(self.core.disarm(xid, now or clock()))
+        self._send(self.core.disarm(xid, now or self._clock.now()))
         self.accounts.ended(xid)
 
     # Out
@@ -89,12 +116,11 @@ class PoiService:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            delay = max(0.0, (due - time.monotonic_ns()) / 1e9)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+            self._timer = self._clock.at_mono(due, self._due)
 
     def _due(self) -> None:
         self._timer = None
-        self._send(self.core.deadline(clock()))
+        self._send(self.core.deadline(self._clock.now()))
         self._schedule()
 
     # The cache
@@ -103,16 +129,21 @@ class PoiService:
         """Take in the calls of a former run, behind what comes meanwhile; returns how many go on."""
         if self._journal is None:
             return 0
-        now, kept = clock(), 0
-        for number, (row, messages) in enumerate(self._journal.calls(now)):
-            call, events = self.core.recall(messages, clock())
+        kept = 0
+        for number, (row, messages) in enumerate(self._journal.calls(clock())):
+            call = self.take_back(messages)
             self._journal.adopt(row, call, messages)
-            self._send(events)
             kept += call is not None
             if number % RECALLED_TOGETHER == 0:
                 await asyncio.sleep(0)
-        self._schedule()
         return kept
+
+    def take_back(self, messages: Sequence[SipSeen]) -> Call | None:
+        """Take in what a former run has kept of one call; None: it is over."""
+        call, events = self.core.recall(messages, self._clock.now())
+        self._send(events)
+        self._schedule()
+        return call
 
     async def keep(self) -> None:
         """Write the cache until it is cancelled; then once more."""
@@ -131,13 +162,8 @@ class PoiService:
         finally:
             self._written(journal)
 
-    def _written(self, journal: SipJournal) -> None:
+    def _written(self, journal: Journal) -> None:
         try:
             journal.flush()
         except sqlite3.Error:
             self.counts["cache_faults"] += 1
-
-
-def clock() -> Instant:
-    """Now, on both clocks."""
-    return Instant(time.time_ns(), time.monotonic_ns())

@@ -16,18 +16,19 @@ from midcall.base.seal import SealKey
 from midcall.base.tap import Mirror
 from midcall.base.tap.door import TapDoor
 from midcall.base.tls import PeerName
-from midcall.base.x1_element import Armed, Changed, DestinationSet, Disarmed, Follow, Order
+from midcall.base.x1_element import Armed, Changed, Disarmed, Follow
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import X2Server
 from midcall.config import DfConfig, PoiConfig, TapConfig
-from midcall.df2 import Agency
-from midcall.events import Intercept
+from midcall.events import Instant, SipSeen, Task
 from midcall.handover.values import Gap
-from midcall.live import links
+from midcall.live import links, recording
+from midcall.live.clock import now
 from midcall.live.df import DfService
 from midcall.live.link_book import LinkBook
+from midcall.live.orders import DfOrders
 from midcall.live.outlets import OutletError, Outlets, reserve_cins
-from midcall.live.poi import PoiService, clock
+from midcall.live.poi import PoiService
 from midcall.live.status import DfDesk, PoiDesk
 from midcall.poi import PointOfInterception
 from midcall.poi.home import Home
@@ -45,33 +46,50 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     seal = links.secret(config.seal)
     journal = SipJournal(Path(config.cache), SealKey(seal)) if config.tickets.keep else None
     limits = PoiLimits(max_age=round(config.tickets.max_age_hours * HOUR_NS) if config.tickets.keep else 0)
+    correlation_key = bytes(links.secret(config.correlation_key))
     core = PointOfInterception(
         bytes(links.secret(config.identity_key)),
-        bytes(links.secret(config.correlation_key)),
+        correlation_key,
         limits=limits,
         journal=journal,
         sdes=config.keep_sdes,
         home=Home(config.home.domains, config.home.numbers),
     )
+    inputs = recording.poi_inputs(frame, config, correlation_key, limits.max_age)
     book = LinkBook()
     client = links.x2_client(config, SealKey(seal), book)
-    service = PoiService(core, Encoder(Node(config.nfid, config.ipid)), client, journal)
+    service = PoiService(
+        core,
+        Encoder(Node(config.nfid, config.ipid)),
+        inputs.client(client),
+        None if journal is None else inputs.journal(journal),
+        inputs.clock,
+    )
+
+    def arm(task: Task) -> None:
+        inputs.armed(task)
+        service.arm(task)
+
+    def disarm(xid: str, at: Instant | None = None) -> None:
+        inputs.disarmed(xid, at)
+        service.disarm(xid, at)
 
     def follow(each: Follow) -> None:
         if isinstance(each, Armed):
-            service.arm(each.order.task)
+            arm(each.order.task)
         elif isinstance(each, Changed):
-            service.disarm(each.former.task.xid)
-            service.arm(each.order.task)
+            disarm(each.former.task.xid)
+            arm(each.order.task)
         elif isinstance(each, Disarmed):
-            service.disarm(each.xid, each.at)
+            disarm(each.xid, each.at)
 
     conditions: tuple[links.Condition, ...] = ("callPartyRole",)
     if config.home.is_known:
         conditions = (*conditions, "nonLocalIdentifier")
     x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions)
     agents = [HepAgent(each.address, bytes(links.secret(each.key, AGENT_KEY_OCTETS))) for each in config.hep.agent]
-    hep = HepReceiver(tuple(agents), service.take)
+    take = inputs.sip(service.take)
+    hep = HepReceiver(tuple(agents), take)
     mirror = links.mirror(config)
     desk = PoiDesk(x1, service, client, book, hep, mirror)
     plane = links.li_plane("poi", config.x1.element, config.li, desk.stands, desk.explain)
@@ -80,7 +98,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         tasks = [group.create_task(client.run()), group.create_task(service.keep())]
         await links.listen_hep(config, hep)
         if mirror is not None:
-            tasks.append(group.create_task(_read_mirror(mirror, service)))
+            tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()
         await service.recall()
         if plane is not None:
@@ -95,9 +113,10 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
             task.cancel()
     if journal is not None:
         journal.close()
+    inputs.close()
 
 
-async def _read_mirror(mirror: Mirror, service: PoiService) -> None:
+async def _read_mirror(mirror: Mirror, take: Callable[[SipSeen], None]) -> None:
     """Until it is cancelled; a lost segment is waited for as long as it may be."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
@@ -111,7 +130,7 @@ async def _read_mirror(mirror: Mirror, service: PoiService) -> None:
                     await ready.wait()
             ready.clear()
             for seen in (*mirror.read(), *mirror.deadline(time.time_ns())):
-                service.take(seen)
+                take(seen)
             await asyncio.sleep(0)
     finally:
         for descriptor in mirror.filenos():
@@ -125,70 +144,35 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     spool = Path(config.spool)
     for folder in (spool, Path(config.keys)):
         owner_only.make_folder(folder)
-    orders: dict[str, Order] = {}
     service_of: list[DfService] = []
 
     def gap_of(_did: str) -> Callable[[Gap], bytes]:
         return lambda gap: service_of[0].unavailable(gap)
 
+    first = reserve_cins(spool / "cins")
+    inputs = recording.df_inputs(frame, config, first)
     book = LinkBook()
-    outlets = Outlets(
-        config, seal, links.client_context(config.agency), gap_of, links.signer(config.signing_key), book=book
-    )
+    sign = inputs.sign(links.signer(config.signing_key))
+    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of, sign, book, inputs)
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
     keys = links.xk_client(config)
     mark_key = hashlib.blake2b(seal, person=b"midcall.df.marks").digest()
-    first = reserve_cins(spool / "cins")
-    service = DfService(keys, outlets, port, first_cin=first, journal=journal, mark_key=mark_key)
+    service = DfService(
+        inputs.keys(keys), outlets, port, first_cin=first, journal=journal, mark_key=mark_key, clock=inputs.clock
+    )
     service_of.append(service)
-    ended: set[asyncio.Task[None]] = set()
-
-    def end(xid: str) -> None:
-        former = orders.pop(xid, None)
-        service.end(xid, clock())
-        for each in () if former is None else former.mediated:
-            task = asyncio.ensure_future(outlets.end(each.terms.liid))
-            ended.add(task)
-            task.add_done_callback(ended.discard)
-
-    def arm(order: Order) -> None:
-        for each in order.mediated:
-            network = config.network
-            intercept = Intercept(
-                each.terms.liid,
-                order.task.xid,
-                network.operator,
-                network.element,
-                network.country,
-                network.delivery_country,
-                each.destinations[0].did,
-            )
-            outlets.order(intercept, each.destinations[0], each.pins[0] if each.pins else None)
-            service.order(order.task.xid, Agency(each.terms, config.profile, network), order.warrant)
-        orders[order.task.xid] = order
-
-    def follow(each: Follow) -> None:
-        if isinstance(each, Armed):
-            arm(each.order)
-        elif isinstance(each, Changed):
-            end(each.former.task.xid)
-            arm(each.order)
-        elif isinstance(each, Disarmed):
-            end(each.xid)
-        elif isinstance(each, DestinationSet):
-            outlets.destination(each.details)
-
+    orders = DfOrders(config, service, outlets, inputs)
     # The POI looks at them: what comes from there is of the right calls.
-    x1 = links.x1_service("df", config.x1, SealKey(seal), follow, ("callPartyRole", "nonLocalIdentifier"))
-    server = X2Server(service.commit, report=book.x2)
+    x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, ("callPartyRole", "nonLocalIdentifier"))
+    server = X2Server(inputs.x2(service.commit), report=book.x2)
     names = PeerName(*config.x2.peers)
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
     plane = links.li_plane("df", config.x1.element, config.li, desk.stands, desk.explain)
     if port is not None:
-        loop = asyncio.get_running_loop()
+        loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
-            loop.add_reader(descriptor, lambda: service.media(port.read()))
+            loop.add_reader(descriptor, lambda: media(port.read()))
     try:
         for details in x1.element.destinations:
             outlets.destination(details)
@@ -196,7 +180,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         raise RoleError(f"X1: a stored destination: {error}") from None
     await x1.start()
     # What ran goes on before a POI tells more of it.
-    service.recall(clock())
+    service.recall(now())
     try:
         await server.listen_tls(*config_file.address(config.x2.listen), links.server_context(config.x2), names)
     except OSError as error:
@@ -211,9 +195,10 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     desk.close()
     await server.stop(STOP_SECONDS)
     await service.close()
-    await asyncio.gather(*ended)
+    await orders.close()
     await journal.close()
     await outlets.close()
+    inputs.close()
     await keys.close()
     if port is not None:
         for descriptor in port.filenos():

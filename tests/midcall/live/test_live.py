@@ -24,8 +24,9 @@ from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer
 from midcall.kms import GetKeys, KmsRefusal
+from midcall.live.clock import now as clock
 from midcall.live.df import DfService
-from midcall.live.poi import PoiService, clock
+from midcall.live.poi import PoiService
 from midcall.poi import PointOfInterception
 from midcall.poi.shell.journal import SipJournal
 from tests.scenarios.world import World
