@@ -282,6 +282,7 @@ class Failure(Struct, frozen=True, gc=False):
     """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none).
 
     ``keys``: because keys are missing, which the agency is told (mediaSecFailureIndication, TS 33.107 7A.7.2).
+    ``missing``: content is not handed over, which it is told too (ccUnavailable); ``reason`` is what it is told.
     """
 
     xid: str
@@ -291,6 +292,7 @@ class Failure(Struct, frozen=True, gc=False):
     frame: int
     reason: str
     keys: bool
+    missing: bool = False
 
 
 class MediaPacket(NamedTuple):

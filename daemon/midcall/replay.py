@@ -102,7 +102,7 @@ class Replay:
         for found in self._sorter.finish(self._now, self._frame):
             self._found(found)
         self._flush()
-        self._df3.finish()
+        self._content(self._df3.finish(Instant.of_capture(self._now)))
         self._collect()
         if self._records is not None and self._armed:
             self._records.end(Instant.of_capture(self._now))
@@ -249,7 +249,8 @@ class Replay:
                 self._records.keys(output)
 
     def _failed(self, failure: Failure) -> None:
-        self._report.failure(failure.dialog, failure.frame, failure.reason)
+        if not failure.missing:  # the report counts that by stream
+            self._report.failure(failure.dialog, failure.frame, failure.reason)
         if self._records is not None:
             self._records.failure(failure)
 

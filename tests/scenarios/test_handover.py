@@ -229,6 +229,20 @@ def test_a_stream_that_leaves_its_keys_goes_over_as_captured_and_a_forger_does_n
     assert eps.SecurityFailure.GENERIC_FAILURE in {each.security_failure for each in outcome.events}
 
 
+@pytest.mark.parametrize("records", ["report", "phases"])
+def test_packets_that_do_not_go_over_are_told_of(tmp_path, records):
+    """Two of eight are forged, or hide: they are missing, and that is an event with their number and times."""
+    world = World()
+    call = talked(world)
+    call.hang_up()
+    sent = rekeyed(world, lambda number: number % 8 > 5)
+    outcome = world.replay(tmp_path, config=ReplayConfig(profile=Profile(records=records)))
+    told = [each for each in outcome.events if each.event == ImsEvent.CC_UNAVAILABLE]
+    assert len(told) == 2 and told[0].cc_unavailable_reason.startswith("50 packets ")
+    assert told[1].cc_unavailable_reason.startswith(f"{len(sent)} packets to the media of the session were not ")
+    assert {each.security_failure for each in outcome.events} == {None}
+
+
 def test_keys_are_told_when_they_were_learnt(tmp_path):
     world = World()
     talked(world)

@@ -93,9 +93,11 @@ class IriMediation:
         return [self._record(agency, cin, about, forms.keys(agency, about, infos))]
 
     def failure(self, failure: Failure) -> list[IriRecord]:
-        """That media of a dialog stay encrypted: said once a dialog."""
+        """That media of a dialog stay encrypted, said once a dialog; or that some are missing."""
         agency = self._agencies.get(failure.xid)
         place = (failure.xid, failure.dialog)
+        if agency is not None and failure.missing:
+            return [self._missing(agency, failure)]
         if agency is None or not failure.keys or place in self._failed:
             return []
         self._failed.put(place, None)
@@ -103,12 +105,16 @@ class IriMediation:
         about = self._about(agency, failure.xid, cin, failure.at.wall)
         return [self._record(agency, cin, about, forms.no_keys(agency, about))]
 
+    def _missing(self, agency: Agency, failure: Failure) -> IriRecord:
+        cin = self._cin(failure.xid, failure.correlation)
+        about = self._about(agency, failure.xid, cin, failure.at.wall)
+        return self._record(agency, cin, about, forms.cc_unavailable(agency, about, _printable(failure.reason)))
+
     def cc_unavailable(self, xid: str, cin: int | None, at: int, reason: str) -> bytes:
         """Contents of a record that content of a communication is missing, and why. KeyError: no such task."""
         agency = self._agencies[xid]
         about = self._about(agency, xid, cin or 0, at)
-        text = "".join(each if each in _PRINTABLE else " " for each in reason)[:MAX_REASON]
-        return forms.cc_unavailable(agency, about, text)
+        return forms.cc_unavailable(agency, about, _printable(reason))
 
     # Restarts
 
@@ -207,6 +213,10 @@ class IriMediation:
 _REPORT = 4
 # X.680 41.4: PrintableString.
 _PRINTABLE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each in _PRINTABLE else " " for each in text)[:MAX_REASON]
 
 
 def _kind(agency: Agency, phase: int) -> int:

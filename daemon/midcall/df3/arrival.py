@@ -5,6 +5,7 @@ from __future__ import annotations
 from imswire import inet, srtp
 from midcall.df3.destination import Claim, Destination, Trial
 from midcall.df3.dialog import Proof, TappedDialog, crypto_key
+from midcall.df3.doubt import Judged
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, Crypto, Stream
 from midcall.events import Failure, Instant, MediaPacket
@@ -14,6 +15,8 @@ _RTCP_HEADER = 8
 _VERSION_BITS = 0x80
 # What a searched counter and the packet that confirms it give.
 CONFIRMED = 2
+# Content that is not handed over is told of as soon as it is so much: a second of speech.
+TOLD_AT = 50
 NOT_OPENED = "none of the session's keys opens the media: they go over as captured"
 
 
@@ -27,6 +30,8 @@ class Arrival:
     def __init__(self, limits: Df3Limits) -> None:
         self.limits = limits
         self.failures: list[Failure] = []
+        # Content that was doubted when it came and is believed now that its stream or claim ends.
+        self.late: list[Content] = []
 
     def unknown(self, destination: Destination, packet: MediaPacket) -> list[Content]:
         """A packet of an SSRC that has no key here yet, or no RTP at all."""
@@ -42,6 +47,7 @@ class Arrival:
                 stream.packets += 1
                 stream.decrypted += 1
                 stream.last = stream.proved_at = packet.time
+                stream.opened_last = packet.datagram
                 return [Content(packet.time, stream, clear, packet.datagram)]
             if clear is not srtp.Refusal.AUTH_FAILED:
                 return self.refused(destination, stream, packet, clear)
@@ -86,9 +92,30 @@ class Arrival:
             del destination.trials[ssrc]
             trial.proof.unprotector.close()
             stream = self._stream(destination, claim, ssrc)
-            if stream is not None:
-                self._seen(stream, trial.packet)
-                stream.unopened += 1
+            self._seen(stream, trial.packet)
+            stream.unopened += 1
+
+    def settle(self, destination: Destination, claim: Claim) -> None:
+        """Nothing more is expected of a claim: what waits in doubt there is content now (``late``), or missing."""
+        if claim.control:
+            return
+        if self._is_known(destination, claim):
+            self._refuse(destination, claim, claim.strangers.refuse())
+        else:
+            self.late += self._judge(destination, claim, claim.strangers.rest(claim.known, self.limits))
+        for stream in destination.streams.values():
+            if stream.flow is claim.flow:
+                self._end_doubt(claim.dialog, stream)
+
+    def over(self, dialog: TappedDialog, now: Instant) -> None:
+        """A dialog ends: what of its media is missing is told, unless just that was told before."""
+        if dialog.missing.count > dialog.missing.told:
+            self._tell_missing(dialog, now, 0)
+
+    def take_late(self) -> list[Content]:
+        """What is content after all, since the last call."""
+        late, self.late = self.late, []
+        return late
 
     # Media
 
@@ -126,9 +153,8 @@ class Arrival:
                 return [self._deliver(destination, claim, packet, crypto, verdict)]
             if verdict is not srtp.Refusal.AUTH_FAILED:
                 stream = self._stream(destination, claim, payload[8:12])
-                if stream is not None:
-                    stream.packets += 1
-                    stream.refused(verdict, packet.frame)
+                stream.packets += 1
+                stream.refused(verdict, packet.frame)
                 return []
         elif claim.until is not None:
             return None
@@ -168,29 +194,57 @@ class Arrival:
         stream.policy = crypto.context.key.policy.name
         stream.decrypted += 1
         stream.proved_at = packet.time
+        stream.opened_last = packet.datagram
         return Content(packet.time, stream, clear, packet.datagram)
 
     def _pass(
         self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket
     ) -> list[Content] | None:
         """RTP/AVP: content as it is, from the source that the session names, or the first one seen."""
-        if claim.until is not None or not self._from_expected(destination, claims, claim, packet):
+        if claim.until is not None:
             return None
+        if not self._from_named(destination, claims, claim, packet) and not self._from_first(
+            destination, claim, packet
+        ):
+            return None
+        claim.known += 1
+        return [self._as_it_is(destination, claim, packet)]
+
+    def _as_it_is(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Content:
         stream = self._proved(destination, claim, packet)
         stream.clear += 1
-        return [Content(packet.time, stream, packet.payload, packet.datagram)]
+        return Content(packet.time, stream, packet.payload, packet.datagram)
 
-    def _from_expected(self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket) -> bool:
-        kind = packet.payload[1] & 0x7F
-        source = packet.source
+    # Sources
+
+    def _from_named(self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket) -> bool:
+        """Whether it comes from where the session says that the sender is; among several claims, in its codecs."""
         expected = claim.flow.expected_source
-        if expected is not None and source == inet.endpoint(inet.pack(expected.address), expected.port):
-            alone = len(claims) == 1 and len(destination.lanes) == 1
-            return alone or not claim.flow.codecs or kind in claim.flow.codecs
-        if len(destination.dialogs(packet.time)) > 1:
+        if expected is None or packet.source != inet.endpoint(inet.pack(expected.address), expected.port):
             return False
-        others = {s.source for s in destination.streams.values() if s.flow is claim.flow and s.source}
-        return not others or source in others
+        alone = len(claims) == 1 and len(destination.lanes) == 1
+        if not (alone or not claim.flow.codecs or packet.payload[1] & 0x7F in claim.flow.codecs):
+            return False
+        claim.named = expected
+        return True
+
+    def _from_opened(self, destination: Destination, claim: Claim, packet: MediaPacket) -> bool:
+        """Whether a key opens what comes from there; between several dialogs that tells nothing."""
+        at = packet.datagram.src, packet.datagram.sport
+        return at in _opened(destination, claim) and len(destination.dialogs(packet.time)) == 1
+
+    def _from_first(self, destination: Destination, claim: Claim, packet: MediaPacket) -> bool:
+        """Media in clear prove nothing: until the named source is seen, those seen so far count."""
+        if len(destination.dialogs(packet.time)) > 1 or self._is_known(destination, claim):
+            return False
+        others = {s.source for s in destination.streams.values() if s.flow is claim.flow and s.clear}
+        return not others or packet.source in others
+
+    def _is_known(self, destination: Destination, claim: Claim) -> bool:
+        """Whether there is a source that others cannot be taken for: the named one was seen, or a key opened one."""
+        if claim.named is not None and claim.named == claim.flow.expected_source:
+            return True
+        return bool(_opened(destination, claim))
 
     # Control
 
@@ -204,12 +258,11 @@ class Arrival:
                 clear = self._open_control(claim, packet.payload, ssrc)
             if clear is not None:
                 stream = self._stream(destination, claim, b"rtcp" + ssrc, control=True)
-                if stream is None:
-                    return []
                 self._seen(stream, packet)
                 stream.decrypted += 1
                 return [Content(packet.time, stream, clear, packet.datagram)]
         claims[0].dialog.dropped["rtcp_failed"] += 1
+        self._miss(claims[0].dialog, [packet])
         return []
 
     def _open_control(self, claim: Claim, payload: bytes, ssrc: bytes) -> bytes | None:
@@ -225,43 +278,109 @@ class Arrival:
     def _unopened(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
         """Hold it while keys are to come; else it is counted where it most likely belongs.
 
-        Where no key is to be had, or those that are there open nothing of its stream, it may be content as captured,
-        if the source is the one that the session names, since there is no tag to tell whose it is.
+        Where no key is to be had, or those that are there open little of its stream, it may be content as captured.
+        There is no tag to tell whose it is, so its source has to: see :meth:`_as_captured`.
         """
         standing = [claim for claim in claims if claim.until is None]
         waiting = next((claim for claim in standing if claim.dialog.plan.awaiting and claim.flow.secure), None)
         if waiting is not None:
             if not destination.hold(packet, self.limits):
                 waiting.dialog.dropped["too_many_held"] += 1
+                self._miss(waiting.dialog, [packet])
             return []
-        ssrc = packet.payload[8:12]
-        known = destination.streams.get(ssrc)
-        if known is None and not standing:
+        known = destination.streams.get(packet.payload[8:12])
+        if not standing:
+            if known is not None:
+                self._count(known, packet, known.open or not known.flow.secure)
             return []
-        if known is None and not any(claim.flow.secure for claim in standing):
-            standing[0].dialog.dropped["foreign"] += 1
+        claims = [claim for claim in standing if known is None or claim.flow is known.flow] or standing
+        claim = next((claim for claim in claims if claim.flow.secure), claims[0])
+        if not (claim.flow if known is None else known.flow).secure:
+            return self._strange(destination, claim, packet)
+        stream = known or self._stream(destination, claim, packet.payload[8:12])
+        self._count(stream, packet, stream.open or any(each.dialog.contexts for each in standing))
+        if not claim.dialog.plan.encrypted:
+            self._miss(claim.dialog, [packet])
             return []
-        stream = known or self._stream(destination, standing[0], ssrc)
-        if stream is None:
+        return self._as_captured(destination, standing, claim, stream, packet)
+
+    def _as_captured(
+        self, destination: Destination, claims: list[Claim], claim: Claim, stream: Stream, packet: MediaPacket
+    ) -> list[Content]:
+        """From the source that the session names, or one whose packets a key opens, unless its share is a forger's."""
+        if not self._from_opened(destination, claim, packet) and not self._from_named(
+            destination, claims, claim, packet
+        ):
+            return self._strange(destination, claim, packet)
+        self._refuse(destination, claim, claim.strangers.refuse())
+        if not stream.decrypted:
+            return self._hand(claim.dialog, stream, [packet])
+        judged = stream.doubt.take(stream.decrypted, packet, self.limits)
+        self._refuse(destination, claim, judged.refused)
+        return self._hand(claim.dialog, stream, judged.believed)
+
+    def _strange(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content]:
+        """From another source: only where nothing is seen of any that counts, for what nobody proved teaches nothing.
+
+        It waits a little, since what counts may be a moment late.
+        """
+        if self._is_known(destination, claim) or len(destination.dialogs(packet.time)) > 1:
+            self._refuse(destination, claim, [*claim.strangers.refuse(), packet])
             return []
+        return self._judge(destination, claim, claim.strangers.take(claim.known, packet, self.limits))
+
+    def _judge(self, destination: Destination, claim: Claim, judged: Judged[MediaPacket]) -> list[Content]:
+        self._refuse(destination, claim, judged.refused)
+        if not claim.flow.secure:
+            return [self._as_it_is(destination, claim, packet) for packet in judged.believed]
+        content: list[Content] = []
+        for packet in judged.believed:
+            content += self._hand(claim.dialog, self._stream(destination, claim, packet.payload[8:12]), [packet])
+        return content
+
+    def _hand(self, dialog: TappedDialog, stream: Stream, packets: list[MediaPacket]) -> list[Content]:
+        """As captured; that they do not open is told, unless it is known that there are no keys."""
+        if packets and dialog.contexts:
+            self._tell(dialog, packets[-1])
+        stream.encrypted += len(packets)
+        return [Content(each.time, stream, each.payload, each.datagram, encrypted=True) for each in packets]
+
+    def _end_doubt(self, dialog: TappedDialog, stream: Stream) -> None:
+        """Nothing more comes of a stream."""
+        judged = stream.doubt.rest(stream.decrypted, self.limits)
+        self._miss(dialog, judged.refused)
+        self.late += self._hand(dialog, stream, judged.believed)
+
+    def _count(self, stream: Stream, packet: MediaPacket, keyed: bool) -> None:
         self._seen(stream, packet)
-        keyed = any(claim.dialog.contexts for claim in standing)
-        if not stream.flow.secure or stream.open or keyed:
+        if keyed:
             stream.failed(packet.frame)
         else:
             stream.unopened += 1
-        if not stream.flow.secure or not standing or not standing[0].dialog.plan.encrypted:
-            return []
-        if not self._from_expected(destination, standing, standing[0], packet):
-            return []
-        content = []
-        for each in stream.doubt(packet, self.limits.lost_after):
-            content.append(Content(each.time, stream, each.payload, each.datagram, encrypted=True))
-        if content and keyed:
-            self._tell(standing[0].dialog, packet)
-        stream.encrypted += len(content)
-        stream.source = stream.source or packet.source
-        return content
+
+    def _refuse(self, destination: Destination, claim: Claim, packets: list[MediaPacket]) -> None:
+        """As far as anybody can tell they are not the session's."""
+        for packet in packets if not claim.flow.secure else ():
+            stream = destination.streams.get(packet.payload[8:12])
+            if stream is None:
+                claim.dialog.dropped["foreign"] += 1
+            else:
+                self._seen(stream, packet)
+                stream.failed(packet.frame)
+        self._miss(claim.dialog, packets)
+
+    def _miss(self, dialog: TappedDialog, packets: list[MediaPacket]) -> None:
+        """Packets that the agency does not get."""
+        missing = dialog.missing
+        missing.note(packet.time for packet in packets)
+        if missing.due(TOLD_AT):
+            self._tell_missing(dialog, Instant.of_capture(packets[-1].time), packets[-1].frame)
+
+    def _tell_missing(self, dialog: TappedDialog, at: Instant, frame: int) -> None:
+        plan, text = dialog.plan, dialog.missing.text()
+        self.failures.append(
+            Failure(plan.xid, plan.correlation, plan.dialog, at, frame, text, keys=False, missing=True)
+        )
 
     def _tell(self, dialog: TappedDialog, packet: MediaPacket) -> None:
         """Once a dialog: its keys do not open what it sends."""
@@ -272,14 +391,10 @@ class Arrival:
             )
 
     def _proved(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Stream:
-        """The stream of a packet that is certainly its dialog's; room is made for it."""
-        ssrc = packet.payload[8:12]
-        stream = self._stream(destination, claim, ssrc)
-        if stream is None:
-            unproved = next((s for s, each in destination.streams.items() if not each.source), None)
-            destination.streams.pop(unproved if unproved is not None else next(iter(destination.streams)))
-            stream = self._stream(destination, claim, ssrc)
-            assert stream is not None
+        """The stream of a packet that is certainly its dialog's."""
+        stream = self._stream(destination, claim, packet.payload[8:12])
+        if not stream.proved:
+            self._make_room(destination, (False, True))
         if not stream.source:
             stream.source = packet.source
         self._seen(stream, packet)
@@ -292,16 +407,32 @@ class Arrival:
         if not stream.seen_source:
             stream.seen_source = packet.source
 
-    def _stream(self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False) -> Stream | None:
-        """The stream of an SSRC at a destination for a dialog; None when there are too many."""
+    def _stream(self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False) -> Stream:
+        """The stream of an SSRC at a destination for a dialog; room is made for a new one."""
         plan = claim.dialog.plan
         stream = destination.streams.get(ssrc)
         if stream is not None and stream.dialog == plan.dialog and stream.flow.media == claim.flow.media:
             return stream
-        if stream is None and len(destination.streams) >= self.limits.streams_of_a_destination:
-            claim.dialog.dropped["too_many_ssrcs"] += 1
-            return None
+        if stream is None:
+            self._make_room(destination, (control, control))
         stream = Stream(plan, claim.flow, int.from_bytes(ssrc[-4:], "big"), destination.name, control)
         destination.streams[ssrc] = stream
-        claim.dialog.streams.append(stream)
+        claim.dialog.streams[stream] = None
         return stream
+
+    def _make_room(self, destination: Destination, kind: tuple[bool, bool]) -> None:
+        """The oldest of the control streams, of those that proved, or of those that did not, is let go for another."""
+        alike = [ssrc for ssrc, each in destination.streams.items() if (each.control, each.proved) == kind]
+        if len(alike) < self.limits.streams_of_a_destination:
+            return
+        gone = destination.streams.pop(alike[0])
+        dialog = next((each.dialog for each in destination.claims if each.dialog.plan.dialog == gone.dialog), None)
+        if dialog is not None:
+            self._end_doubt(dialog, gone)
+            dialog.let_stream_go(gone)
+
+
+def _opened(destination: Destination, claim: Claim) -> set[tuple[bytes, int]]:
+    """Where packets of a flow came from that a key has opened: the last one of each stream."""
+    last = (each.opened_last for each in destination.streams.values() if each.flow is claim.flow)
+    return {(datagram.src, datagram.sport) for datagram in last if datagram is not None}

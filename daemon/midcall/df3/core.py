@@ -99,9 +99,11 @@ class ContentMediation:
             self._lane(place[0], name, plan.xid).renew(claim)
             claims[place] = claim
         for place, claim in former.items():
+            self._settle(place[0], claim)
             self._let_linger(key, place[0], claim, now)
         self._claims[key] = claims
-        return self._retry(plan.xid, (place[0] for place in claims))
+        content = self._retry(plan.xid, (place[0] for place in claims))
+        return self._arrival.take_late() + content
 
     def close(self, xid: str, dialog: DialogId, now: Instant, *, linger: bool) -> list[Content]:
         """A dialog is over; with ``linger`` packets under way of its proved streams count for a moment more."""
@@ -113,10 +115,13 @@ class ContentMediation:
         claims = self._claims.pop(key, {})
         content = self._retry(xid, (place[0] for place in claims))
         for place, claim in claims.items():
+            self._settle(place[0], claim)
             if linger:
                 self._let_linger(key, place[0], claim, now)
             else:
                 self._remove(place[0], claim)
+        content += self._arrival.take_late()
+        self._arrival.over(tapped, now)
         if not linger:
             for each in [each for each in self._lingering if each[0] == key]:
                 self._lingering.remove(each)
@@ -164,10 +169,12 @@ class ContentMediation:
         """Every place that packets are wanted from: what a tap lets through."""
         return set(self._destinations)
 
-    def finish(self) -> None:
-        """Nothing more comes (the capture ended): close every dialog."""
+    def finish(self, now: Instant | None = None) -> list[Content]:
+        """Nothing more comes (the capture ended): close every dialog; returns what waited and is content."""
+        content: list[Content] = []
         for xid, dialog in list(self._dialogs):
-            self.close(xid, dialog, Instant(0, 0), linger=False)
+            content += self.close(xid, dialog, now or Instant(0, 0), linger=False)
+        return content
 
     def take_finished(self) -> list[Finished]:
         """Dialogs that have finished since the last call."""
@@ -175,7 +182,9 @@ class ContentMediation:
         return finished
 
     def take_failures(self) -> list[Failure]:
-        """Dialogs whose media turned out not to be under their keys, each once, since the last call."""
+        """Dialogs whose media turned out not to be under their keys, each once, and those of whose media some are not
+        handed over, since the last call.
+        """
         failures, self._arrival.failures = self._arrival.failures, []
         return failures
 
@@ -210,11 +219,14 @@ class ContentMediation:
                         stream.packets += 1
                         stream.decrypted += 1
                         stream.last = stream.proved_at = time
+                        stream.opened_last = datagram
                         append(Content(time, stream, clear, datagram))
                         continue
                     content += self._arrival.refused(destination, stream, packet, clear)
                     continue
             content += self._arrival.unknown(destination, packet)
+        if self._arrival.late:
+            content += self._arrival.take_late()
         return content
 
     # Destinations
@@ -259,6 +271,12 @@ class ContentMediation:
                     content += self._arrival.unknown(lane, packet)
         return content
 
+    def _settle(self, place: bytes, claim: Claim) -> None:
+        """Nothing more is expected of a claim: what waits at its place is content now, or missing."""
+        lane = self._find(place, claim.dialog.plan.xid)
+        if lane is not None:
+            self._arrival.settle(lane, claim)
+
     def _let_linger(self, key: _Key, place: bytes, claim: Claim, now: Instant) -> None:
         claim.until = now.wall + self.limits.linger
         self._lingering.append((key, place, claim))
@@ -283,7 +301,7 @@ class ContentMediation:
         dialog = self._dialogs.pop(key, None)
         if dialog is not None:
             dialog.close()
-            self._finished.append(Finished(key[0], key[1], dialog.streams, list(dialog.errors), dict(dialog.dropped)))
+            self._finished.append(Finished(key[0], key[1], *dialog.final()))
 
 
 def _places(plan: MediaPlan) -> Iterator[tuple[_Place, MediaFlow, str]]:

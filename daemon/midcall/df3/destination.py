@@ -10,22 +10,31 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from imswire.sdp import Endpoint
 from midcall.df3.dialog import Proof, TappedDialog
+from midcall.df3.doubt import Doubt
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Stream
 from midcall.events import DialogId, MediaFlow, MediaPacket
 
 
 class Claim:
-    """A dialog that expects a flow here; ``until`` is set when it no longer does, but packets are under way."""
+    """A dialog that expects a flow here; ``until`` is set when it no longer does, but packets are under way.
 
-    __slots__ = ("control", "dialog", "flow", "until")
+    ``named``: the source that the session names, once it was seen. ``strangers``: packets of other sources that
+    nothing speaks for, ``known`` counts those of sources that something does.
+    """
+
+    __slots__ = ("control", "dialog", "flow", "known", "named", "strangers", "until")
 
     def __init__(self, dialog: TappedDialog, flow: MediaFlow, control: bool) -> None:
         self.dialog = dialog
         self.flow = flow
         self.control = control
         self.until: int | None = None
+        self.named: Endpoint | None = None
+        self.strangers: Doubt[MediaPacket] = Doubt()
+        self.known = 0
 
     def within(self, time: int) -> bool:
         """Inside the warrant's window, and the claim still stands."""

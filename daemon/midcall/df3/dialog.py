@@ -10,6 +10,7 @@ from msgspec import structs
 from imswire import srtp
 from midcall.base.bounded import BoundedTable
 from midcall.df3 import rollover
+from midcall.df3.doubt import Missing
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Crypto, Stream
 from midcall.events import CryptoContext, MediaFlow, MediaPlan
@@ -53,6 +54,8 @@ class TappedDialog:
     ``recalled``: rollover counters of its streams from a former run. ``dropped`` counts, by reason, packets to its
     destinations that belong to no stream: ``not_rtp``; ``foreign``, clear RTP from a source that the session does not
     name; ``too_many_ssrcs`` and ``too_many_held``, beyond the bounds; ``rtcp_failed``, SRTCP that no key opened.
+    ``let_go`` counts streams that made room for others: how many, their packets, and those that were handed over.
+    ``missing`` is what the agency is to be told.
     """
 
     def __init__(self, plan: MediaPlan, recalled: dict[bytes, int] | None = None) -> None:
@@ -60,14 +63,34 @@ class TappedDialog:
         self._recalled = recalled or {}
         self.contexts = plan.contexts
         self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
-        self.streams: list[Stream] = []
+        self.streams: dict[Stream, None] = {}
         self.errors: dict[str, None] = {}
         self.dropped: Counter[str] = Counter()
+        self.let_go: Counter[str] = Counter()
+        self.missing = Missing()
         self.failed = False
 
     def counters(self) -> dict[bytes, int]:
         """The rollover counter of each stream that a key opens."""
         return {key: crypto.roc for key, crypto in self.cryptos.items()}
+
+    def let_stream_go(self, stream: Stream) -> None:
+        """A stream makes room: what it was is counted with others of its kind."""
+        if stream not in self.streams:
+            return
+        del self.streams[stream]
+        self.let_go["streams"] += 1
+        self.let_go["packets"] += stream.packets
+        self.let_go["handed"] += stream.decrypted + stream.clear + stream.encrypted
+        self.dropped["too_many_ssrcs"] += stream.kept_back
+
+    def final(self) -> tuple[list[Stream], list[str], dict[str, int]]:
+        """Streams, errors and what was dropped, for the report."""
+        errors = list(self.errors)
+        if self.let_go:
+            streams, packets, handed = (self.let_go[each] for each in ("streams", "packets", "handed"))
+            errors.append(f"{streams} further SSRCs with {packets} packets, of which {handed} were handed over")
+        return list(self.streams), errors, {reason: count for reason, count in self.dropped.items() if count}
 
     def over(self) -> None:
         """No more keys are to come."""

@@ -10,7 +10,8 @@ SECOND = 1_000_000_000
 class Df3Limits(Struct, frozen=True, kw_only=True):
     """Counts, octets, times (ns) and packet rates (a second)."""
 
-    # Streams that one destination may show; forged SSRCs beyond it are counted together.
+    # Streams that one destination may show, of those that proved, of those that did not, and of RTCP; with one more
+    # of its kind the oldest is let go, so that forged SSRCs keep out only each other.
     streams_of_a_destination: int = 64
     # What may wait for keys at one destination: three minutes of ringing at 50 packets a second twice over.
     held_packets: int = 20_000
@@ -25,7 +26,9 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
     search_refill: int = 16
     # Packets still under way when their dialog ends or its media move; only streams already proved.
     linger: int = 1 * SECOND
-    # Packets in a row that their stream's key does not open: as many, and it is another key's stream, no forger's.
+    # Packets that their stream's key does not open, among so many of its last: it is another key's stream then. A
+    # forger would have to send twice what the sender does, and who hides that much is told of.
     lost_after: int = 50
+    doubted_of: int = 75
     # Tags shorter than this many octets prove a searched counter only with a second packet.
     proof_octets: int = 8

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from imswire import srtp
 from imswire.inet import Datagram
+from midcall.df3.doubt import Doubt
 from midcall.events import CcStream, CryptoContext, MediaFlow, MediaPacket, MediaPlan
 
 # An open window in wall ns.
@@ -78,9 +79,10 @@ def _closed(_packet: bytes) -> bytes | srtp.Refusal:
 class Stream:
     """What was seen and done of one SSRC at one destination; ``source`` and ``destination`` as "ip:port".
 
-    ``source`` is learnt from the first packet that proved to be the dialog's, ``seen_source`` from any. While
-    ``open``, ``unprotect`` is that of the key in use. ``records`` is for whoever makes records of the content: what
-    is the same in all those of the stream.
+    ``source`` is learnt from the first packet that proved to be the dialog's, ``seen_source`` from any, and
+    ``opened_last`` is the last one that a key opened. While ``open``, ``unprotect`` is that of the key in use.
+    ``doubt`` holds what that key does not open. ``records`` is for whoever makes records of the content: what is the
+    same in all those of the stream.
     """
 
     __slots__ = (
@@ -93,7 +95,7 @@ class Stream:
         "decrypted",
         "destination",
         "dialog",
-        "doubted",
+        "doubt",
         "encrypted",
         "end",
         "failed_frame",
@@ -101,11 +103,10 @@ class Stream:
         "flow",
         "last",
         "last_roc",
-        "lost",
         "malformed",
         "method",
         "open",
-        "opened_before",
+        "opened_last",
         "packets",
         "policy",
         "proved_at",
@@ -147,9 +148,8 @@ class Stream:
         self.clear = 0
         self.auth_failed = 0
         self.failed_frame = 0
-        self.doubted: list[MediaPacket] = []
-        self.opened_before = 0
-        self.lost = False
+        self.doubt: Doubt[MediaPacket] = Doubt()
+        self.opened_last: Datagram | None = None
         self.replayed = 0
         self.too_old = 0
         self.malformed = 0
@@ -165,6 +165,16 @@ class Stream:
         return self.start <= time < self.end
 
     @property
+    def proved(self) -> bool:
+        """Whether any packet of it was certainly its dialog's."""
+        return bool(self.decrypted or self.clear)
+
+    @property
+    def kept_back(self) -> int:
+        """Packets that no key opened and that were not handed over."""
+        return max(self.auth_failed + self.unopened - self.encrypted, 0)
+
+    @property
     def roc(self) -> int:
         """The rollover counter of the last packet."""
         return self.last_roc if self.crypto is None else self.crypto.roc
@@ -172,7 +182,6 @@ class Stream:
     def close(self) -> None:
         """The key is gone; the counters stay."""
         self.last_roc = self.roc
-        self.doubted.clear()
         self.open = False
         self.unprotect = _closed
         self.crypto = None
@@ -181,24 +190,6 @@ class Stream:
         """A packet that no key opened; ``frame`` of the first one is kept."""
         self.auth_failed += 1
         self.failed_frame = self.failed_frame or frame
-
-    def doubt(self, packet: MediaPacket, bound: int) -> list[MediaPacket]:
-        """A packet that the key of the stream did not open; returns those that are another key's, not a forger's.
-
-        They are when no packet was ever opened, or none of the last ``bound``.
-        """
-        if self.opened_before != self.decrypted:
-            self.opened_before = self.decrypted
-            self.doubted.clear()
-            self.lost = False
-        if self.lost or not self.decrypted:
-            return [packet]
-        self.doubted.append(packet)
-        if len(self.doubted) < bound:
-            return []
-        self.lost = True
-        doubted, self.doubted = self.doubted, []
-        return doubted
 
     def refused(self, refusal: srtp.Refusal, frame: int) -> None:
         if refusal is srtp.Refusal.REPLAYED:
