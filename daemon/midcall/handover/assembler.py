@@ -179,6 +179,22 @@ class Assembler:
         if context.chain is not None:
             self._extend(context.chain, first, octets, now)
 
+    def uncovered(self, kind: Kind) -> dict[ContextKey, Chain]:
+        """What no hash covers yet, as it stands now."""
+        return {
+            key: Chain(key, locate=self._integrity.locate).go_on_from(context.chain)
+            for key, context in self._contexts.items()
+            if key.kind is kind and context.chain is not None and context.chain.count
+        }
+
+    def resume_chain(self, chain: Chain, now: int) -> None:
+        """What :meth:`uncovered` gave, where the octets are no more; those behind it come by :meth:`resume`."""
+        if chain.key.liid in self.intercepts:
+            own = self._context(chain.key).chain
+            assert own is not None, "there are chains only where there are checks"
+            own.go_on_from(chain)
+            own.hash_due = self._schedule(own, now + self._integrity.hash_seconds * SECOND)
+
     def resume_hash(self, key: ContextKey, number: int, octets: bytes, now: int) -> None:
         """A hash that no signature covers yet."""
         chain = self._context(key).chain

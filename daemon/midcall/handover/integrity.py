@@ -7,7 +7,7 @@ that it names, one after the other.
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from typing import Protocol, Self
 
 from imswire import hi
 from midcall.handover.values import NUMBERS, ContextKey, Kind
@@ -19,6 +19,8 @@ class _Half(Protocol):
     def update(self, octets: bytes, /) -> None: ...
 
     def digest(self) -> bytes: ...
+
+    def copy(self) -> Self: ...
 
 
 DATA_TYPES = {Kind.IRI: hi.DataType.IRI, Kind.CC: hi.DataType.CC}
@@ -43,13 +45,19 @@ class Chain:
     def _clear(self) -> None:
         self.count = 0
         self._ranges: list[tuple[int, int]] = []
-        self._hash = hashlib.sha256()
+        self._hash: _Half = hashlib.sha256()
         self._halves: list[_Half] = []
         self.hash_due = None
 
     @property
     def empty(self) -> bool:
         return not self.count and not self.hashes
+
+    def go_on_from(self, other: Chain) -> Chain:
+        """What waits for a hash is from now on what waits in ``other``, which stays as it is; returns itself."""
+        self.count, self._ranges = other.count, list(other._ranges)
+        self._hash, self._halves = other._hash.copy(), [half.copy() for half in other._halves]
+        return self
 
     def add(self, first: int, octets: list[bytes]) -> None:
         """PDUs with consecutive numbers from ``first`` on."""

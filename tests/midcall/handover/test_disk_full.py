@@ -275,3 +275,25 @@ def test_events_wait_when_there_is_room_for_nothing_and_are_taken_afterwards(sit
     site.ledger.assert_whole()
     assert site.ledger.count(hi.PayloadTag.CC) == 500
     assert site.ledger.count(hi.PayloadTag.IRI) >= 201, "the refused content is declared"
+
+
+def test_what_was_delivered_before_content_was_given_up_stays_under_a_hash(site: Site) -> None:
+    """No hash was due yet; then its file goes, and all that is known is forgotten and read anew."""
+    site.step(300)
+    site.drain()
+    site.step(200)
+    other = fill_up(site)
+    for _ in range(5):
+        site.step()
+    other.unlink()
+    site.spool.files.reload(T0)
+    site.step(400)
+    assert site.spool.end("LAB-1", T0 + site.key * SECOND)
+    site.drain()
+    covered = [
+        number for _, check in site.ledger.checks if check.data == hi.DataType.CC and check.kind == hi.CheckType.HASH
+        for number in check.numbers
+    ]  # fmt: skip
+    assert len(covered) == len(set(covered)), "none twice"
+    delivered = {hi.parse(each).header.sequence for each in site.ledger.octets(hi.PayloadTag.CC)}
+    assert set(range(300)) < delivered <= set(covered)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from imswire import hi
 from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS, read_only, transaction, unlink
 from midcall.handover.assembler import Assembler, Recall
+from midcall.handover.integrity import Chain
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
@@ -60,6 +62,8 @@ class Files:
         self._chained = chained
         self._signed = signed
         self._open = False
+        # What no hash covered yet of content that is no more on the disk, and the first row behind it.
+        self._kept: tuple[int, dict[ContextKey, Chain]] = 0, {}
         # The log of events must fit into what is reserved for them.
         self._pages = max(min(CHECKPOINT_PAGES, reserve // 4 // PAGE_OCTETS), 16) if reserve else CHECKPOINT_PAGES
 
@@ -202,7 +206,10 @@ class Files:
         for store in (self.events, self.content):
             store.replay_hashes(self.assembler, now)
         self.events.replay(self.events.database, self.assembler, self.events.low, now)
-        low = self.content.low
+        first, chains = self._kept
+        for chain in chains.values():
+            self.assembler.resume_chain(chain, now)
+        low = max(self.content.low, first)
         for path in list(self.folder.segments("hi3").values())[:-1] if low < self.content.first else []:
             try:
                 older = read_only(path, closed=True)
@@ -236,6 +243,17 @@ class Files:
     def commit_content(self, runs: list[Run], now: int) -> None:
         with transaction(self.content.database):
             self.content.append(runs, now)
+        for run in runs if self._kept[1] else ():
+            if run.data is not None and run.check == hi.CheckType.HASH:
+                self._kept[1].pop(run.data, None)
+
+    def keep_chains(self) -> None:
+        """Content is about to be given up that may have been delivered: what no hash covers yet is kept in memory.
+
+        Only between two commits: the assembler then has what is on the disk, and nothing more.
+        """
+        if self._chained:
+            self._kept = self.content.next_row, self.assembler.uncovered(Kind.CC)
 
     def write_archive(self, contexts: list[KnownContext]) -> None:
         self.events.database.executemany(

@@ -334,6 +334,7 @@ class Spool:
 
     def _replace(self, now: int) -> bool:
         self._owe_rows(self.files.content.database)
+        self.files.keep_chains()
         try:
             self.files.replace()
         except sqlite3.Error:
@@ -345,6 +346,7 @@ class Spool:
 
     def _give_up(self, path: Path, now: int) -> None:
         """Declare what of a segment is not delivered, then remove it."""
+        self.files.keep_chains()
         try:
             segment = read_only(path, closed=True)
         except sqlite3.Error:
