@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -43,6 +44,10 @@ PREFIX = ".spool-"
 ROOM_OCTETS = 32 << 20
 # What of the free room is kept for events at most.
 RESERVE_SHARE = 8
+# And how much a file of content takes at most: delivered ones go whole, and make room for what waits.
+SEGMENT_SHARE = 16
+# Content that waits for room comes in pieces that a small disk has room for.
+PIECE_RECORDS = 256
 _DISK = (sqlite3.Error, OSError)
 
 
@@ -90,6 +95,7 @@ class Delivery:
         self._faults: dict[str, None] = {}
         self._lost_records = 0
         self._waited = False
+        self._moved = 0, 0
         self._now = time.time_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sender: Sender | None = None
@@ -134,7 +140,10 @@ class Delivery:
             (self._intercept,),
             self._unavailable,
             self._now,
-            settings=SpoolSettings(reserve_octets=min(SpoolSettings().reserve_octets, free // RESERVE_SHARE)),
+            settings=SpoolSettings(
+                reserve_octets=min(SpoolSettings().reserve_octets, free // RESERVE_SHARE),
+                segment_octets=min(SpoolSettings().segment_octets, free // SEGMENT_SHARE),
+            ),
             integrity=self._config.integrity,
             sign=self._sign,
         )
@@ -162,6 +171,21 @@ class Delivery:
 
     def cc(self, records: list[CcRecord], now: int) -> None:
         self._now = now
+        if self._tried(records, now):
+            return
+        for at in range(0, len(records), PIECE_RECORDS):
+            piece = records[at : at + PIECE_RECORDS]
+            if not self._written(partial(self._tried, piece, now)):
+                self._shed(piece, now)
+
+    def _tried(self, records: list[CcRecord], now: int) -> bool:
+        try:
+            return self._spool.try_cc(records, now)
+        except _DISK:
+            return False  # a spool that is damaged is mended by who sheds
+
+    def _shed(self, records: list[CcRecord], now: int) -> None:
+        """The LEMF does not take anything either: then content goes, the oldest first."""
         try:
             if not self._spool.write_cc(records, now):
                 self._fault("content was refused: no room on the disk")
@@ -188,9 +212,14 @@ class Delivery:
             self._fault("the last integrity checks were not made: no room on the disk")
 
     def _written(self, write: Callable[[], bool]) -> bool:
-        """Events wait for room, which comes as the sender delivers; once that was in vain they wait no more."""
+        """Records wait for room, which comes as the sender delivers; once that was in vain they wait no more, unless it
+        has delivered since.
+        """
         until = time.monotonic() + (0 if self._waited else self._patience)
         while True:
+            if (settled := self._settled()) != self._moved:
+                self._moved, self._waited = settled, False
+                until = time.monotonic() + self._patience
             try:
                 if write():
                     return True
@@ -200,6 +229,10 @@ class Delivery:
                 self._waited = True
                 return False
             time.sleep(POLL_SECONDS)
+
+    def _settled(self) -> tuple[int, int]:
+        """What the sender is done with."""
+        return self._spool.passed("hi2"), self._spool.passed("hi3")
 
     # The end
 

@@ -12,7 +12,7 @@ import pytest
 from midcall import config, delivery
 from midcall.delivery import Delivery
 from midcall.handover.shell.channel import Peer
-from tests.midcall.handover.world import T0, intercept, iri, unavailable
+from tests.midcall.handover.world import T0, cc, intercept, iri, streams, unavailable
 
 
 @pytest.fixture
@@ -55,11 +55,29 @@ def test_content_that_cannot_even_be_refused_is_missing(made: Delivery, monkeypa
     def broken(*_: Any) -> bool:
         raise sqlite3.OperationalError("disk I/O error")
 
+    monkeypatch.setattr(made._spool, "try_cc", broken)
     monkeypatch.setattr(made._spool, "write_cc", broken)
-    made.cc([iri(0)], T0)  # type: ignore[list-item]  # what it is does not matter here
+    made.cc(cc(streams()[0], 1), T0)
     outcome = made.finish()
     assert outcome.missing == 1
     assert "content was lost: disk I/O error" in outcome.faults
+
+
+def test_content_waits_as_long_as_something_is_delivered(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces, each as it finds room; only when nothing moves for the whole time does the oldest go."""
+    right, shed, settled = made._spool.try_cc, [], iter([(1, 0), (1, 1), (1, 2)])
+    full = iter([False] * 4 + [True] * 3 + [False] * 1_000)
+    monkeypatch.setattr(delivery, "POLL_SECONDS", 0.4)
+    monkeypatch.setattr(delivery, "PIECE_RECORDS", 2)
+    monkeypatch.setattr(made, "_settled", lambda: next(settled, (1, 2)))
+    monkeypatch.setattr(made._spool, "try_cc", lambda *given: next(full) and right(*given))
+    monkeypatch.setattr(made._spool, "write_cc", lambda *given: shed.append(given))
+    made.cc(cc(streams()[0], 6), T0)
+    assert shed == [], "more than the time to give up has passed, but something moved"
+    made.cc(cc(streams()[0], 2, 6), T0)
+    made.cc(cc(streams()[0], 2, 8), T0)
+    assert [[each.payload[-1] for each in records] for records, _ in shed] == [[6, 7], [8, 9]]
+    assert made.finish().completeness[1].observed == 6
 
 
 @pytest.mark.parametrize("part", ["KeyStore", "Spool", "Cursor"])

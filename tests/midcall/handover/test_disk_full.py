@@ -297,3 +297,36 @@ def test_what_was_delivered_before_content_was_given_up_stays_under_a_hash(site:
     assert len(covered) == len(set(covered)), "none twice"
     delivered = {hi.parse(each).header.sequence for each in site.ledger.octets(hi.PayloadTag.CC)}
     assert set(range(300)) < delivered <= set(covered)
+
+
+def test_who_can_wait_loses_nothing(site: Site) -> None:
+    """Four times what the disk holds, of which most is another's; and all of it is under a hash."""
+    other = site.disk / "other"
+    other.write_bytes(bytes(4 << 20))
+    waited = 0
+    for place in range(0, 40_000, 250):
+        records = cc(site.stream, 250, place)
+        while not site.spool.try_cc(records, T0 + place * SECOND // 50):
+            waited += 1
+            assert waited < 1_000
+            site.drain()
+    site.place = 40_000
+    site.drain()
+    assert site.spool.try_cc([], T0 + 900 * SECOND) and site.spool.end("LAB-1", T0 + 900 * SECOND)
+    site.drain()
+    assert waited > 2 and site.check() == {}
+    site.ledger.assert_whole()
+    assert sum(len(check.numbers) for _, check in site.ledger.checks if check.data == hi.DataType.CC) == 40_000
+
+
+def test_who_can_wait_waits_where_nobody_takes_anything(site: Site) -> None:
+    site.step()
+    other = fill_up(site)
+    records = cc(site.stream, 3_000, site.place)
+    assert not any(site.spool.try_cc(records, T0) for _ in range(5))
+    site.drain()
+    other.unlink()
+    assert site.spool.try_cc(records, T0)
+    site.place += 3_000
+    site.drain()
+    assert site.check() == {}

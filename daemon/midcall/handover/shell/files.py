@@ -64,17 +64,21 @@ class Files:
         self._open = False
         # What no hash covered yet of content that is no more on the disk, and the first row behind it.
         self._kept: tuple[int, dict[ContextKey, Chain]] = 0, {}
-        # The log of events must fit into what is reserved for them.
+        # The log of events must fit into what is reserved for them; that of content is not to fill a small disk.
         self._pages = max(min(CHECKPOINT_PAGES, reserve // 4 // PAGE_OCTETS), 16) if reserve else CHECKPOINT_PAGES
 
     def open(self, now: int) -> None:
         self.close()
         self.events = self._open_events()
-        self.events.database.execute(f"PRAGMA wal_autocheckpoint={self._pages}")
         self.content = self._open_content()
+        self._checkpoint()
         self.content.total_of = self._archived
         self._open = True
         self._go_on(now)
+
+    def _checkpoint(self) -> None:
+        for store in (self.events, self.content):
+            store.database.execute(f"PRAGMA wal_autocheckpoint={self._pages}")
 
     def reload(self, now: int) -> None:
         """Go on from what is on the disk, without opening anything: on a full disk nothing opens."""
@@ -265,6 +269,7 @@ class Files:
         """Go on in a new segment."""
         old = self.content
         self.content = self._new_segment(self.number + 1, old.next_row, old)
+        self._checkpoint()
         self.content.share_uncovered(old)
         self.content.total_of = self._archived
         with suppress(sqlite3.Error):  # no room: then the log stays beside the file
@@ -285,6 +290,7 @@ class Files:
         Store.create(path, "hi3", first, following, contexts, waiting)
         self.folder.sync()
         self.content = self._store(path, "hi3")
+        self._checkpoint()
         self.content.total_of = self._archived
         self.number = number
 

@@ -193,6 +193,26 @@ class Spool:
         self._ring()
         return True
 
+    def try_cc(self, records: Sequence[CcRecord], now: int) -> bool:
+        """For who can wait. True: all are on the disk. False: there is no room; nothing was taken, nor given up for it.
+
+        Each call makes what room it can without giving anything up. A spool that is written so does not outlive its
+        process: what is delivered goes although its hash is still to come.
+        """
+        try:
+            if self._reserve.keep(self.folder.free()):
+                self._content(self.files.assembler.cc_runs(records, now), now)
+                self._roll()
+                self._tidy(now)
+                self._ring()
+                return True
+        except sqlite3.Error as error:
+            self.files.reload(now)
+            if not is_writing(error):
+                raise
+        self._remove_delivered(now)
+        return False
+
     def refuse(self, records: Iterable[CcRecord], now: int, reason: str = FULL) -> None:
         """Content that cannot be kept: counted, and declared at once and then each ``retry_seconds``."""
         for liid, count in self._refusals.add(records, reason).items():
@@ -306,7 +326,7 @@ class Spool:
             return True
         current = self.files.number
         if min(self.folder.segments("hi3"), default=current) == current:
-            if self.files.content.next_row <= max(self.files.content.first, self._passed("hi3") + 1):
+            if self.files.content.next_row <= max(self.files.content.first, self.passed("hi3") + 1):
                 return False
             self._reserve.release()
             try:
@@ -328,7 +348,7 @@ class Spool:
     def _owe_rows(self, segment: sqlite3.Connection) -> None:
         """Note what of a segment is not delivered."""
         with suppress(sqlite3.Error):
-            found = summary(segment, self.keys, self._passed("hi3"))
+            found = summary(segment, self.keys, self.passed("hi3"))
             self._debts.gone += found.gone
             self._debts.gaps += gaps_of(found.contexts, found.rows, FULL)
 
@@ -368,7 +388,7 @@ class Spool:
             self.files.reload(now)
             return False
 
-    def _passed(self, interface: Interface) -> int:
+    def passed(self, interface: Interface) -> int:
         """The last row that is done with, by the sender's cursor."""
         try:
             database = read_only(self.folder.cursor)
@@ -384,7 +404,12 @@ class Spool:
 
     def _trim(self, interface: Interface | None = None) -> bool:
         """Remove what is delivered and covered; True when that made room for ``interface``."""
-        passed = min(self._passed("hi3"), self.files.content.low - 1)
+        removed = self._trim_to(min(self.passed("hi3"), self.files.content.low - 1))
+        deleted = self._delete(min(self.passed("hi2"), self.files.events.low - 1))
+        return removed or (interface == "hi2" and deleted)
+
+    def _trim_to(self, passed: int) -> bool:
+        """Remove files of content whose rows are all up to one; True: there were such."""
         removed = False
         segments = list(self.folder.segments("hi3").items())
         for (_, path), (_, newer) in zip(segments, segments[1:], strict=False):
@@ -393,12 +418,25 @@ class Spool:
                 break
             unlink(path)
             removed = True
-        deleted = self._delete(min(self._passed("hi2"), self.files.events.low - 1))
-        return removed or (interface == "hi2" and deleted)
+        return removed
+
+    def _remove_delivered(self, now: int) -> None:
+        """All content that is delivered, covered or not."""
+        self.files.keep_chains()
+        passed = self.passed("hi3")
+        content = self.files.content
+        if content.first < content.next_row <= passed + 1:
+            self._reserve.release()
+            try:
+                self.files.roll()
+            except sqlite3.Error:
+                self.files.reload(now)
+        self._trim_to(passed)
+        self._delete(min(self.passed("hi2"), self.files.events.low - 1))
 
     def _delete(self, last: int) -> bool:
         try:
-            return self.files.events.let_go(last, self._passed("hi3"))
+            return self.files.events.let_go(last, self.passed("hi3"))
         except sqlite3.Error as error:
             if not is_writing(error):
                 raise
