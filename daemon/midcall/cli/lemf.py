@@ -124,9 +124,9 @@ async def _serve(
     try:
         await receiver.done.wait()
     finally:
-        media = await receiver.stop()
+        await receiver.stop()
         view.stop()
-    _summary(receiver, media)
+    _summary(receiver)
     if receiver.failed:
         raise Failed(UNREADABLE, f"{files.out}: {receiver.failed}")
     return DONE_WITH_ERRORS if receiver.findings else DONE
@@ -142,12 +142,12 @@ def _why(error: OSError | StoreError, address: str) -> str:
     return f"{address}: {os.strerror(error.errno or 0) if known else reason(error)}"
 
 
-def _summary(receiver: Receiver, media: list[Path]) -> None:
+def _summary(receiver: Receiver) -> None:
     core = receiver.lemf
     _line(
         f"{core.pdus} PS-PDUs, {receiver.stored} stored, of {len(core.intercepts)} LIIDs"
         f" over {receiver.connections} connections ({receiver.refused} refused), {len(core.calls)} calls,"
-        f" {len(media)} files of media -> {receiver.store.out}"
+        f" {receiver.media.finished} files of media -> {receiver.store.out}"
     )
     counts = ", ".join(f"{count} {rule}" for rule, count in sorted(core.findings.counts.items()))
     _line(

@@ -101,10 +101,11 @@ def test_the_files_of_a_call_that_has_ended_are_finished(tmp_path):
         files.tick()
         assert not list(tmp_path.glob("*-mix.wav"))
     files.tick()
-    assert list(tmp_path.glob("*-mix.wav"))
+    assert list(tmp_path.glob("*-mix.wav")) and files.finished == 3
     for call, media in link.receive(sender.cc(0), NOW * 2).media:
         files.write(call, media)
     assert {path.name for path in files.close_all()} == {"cin-1-2.pcap", "cin-1-2-from-target.wav", "cin-1-2-mix.wav"}
+    assert files.finished == 6
 
 
 def test_the_files_of_too_many_calls_at_once_are_finished_early(tmp_path):

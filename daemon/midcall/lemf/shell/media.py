@@ -191,6 +191,8 @@ class MediaFiles:
         self._calls: BoundedTable[Call, _CallFiles] = BoundedTable("lemf.media", calls)
         self._seconds = 0
         self.without_frame = self.unreadable = 0
+        self.finished = 0
+        """Files that are whole, of calls that ended before the receiver too."""
 
     def write(self, call: Call, media: list[Media]) -> None:
         """Records of one call, in their order; they wait until there are enough of them, or for the next tick."""
@@ -286,7 +288,9 @@ class MediaFiles:
         for stream in files.call.streams.values():
             stream.sink = None
         files.flush()
-        return [files.path, *files.audio.close()]
+        paths = [files.path, *files.audio.close()]
+        self.finished += len(paths)
+        return paths
 
     def _open(self, call: Call) -> _CallFiles:
         folder = self._folder(call.liid)
