@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
 from midcall.lemf.calls import Call, MediaStream
+from midcall.lemf.numbers import HALF, NUMBERS, Digests, Gaps, Memory
 
-NUMBERS = 1 << 32
-_HALF = NUMBERS // 2
-DIGESTS = 2_048
-"""Records back that a repeat is compared with; a link that was lost repeats less (6.3.3)."""
-MAX_MISSING = 4_096
-"""Numbers remembered one by one; a longer gap is told at once as a range."""
+NEAR = 64
+"""A number further ahead than this may be a wrong one: the sequence goes on there with the next one that does."""
+MAX_STRAYS = 256
+"""Wrong numbers of one sequence whose records are known again."""
+IRI, CC = "IRI", "CC"
+_NOTHING = -1 << 40
+"""No number that a record can have."""
+_TOLD = 1 << 63
+"""A time that no gap is older than."""
 
 
 class Key(NamedTuple):
@@ -33,65 +35,51 @@ class Arrival(Enum):
 
     NEXT = "next"
     AHEAD = "ahead"  # numbers are missing before it
+    FAR = "far"  # so many that it waits for another one beside it
     LATE = "late"  # it was missing
     REPEAT = "repeat"  # the same octets again
     DOUBLED = "doubled"  # other octets
     OLD = "old"  # came before, too long ago to compare
 
 
-class Digests:
-    """Of the last records, a digest each; 0 where there was none."""
+class Outlier(NamedTuple):
+    """A record whose number is far ahead, and what would be next without it."""
 
-    __slots__ = ("_base", "_values")
-
-    def __init__(self) -> None:
-        self._base = 0
-        self._values: array[int] = array("q")
-
-    def add(self, number: int, octets: Iterable[bytes]) -> None:
-        """Records with consecutive numbers from ``number`` on."""
-        # hash() is keyed anew in each process: nobody outside can make two records that share a digest.
-        fresh = array("q", map(hash, octets))
-        at = (number - self._base) % NUMBERS
-        if at == len(self._values):
-            self._values.extend(fresh)
-        elif at < len(self._values) + DIGESTS:
-            self._values.extend([0] * (at + len(fresh) - len(self._values)))
-            self._values[at : at + len(fresh)] = fresh
-        elif at < _HALF or not self._values:
-            self._base, self._values = number, fresh
-        if len(self._values) > 2 * DIGESTS:
-            excess = len(self._values) - DIGESTS
-            del self._values[:excess]
-            self._base = (self._base + excess) % NUMBERS
-
-    def get(self, number: int) -> int:
-        at = (number - self._base) % NUMBERS
-        return self._values[at] if at < len(self._values) else 0
+    number: int
+    octets: bytes
+    due: int
+    since: int
 
 
 class Context:
     """Mutable, one for each ``Key``; the fast path writes its members itself.
 
     ``fresh``: octets by number that no hash has covered yet. ``block``: those of the last cover, kept until the
-    next one, so that checks may overlap. ``out`` and ``media`` gather what the shell takes.
+    next one, so that checks may overlap. ``out`` and ``media`` gather what the shell takes. ``deliverer`` is whose
+    sequence it is. While there is an ``outlier`` no number is ``next``: all that comes is looked at (``arrive``).
     """
 
     __slots__ = (
-        "aliases", "block", "call", "checked", "digests", "dirty", "doubled", "faulty", "fresh", "generation", "key",
-        "last_time", "media", "missing", "next", "out", "passed", "received", "repeats", "suspects", "uncovered_told",
+        "accused", "aliases", "begun", "block", "call", "checked", "deliverer", "digests", "dirty", "doubled", "faulty",
+        "fresh", "generation", "key", "last_time", "media", "missing", "next", "out", "outlier", "passed", "received",
+        "repeats", "strays", "suspects", "uncovered_told",
     )  # fmt: skip
 
-    def __init__(self, key: Key, out: list[bytes]) -> None:
+    def __init__(self, key: Key, out: list[bytes], memory: Memory, deliverer: str = "") -> None:
         self.key = key
+        self.deliverer = deliverer
         self.next = 0
+        self.begun = False
+        self.outlier: Outlier | None = None
+        self.strays: dict[int, int] = {}
         self.last_time = 0
-        self.missing: dict[int, int] = {}
+        self.missing = Gaps()
         self.fresh: dict[int, bytes] = {}
         self.block: dict[int, bytes] = {}
         self.passed: set[int] = set()
         self.suspects: set[int] | None = None
-        self.digests = Digests()
+        self.accused: list[int] = []
+        self.digests = Digests(memory)
         self.out = out
         self.media: list[tuple[int, MediaStream, bytes]] = []
         self.call: Call | None = None
@@ -101,31 +89,78 @@ class Context:
         self.received = self.repeats = self.doubled = self.checked = self.faulty = 0
         self.uncovered_told = False
 
-    def arrive(self, number: int, octets: bytes, now: int) -> tuple[Arrival, range]:
-        """Take a number into the sequence; the range is what is missing since, as it were without wrapping."""
+    def arrive(self, number: int, octets: bytes, now: int) -> tuple[Arrival, int | None]:
+        """Take a number into the sequence; and the number of a record before, which has turned out to be a stray.
+
+        One number far ahead moves nothing: a second one there does, and one that goes on where the sequence stood
+        makes a stray of it.
+        """
+        far = self.outlier
+        if far is None:
+            return self._place(number, octets, now), None
+        if number == far.number:
+            return self._compare(far.octets == octets), None
+        if 0 < (number - far.number) % NUMBERS <= max(NEAR, (far.number - far.due) % NUMBERS):
+            self.admit()
+            return self._place(number, octets, now), None
+        if self.begun and (number - far.due) % NUMBERS >= HALF:
+            return self._behind(number, octets), None
+        self.outlier, self.next = None, far.due
+        if len(self.strays) >= MAX_STRAYS:
+            del self.strays[next(iter(self.strays))]
+        self.strays[far.number] = hash(far.octets)
+        return self._place(number, octets, now), far.number
+
+    def _place(self, number: int, octets: bytes, now: int) -> Arrival:
         expected = self.next % NUMBERS
         ahead = (number - expected) % NUMBERS
-        if ahead == 0:
-            self.next = (number + 1) % NUMBERS
-            return Arrival.NEXT, range(0)
-        if ahead < _HALF or not self.received:
-            self.next = (number + 1) % NUMBERS
-            gap = range(expected, expected + ahead)
-            if len(self.missing) + ahead <= MAX_MISSING:
-                self.missing.update((each % NUMBERS, now) for each in gap)
-            return Arrival.AHEAD, gap
-        if self.missing.pop(number, None) is not None:
-            return Arrival.LATE, range(0)
-        return self._again(number, octets), range(0)
+        if self.begun and ahead >= HALF:
+            return self._behind(number, octets)
+        if ahead > NEAR:
+            if self.strays.get(number) == hash(octets):
+                return self._compare(True)
+            self.outlier = Outlier(number, octets, expected, now)
+            self.next = _NOTHING
+            return Arrival.FAR
+        self._go_on(number, ahead, now, told=False)
+        return Arrival.AHEAD if ahead else Arrival.NEXT
 
-    def _again(self, number: int, octets: bytes) -> Arrival:
-        former = self.fresh.get(number) or self.block.get(number)
-        if former is not None:
-            same = former == octets
-        elif digest := self.digests.get(number):
-            same = digest == hash(octets)
+    def _go_on(self, number: int, ahead: int, now: int, told: bool) -> None:
+        self.missing.add(self.next % NUMBERS, ahead, now, told)
+        self.next = (number + 1) % NUMBERS
+        self.begun = True
+
+    def admit(self) -> None:
+        """The number far ahead was right: the sequence goes on behind it."""
+        far, self.outlier = self.outlier, None
+        if far is not None:
+            self.next = far.due
+            self._go_on(far.number, (far.number - far.due) % NUMBERS, far.since, told=far.since == _TOLD)
+            self.hold(far.number, far.octets)
+
+    def hold(self, number: int, octets: bytes) -> None:
+        """IRI and CC wait for their hash."""
+        if self.outlier is not None and self.outlier.number == number:
+            return
+        if self.key.payload in (IRI, CC):
+            self.fresh[number] = octets
         else:
-            return Arrival.OLD
+            self.digests.add(number, (octets,))
+
+    def octets(self, number: int) -> bytes | None:
+        """The record of that number, as long as checks may name it."""
+        return self.fresh.get(number) or self.block.get(number)
+
+    def _behind(self, number: int, octets: bytes) -> Arrival:
+        if self.missing.fill(number):
+            return Arrival.LATE
+        former = self.octets(number)
+        if former is not None:
+            return self._compare(former == octets)
+        digests = [each for each in (self.digests.get(number), self.strays.get(number)) if each]
+        return self._compare(hash(octets) in digests) if digests else Arrival.OLD
+
+    def _compare(self, same: bool) -> Arrival:
         if same:
             self.repeats += 1
             return Arrival.REPEAT
@@ -135,8 +170,11 @@ class Context:
     def restart(self) -> None:
         """Numbers begin anew (cINReset)."""
         self.next = 0
+        self.begun = False
+        self.outlier = None
+        self.strays.clear()
         self.missing.clear()
-        self.digests = Digests()
+        self.digests.clear()
 
     def settle(self, octets_by_number: dict[int, bytes]) -> None:
         """Keep no more than the digests of these records."""
@@ -161,24 +199,10 @@ class Context:
 
     def overdue(self, before: int) -> list[range]:
         """Numbers missing since before then; they are given once."""
-        due = sorted(number for number, since in self.missing.items() if since <= before)
-        return runs(due, self.missing)
-
-    def named_missing(self, numbers: Iterable[int]) -> list[range]:
-        """Those of ``numbers`` that are missing; they are given once."""
-        if not self.missing:
-            return []
-        return runs(sorted(number for number in numbers if number in self.missing), self.missing)
-
-
-def runs(numbers: list[int], forget: dict[int, int] | None = None) -> list[range]:
-    """Sorted numbers as ranges; ``forget`` loses them."""
-    found: list[range] = []
-    for number in numbers:
-        if forget is not None:
-            del forget[number]
-        if found and found[-1].stop == number:
-            found[-1] = range(found[-1].start, number + 1)
-        else:
-            found.append(range(number, number + 1))
-    return found
+        found = self.missing.overdue(before) if self.missing.open else []
+        far = self.outlier
+        if far is not None and far.since <= before:
+            # What is next stays: behind a pause the sequence may still go on where it stood.
+            found.append(range(far.due, far.due + (far.number - far.due) % NUMBERS))
+            self.outlier = far._replace(since=_TOLD)
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakValueDictionary
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
@@ -10,24 +11,22 @@ from msgspec import Struct
 from imswire import hi
 from midcall.base.bounded import BoundedTable
 from midcall.lemf import integrity
-from midcall.lemf.calls import Call, MediaStream
-from midcall.lemf.content import Form, Layout
-from midcall.lemf.context import NUMBERS, Context, Key
+from midcall.lemf.calls import Call
+from midcall.lemf.context import CC, IRI, Context, Key
+from midcall.lemf.familiar import Familiar
 from midcall.lemf.findings import Finding, Findings, Rule
-from midcall.lemf.integrity import Verdict
+from midcall.lemf.integrity import Signable, Verdict
 from midcall.lemf.neighbours import odd
+from midcall.lemf.numbers import NUMBERS, Memory
+from midcall.lemf.owners import Owners
 from midcall.lemf.records import shown
-from midcall.lemf.rows import Rows
 
 SECOND = 1_000_000_000
 CONTEXTS = 65_536
 """Sequences of numbers at once: four for each of 16 000 calls."""
 INTERCEPTS = 4_096
 CALLS = 4_096
-ALIASES = 2 * CONTEXTS
 OPERATORS = 256
-MAX_LAYOUTS = 512
-MAX_STREAMS = 256
 MAX_FRESH = 4_096
 """Records of one sequence that wait for a hash; annex J has 1 000."""
 HELD_OCTETS = 1 << 29
@@ -37,7 +36,7 @@ OVERDUE = 2 * SECOND
 
 _DATA: dict[int | None, tuple[str, ...]] = {hi.DataType.IRI: ("IRI",), hi.DataType.CC: ("CC",), None: ("CC", "IRI")}
 _NEVER = 1 << 63
-CC, IRI, INTEGRITY = "CC", "IRI", "TRI integrityCheck"
+INTEGRITY = "TRI integrityCheck"
 
 
 class Rules(Struct, frozen=True):
@@ -54,43 +53,18 @@ class Rules(Struct, frozen=True):
 
 
 class Intercept:
-    """One LIID, and the octets of its two interfaces that the shell has not taken yet."""
+    """One LIID, and the octets of its two interfaces that the shell has not taken yet.
 
-    __slots__ = ("hi2", "hi3", "liid")
+    ``aside`` is what is kept and is no part of them: of another deliverer, or of numbers of long ago.
+    """
+
+    __slots__ = ("aside", "hi2", "hi3", "liid")
 
     def __init__(self, liid: bytes) -> None:
         self.liid = liid
         self.hi2: list[bytes] = []
         self.hi3: list[bytes] = []
-
-
-class Alias:
-    """The encoded beginning of a record's header, up to its communicationIdentifier: whose it is."""
-
-    __slots__ = ("context", "forms", "layouts")
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.layouts: dict[int, Layout] = {}
-        self.forms: dict[int, Form] = {}
-
-    def learn(self, place: int, layout: Layout, octets: bytes, stream: MediaStream) -> None:
-        """A record that fits ``layout`` is of ``stream``, and so are those with the same octets around the packet."""
-        known = self.layouts.get(place)
-        if known is None or not known.like(layout) or len(known.streams) >= MAX_STREAMS:
-            if len(self.layouts) >= MAX_LAYOUTS:
-                self.layouts.clear()
-            known = self.layouts[place] = layout
-        known.streams[layout.tail(layout.read(octets))] = stream
-
-    def learn_form(self, tail: int, form: Form, layout: Layout, octets: bytes, stream: MediaStream) -> None:
-        """The same for records whose numbers have other widths; ``tail`` octets are behind the time stamp."""
-        if len(self.forms) >= MAX_LAYOUTS:
-            self.forms.clear()
-        known = self.forms.get(tail)
-        if known is None or known[:2] != form[:2] or len(known.streams) >= MAX_STREAMS:
-            known = self.forms[tail] = form
-        known.streams[layout.tail(layout.read(octets))] = stream
+        self.aside: list[bytes] = []
 
 
 class Refused(Exception):
@@ -106,15 +80,32 @@ class Lemf:
         self.contexts: BoundedTable[Key, Context] = BoundedTable("lemf.contexts", CONTEXTS)
         self.intercepts: BoundedTable[bytes, Intercept] = BoundedTable("lemf.intercepts", INTERCEPTS)
         self.calls: BoundedTable[tuple[bytes, bytes, bytes | None, int], Call] = BoundedTable("lemf.calls", CALLS)
-        self.aliases: BoundedTable[bytes, Alias] = BoundedTable("lemf.aliases", ALIASES)
-        self.rows = Rows()
-        self._resets: BoundedTable[bytes, int] = BoundedTable("lemf.resets", OPERATORS)
-        self._hashes: BoundedTable[tuple[Key, int | None], dict[int, bytes]] = BoundedTable("lemf.hashes", CONTEXTS)
+        self.owners = Owners(INTERCEPTS)
+        self.memory = Memory()
+        self.speaking = ""
+        """The link whose octets are looked at."""
+        self._familiar: WeakValueDictionary[str, Familiar] = WeakValueDictionary()
+        self._resets: BoundedTable[tuple[str, bytes], int] = BoundedTable("lemf.resets", OPERATORS)
+        self._hashes: BoundedTable[tuple[Key, int | None], Signable] = BoundedTable("lemf.hashes", CONTEXTS)
         self.closed_calls: list[Call] = []
         self.pdus = self.octets = self.repeats = self.doubled = self.checked = 0
         self._call_numbers = 0
 
     # Tables
+
+    def familiar(self, deliverer: str) -> Familiar:
+        """Kept as long as the deliverer has a link."""
+        found = self._familiar.get(deliverer)
+        if found is None:
+            found = self._familiar[deliverer] = Familiar()
+        return found
+
+    def owned(self, key: Key, deliverer: str) -> bool:
+        """Whether the deliverer is the one of this interception: that is who brings it first. Refused."""
+        owner = self.owners.of(key.liid, key.operator)
+        if not owner and not self.owners.claim(key.liid, key.operator, deliverer):
+            raise Refused(f"more than {self.owners.share(deliverer)} LIIDs of one deliverer")
+        return not owner or owner == deliverer
 
     def intercept(self, liid: bytes) -> Intercept:
         found = self.intercepts.get(liid)
@@ -129,8 +120,9 @@ class Lemf:
         found = self.contexts.get(key)
         if found is None:
             intercept = self.intercept(key.liid)
-            found = Context(key, intercept.hi3 if key.payload == CC else intercept.hi2)
-            found.generation = self._resets.get(key.operator) or 0
+            owner = self.owners.of(key.liid, key.operator)
+            found = Context(key, intercept.hi3 if key.payload == CC else intercept.hi2, self.memory, owner)
+            found.generation = self._resets.get((owner, key.operator)) or 0
             if key.cin is not None and key.payload in (CC, IRI):
                 found.call = self.call(key)
             gone = self.contexts.put(key, found)
@@ -153,33 +145,26 @@ class Lemf:
             self.calls.touch(place)
         return found
 
-    def alias(self, prefix: bytes, context: Context) -> Alias:
-        found = self.aliases.get(prefix)
-        if found is None:
-            found = Alias(context)
-            context.aliases.append(prefix)
-            gone = self.aliases.put(prefix, found)
-            if gone is not None:
-                gone.context.aliases.clear()
-        return found
-
     def _let_go(self, context: Context, now: int) -> None:
         """Its numbers are forgotten: what comes next in it will be taken for new, and said to be."""
-        for prefix in context.aliases:
-            self.aliases.pop(prefix)
-        self.rows.clear()
-        self.settle(context)
+        for familiar in self._familiar.values():
+            familiar.forget(context)
+        context.aliases.clear()
+        integrity.close_block(context)
+        context.fresh = {}
+        context.digests.clear()
         self.report(Rule.LIMIT, "its numbers are forgotten: too many sequences at once", context.key, now)
 
     # Numbers
 
-    def reset(self, operator: bytes) -> None:
-        """cINReset: sequences of this operator may begin anew."""
-        self._resets.put(operator, (self._resets.get(operator) or 0) + 1)
+    def reset(self, deliverer: str, operator: bytes) -> None:
+        """cINReset: sequences of this operator by this deliverer may begin anew."""
+        place = (deliverer, operator)
+        self._resets.put(place, (self._resets.get(place) or 0) + 1)
 
     def may_restart(self, context: Context, number: int) -> bool:
         """After a cINReset the first record with number 0 begins the sequence anew."""
-        generation = self._resets.get(context.key.operator) or 0
+        generation = self._resets.get((context.deliverer, context.key.operator)) or 0
         if number or context.generation == generation or not context.next:
             return False
         context.generation = generation
@@ -190,20 +175,21 @@ class Lemf:
     def check(self, key: Key, number: int, octets: bytes, check: hi.IntegrityCheck, now: int) -> None:
         """An integrity check, itself ``number`` in the sequence ``key``."""
         context = self._covered(key, check.data)
+        hashes = self.signable(key, check.data)
         if check.kind == hi.CheckType.SIGNATURE:
-            verdicts = integrity.check_signature(self._signable(key, check.data), check, self.rules.keys)
-            self._verdicts(verdicts, key, now)
+            checks = self.context(key, now)
+            self._verdicts(integrity.check_signature(hashes, checks.missing, check, number, self.rules.keys), key, now)
             return
-        hashes = self._signable(key, check.data)
-        hashes[number] = octets
-        if len(hashes) > integrity.MAX_SIGNABLE:
-            hashes.pop(next(iter(hashes)))
+        hashes.add(number, octets)
         if context is None:
-            ends = (check.numbers[0], check.numbers[-1]) if check.numbers else (None, None)
-            self._verdicts([Verdict(Rule.UNCHECKED, "a hash over records of which none came", *ends)], key, now)
+            text = f"a hash over {len(check.numbers)} records of which none came"
+            self._verdicts([Verdict(Rule.UNCHECKED, text, number, number)], key, now)
             return
         before = context.checked
-        self._verdicts(integrity.check_hash(context, check, odd), context.key, now)
+        for verdict in integrity.check_hash(context, check, number, odd):
+            self._verdicts([verdict], key if verdict.own else context.key, now)
+            if verdict.own and verdict.first is not None:
+                hashes.wrong.add(verdict.first)
         self.checked += context.checked - before
 
     def _covered(self, key: Key, data: int | None) -> Context | None:
@@ -214,10 +200,11 @@ class Lemf:
             self.contexts.touch(context.key)
         return next((each for each in found if each.fresh), found[0] if found else None)
 
-    def _signable(self, key: Key, data: int | None) -> dict[int, bytes]:
+    def signable(self, key: Key, data: int | None) -> Signable:
+        """The checks of records of this kind."""
         found = self._hashes.get((key, data))
         if found is None:
-            found = {}
+            found = Signable()
             self._hashes.put((key, data), found)
         return found
 
@@ -250,7 +237,7 @@ class Lemf:
             held += sum(map(len, context.fresh.values())) + sum(map(len, context.block.values()))
             if held > HELD_OCTETS and context.fresh:
                 self.too_many(context, now)
-            if context.missing:
+            if context.missing.open or context.outlier is not None:
                 self.gaps(context, now - OVERDUE, now)
 
     def gaps(self, context: Context, before: int, now: int) -> None:
@@ -270,7 +257,8 @@ class Lemf:
     def restored(self) -> None:
         """Stored records have been read again: what was missing then has been told."""
         for context in self.contexts.values():
-            context.missing = dict.fromkeys(context.missing, _NEVER)
+            context.missing.tell_all()
+            context.overdue(_NEVER)
             context.suspects = None
         self.pdus = self.octets = self.repeats = self.doubled = self.checked = 0
 
@@ -292,6 +280,7 @@ class Lemf:
                 rule,
                 text,
                 now,
+                link=self.speaking or self.owners.of(key.liid, key.operator),
                 liid=shown(key.liid),
                 operator=shown(key.operator),
                 element=None if key.element is None else shown(key.element),

@@ -24,20 +24,24 @@ class Rule(StrEnum):
     CONTENT = "content"  # the modules inside: TS 33.108, TS 33.128, TS 102 232-5
     TIME = "time"  # 5.2.6
     GAP = "gap"  # 5.2.5: a number that did not come
-    ORDER = "order"  # 5.2.5: a number that came behind a later one
+    ORDER = "order"  # 5.2.5: a number that came behind a later one, or far ahead of the others
     DOUBLED = "doubled"  # 5.2.5: one number, two different records
     REPEAT = "repeat"  # a number that came before, too long ago to compare the octets
     HASH = "hash"  # 7.2.3
     LOCATED = "hash-located"  # 7.2.3: what is left of a range under suspicion
     UNCHECKED = "hash-unchecked"  # 7.2.3: a check that cannot be made, or data without one
     SIGNATURE = "signature"  # 7.2.3
+    DELIVERER = "deliverer"  # of an interception that another deliverer has begun
     LINK = "link"  # 6.3: keep-alive, options, acknowledgement
     LIMIT = "limit"  # a bound of this receiver
     STORE = "store"  # disk
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """``sequence`` to ``last`` of a class of payload of a communication; ``at`` is when it was found (wall ns)."""
+    """``sequence`` to ``last`` of a class of payload of a communication; ``at`` is when it was found (wall ns).
+
+    ``link`` is that whose octets it came of, or, where it is found without any, the deliverer.
+    """
 
     rule: Rule
     text: str

@@ -5,67 +5,52 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from imswire import hi
 from midcall.lemf import content, records
-from midcall.lemf.calls import Call, MediaStream
-from midcall.lemf.context import NUMBERS, Arrival, Context, Key
-from midcall.lemf.core import CC, INTEGRITY, IRI, MAX_FRESH, SECOND, Alias, Intercept, Lemf, Refused
+from midcall.lemf.batch import Batch
+from midcall.lemf.context import CC, IRI, Arrival, Context, Key
+from midcall.lemf.core import INTEGRITY, MAX_FRESH, SECOND, Intercept, Lemf, Refused
+from midcall.lemf.familiar import Alias
 from midcall.lemf.findings import MAX_EACH, Finding, Rule
-from midcall.lemf.quick import integrity_check
+from midcall.lemf.integrity import Signable
+from midcall.lemf.numbers import NUMBERS
+from midcall.lemf.quick import MAX_TLVS, crowded, integrity_check
 from midcall.lemf.rows import BEGINNING
+from midcall.lemf.transport import Transport
 
 MAX_PDU = 1 << 20
-_TRANSPORT = {
-    hi.KeepAlive: "TRI keep-alive",
-    hi.OptionRequest: "TRI optionRequest",
-    hi.OptionComplete: "TRI optionComplete",
-    hi.AckRequest: "TRI pDUAcknowledgementRequest",
-}
-"""What a link is kept going with; it is not stored, and its numbers begin with each process of the deliverer."""
-_OTHER_TRI = {
-    hi.TestPdu: "TRI testPDU",
-    hi.Padding: "TRI paddingPDU",
-    hi.FirstSegment: "TRI firstSegmentFlag",
-    hi.LastSegment: "TRI lastSegmentFlag",
-    hi.CinReset: "TRI cINReset",
-    hi.OperatorLeaMessage: "TRI operatorLeaMessage",
-    hi.KeepAliveResponse: "TRI keep-aliveResponse",
-    hi.OptionResponse: "TRI optionResponse",
-    hi.AckResponse: "TRI pDUAcknowledgementResponse",
-}
+MAX_UNREADABLE = 256
+"""PS-PDUs of one link that cannot be read; behind that it is no deliverer."""
 _NO_END = 1 << 62
-_OURS = (hi.KeepAliveResponse, hi.OptionResponse, hi.AckResponse)
-
-
-class Batch:
-    """What follows from some octets. ``replies`` may go out when everything so far is stored durably.
-
-    ``more``: the turn is over before the octets are; ``receive(b"")`` goes on.
-    """
-
-    __slots__ = ("close", "events", "media", "more", "replies", "stored")
-
-    def __init__(self) -> None:
-        self.stored: list[Intercept] = []
-        self.media: list[tuple[Call, list[tuple[int, MediaStream, bytes]]]] = []
-        self.replies: list[tuple[str, bytes]] = []
-        self.events: list[str] = []
-        self.close = ""
-        self.more = False
+_COST_OCTETS = 1 << 10
+_COST_NUMBERS = 1 << 8
+"""What costs about as much as a small PS-PDU does: so many octets, so many numbers of a check."""
 
 
 class Link:
     """Octets of one connection, in whatever pieces they come. ``quiet``: stored octets are read again.
 
-    ``turn``: so many PS-PDUs that go the long way are judged at once; those of known streams cost next to nothing.
+    ``deliverer`` is who it is of; all its links are one to the core. A turn ends when ``turn`` small PS-PDUs have gone
+    the long way, or so many larger ones and checks as cost the same, or ``time`` ns have passed on ``clock``; those
+    of known streams cost next to nothing.
     """
 
-    def __init__(self, lemf: Lemf, name: str, quiet: bool = False, turn: int = _NO_END) -> None:
+    def __init__(
+        self,
+        lemf: Lemf,
+        name: str,
+        deliverer: str = "",
+        *,
+        quiet: bool = False,
+        turn: int = _NO_END,
+        time: int = _NO_END,
+        clock: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.lemf = lemf
         self.name = name
-        self.options: tuple[int, ...] = ()
+        self.deliverer = deliverer or name
+        self.transport = Transport()
         self.pdus = 0
         self.last = ""
         self._quiet = quiet
@@ -73,9 +58,12 @@ class Link:
         self._splitter: hi.Splitter | None = None
         self._split: deque[bytes] = deque()
         self._turn = self._left = turn
+        self._time_of_turn, self._until, self._clock = time, _NO_END, clock
+        self._unread = 0
         self._prefix = 0
+        self._known = lemf.familiar(self.deliverer)
         self._touched: list[Context] = []
-        self._transport: dict[str, int] = {}
+        self._aside: dict[bytes, Intercept] = {}
         self._batch = Batch()
 
     @property
@@ -88,6 +76,8 @@ class Link:
         batch = self._batch = Batch()
         self.lemf.octets += len(data)
         self._left = self._turn
+        self._until = self._clock() + self._time_of_turn
+        self.lemf.speaking = "" if self._quiet else self.name
         try:
             if self._splitter is None:
                 self._rest = self._many(self._rest + data if self._rest else data, now)
@@ -102,15 +92,22 @@ class Link:
             batch.close = str(error)
         batch.more = self._left <= 0 and not batch.close
         self._gather(now)
+        self.lemf.speaking = ""
         return batch
+
+    def _costs(self, octets: int, numbers: int = 0) -> None:
+        """The turn has so much less left."""
+        self._left -= 1 + octets // _COST_OCTETS + numbers // _COST_NUMBERS
+        if self._clock() >= self._until:
+            self._left = 0
 
     def _many(self, data: bytes, now: int) -> bytes:
         """The PS-PDUs with definite lengths, as all deliverers send them; returns what is not complete."""
         position, size, pdus = 0, len(data), 0
-        known, prefix = self.lemf.aliases.reader(), self._prefix
+        known, prefix = self._known.aliases.reader(), self._prefix
         touched, future = self._touched, now + self.lemf.rules.future
         backwards, latest = self.lemf.rules.backwards, None
-        again, rows = -1, self.lemf.rows
+        again, rows = -1, self._known.rows
         take = rows.take
         while size - position >= 4 and self._left > 0:
             length = data[position + 1]
@@ -154,7 +151,8 @@ class Link:
                 found = integrity_check(octets, header, header + 2 + prefix)
                 if found is not None:
                     key = alias.context.key._replace(payload=INTEGRITY)
-                    self._integrity(key, found.number, found.check, octets, now)
+                    self._costs(len(octets), len(found.check.numbers))
+                    self._integrity(key, found.number, found.time, found.check, octets, now)
                 elif again != start and self._familiar(alias, octets, header, prefix):
                     again = start
                     position -= len(octets)
@@ -241,8 +239,10 @@ class Link:
     # One PS-PDU, in full
 
     def _one(self, octets: bytes, now: int) -> None:
-        self._left -= 1
+        self._costs(len(octets))
         try:
+            if crowded(octets):
+                raise hi.HiError("PS-PDU", f"more than {MAX_TLVS} parts")
             pdu = hi.parse(octets)
         except hi.HiError as error:
             self._unreadable(octets, error, now)
@@ -255,30 +255,31 @@ class Link:
                 self._data(IRI, pdu, octets, now)
         elif isinstance(payload, hi.IntegrityCheck):
             key = _key(header, INTEGRITY)
-            if self._integrity(key, header.sequence, payload, octets, now):
+            self._costs(0, len(payload.numbers))
+            if self._integrity(key, header.sequence, header.time, payload, octets, now):
                 self._faults(key, pdu, octets, now)
-        elif (kept := _TRANSPORT.get(type(payload))) is not None:
-            self._keep_going(kept, header, payload, now)
-        elif (other := _OTHER_TRI.get(type(payload))) is not None:
-            self._tri(other, header, payload, now)
+        elif self.transport.takes(payload):
+            self._tri(header, payload, now)
         else:
             self._data(records.class_of(payload), pdu, octets, now)
 
     def _data(self, name: str, pdu: hi.PsPdu, octets: bytes, now: int) -> None:
         header = pdu.header
         key = _key(header, name)
+        if not self._ours(key, header.sequence, octets, now):
+            return
         context = self.lemf.context(key, now)
         if not self._number(context, header.sequence, octets, now):
             return
-        self._hold(context, header.sequence, octets)
+        context.hold(header.sequence, octets)
         self._keep(context, octets)
         self.last = _place(key, header.sequence)
         faulty = self._faults(key, pdu, octets, now)
         context.faulty += faulty
-        self._time(context, records.time_of(pdu), header.sequence, now)
+        time = self._time(context, key, records.time_of(pdu), header.sequence, now)
         if name == CC:
             # All of a stream that are faulty alike go the long way until enough has been told.
-            self._content(context, octets, now, learn=not faulty or context.faulty > MAX_EACH)
+            self._content(context, octets, time, now, learn=not faulty or context.faulty > MAX_EACH)
         elif context.call is not None and isinstance(pdu.payload, tuple):
             for each in pdu.payload:
                 if isinstance(each, hi.Iri):
@@ -288,7 +289,7 @@ class Link:
         elif isinstance(pdu.payload, tuple) and isinstance(pdu.payload[0], hi.Iri):
             self._event(f"LIID {_text(header.liid)}: {records.event(pdu.payload[0])[0]}")
 
-    def _content(self, context: Context, octets: bytes, now: int, learn: bool) -> None:
+    def _content(self, context: Context, octets: bytes, time: int, now: int, learn: bool) -> None:
         """The packet of a content record goes to the media; the next of its kind go the short way."""
         found = content.content(octets)
         if found is None or context.call is None:
@@ -299,7 +300,7 @@ class Link:
                 Rule.LIMIT, "more streams than are told apart; stored, not written as media", context.key, now
             )
             return
-        context.media.append((context.last_time, stream, octets[found.packet.start : found.packet.end]))
+        context.media.append((time, stream, octets[found.packet.start : found.packet.end]))
         prefix = content.prefix_length(octets)
         layout = content.layout(octets, found)
         if prefix is None or layout is None or not learn:
@@ -307,7 +308,7 @@ class Link:
         start = 2 if octets[1] < 0x80 else 3 if octets[1] == 0x81 else 4
         at = start + 2 + prefix
         place = (len(octets) - start) << 3 | octets[at + 1] & 7
-        alias = self.lemf.alias(octets[start + 2 : at], context)
+        alias = self._known.alias(octets[start + 2 : at], context)
         alias.context = context
         self._prefix = prefix
         alias.learn(place, layout, octets, stream)
@@ -322,16 +323,33 @@ class Link:
             alias.learn((len(octets) - start) << 3 | octets[at + 1] & 7, found[0], octets, found[1])
         return found is not None
 
+    def _ours(self, key: Key, number: int, octets: bytes, now: int) -> bool:
+        """Whether this deliverer is the one of the interception; what is of another one is put aside."""
+        if self._quiet or self.lemf.owned(key, self.deliverer):
+            return True
+        owner = self.lemf.owners.of(key.liid, key.operator)
+        text = f"comes from another deliverer than the first one, {owner}; put aside"
+        self.lemf.report(Rule.DELIVERER, text, key, now, number)
+        self._put_aside(key, octets)
+        return False
+
+    def _put_aside(self, key: Key, octets: bytes) -> None:
+        intercept = self.lemf.intercept(key.liid)
+        intercept.aside.append(octets)
+        self._aside[key.liid] = intercept
+
     def _number(self, context: Context, number: int, octets: bytes, now: int) -> bool:
         """Take the number; False when the record came before."""
         lemf, key = self.lemf, context.key
         if lemf.may_restart(context, number):
             lemf.settle(context)
             context.restart()
-        arrival, gap = context.arrive(number, octets, now)
+        arrival, stray = context.arrive(number, octets, now)
         context.received += 1
-        if arrival is Arrival.AHEAD and len(gap) > len(context.missing):
-            lemf.gap(context, gap, now)
+        if stray is not None:
+            ahead = (stray - number) % NUMBERS
+            text = f"{ahead} ahead of {number}, which came behind it and where the sequence goes on; stored"
+            lemf.report(Rule.ORDER, text, key, now, stray)
         if arrival is Arrival.LATE and key.payload != INTEGRITY:
             lemf.report(Rule.ORDER, "came behind a later one", key, now, number)
         if arrival is Arrival.DOUBLED:
@@ -341,31 +359,39 @@ class Link:
         if arrival is Arrival.REPEAT:
             lemf.repeats += 1
         if arrival is Arrival.OLD:
-            text = "this number came before, too long ago to compare; kept"
+            text = "this number came before, too long ago to compare; put aside"
             lemf.report(Rule.REPEAT, text, key, now, number)
-            self._keep(context, octets)
-        return arrival in (Arrival.NEXT, Arrival.AHEAD, Arrival.LATE)
+            self._put_aside(key, octets)
+        return arrival in (Arrival.NEXT, Arrival.AHEAD, Arrival.FAR, Arrival.LATE)
 
-    def _time(self, context: Context, time: int | None, number: int, now: int) -> None:
-        rules, key = self.lemf.rules, context.key
+    def _time(self, line: Context | Signable, key: Key, time: int | None, number: int, now: int) -> int:
+        """Judge the time of a record; returns the one that it is taken to have."""
+        rules = self.lemf.rules
         if time is None:
-            return
+            return line.last_time
         if time > now + rules.future:
             self.lemf.report(Rule.TIME, f"{(time - now) / SECOND:.3f} s before this receiver's clock", key, now, number)
-        elif time < context.last_time - rules.backwards:
-            text = f"{(context.last_time - time) / SECOND:.3f} s before the time of the record before it"
+            return line.last_time
+        if time < line.last_time - rules.backwards:
+            text = f"{(line.last_time - time) / SECOND:.3f} s before the time of the record before it"
             self.lemf.report(Rule.TIME, text, key, now, number)
-        else:
-            context.last_time = max(context.last_time, time)
+            line.last_time = time  # one wrong time must not accuse all behind it
+        line.last_time = max(line.last_time, time)
+        return time
 
-    def _integrity(self, key: Key, number: int, check: hi.IntegrityCheck, octets: bytes, now: int) -> bool:
+    def _integrity(
+        self, key: Key, number: int, time: int | None, check: hi.IntegrityCheck, octets: bytes, now: int
+    ) -> bool:
+        if not self._ours(key, number, octets, now):
+            return False
         context = self.lemf.context(key, now)
         if not self._number(context, number, octets, now):
             return False
         intercept = self.lemf.intercept(key.liid)
         self._keep(context, octets, intercept.hi3 if check.data == hi.DataType.CC else intercept.hi2)
-        self._hold(context, number, octets)
+        context.hold(number, octets)
         self.last = _place(key, number)
+        self._time(self.lemf.signable(key, check.data), key, time, number, now)
         self.lemf.check(key, number, octets, check, now)
         return True
 
@@ -377,22 +403,21 @@ class Link:
 
     def _unreadable(self, octets: bytes, error: hi.HiError, now: int) -> None:
         """A PS-PDU that breaks the module: kept as it came, where its header can be read with its number."""
+        self._unread += 1
+        if self._unread > MAX_UNREADABLE and not self._quiet:
+            raise Refused(f"more than {MAX_UNREADABLE} PS-PDUs that cannot be read")
         header, name = records.peek(octets)
         if header is None:
             self._link(Rule.SCHEMA, f"{error} (the last PS-PDU before: {self.last or 'none'})", now)
             return
-        context = self.lemf.context(_key(header, name), now)
+        key = _key(header, name)
+        if not self._ours(key, header.sequence, octets, now):
+            return
+        context = self.lemf.context(key, now)
         if self._number(context, header.sequence, octets, now):
-            self._hold(context, header.sequence, octets)
+            context.hold(header.sequence, octets)
             self._keep(context, octets)
             self.lemf.report(Rule.SCHEMA, str(error), context.key, now, header.sequence)
-
-    def _hold(self, context: Context, number: int, octets: bytes) -> None:
-        """IRI and CC wait for their hash."""
-        if context.key.payload in (IRI, CC):
-            context.fresh[number] = octets
-        else:
-            context.digests.add(number, (octets,))
 
     def _keep(self, context: Context, octets: bytes, out: list[bytes] | None = None) -> None:
         (context.out if out is None else out).append(octets)
@@ -402,47 +427,25 @@ class Link:
 
     # Transport-related information
 
-    def _keep_going(self, name: str, header: hi.Header, payload: Any, now: int) -> None:
-        self._in_turn(name, header.sequence, now)
-        if isinstance(payload, hi.KeepAlive):
-            self._reply(header, hi.KeepAliveResponse(), now)
-        elif isinstance(payload, hi.AckRequest):
-            self._reply(header, hi.AckResponse(), now)
-        elif isinstance(payload, hi.OptionRequest):
-            wanted = {hi.Option.PDU_ACKNOWLEDGEMENT} if self.lemf.rules.acknowledge else set()
-            self.options = tuple(option for option in payload.options if option in wanted)
-            declined = tuple(option for option in payload.options if option not in wanted)
-            self._reply(header, hi.OptionResponse(self.options, declined), now)
-
-    def _in_turn(self, name: str, number: int, now: int) -> None:
-        former = self._transport.get(name)
-        if former is not None and number != (former + 1) % NUMBERS:
-            self._link(Rule.LINK, f"{name} {number} follows {name} {former}", now)
-        self._transport[name] = number
-
-    def _reply(self, header: hi.Header, payload: hi.Payload, now: int) -> None:
-        """An answer copies the number of what it answers, and whose it was (6.3.4, 6.3.6)."""
-        if not self._quiet:
-            answer = hi.Header(header.liid, header.cid, header.sequence, now, header.country, version=header.version)
-            self._batch.replies.append((type(payload).__name__, hi.build(hi.PsPdu(answer, payload))))
-
-    def _tri(self, name: str, header: hi.Header, payload: Any, now: int) -> None:
+    def _tri(self, header: hi.Header, payload: hi.Payload, now: int) -> None:
+        taken = self.transport.take(header, payload, self.lemf.rules.acknowledge)
+        for text in taken.wrong:
+            self._link(Rule.LINK, text, now)
+        if taken.event:
+            self._event(taken.event)
         if isinstance(payload, hi.CinReset):
-            self.lemf.reset(header.cid.operator)
-            self._event("cINReset: numbers may begin anew")
-        elif isinstance(payload, hi.OperatorLeaMessage):
-            self._event(f"message of the operator: {_text(payload.message)}")
-        elif isinstance(payload, _OURS):
-            self._link(Rule.LINK, f"{name} {header.sequence} comes from a deliverer", now)
-        elif isinstance(payload, hi.TestPdu) and header.sequence:
-            self._link(Rule.LINK, f"{name} with number {header.sequence}; 0 is its number", now)
+            self.lemf.reset(self.deliverer, header.cid.operator)
+        if taken.answer is not None and not self._quiet:
+            # An answer copies the number of what it answers, and whose it was (6.3.4, 6.3.6).
+            answer = hi.Header(header.liid, header.cid, header.sequence, now, header.country, version=header.version)
+            self._batch.replies.append((type(taken.answer).__name__, hi.build(hi.PsPdu(answer, taken.answer))))
 
     # What gathers
 
     def _gather(self, now: int) -> None:
         """Hand what was received to the shell."""
         batch, lemf = self._batch, self.lemf
-        intercepts: dict[bytes, Intercept] = {}
+        intercepts, self._aside = self._aside, {}
         for context in self._touched:
             context.dirty = False
             if context.next == NUMBERS:

@@ -1,4 +1,4 @@
-"""Which content records of a range break off from their neighbours: RTP that does not go on as it should."""
+"""Which records of a range break off from their neighbours: RTP, or times, that do not go on as they should."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
+from imswire import hi
 from midcall.lemf.content import StreamKey, content
 
 _RTP = Struct("!BBHII").unpack_from
 _RTP_OCTETS = 12
 _MARKER = 0x80
+_FEW = 3
+"""So many have no usual form."""
 
 
 class _Packet(NamedTuple):
@@ -64,3 +67,16 @@ def _breaks(packets: list[_Packet]) -> Iterable[int]:
 def _far(before: int, timestamp: int, after: int) -> bool:
     """Neither between its neighbours nor equal to one of them."""
     return (timestamp - before) % (1 << 32) > (after - before) % (1 << 32)
+
+
+def odd_checks(octets_by_number: dict[int, bytes]) -> list[int]:
+    """Numbers of hash PDUs whose header is not like that of the others, or whose time does not go on."""
+    headers = {number: hi.parse(octets).header for number, octets in octets_by_number.items()}
+    forms = {number: (each.country, each.qualifier, each.version) for number, each in headers.items()}
+    usual = Counter(forms.values())
+    found = [number for number, form in forms.items() if usual[form] == 1 and len(forms) > _FEW]
+    times = [(number, each.time) for number, each in headers.items() if each.time is not None]
+    for (_, before), (number, time), (_, after) in zip(times, times[1:], times[2:], strict=False):
+        if before <= after and not before <= time <= after:
+            found.append(number)
+    return sorted(set(found))

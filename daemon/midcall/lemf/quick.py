@@ -11,13 +11,18 @@ from typing import NamedTuple
 from imswire import hi
 
 _MAX_NUMBER = 1 << 32
+MAX_TLVS = 1 << 13
+"""Of one PS-PDU: a hash over all records that may wait for one names half as many."""
+_LEAST_TLV = 2
+_CONSTRUCTED = 0x20
 _QUALIFIER = 0x88
 
 
 class QuickCheck(NamedTuple):
-    """The number of the PS-PDU, and the check in it."""
+    """The number of the PS-PDU, its time (wall ns), and the check in it."""
 
     number: int
+    time: int
     check: hi.IntegrityCheck
 
 
@@ -27,7 +32,7 @@ def integrity_check(octets: bytes, start: int, at: int) -> QuickCheck | None:
         header, _ = _inside(octets, start, 0xA1)
         number, at = _small(octets, at, 0x84)
         end, at = _inside(octets, at, 0xA7)  # microSecondTimeStamp
-        _, at = _small(octets, at, 0x80)
+        second, at = _small(octets, at, 0x80)
         micro, at = _small(octets, at, 0x81)
         if at != end or micro >= 1_000_000 or number >= _MAX_NUMBER:
             return None
@@ -42,9 +47,38 @@ def integrity_check(octets: bytes, start: int, at: int) -> QuickCheck | None:
             inner, at = _inside(octets, at, tag)
             if inner != end:
                 return None
-        return QuickCheck(number, _check(octets, at, end))
+        return QuickCheck(number, second * 1_000_000_000 + micro * 1_000, _check(octets, at, end))
     except (IndexError, ValueError):
         return None
+
+
+def crowded(octets: bytes) -> bool:
+    """Whether the PS-PDU has more TLVs than are read: looked at before any of them is."""
+    size = len(octets)
+    if size <= _LEAST_TLV * MAX_TLVS:
+        return False
+    at = count = 0
+    # Of what is constructed the inside comes next; what cannot be read is left to who reads it.
+    while at + 1 < size:
+        count += 1
+        if count > MAX_TLVS:
+            return True
+        first, length = octets[at], octets[at + 1]
+        if first & 0x1F == 0x1F:
+            while at + 1 < size and octets[at + 1] & 0x80:
+                at += 1
+            at += 1
+            length = octets[at + 1] if at + 1 < size else 0
+        at += 2
+        if length > 0x80:
+            count_of = length & 0x7F
+            length = int.from_bytes(octets[at : at + count_of], "big")
+            at += count_of
+        elif length == 0x80:
+            length = 0
+        if not first & _CONSTRUCTED:
+            at += length
+    return False
 
 
 Span = tuple[int, int]
@@ -86,6 +120,8 @@ def _check(octets: bytes, at: int, end: int) -> hi.IntegrityCheck:
 def _numbers(body: bytes) -> tuple[int, ...]:
     """INTEGERs one behind the other; those of one width, as nearly all are, at once."""
     size = len(body)
+    if size > (_LEAST_TLV + 1) * MAX_TLVS:
+        raise ValueError
     width = body[1]
     step = width + 2
     if size % step == 0 and body[::step].count(2) == body[1::step].count(width) == size // step and 1 < width < 5:

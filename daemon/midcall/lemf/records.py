@@ -13,6 +13,8 @@ from imswire.hi.check import check
 from midcall.lemf.findings import Rule
 
 _HEADER, _PAYLOAD = 1, 2
+_MAX_MEMBERS = 64
+"""No structure of a header has more."""
 _CLASSES = {
     hi.PayloadTag.IRI: "IRI",
     hi.PayloadTag.CC: "CC",
@@ -153,7 +155,9 @@ def _members(octets: bytes, tlv: Tlv) -> dict[int, Tlv]:
     """Those that can be read: what is behind a broken one is lost."""
     found: dict[int, Tlv] = {}
     at = tlv.start
-    while at < tlv.end:
+    for _ in range(_MAX_MEMBERS):
+        if at >= tlv.end:
+            break
         try:
             member = ber.read(octets, at, tlv.end)
         except BerError:

@@ -78,13 +78,15 @@ def test_a_delivery_from_start_to_end(pki, tmp_path):
         out, err = process.communicate(timeout=20)
     # The signer of these tests is not the lab's.
     assert process.returncode == 4 and err == ""
-    assert "finding: signature: LIID LIID1, CIN 1, TRI integrityCheck 0: the signature fits none" in out
+    assert "finding: signature: LIID LIID1, CIN 1, TRI integrityCheck 0: signature 1 fits none" in out
     assert "24 PS-PDUs, 23 stored, of 1 LIIDs over 1 connections (0 refused), 1 calls, 4 files of media" in out
-    assert "20 under a verified hash, 1 not covered yet, 0 repeats left out, 0 doubled; findings: 1 signature" in out
+    assert "20 under a verified hash, 1 not covered yet, 0 repeats left out, 0 doubled; findings: 1 hash-located" in out
     kept = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert len(kept) == 7 and not any(path.stat().st_mode & 0o077 for path in kept)
+    assert len(kept) == 8 and not any(path.stat().st_mode & 0o077 for path in kept)
     findings = [json.loads(line) for line in (tmp_path / "out" / "findings.jsonl").read_text().splitlines()]
-    assert [(each["rule"], each["liid"], each["cin"]) for each in findings] == [("signature", "LIID1", 1)]
+    rules = ["signature", "hash-located"]
+    assert [(each["rule"], each["liid"], each["cin"]) for each in findings] == [(rule, "LIID1", 1) for rule in rules]
+    assert all(each["link"].startswith(uri("df")) for each in findings)
 
 
 def test_nothing_found_is_status_0(pki, tmp_path):

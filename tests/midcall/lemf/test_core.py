@@ -10,7 +10,6 @@ from imswire import hi
 from imswire.hi import eps, ipmm
 from imswire.hi.check import check
 from midcall.lemf import Link, Rule, Rules, core, findings, integrity
-from midcall.lemf import context as numbers
 from tests.midcall.lemf.deliverer import MILLI, NOW, Sender
 from tests.midcall.lemf.memory import LATER, Lab, delivery
 
@@ -98,8 +97,8 @@ def test_repeats_and_doubles_are_known_by_their_digests_when_the_octets_are_gone
     lab = Lab().take(pdus)
     sender.numbers["CC"] = 5_000
     lab.take([pdus[5_020], sender.cc(payload=b"\0" * 160), pdus[5]])
-    assert lab.lemf.repeats == 1
-    assert lab.said() == [("doubled", "CC", 5_000), ("repeat", "CC", 5)]
+    assert lab.lemf.repeats == 2
+    assert lab.said() == [("doubled", "CC", 5_000)]
 
 
 def test_a_sequence_begins_with_0():
@@ -279,9 +278,9 @@ def test_other_tri_are_taken():
 
 
 def test_no_more_liids_than_the_table_has(monkeypatch):
-    monkeypatch.setattr(core, "INTERCEPTS", 3)
+    monkeypatch.setattr(core, "INTERCEPTS", 4)
     lab = Lab().take([Sender(b"L%d" % n).cc() for n in range(5)])
-    assert lab.closed == "more than 3 LIIDs" and lab.end()[0].rule is Rule.LIMIT
+    assert lab.closed == "more than 3 LIIDs of one deliverer" and lab.end()[0].rule is Rule.LIMIT
     assert len(lab.lemf.intercepts) == 3
 
 
@@ -304,11 +303,16 @@ def test_a_flood_of_findings_is_cut_short():
 
 
 def test_garbage_of_a_link_is_told_a_few_times_and_counted():
-    lab = Lab().take(b"\x30\x00" * 301)  # the last one waits: so few octets may be the beginning of more
-    assert lab.lemf.findings.counts == {"schema": 300}
+    lab = Lab().take(b"\x30\x00" * 201)  # the last one waits: so few octets may be the beginning of more
+    assert lab.lemf.findings.counts == {"schema": 200}
     *told, last = lab.end()
     assert len(told) == findings.MAX_LINK and {each.link for each in (*told, last)} == {"df"}
     assert "counted only" in last.text
+
+
+def test_a_link_that_sends_nothing_but_garbage_is_closed():
+    lab = Lab().take(b"\x30\x00" * 400)
+    assert lab.closed == "more than 256 PS-PDUs that cannot be read" and lab.lemf.findings.counts["schema"] == 256
 
 
 @pytest.mark.parametrize("turn", [1, 3, 5, 1_000])
@@ -360,16 +364,6 @@ def test_memory_of_what_waits_is_bounded(monkeypatch):
     assert [each[0] for each in lab.said()] == ["hash-unchecked"]
 
 
-def test_digests_forget_the_oldest():
-    digests = numbers.Digests()
-    for number in range(0, 3 * numbers.DIGESTS, 10):
-        digests.add(number, [b"%d" % (number + each) for each in range(10)])
-    assert digests.get(3 * numbers.DIGESTS - 1) == hash(b"%d" % (3 * numbers.DIGESTS - 1))
-    assert digests.get(5) == 0
-    digests.add(1 << 20, [b"far"])
-    assert digests.get(1 << 20) == hash(b"far") and digests.get(3 * numbers.DIGESTS - 1) == 0
-
-
 def test_a_block_is_bounded(monkeypatch):
     monkeypatch.setattr(integrity, "MAX_BLOCK", 20)
     sender, pdus = delivery(30)
@@ -399,7 +393,7 @@ def test_what_goes_the_short_way_breaks_no_rule(monkeypatch, form):
                 place = random.randrange(len(changed))
             changed[place] ^= 1 << random.randrange(8)
         slow.clear()
-        context.next, context.last_time, context.faulty = 12, 0, 0
+        context.next, context.last_time, context.faulty, context.outlier = 12, 0, 0, None
         context.missing.clear()
         context.fresh.pop(12, None)
         link = Link(lab.lemf, "df")

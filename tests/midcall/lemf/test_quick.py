@@ -12,7 +12,7 @@ from imswire import hi
 from imswire.hi.check import check
 from midcall.lemf import content
 from midcall.lemf.quick import QuickCheck, integrity_check
-from tests.midcall.lemf.deliverer import Sender
+from tests.midcall.lemf.deliverer import NOW, Sender
 
 
 def built(numbers: tuple[int, ...], **changes: object) -> bytes:
@@ -29,18 +29,18 @@ def quick(octets: bytes) -> QuickCheck | None:
 @given(st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=50))
 def test_any_numbers(numbers):
     octets = built(tuple(numbers))
-    assert quick(octets) == QuickCheck(0, hi.parse(octets).payload)
+    assert quick(octets) == QuickCheck(0, NOW, hi.parse(octets).payload)
 
 
 @pytest.mark.parametrize("first", [0, 100, 250, 32_700, 65_500, 8_388_500, 16_777_000, (1 << 31) - 10])
 def test_runs_of_numbers(first):
     octets = built(tuple(range(first, first + 300)))
-    assert quick(octets) == QuickCheck(0, hi.parse(octets).payload)
+    assert quick(octets) == QuickCheck(0, NOW, hi.parse(octets).payload)
 
 
 def test_a_signature():
     octets = built((1, 2), kind=2, value=bytes(64), hash_algorithm=None, signature_algorithm=3)
-    assert quick(octets) == QuickCheck(0, hi.parse(octets).payload)
+    assert quick(octets) == QuickCheck(0, NOW, hi.parse(octets).payload)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_what_is_taken_breaks_no_rule(seed):
         if found is not None:
             taken += 1
             assert hi.parse(bytes(changed)).payload == found.check
-            assert hi.parse(bytes(changed)).header.sequence == found.number
+            header = hi.parse(bytes(changed)).header
+            assert (header.sequence, header.time) == (found.number, found.time)
             assert [str(each) for each in check(bytes(changed))] == []
     assert taken

@@ -70,8 +70,8 @@ def test_what_is_known_is_bounded(monkeypatch):
     monkeypatch.setattr(rows, "MAX_ROWS", 2)
     senders = [Sender(b"L" * (1 + each % 4), each) for each in range(12)]
     lab = Lab().take([pdu for sender in senders for pdu in delivery([sender], 30)])
-    assert len(lab.lemf.rows._rows) <= 2
-    assert sum(len(row.known) for row in lab.lemf.rows._rows.values()) <= 5
+    assert len(lab.lemf.familiar("df").rows._rows) <= 2
+    assert sum(len(row.known) for row in lab.lemf.familiar("df").rows._rows.values()) <= 5
     assert len(lab.media) == 360
 
 

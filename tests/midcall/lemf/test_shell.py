@@ -12,7 +12,7 @@ import pytest
 
 from imswire import hi, inet
 from midcall.base import tls
-from midcall.lemf.shell import server, store
+from midcall.lemf.shell import connection, server, store
 from midcall.lemf.shell.store import Store, StoreError, folder_name, liid_of
 from tests.midcall.lemf.deliverer import Sender
 from tests.midcall.lemf.loopback import Client, Lab, frames, identity, run
@@ -40,7 +40,7 @@ def test_a_delivery_is_stored_by_liid_with_its_media(pki, tmp_path):
     assert lab.file("hi3.ber", b"LIID2") == b"".join(second)
     names = {path.name for path in (lab.out / "liid-LIID1").iterdir()}
     wavs = {"cin-7-from-target.wav", "cin-7-to-target.wav", "cin-7-mix.wav"}
-    assert names == {"hi2.ber", "hi3.ber", "cin-7.pcap", *wavs}
+    assert names == {"hi2.ber", "hi3.ber", "deliverers.jsonl", "cin-7.pcap", *wavs}
     with wave.open(str(lab.out / "liid-LIID1" / "cin-7-mix.wav")) as mix:
         assert (mix.getnchannels(), mix.getframerate()) == (2, 8_000)
     with wave.open(str(lab.out / "liid-LIID2" / "cin-8-from-target.wav")) as audio:
@@ -121,7 +121,7 @@ def test_an_acknowledgement_comes_when_the_data_are_durable(pki, tmp_path, monke
             await client.close()
 
     run(main)
-    assert order == ["synced"] * 3 + ["answered"], "the file, its folder, and the folder of that"
+    assert order == ["synced"] * 4 + ["answered"], "the file, whose it is, their folder, and the folder of that"
 
 
 def test_a_full_disk_is_never_acknowledged_and_ends_the_receiver(pki, tmp_path, monkeypatch):
@@ -197,7 +197,7 @@ def test_other_folders_are_not_ours(name):
 
 
 def test_a_flood_of_new_liids_does_not_keep_other_links_waiting(pki, tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "TURN", 4)
+    monkeypatch.setattr(connection, "TURN", 4)
     monkeypatch.setattr(store, "UNSYNCED", 8)
     flood = [Sender(b"L%d" % number).cc() for number in range(300)]
 
@@ -222,7 +222,7 @@ def test_a_flood_of_new_liids_does_not_keep_other_links_waiting(pki, tmp_path, m
 
 
 def test_what_came_before_the_end_of_a_link_is_stored(pki, tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "TURN", 2)
+    monkeypatch.setattr(connection, "TURN", 2)
     pdus = [Sender(b"L%d" % number).cc() for number in range(50)]
 
     async def main() -> Lab:
@@ -293,7 +293,7 @@ def test_deliverers_that_are_none(pki, tmp_path):
 
 
 def test_no_more_connections_than_the_bound(pki, tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "CONNECTIONS", 2)
+    monkeypatch.setattr(connection, "CONNECTIONS", 2)
 
     async def main() -> Lab:
         async with Lab(pki, tmp_path) as lab:

@@ -27,7 +27,10 @@ def outcome(pdus: list[bytes], piece: int) -> dict[str, Any]:
     found = [str(each) for each in sorted(lab.end(), key=lambda each: (each.liid, each.cin or 0, each.payload))]
     calls = [(each.liid, each.cin, each.state, each.packets, each.first, each.last) for each in lab.lemf.calls.values()]
     sequences = {
-        each.key: (each.next, each.last_time, sorted(each.missing), sorted(each.fresh.items()), sorted(each.block))
+        each.key: (
+            (each.next, each.last_time, list(each.missing), each.outlier, each.strays, each.suspects, each.accused),
+            (sorted(each.fresh.items()), sorted(each.block)),
+        )
         for each in lab.lemf.contexts.values()
     }
     counts = (lab.lemf.pdus, lab.lemf.octets, lab.lemf.repeats, lab.lemf.doubled, lab.lemf.checked, lab.link.pdus)

@@ -7,7 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from midcall.base.bounded import BoundedTable
+from midcall.lemf.owners import Claim
 
 FILES = 256
 SYNCS = 4
@@ -16,12 +19,19 @@ UNSYNCED = 64
 """Folders and files that were made, or had to be closed, since the last sync; behind that a deliverer waits for it."""
 READ_OCTETS = 1 << 20
 INTERFACES = ("hi3", "hi2")
+DELIVERERS = "deliverers.jsonl"
+"""In the folder of a LIID: who has brought it first, of each operator."""
 DEFAULT_LIMIT = 16 << 30
 KEEP_FREE = 64 << 20
 """Octets left on the disk for everybody else."""
 _CHECK_EVERY = 8 << 20
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 PREFIX = "liid-"
+
+
+class _Said(msgspec.Struct, frozen=True):
+    operator: str
+    deliverer: str
 
 
 class StoreError(Exception):
@@ -106,6 +116,32 @@ class Store:
             raise StoreError(f"{error.filename or folder_name(liid)}: {error.strerror}") from None
         file.append(octets)
         self._dirty[place] = file
+
+    def claim(self, claim: Claim) -> None:
+        """Remember whose an interception is. StoreError."""
+        line = msgspec.json.encode({"operator": claim.operator.hex(), "deliverer": claim.deliverer}) + b"\n"
+        self.spend(len(line))
+        path = self.folder(claim.liid) / DELIVERERS
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._closing.append(descriptor)
+            os.write(descriptor, line)
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from None
+        self._entries[path.parent] = None
+
+    def claims(self) -> Iterator[Claim]:
+        """Those of an earlier run; a line that a crash has cut short is none."""
+        for folder in sorted(self.out.iterdir()):
+            liid = liid_of(folder.name) if folder.is_dir() else None
+            if liid is None or not (folder / DELIVERERS).is_file():
+                continue
+            for line in (folder / DELIVERERS).read_bytes().splitlines():
+                try:
+                    said = msgspec.json.decode(line, type=_Said)
+                    yield Claim(liid, bytes.fromhex(said.operator), said.deliverer)
+                except (msgspec.MsgspecError, ValueError):
+                    continue
 
     def _open(self, place: tuple[bytes, str]) -> _File:
         liid, interface = place
