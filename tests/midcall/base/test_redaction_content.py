@@ -95,5 +95,5 @@ def _mikey(encryption: mikey.EncrAlg) -> bytes:
 
 def test_mikey_that_anybody_reads_stays_here_and_tickets_go():
     assert redaction.description(SDP + _mikey(mikey.EncrAlg.NULL), RULES).removed == (redaction.TICKET,)
-    for line in (_mikey(mikey.EncrAlg.AES_CM_128), b"a=key-mgmt:mikey AQsA\r\n", b"a=key-mgmt:x\r\n"):
-        assert redaction.description(SDP + line, RULES) == redaction.Redacted(SDP + line, ())
+    line = _mikey(mikey.EncrAlg.AES_CM_128)
+    assert redaction.description(SDP + line, RULES) == redaction.Redacted(SDP + line, ())

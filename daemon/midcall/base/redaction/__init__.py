@@ -56,12 +56,14 @@ def of_parsed(parsed: sip.SipMessage, octets: bytes, rules: Rules) -> Redacted:
     start = heads.clean(parsed.head, rules, removed)
     if len(parsed.octets) > len(parsed.head) + len(parsed.body):
         removed.append(TRAILING)
-    body, alone = _body(parsed, rules, removed)
+    from_body: list[str] = []
+    body, alone = _body(parsed, rules, from_body)
+    removed += from_body
     if not removed:
         return Redacted(octets, ())
     if body.octets != parsed.body or alone:
         start = heads.for_body(start, len(body.octets), decoded=body.decoded, as_sdp=alone)
-    return Redacted(start + body.octets, tuple(dict.fromkeys(removed)))
+    return Redacted(start + body.octets, tuple(dict.fromkeys(removed)), tuple(dict.fromkeys(from_body)))
 
 
 def description(octets: bytes, rules: Rules) -> Redacted:

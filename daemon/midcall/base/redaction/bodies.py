@@ -7,17 +7,24 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from midcall.base.redaction import codings, heads, keys, places, proofs
-from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, TICKET, UNREADABLE, Rules
+from midcall.base.redaction import codings, heads, hidden, keys, places, proofs
+from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, TICKET, TRAILING, UNREADABLE, Rules
 from midcall.base.redaction.text import edited, split, squeezed
 
 # Parts and nesting up to which a body is looked into: more than the parser of messages reads.
 MAX_PARTS = 64
 MAX_DEPTH = 6
 _BOUNDARY = re.compile(rb"boundary\s*=\s*(?:\"([^\"]+)\"|([^\s;,\"]+))", re.IGNORECASE)
+# Boundaries that readers put together in ways of their own: RFC 2231 3, quoted pairs.
+_ODD_BOUNDARY = re.compile(rb"boundary\s*\*|boundary\s*=[^;]*\\", re.IGNORECASE)
 _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
 _FOLD = re.compile(rb"(?:\r\n|\n|\r)[ \t]+")
 _NESTED = (b"content-encoding", b"content-transfer-encoding")
+_NESTED_COMPACT = re.compile(rb"e:(?:x-)?(?:gzip|deflate|compress|br|zstd)")
+# RFC 2045 6.4: codings that a body of parts must not have.
+_NOT_OF_PARTS = frozenset({b"base64", b"quoted-printable"})
+# A line that goes on in the next one to who reads it as quoted-printable.
+_SOFT_END = re.compile(rb"=[ \t]*\r?\n")
 _NAMES = ((b"content-type", b"c"), (b"content-encoding", b"e"), (b"content-transfer-encoding",))
 _LINE = re.compile(rb"[a-z]=")
 
@@ -65,9 +72,11 @@ def clean(what: Entity, octets: bytes, walk: Walk, depth: int = 0) -> Body | Non
     if what.coded:
         return _clean_coded(what, octets, walk, depth)
     if b"multipart/" in squeezed(what.kind):
-        boundary = _BOUNDARY.search(what.kind)
-        if boundary is not None:
-            return _multipart(boundary[1] or boundary[2], octets, walk, depth)
+        boundaries = {quoted or plain for quoted, plain in _BOUNDARY.findall(what.kind)}
+        if len(boundaries) > 1 or _ODD_BOUNDARY.search(what.kind):
+            return _of_any_boundary(what, octets, walk, depth)
+        if boundaries:
+            return _multipart(boundaries.pop(), octets, walk, depth)
     return _leaf(what, octets, walk, depth)
 
 
@@ -76,6 +85,10 @@ def session(octets: bytes, walk: Walk) -> bytes | None:
     if proofs.session_stays(octets, walk.rules):
         return octets
     octets = _lines(octets, walk, described=True)
+    found = hidden.in_description(octets, walk.rules)
+    walk.removed.extend(found)
+    if found:
+        return None
     if not walk.rules.content:
         return octets
     if not is_session(octets):
@@ -111,9 +124,14 @@ def _unreadable(walk: Walk) -> None:
 
 
 def _clean_coded(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
-    plain = walk.decoded(list(what.coded), octets)
+    of_parts = b"multipart/" in squeezed(what.kind) and not _NOT_OF_PARTS.isdisjoint(what.coded)
+    plain = None if of_parts else walk.decoded(list(what.coded), octets)
     if plain is None or depth > MAX_DEPTH:
         _unreadable(walk)
+        return None
+    found = hidden.beside(octets, walk.rules)
+    walk.removed.extend(found)
+    if found:
         return None
     left = clean(Entity(what.kind), plain, walk, depth + 1)
     if left is None:
@@ -125,27 +143,46 @@ def _clean_coded(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | 
 
 
 def _leaf(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
-    plain = squeezed(octets)
+    plain, described = squeezed(octets), _looks_described(octets)
     placed = walk.rules.location and (places.in_body(squeezed(what.kind)) or places.in_body(plain))
-    if placed and not _looks_described(octets):
+    if placed and not described:
         walk.removed.append(LOCATION)
         return None
-    hidden = codings.unlabelled(octets)
-    if hidden:
-        before = len(walk.removed)
-        inner = walk.decoded(hidden, octets)
-        # Base64 by chance is no coding; gzip is one always.
-        if inner is None and hidden != [b"base64"]:
-            _unreadable(walk)
-            return None
-        if inner is not None and depth <= MAX_DEPTH:
-            clean(Entity(what.kind), inner, walk, depth + 1)
-        if len(walk.removed) > before:
-            return None
-    if any(each in plain for each in _NESTED):
+    if not _shows_its_coding(what, octets, walk, depth):
+        return None
+    if _nested(octets, plain):
         _unreadable(walk)
         return None
-    return Body(_lines(octets, walk, described=placed))
+    left = _lines(octets, walk, described=described)
+    found = hidden.in_description(left, walk.rules) if described else hidden.in_text(left, walk.rules)
+    if left != octets and not described and walk.rules.sdes and _SOFT_END.search(octets):
+        found.append(SDES)  # a key may go on behind what went
+    walk.removed.extend(found)
+    return None if found else Body(left)
+
+
+def _shows_its_coding(what: Entity, octets: bytes, walk: Walk, depth: int) -> bool:
+    """Whether a body without the label of a coding has none, or nothing to lose behind it."""
+    coding = codings.unlabelled(octets)
+    if not coding:
+        return True
+    before = len(walk.removed)
+    inner = walk.decoded(coding, octets)
+    # Base64 by chance is no coding; gzip is one always.
+    if inner is None and coding != [b"base64"]:
+        _unreadable(walk)
+    if inner is not None and depth <= MAX_DEPTH:
+        clean(Entity(what.kind), inner, walk, depth + 1)
+    return len(walk.removed) == before
+
+
+def _nested(octets: bytes, plain: bytes) -> bool:
+    """Whether somebody may find heads of parts with codings in it."""
+    if any(each in plain for each in _NESTED):
+        return True
+    if _NESTED_COMPACT.search(plain) is None:
+        return False
+    return any(_NESTED_COMPACT.match(squeezed(text)) for text, _ in split(_FOLD.sub(b" ", octets)))
 
 
 def _lines(octets: bytes, walk: Walk, *, described: bool) -> bytes:
@@ -156,17 +193,33 @@ def _lines(octets: bytes, walk: Walk, *, described: bool) -> bytes:
         walk.removed.extend([SDES] if new != octets else [])
         octets = new
     if (walk.rules.ticket or walk.rules.content) and b"key-mgmt:" in plain:
-        unwanted = keys.is_key_management if walk.rules.ticket else keys.anybody_reads
-        octets = _edit(octets, lambda line: None if unwanted(line) else line, TICKET, walk)
+        octets = _ticketless(octets, walk)
     if walk.rules.location and places.hinted(plain):
         octets = _placeless(octets, walk, described=described)
+    return octets
+
+
+def _ticketless(octets: bytes, walk: Walk) -> bytes:
+    if walk.rules.ticket:
+        return _edit(octets, lambda line: None if keys.is_key_management(line) else line, TICKET, walk)
+    unreadable: list[str] = []
+
+    def kept(line: bytes) -> bytes | None:
+        if b"key-mgmt:" not in squeezed(line):
+            return line
+        in_clear = keys.anybody_reads(line)
+        unreadable.extend([UNREADABLE] if in_clear is None else [])
+        return line if in_clear is False else None
+
+    octets = _edit(octets, kept, TICKET, walk)
+    walk.removed.extend(unreadable[:1])
     return octets
 
 
 def _placeless(octets: bytes, walk: Walk, *, described: bool) -> bytes:
     if described:
         return _edit(octets, _placeless_line, LOCATION, walk)
-    new = heads.without_places(octets)
+    new = hidden.without_places(octets)
     if new != octets:
         walk.removed.append(LOCATION)
     return new
@@ -174,7 +227,9 @@ def _placeless(octets: bytes, walk: Walk, *, described: bool) -> bytes:
 
 def _placeless_line(line: bytes) -> bytes | None:
     """Base64 of a ticket may spell anything."""
-    return None if places.in_body(squeezed(line)) and not keys.is_key_management(line) else line
+    if keys.is_key_management(line):
+        return line
+    return None if places.in_body(squeezed(line)) else places.of_header(line)
 
 
 def _edit(octets: bytes, edit: Callable[[bytes], bytes | None], what: str, walk: Walk) -> bytes:
@@ -187,23 +242,41 @@ def _edit(octets: bytes, edit: Callable[[bytes], bytes | None], what: str, walk:
 # Parts
 
 
+def _of_any_boundary(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
+    """Readers differ in where parts begin: only a description has none for anybody."""
+    if _looks_described(octets):
+        return _leaf(what, octets, walk, depth)
+    _unreadable(walk)
+    return None
+
+
 def _multipart(boundary: bytes, octets: bytes, walk: Walk, depth: int) -> Body | None:
-    delimiters = list(re.finditer(rb"(?:\A|\r\n|\n|\r)--" + re.escape(boundary) + rb"[^\r\n]*", octets))
+    delimiters = list(re.finditer(rb"(?:\A|\r\n|\n|\r)--" + re.escape(boundary) + rb"(--)?([^\r\n]*)", octets))
     if len(delimiters) > MAX_PARTS or depth > MAX_DEPTH:
         _unreadable(walk)
         return None
     if not delimiters:
         return _leaf(Entity(b""), octets, walk, depth)
-    kept = [_lines(octets[: delimiters[0].start()], walk, described=False)]
+    preamble = _leaf(Entity(b""), octets[: delimiters[0].start()], walk, depth)
+    kept = [b"" if preamble is None else preamble.octets]
     ends = [each.start() for each in delimiters[1:]] + [len(octets)]
     left = 0
     for delimiter, end in zip(delimiters, ends, strict=True):
-        closing = delimiter[0].rstrip().endswith(boundary + b"--")
         part = _part(octets[delimiter.end() : end], walk, depth)
+        closing = delimiter[1] is not None
         if part is not None or closing:
-            kept += [delimiter[0], part or b""]
+            kept += [_delimiter(delimiter, walk), part or b""]
             left += not closing
     return Body(b"".join(kept)) if left else None
+
+
+def _delimiter(found: re.Match[bytes], walk: Walk) -> bytes:
+    """Its line without text behind the boundary, of which some make nothing and others a line of its own."""
+    text = found[2]
+    if not text.strip(b" \t"):
+        return found[0]
+    walk.removed.extend([TRAILING, *hidden.beside(text, walk.rules)])
+    return found[0][: len(found[0]) - len(text)]
 
 
 def _part(octets: bytes, walk: Walk, depth: int) -> bytes | None:
@@ -215,4 +288,8 @@ def _part(octets: bytes, walk: Walk, depth: int) -> bytes | None:
     if left is None:
         return None
     head = _lines(head, walk, described=False)
+    found = hidden.beside(head, walk.rules)
+    walk.removed.extend(found)
+    if found:
+        return None
     return (heads.without_codings(head) if left.decoded else head) + left.octets

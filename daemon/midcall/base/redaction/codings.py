@@ -13,6 +13,14 @@ _PLAIN = frozenset({b"", b"identity", b"7bit", b"8bit", b"binary"})
 _WINDOWS = {b"gzip": (31,), b"x-gzip": (31,), b"deflate": (15, -15)}
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n\t "
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+# RFC 2045 6.7: behind = stand two digits, or the line ends. What readers make of anything else differs.
+_NOT_QUOTED = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+# RFC 4648 4 and 5, for who passes over all else.
+_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_NO_ALPHABET = bytes(set(range(256)) - set(_LETTERS[:64]) - set(b"-_"))
+_GZIP = b"\x1f\x8b\x08"
+# Octets of a stream that are tried, and those that must come of them: it is one then, and no chance.
+_TRIED, _PROOF = 512, 16
 # Shorter ones hide no key.
 _MIN_UNLABELLED = 40
 
@@ -40,17 +48,43 @@ def unlabelled(octets: bytes) -> list[bytes]:
     if octets[:2] == b"\x1f\x8b":
         return [b"gzip"]
     if octets[:1] == b"\x78" and len(octets) > 2 and int.from_bytes(octets[:2], "big") % 31 == 0:
-        return [b"deflate"] if _one(b"deflate", octets, MAX_DECODED) is not None else []
+        return [b"deflate"] if _begins(octets, zlib.MAX_WBITS, 1) else []
     if len(octets) < _MIN_UNLABELLED or octets[:_MIN_UNLABELLED].translate(None, _LETTERS):
         return []
     return [b"base64"] if _base64(octets) is not None else []
+
+
+def within(octets: bytes) -> list[bytes]:
+    """What base64 in a text gives to who passes over all that is none, wherever it begins."""
+    letters = octets.translate(_ALPHABET, _NO_ALPHABET)
+    if len(letters) < _MIN_UNLABELLED:
+        return []
+    shifted = (letters[shift:] for shift in range(4))
+    return [binascii.a2b_base64(each[: len(each) // 4 * 4]) for each in shifted]
+
+
+def packed_within(octets: bytes) -> bool:
+    """Whether a gzip stream (RFC 1952) begins anywhere."""
+    at = octets.find(_GZIP)
+    while at >= 0:
+        if _begins(octets[at : at + _TRIED], 16 + zlib.MAX_WBITS, _PROOF):
+            return True
+        at = octets.find(_GZIP, at + 1)
+    return False
+
+
+def _begins(octets: bytes, window: int, least: int) -> bool:
+    try:
+        return len(zlib.decompressobj(window).decompress(octets[:_TRIED], least)) >= least
+    except zlib.error:
+        return False
 
 
 def _one(coding: bytes, octets: bytes, most: int) -> bytes | None:
     if coding == b"base64":
         return _base64(octets)
     if coding == b"quoted-printable":
-        return binascii.a2b_qp(octets)
+        return None if _NOT_QUOTED.search(octets) else binascii.a2b_qp(octets)
     return _inflated(_WINDOWS.get(coding, ()), octets, most)
 
 

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from midcall.base.redaction import keys, places, proofs
-from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, Rules
-from midcall.base.redaction.text import drop, join, named, plain_ends, split, squeezed
+import re
 
-_SUBJECT = frozenset({b"subject", b"s"})
+from midcall.base.redaction import hidden, keys, places, proofs, written
+from midcall.base.redaction.lines import headers, valued, without
+from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, Rules
+from midcall.base.redaction.text import drop, join, split, squeezed
+
 _LENGTH = frozenset({b"content-length", b"l"})
 _CODINGS = frozenset({b"content-encoding", b"e", b"content-transfer-encoding"})
 _TYPE = frozenset({b"content-type", b"c"})
+# A header in a URI (RFC 3261 19.1.1): up to a blank in a start line, elsewhere blanks and folded lines are part of it.
+_FIELD = re.compile(rb"[?&]([^=&>\s\"?]*)=(?:[^&>\r\n\"]|\r?\n[ \t])*")
+_FIELD_OF_START = re.compile(rb"[?&]([^=&>\s\"?]*)=[^&>\s\"]*")
+# RFC 3261 20.20, 20.39: without its tag a message belongs to no dialog.
+_PARTY = re.compile(rb"(from|f|to|t)[ \t]*:.*?(;[ \t]*tag[ \t]*=[ \t]*[\w.!*+`'~-]+)", re.IGNORECASE | re.DOTALL)
 
 
 def clean(head: bytes, rules: Rules, removed: list[str]) -> bytes:
     """Start line and headers, with their blank line, as they may go out."""
     plain = squeezed(head)
-    if rules.location and places.hinted(plain):
-        head = _said(without_places(head, start=1), head, LOCATION, removed)
+    placed, keyed = rules.location and places.hinted(plain), rules.sdes and keys.hinted(plain)
+    if placed:
+        head = _said(hidden.without_places(head, start=1), head, LOCATION, removed)
     if rules.content and not proofs.nothing_written(head):
-        head = _said(proofs.WRITTEN.sub(rb"\1", _without(_to_blank_line(head), _SUBJECT)), head, CONTENT, removed)
-    if rules.sdes and keys.hinted(plain):
+        head = _said(written.of_values(without(_to_blank_line(head), written.HEADERS)), head, CONTENT, removed)
+    if keyed:
         head = _said(keys.of_header(head), head, SDES, removed)
-    return head
+    left = squeezed(head) if placed or keyed else b""
+    if not hidden.hints(left, rules) and proofs.nothing_hidden(head, rules):
+        return head
+    return _looked_through(head, rules, removed)
 
 
 def for_body(head: bytes, length: int, *, decoded: bool, as_sdp: bool) -> bytes:
     """Header lines that describe the body which is left, in their places."""
-    head = _valued(head, _LENGTH, b"%d" % length)
+    head = valued(head, _LENGTH, b"%d" % length)
     if decoded or as_sdp:
-        head = _without(head, _CODINGS)
-    return _valued(head, _TYPE, b"application/sdp") if as_sdp else head
-
-
-def without_places(octets: bytes, start: int = 0) -> bytes:
-    """Without those headers and values of others that tell a place.
-
-    Lines of a body may be another message or a fragment of one (RFC 3420): all of them may be headers.
-    """
-    left = _without(octets, places.LOCATION_HEADERS, start)
-    # Values are sought by expressions that cost more than all else.
-    return left if proofs.no_place(left) else places.of_header(left)
+        head = without(head, _CODINGS)
+    return valued(head, _TYPE, b"application/sdp") if as_sdp else head
 
 
 def without_codings(head: bytes) -> bytes:
-    return _without(head, _CODINGS, start=0)
+    return without(head, _CODINGS, start=0)
 
 
 def _said(new: bytes, old: bytes, what: str, removed: list[str]) -> bytes:
@@ -52,62 +53,49 @@ def _said(new: bytes, old: bytes, what: str, removed: list[str]) -> bytes:
     return new
 
 
-def _name(line: bytes) -> bytes:
-    return squeezed(line.partition(b":")[0])
+# What is escaped, or stands where nobody would look for it
 
 
-def _folded(line: bytes) -> bool:
-    return line[:1] in (b" ", b"\t")
-
-
-def _without(head: bytes, names: frozenset[bytes], start: int = 1) -> bytes:
-    """Lines of these names go, with the folded lines behind them; the first ``start`` lines are no headers.
-
-    A folded line that begins like one goes as well: who does not unfold reads it so.
-    """
-    if plain_ends(head):
-        return _without_plain(head, names, start)
-    lines = split(head)
-    kept, dropping, torn = lines[:start], False, False
-    for text, end in lines[start:]:
-        dropping = (dropping and (torn or _folded(text))) or _name(text) in names
-        torn = not end.endswith(b"\n")
-        if dropping:
-            drop(kept, end)
-        else:
-            kept.append((text, end))
-    return join(kept)
-
-
-def _without_plain(head: bytes, names: frozenset[bytes], start: int) -> bytes:
-    """The same where CRLF alone ends lines: then no line is torn, and all names are read at once."""
-    named_so = [line.partition(b":")[0] in names for line in named(head).split(b"\n")]
-    named_so[:start] = [False] * start
-    if True not in named_so:
-        return head
-    kept, dropping = [], False
-    for text, begins in zip(head.split(b"\r\n"), named_so, strict=True):
-        dropping = begins or (dropping and _folded(text))
-        if not dropping:
-            kept.append(text)
-    if dropping and kept:
-        kept.append(b"")  # what went ended with the octets: the line before it keeps its own end
-    return b"\r\n".join(kept)
-
-
-def _valued(head: bytes, names: frozenset[bytes], value: bytes) -> bytes:
-    """Lines of these names get a value; folded lines behind them go."""
-    lines = split(head)
-    kept, dropping, torn = lines[:1], False, False
-    for text, end in lines[1:]:
-        if dropping and (torn or _folded(text)):
-            drop(kept, end)
-            torn = not end.endswith(b"\n")
+def _looked_through(head: bytes, rules: Rules, removed: list[str]) -> bytes:
+    """A header that still holds what the rules name loses it where it stands in a URI; else the header goes."""
+    kept: list[tuple[bytes, bytes]] = []
+    for at, lines in enumerate(headers(head)):
+        header, end = join(lines), lines[-1][1]
+        found = hidden.in_header(header, rules)
+        removed += found
+        if not found:
+            kept += lines
             continue
-        dropping = not _folded(text) and _name(text) in names
-        torn = not end.endswith(b"\n")
-        kept.append((text.partition(b":")[0].rstrip() + b": " + value if dropping else text, end))
+        left = _less(header[: len(header) - len(end)], rules, start=at == 0)
+        if left is not None:
+            kept.append((left, end))
+        else:
+            drop(kept, end)
     return join(kept)
+
+
+def _less(header: bytes, rules: Rules, *, start: bool) -> bytes | None:
+    """As much of a header or start line as may stay, without its end."""
+
+    def blanked(found: re.Match[bytes]) -> bytes:
+        return found[0][:1] + found[1] + b"=-" if hidden.in_header(found[0], rules) else found[0]
+
+    left = (_FIELD_OF_START if start else _FIELD).sub(blanked, header)
+    if not hidden.in_header(left, rules):
+        return left
+    if start:
+        return _bare(header)
+    party = _PARTY.match(header)
+    left = b"" if party is None else party[1] + b": <sip:->" + party[2]
+    return left if left and not hidden.in_header(left, rules) else None
+
+
+def _bare(start: bytes) -> bytes:
+    """A start line without what it says: method and version, or version and status."""
+    words = start.split()
+    if words[0].upper().startswith(b"SIP/"):
+        return b" ".join([*words[:2], b"-"])
+    return b" ".join([words[0], b"sip:-", words[-1]])
 
 
 def _to_blank_line(head: bytes) -> bytes:

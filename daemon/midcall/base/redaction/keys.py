@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterator
 
 from imswire import mikey
 from imswire.errors import WireError
+from imswire.mikey.message import read_nested
+from imswire.mikey.ticket import read_data
 from imswire.mikey.values import Kemac
 from midcall.base.redaction.text import edited, edited_whole, squeezed, visible
 
@@ -16,11 +19,18 @@ from midcall.base.redaction.text import edited, edited_whole, squeezed, visible
 _MATERIAL = rb"[a-z0-9+/=]{20}"
 _KEY_LINE = re.compile(rb"k=[a-z0-9-]+(?::|$)|a=.*crypto:")
 _INLINE = re.compile(rb"inline(?::|%3a)" + _MATERIAL)
+# What follows without a blank is more of it, however it is escaped.
 _INLINE_AS_WRITTEN = re.compile(
-    rb"(inline\s*(?::|%3a))(?:[ \t\0]|\r?\n[ \t]|[A-Za-z0-9+/=|^:]|%[0-9a-f]{2}){20,}", re.IGNORECASE
+    rb"(inline\s*(?::|%3a))(?:[ \t\0]|\r?\n[ \t]|[A-Za-z0-9+/=|^:]|%[0-9a-f]{2}){20,}"
+    rb"(?:&#?[a-z0-9]{1,8};|[^\s\"<>,;&])*",
+    re.IGNORECASE,
 )
 _K = re.compile(rb"k=[a-z0-9-]+:")
-_MIKEY = re.compile(rb"key-mgmt:mikey([A-Za-z0-9+/=]+)", re.IGNORECASE)
+# Where no line begins, as in JSON or in a URI: the methods of RFC 4566 5.12 that give a key.
+_K_WITHIN = re.compile(rb"k=(?:clear|base64|uri):")
+_CRYPTO_WITHIN = re.compile(rb"a=(?:acap:[0-9]+)?crypto:[0-9]")
+# RFC 4567 3, in the one form that all read alike.
+_MIKEY = re.compile(rb"a=(?:acap:[0-9]+)?key-mgmt:mikey([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
 
 
 def hinted(squeezed_octets: bytes) -> bool:
@@ -28,6 +38,15 @@ def hinted(squeezed_octets: bytes) -> bool:
     if b"crypto:" in squeezed_octets or b"inline" in squeezed_octets:
         return True
     return b"k=" in squeezed_octets and _K.search(squeezed_octets) is not None
+
+
+def spelled(squeezed_octets: bytes) -> bool:
+    """Whether keys stand in something that cannot be looked through by lines."""
+    if b"inline" in squeezed_octets and _INLINE.search(squeezed_octets):
+        return True
+    if b"crypto:" in squeezed_octets and _CRYPTO_WITHIN.search(squeezed_octets):
+        return True
+    return b"k=" in squeezed_octets and _K_WITHIN.search(squeezed_octets) is not None
 
 
 def without(octets: bytes) -> bytes:
@@ -39,7 +58,7 @@ def without(octets: bytes) -> bytes:
 def of_line(line: bytes) -> bytes | None:
     """The line without keys; None: it is there for them alone."""
     plain = squeezed(line)
-    if _KEY_LINE.match(plain):
+    if _KEY_LINE.match(plain) or _K_WITHIN.search(plain):
         return None
     if not _INLINE.search(plain):
         return line
@@ -57,15 +76,30 @@ def is_key_management(line: bytes) -> bool:
     return plain.startswith(b"a=") and b"key-mgmt:" in plain
 
 
-def anybody_reads(line: bytes) -> bool:
-    """Whether a MIKEY message has its keys in clear; one that cannot be read here has none for anybody."""
-    found = _MIKEY.search(visible(line))
+def anybody_reads(line: bytes) -> bool | None:
+    """Whether a MIKEY message has its keys in clear; None: nobody can tell, as it is none to us."""
+    found = _MIKEY.fullmatch(visible(line))
     if found is None:
-        return False
+        return None
     data = found[1].rstrip(b"=")
     try:
-        message = mikey.parse(binascii.a2b_base64(data + b"=" * (-len(data) % 4)))
+        message = mikey.parse(binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True))
+        return any(map(_in_clear, _kemacs(message)))
     except (WireError, binascii.Error):
-        return False
-    payloads = (placed.value for placed in message.payloads)
-    return any(isinstance(each, Kemac) and each.encr_alg == mikey.EncrAlg.NULL and each.encr_data for each in payloads)
+        return None
+
+
+def _kemacs(message: mikey.MikeyMessage) -> Iterator[Kemac]:
+    """Those of a message and of what its tickets hold (RFC 6043 6.10, A.1)."""
+    for placed in message.payloads:
+        value = placed.value
+        if isinstance(value, Kemac):
+            yield value
+        if isinstance(value, mikey.Ticket):
+            yield read_data(value.ticket_data).kemac
+            inner = read_nested(value.initiator_data, "Initiator Data")
+            yield from (each.value for each in inner if isinstance(each.value, Kemac))
+
+
+def _in_clear(kemac: Kemac) -> bool:
+    return kemac.encr_alg == mikey.EncrAlg.NULL and bool(kemac.encr_data)

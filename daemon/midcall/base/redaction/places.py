@@ -28,30 +28,36 @@ _BODY = (
     b"opengis.net/gml",
     b"civicaddr",
 )
+# The same where only what is written out counts, not what somebody says to accept or to be able to do.
+_WRITTEN_OUT = (b"geopriv", b"<location-info", b"mcpttlocationinfo", b"rcs:geolocation", b"<gml:", b"opengis.net/gml")
+_POSITION = re.compile(rb"latitude[\"']?[:=>][\"']?[-+]?[0-9]")
 _GEO = re.compile(rb"(?<![a-z0-9])geo:[-+0-9]")
 _URI = re.compile(rb"\b(geo:)[ \t]*[-+0-9][^>\s\"]*", re.IGNORECASE)
 # Access network charging information (TS 24.229 7.2A.5) names gateways and bearers; a URI may carry headers.
 _BLANK = rb"(?:[ \t]|\r?\n[ \t])*"
 _PARAMETER = re.compile(
     rb"\b(access-network-charging-info|ggsn|pdp-info|pdngw|eps-info|p-access-network-info|p-visited-network-id"
-    rb"|cellular-network-info|geolocation(?:-routing|-error)?)"
-    + _BLANK
-    + rb"="
-    + _BLANK
-    + rb"(?:\"(?:[^\"\r\n]|\r?\n[ \t])*\"?|[^;,&>\s]*)",
+    rb"|cellular-network-info|geolocation(?:-routing|-error)?"
+    # access-info of RFC 7315 5.4, wherever it stands.
+    rb"|cgi-3gpp|utran-cell-id-3gpp|utran-sai-3gpp|ci-3gpp2(?:-femto)?|(?:i-wlan|dvb-rcs2)-node-id"
+    rb"|(?:dsl|eth|fiber|gstn)-location)" + _BLANK + rb"=" + _BLANK + rb"(?:\"(?:[^\"\r\n]|\r?\n[ \t])*\"?)?[^;,&>\s]*",
     re.IGNORECASE,
 )
-_INFO = (b"network-info", b"charging-info", b"pdp-info", b"eps-info")
+_INFO = (b"charging-info", b"pdp-info", b"eps-info")
 
 
 def hinted(squeezed_octets: bytes) -> bool:
-    """Whether a closer look may find a place: each name above has in it what is sought here.
+    """Whether a closer look at lines may find a place: each name above has in it what is sought here.
 
-    Most messages are asked and few have any, so that what ends alike is ruled out by one search.
+    Most messages are asked and few have any, so that what is alike is ruled out by one search.
     """
     return (
         b"geo" in squeezed_octets
-        or b"network-id" in squeezed_octets
+        or b"network-i" in squeezed_octets
+        or b"location" in squeezed_octets
+        or b"-3gpp" in squeezed_octets
+        or b"node-id" in squeezed_octets
+        or b"gml" in squeezed_octets
         or b"ggsn" in squeezed_octets
         or b"pdngw" in squeezed_octets
         or (b"-info" in squeezed_octets and any(each in squeezed_octets for each in _INFO))
@@ -65,6 +71,15 @@ def of_header(octets: bytes) -> bytes:
 
 def in_body(squeezed_octets: bytes) -> bool:
     """Whether a body, a line of one, or a Content-Type tells a place."""
-    if any(each in squeezed_octets for each in _BODY):
+    if any(each in squeezed_octets for each in _BODY) or _geo(squeezed_octets):
         return True
+    return b"latitude" in squeezed_octets and _POSITION.search(squeezed_octets) is not None
+
+
+def written_out(squeezed_octets: bytes) -> bool:
+    """Whether a place stands where none belongs: in a header, between parts, in what base64 gives."""
+    return any(each in squeezed_octets for each in _WRITTEN_OUT) or _geo(squeezed_octets)
+
+
+def _geo(squeezed_octets: bytes) -> bool:
     return b"geo:" in squeezed_octets and _GEO.search(squeezed_octets) is not None

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import re
 
-from midcall.base.redaction import keys, places
+from midcall.base.redaction import escapes, hidden, keys, written
 from midcall.base.redaction.rules import Rules
 from midcall.base.redaction.text import named, plain_ends, squeezed
 
-# Headers in a URI (RFC 3261 19.1.1) that carry what somebody wrote; letters may be escaped.
-WRITTEN = re.compile(
-    rb"([?&](?:(?:b|%62)(?:o|%6f)(?:d|%64)(?:y|%79)|subject)=)[^&>\s\"]+",
-    re.IGNORECASE,
-)
+_FOLDS = frozenset((b" ", b"\t"))
 # A line of a body that is none of a session description, or begins as a delimiter of parts does. With content kept
 # back the name and the information of the session are looked at as well.
 _NO_LINE = re.compile(rb"\n(?![a-z]=|\Z)")
@@ -35,18 +31,23 @@ def no_coding(head: bytes) -> bool:
 
 
 def nothing_written(head: bytes) -> bool:
-    """No subject, no body of a request that a URI asks for, and no text behind a blank line."""
+    """Nothing that somebody wrote in a header or a URI, as it stands, and no text behind a blank line."""
     if not plain_ends(head) or head.find(b"\r\n\r\n") not in (-1, len(head) - 4):
         return False
-    lines = named(head)
-    if b"\ns:" in lines or b"\ns\n" in lines or b"subject" in lines:
+    return not written.hinted(named(head)) and written.of_values(head) == head
+
+
+def nothing_hidden(head: bytes, rules: Rules) -> bool:
+    """No escape in a head hides anything from the rules.
+
+    Each header is looked at alone, so that those with escapes are enough where none is folded.
+    """
+    if not escapes.escaped(head):
+        return True
+    view = escapes.unescaped(_with_percent(head))
+    if view is None or hidden.hints(squeezed(view), rules):
         return False
-    return (b"?" not in head and b"&" not in head) or WRITTEN.search(head) is None
-
-
-def no_place(octets: bytes) -> bool:
-    """No value of a header tells a place."""
-    return not places.hinted(squeezed(octets))
+    return not rules.content or written.of_values(view) == view
 
 
 def session_stays(octets: bytes, rules: Rules) -> bool:
@@ -61,13 +62,36 @@ def session_stays(octets: bytes, rules: Rules) -> bool:
     plain = squeezed(octets)
     if b"content-encoding" in plain or b"content-transfer-encoding" in plain:
         return False
-    if rules.sdes and keys.hinted(plain):
-        return False
-    if rules.location and places.hinted(plain):
+    if hidden.hints(plain, rules) or not _shows(octets, plain, rules):
         return False
     if not (rules.ticket or rules.content) or b"key-mgmt:" not in plain:
         return True
-    return not rules.ticket and not any(map(keys.anybody_reads, _managing(octets)))
+    return not rules.ticket and all(keys.anybody_reads(line) is False for line in _managing(octets))
+
+
+def _with_percent(head: bytes) -> bytes:
+    """The lines of a head that have escapes of URIs, or all of it if there are others or one of them goes on."""
+    if b"\\" in head or b"&" in head:
+        return head
+    found, at = [], head.find(b"%")
+    while at >= 0:
+        begin, end = head.rfind(b"\n", 0, at) + 1, head.find(b"\n", at) + 1 or len(head)
+        if head[begin : begin + 1] in _FOLDS or head[end : end + 1] in _FOLDS:
+            return head
+        found.append(head[begin:end])
+        at = head.find(b"%", end)
+    return b"".join(found)
+
+
+def _shows(octets: bytes, plain: bytes, rules: Rules) -> bool:
+    """Whether a description shows all to those who undo escapes that it shows as it stands."""
+    for view in escapes.readings(octets, described=True):
+        if view is None:
+            return False
+        other = squeezed(view)
+        if hidden.hints(other, rules) or hidden.more_tickets(other, plain):
+            return False
+    return True
 
 
 def _managing(octets: bytes) -> list[bytes]:

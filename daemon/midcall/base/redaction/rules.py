@@ -24,7 +24,8 @@ NOTHING = Rules()
 
 
 class Redacted(Struct, frozen=True, gc=False):
-    """A message as it may go out, and what was taken out of it, for the audit."""
+    """A message as it may go out, and what was taken out of it, for the audit; ``from_body``: of its body."""
 
     octets: bytes
     removed: tuple[str, ...]
+    from_body: tuple[str, ...] = ()

@@ -63,7 +63,7 @@ def edited(octets: bytes, edit: Callable[[bytes], bytes | None]) -> bytes:
     plain_end = b"\n" if b"\n" in octets else b"\r"
     torn = False
     for text, end in split(octets):
-        new = None if torn else edit(text)
+        new = None if torn else text and edit(text)
         torn = new is None and not end.endswith(plain_end)
         if new is None:
             drop(kept, end)
