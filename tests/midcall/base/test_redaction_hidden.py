@@ -219,6 +219,10 @@ def test_a_header_loses_as_little_as_will_do():
 
 @pytest.mark.parametrize("start", [b"INVITE %b SIP/2.0", b"SIP/2.0 200 %b"])
 def test_a_start_line_stays_one(start):
+    plain = redaction.message(made(uri=b"sip:b?body=inline:" + KEY), KEYS)
+    assert plain.octets == made(uri=b"sip:b?body=inline:-")
+    torn = b"INVITE sip:b\rX: inline: " + KEY + made()[made().index(b"\r\n") :]
+    assert redaction.head(torn, KEYS).octets.startswith(b"INVITE sip:- SIP/2.0\r\nVia")
     octets = start % (b"in%6cine: " + KEY.replace(b"g", b"g ")) + made().partition(b"SIP/2.0")[2]
     kept = redaction.head(octets, KEYS).octets
     assert kept.startswith((b"INVITE sip:- SIP/2.0\r\nVia", b"SIP/2.0 200 -\r\nVia"))

@@ -28,7 +28,7 @@ def clean(head: bytes, rules: Rules, removed: list[str]) -> bytes:
     if rules.content and not proofs.nothing_written(head):
         head = _said(written.of_values(without(_to_blank_line(head), written.HEADERS)), head, CONTENT, removed)
     if keyed:
-        head = _said(keys.of_header(head), head, SDES, removed)
+        head = _said(_keyless(head), head, SDES, removed)
     left = squeezed(head) if placed or keyed else b""
     if not hidden.hints(left, rules) and proofs.nothing_hidden(head, rules):
         return head
@@ -51,6 +51,12 @@ def _said(new: bytes, old: bytes, what: str, removed: list[str]) -> bytes:
     if new != old:
         removed.append(what)
     return new
+
+
+def _keyless(head: bytes) -> bytes:
+    """Blanks are no part of a key in a start line, as they part its words."""
+    start, end, rest = head.partition(b"\n")
+    return b" ".join(map(keys.of_header, start.split(b" "))) + end + keys.of_header(rest)
 
 
 # What is escaped, or stands where nobody would look for it
@@ -92,10 +98,10 @@ def _less(header: bytes, rules: Rules, *, start: bool) -> bytes | None:
 
 def _bare(start: bytes) -> bytes:
     """A start line without what it says: method and version, or version and status."""
-    words = start.split()
+    words = split(start)[0][0].split()
     if words[0].upper().startswith(b"SIP/"):
         return b" ".join([*words[:2], b"-"])
-    return b" ".join([words[0], b"sip:-", words[-1]])
+    return b" ".join([words[0], b"sip:-", words[-1] if words[-1].upper().startswith(b"SIP/") else b"SIP/2.0"])
 
 
 def _to_blank_line(head: bytes) -> bytes:
