@@ -10,9 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from imswire import inet
+from imswire import inet, sip
 from imswire.hi import EpsTemplate, eps, ipmm, ts33128
+from midcall.base import redaction
 from midcall.config import Network, Profile
+from midcall.df2 import modifications
 from midcall.events import Side, Terms
 
 UNKNOWN = "sip:anonymous@anonymous.invalid"
@@ -47,17 +49,19 @@ class Parties(Struct, frozen=True, gc=False):
 # Each of these makes the contents of an IRIPayload.
 
 
-def sip_message(agency: Agency, about: About, octets: bytes, source: str, destination: str, location: bool) -> bytes:
-    """A SIP message between two places ("ip:port"); ``location``: what told a place was taken out of it.
+def sip_message(
+    agency: Agency, about: About, seen: sip.SipMessage, left: redaction.Redacted, source: str, destination: str
+) -> bytes:
+    """What is left of a SIP message that was seen between two places ("ip:port"): TS 33.128 tells what is not.
 
     The form ``eps`` has no places: see :func:`sip_template`.
     """
     if agency.profile.iri == "ipmm":
         ends = (ipmm.IpAddress.of(_packed(source)), ipmm.IpAddress.of(_packed(destination)))
         kind = ipmm.MessageForm.SIP if agency.terms.content else ipmm.MessageForm.IRI_ONLY_SIP
-        return ipmm.build_iri(ipmm.IpmmIri(kind, ipmm.SipMessage(*ends, octets)))
-    message = ts33128.SipMessage(_packed(source), _packed(destination), octets)
-    removed = (ts33128.PredefinedModification.PANI_LOCATION_REMOVAL,) if location else None
+        return ipmm.build_iri(ipmm.IpmmIri(kind, ipmm.SipMessage(*ends, left.octets)))
+    message = ts33128.SipMessage(_packed(source), _packed(destination), left.octets)
+    removed = modifications.declared(seen, left)
     event = ts33128.ImsMessage(message=message, direction=_session(about.target), modifications=removed)
     return ts33128.build_iri(ts33128.IriPayload(event, _targets(about.identity)))
 

@@ -177,8 +177,7 @@ class IriMediation:
                 about.at, redacted.octets, about.correlation or b""
             )
         else:
-            place_removed = redaction.LOCATION in redacted.removed
-            contents = forms.sip_message(agency, about, redacted.octets, seen.source, seen.destination, place_removed)
+            contents = forms.sip_message(agency, about, message, redacted, seen.source, seen.destination)
         return self._record(agency, cin, about, contents)
 
     def _template(self, agency: Agency, xid: str, about: About) -> EpsTemplate:
