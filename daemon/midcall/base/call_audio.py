@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
+from struct import Struct
 
 from imswire import g711, srtp
+from imswire.errors import WireError
 from imswire.sdp import Codec
 from midcall.base.bounded import BoundedTable
 from midcall.base.wavfile import WavWriter, write_stereo
@@ -18,6 +21,10 @@ MAX_DRIFT = 5 * RATE
 # Octets of one stream that are decoded at once.
 RUN_OCTETS = 1 << 14
 VOICES = 256
+# Packets of a run that are looked at together; fewer are not worth it.
+LEAST_RUN = 4
+_USUAL = b"\x80"
+_HEADER_OCTETS = 12
 
 Decode = Callable[[bytes], bytes]
 _DECODERS: dict[str, Decode] = {"PCMU": g711.decode_ulaw, "PCMA": g711.decode_alaw}
@@ -53,6 +60,43 @@ class Voice:
             return
         self._begin(time, rtp)
 
+    def packets(self, times: Sequence[int], rtp: Sequence[bytes]) -> int:
+        """Add packets of one length; returns how many of them cannot be read. The same as one by one."""
+        unreadable = at = 0
+        while at < len(rtp):
+            if self._all(rtp[at:] if at else rtp):
+                break
+            # The first one of a talkspurt: the others may be a run behind it.
+            alone = 1 if at < LEAST_RUN else len(rtp)
+            for time, packet in zip(times[at : at + alone], rtp[at : at + alone], strict=True):
+                try:
+                    self.packet(time, packet)
+                except WireError:
+                    unreadable += 1
+            at += alone
+        return unreadable
+
+    def _all(self, rtp: Sequence[bytes]) -> bool:
+        """Take the packets when all of them are the next ones of the run."""
+        count, size = len(rtp), len(rtp[0])
+        step = size - _HEADER_OCTETS
+        if count < LEAST_RUN or step <= 0 or self._expected + count * step > TIMESTAMPS:
+            return False
+        firsts, kinds, timestamps, payloads = zip(*_columns(size)(b"".join(rtp)), strict=True)
+        if timestamps != tuple(range(self._expected, self._expected + count * step, step)):
+            return False
+        if firsts.count(_USUAL) != count or any(kind[0] & 0x7F != self._type for kind in set(kinds)):
+            return False
+        taken = 0
+        while taken < count:
+            room = max(1, -(-(RUN_OCTETS - len(self._run)) // step))
+            self._run += b"".join(payloads[taken : taken + room])
+            taken += room
+            if len(self._run) >= RUN_OCTETS:
+                self.flush()
+        self._expected = (self._expected + count * step) % TIMESTAMPS
+        return True
+
     def flush(self) -> None:
         """Decode and write the run so far."""
         if self._run:
@@ -87,6 +131,12 @@ class Voice:
         return arrival
 
 
+@lru_cache(64)
+def _columns(size: int) -> Callable[[bytes], Iterator[tuple[bytes, bytes, int, bytes]]]:
+    """Reads first and second octet, timestamp and payload of packets of one length, one behind the other."""
+    return Struct(f">cc2xI4x{size - _HEADER_OCTETS}s").iter_unpack
+
+
 class CallAudio:
     """The voices of one call; files appear with the first packet that can be decoded.
 
@@ -100,6 +150,11 @@ class CallAudio:
         self._start: int | None = None
         self._writers: dict[int, WavWriter] = {}
         self._voices: BoundedTable[tuple[int, int, int], Voice] = BoundedTable("base.voices", VOICES)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a first packet says where the time of the files begins."""
+        return self._start is not None
 
     def voice(self, side: int, ssrc: int, media: int, codecs: dict[int, Codec]) -> Voice:
         """The voice of an SSRC of an m-line; a new one when the session's codecs have changed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 from struct import Struct
 
@@ -16,7 +17,7 @@ from imswire import hi, inet, pcap, sdp
 from imswire.errors import WireError
 from imswire.sdp import Codec
 from midcall.base.bounded import BoundedTable
-from midcall.base.call_audio import CallAudio
+from midcall.base.call_audio import CallAudio, Voice
 from midcall.lemf.calls import Call, MediaStream
 from midcall.lemf.content import StreamKey
 
@@ -36,7 +37,6 @@ _SECOND = 1_000_000_000
 _PACKETS = {hi.FrameType.IP, hi.FrameType.UDP, hi.FrameType.RTP, hi.FrameType.ARTIFICIAL_RTP, hi.FrameType.UDPTL}
 _RTCP = range(192, 224)
 """Second octets of RTCP where it shares a port with RTP (RFC 5761 4)."""
-Voice = Callable[[int, bytes], None]
 Media = tuple[int, MediaStream, bytes]
 """Time (wall ns), stream, packet."""
 
@@ -112,6 +112,10 @@ def _voice_of(stream: MediaStream) -> Voice | None:
     return stream.sink.voice if isinstance(stream.sink, _Sink) else None
 
 
+def _side_of(stream: MediaStream) -> int | None:
+    return stream.sink.side if isinstance(stream.sink, _Sink) else None
+
+
 class _Waiting:
     """Packets of a call until they are written, in columns: that many tuples would be the garbage collector's work."""
 
@@ -132,6 +136,13 @@ class _Waiting:
 
     def media(self) -> Iterator[Media]:
         return zip(self.times, self.streams, self.packets, strict=True)
+
+    def of(self, stream: MediaStream, streams: int) -> tuple[list[int], list[bytes]]:
+        """Times and packets of one of so many streams."""
+        if streams == 1:
+            return self.times, self.packets
+        its = [each is stream for each in self.streams]
+        return list(compress(self.times, its)), list(compress(self.packets, its))
 
     def usual(self) -> dict[MediaStream, bytes] | None:
         """What the frames of each stream begin with; None: a packet is not like those before it."""
@@ -225,8 +236,16 @@ class MediaFiles:
             pack(time // _SECOND, time % _SECOND // 1_000, octets, octets, heads[stream], packet)
             for time, stream, packet in waiting.media()
         ]
-        if not files.keys:
-            self._hear({stream: _voice_of(stream) for stream in heads}, waiting.media())
+        if files.keys:
+            return
+        voices = {stream: _voice_of(stream) for stream in heads}
+        if files.audio.begun and len(heads) == len({_side_of(stream) for stream in heads}):
+            for stream, voice in voices.items():
+                if voice is not None:
+                    self.unreadable += voice.packets(*waiting.of(stream, len(heads)))
+        else:
+            # Where time begins, and which of two voices of a side is heard, is a matter of their order.
+            self._hear(voices, waiting.media())
 
     def _one(self, files: _CallFiles, time: int, stream: MediaStream, packet: bytes) -> None:
         rtp = packet
@@ -244,7 +263,7 @@ class MediaFiles:
             voice = voices[stream]
             if voice is not None:
                 try:
-                    voice(time, rtp)
+                    voice.packet(time, rtp)
                 except WireError:
                     self.unreadable += 1
 
@@ -319,5 +338,5 @@ class MediaFiles:
             if len(sink.voices) >= VOICES:
                 return
             ssrc = int.from_bytes(sink.ssrc, "big")
-            sink.voices[sink.ssrc] = files.audio.voice(sink.side, ssrc, stream.number, sink.codecs).packet
+            sink.voices[sink.ssrc] = files.audio.voice(sink.side, ssrc, stream.number, sink.codecs)
         sink.voice = sink.voices[sink.ssrc]
