@@ -13,12 +13,18 @@ from typing import BinaryIO
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_KEPT = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
 def create(path: Path) -> BinaryIO:
     """A new, empty file at ``path``, to be written and read; what was there is gone. OSError."""
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, _NEW, FILE_MODE), "w+b")
+
+
+def append(path: Path) -> BinaryIO:
+    """The file at ``path``, as it is, to be written behind its end; a new one when there is none. OSError."""
+    return os.fdopen(os.open(path, _KEPT, FILE_MODE), "ab")
 
 
 def write(path: Path, octets: bytes) -> None:

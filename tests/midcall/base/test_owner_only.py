@@ -41,6 +41,13 @@ def test_what_was_there_is_replaced_not_written_into(tmp_path):
     assert mode(place) == 0o600
 
 
+def test_what_is_written_behind_the_end_of_a_file(tmp_path):
+    for text in (b"one", b"two"):
+        with owner_only.append(tmp_path / "a") as file:
+            file.write(text)
+    assert (tmp_path / "a").read_bytes() == b"onetwo" and mode(tmp_path / "a") == 0o600
+
+
 def test_a_folder_is_never_replaced(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from midcall.events import Intercept
 from midcall.handover import Kind, Lost
 from midcall.handover.rows import split
 from midcall.handover.settings import SpoolSettings
+from midcall.handover.shell import bell
 from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
@@ -462,3 +464,17 @@ def test_an_intercept_may_come_later(site: Site) -> None:
     site.spool.add(intercept("LAB-2"))
     site.spool.write_iri([iri(1, "LAB-2")], T0)
     assert site.read().count(hi.PayloadTag.IRI, b"LAB-2") == 1
+
+
+def test_nothing_in_its_folder_is_anybody_elses(tmp_path: Path) -> None:
+    former = os.umask(0)
+    try:
+        site = Site(tmp_path, settings=SpoolSettings(reserve_octets=1 << 16))
+        with bell.listen(site.spool.folder.bell):
+            site.spool.write_iri([iri(0)], T0)
+            names = {each.name: each.stat().st_mode & 0o777 for each in site.spool.folder.path.iterdir()}
+        site.close()
+    finally:
+        os.umask(former)
+    assert {"lock", "bell", "reserve", "iri.db", "iri.db-wal", "cursor.db", "cc-000001.db"} <= set(names)
+    assert set(names.values()) == {0o600}

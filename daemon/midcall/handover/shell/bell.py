@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from midcall.base.owner_only import FILE_MODE
+
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
@@ -32,6 +34,7 @@ def listen(path: Path) -> socket.socket:
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         bell.setblocking(False)
+        os.fchmod(bell.fileno(), FILE_MODE)  # that of the file which bind makes
         with _short(path) as name:
             bell.bind(name)
     except OSError:

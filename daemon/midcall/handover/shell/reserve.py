@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from midcall.base import owner_only
+
 
 class Reserve:
     """``octets`` kept allocated in ``path``."""
@@ -21,7 +23,7 @@ class Reserve:
         if free < self._octets + self._octets // 4:
             return False
         try:
-            with self._path.open("wb") as file:
+            with owner_only.create(self._path) as file:
                 try:
                     os.posix_fallocate(file.fileno(), 0, self._octets)
                 except OSError:

@@ -16,6 +16,7 @@ from typing import IO
 from msgspec.structs import replace
 
 from imswire import hi
+from midcall.base import owner_only
 from midcall.base.sqlite import is_damage, is_full, is_writing, read_only, unlink
 from midcall.config import Integrity
 from midcall.events import CcRecord, Intercept, IriRecord
@@ -107,7 +108,7 @@ class Spool:
             self.files.open(now)
 
     def _own(self) -> IO[bytes]:
-        lock = self.folder.lock.open("ab")
+        lock = owner_only.append(self.folder.lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
