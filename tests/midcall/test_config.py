@@ -212,3 +212,8 @@ def test_keys_of_a_file_are_for_laboratories():
 def test_a_file_without_a_role():
     with pytest.raises(config.ConfigError, match="no role's table"):
         config.daemon("[service]\nlab = true\n", config.DaemonConfig)
+
+
+def test_what_is_not_handed_over_cannot_be_asked_for():
+    with pytest.raises(config.ConfigError, match="line 2: profile: .*unknown field `hi1`"):
+        config.replay("[profile]\nhi1 = true\n")

@@ -52,8 +52,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``on_key_failure``: ``encrypted`` hands SRTP over as captured when no key opens it, ``hold`` nothing.
     ``ticket``: whether ``a=key-mgmt`` stays in the SDP of HI2 when content goes over in clear. ``cccsid``:
     ``cs`` is the CS ID in one octet, ``csb+cs`` the CSB ID in four octets before it, ``auto`` the first for the
-    first bundle of a dialog and the second for all others. ``hi1`` sends
-    notifications of activation and deactivation in the same stream. ``national``: octets (hexadecimal) for
+    first bundle of a dialog and the second for all others. ``national``: octets (hexadecimal) for
     national-Parameters of every ``eps`` record.
     """
 
@@ -64,7 +63,6 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     on_key_failure: Literal["encrypted", "hold"] = "encrypted"
     ticket: Literal["keep", "remove"] = "keep"
     cccsid: Literal["auto", "cs", "csb+cs"] = "auto"
-    hi1: bool = False
     national: Annotated[tuple[str, ...], Meta(max_length=40)] = ()
 
 
