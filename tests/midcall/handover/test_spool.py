@@ -473,7 +473,8 @@ def test_nothing_in_its_folder_is_anybody_elses(tmp_path: Path) -> None:
         with bell.listen(site.spool.folder.bell):
             site.spool.write_iri([iri(0)], T0)
             names = {each.name: each.stat().st_mode & 0o777 for each in site.spool.folder.path.iterdir()}
-        site.close()
+        site.spool.close()
+        site.keys.close()
     finally:
         os.umask(former)
     assert {"lock", "bell", "reserve", "iri.db", "iri.db-wal", "cursor.db", "cc-000001.db"} <= set(names)
