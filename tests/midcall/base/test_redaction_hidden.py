@@ -12,8 +12,10 @@ import pytest
 
 from imswire import mikey, sip
 from imswire.mikey import values as v
+from imswire.mikey.ticket import read_data
 from midcall.base import redaction
 from midcall.base.redaction import Rules, escapes
+from tests.imswire.mikey.vectors import SET1
 from tests.midcall.base.test_redaction_keys import CRYPTO, KEY, MIKEY, MIXED, TICKET, parts
 from tests.midcall.base.test_redaction_places import PIDF
 
@@ -85,6 +87,7 @@ HIDDEN_KEYS = {
     "URI, a letter escaped": referred(b"body=" + quote(BODY).replace("inline", "%69nline").encode()),
     "URI, all escaped": referred(b"body=" + escaped(BODY)),
     "URI, all escaped twice": referred(b"body=" + twice(BODY)),
+    "head of a part, quoted and escaped": made(parts((AS_SDP + b"\r\nX: =25=36=39nline:" + KEY, SDP)), MIXED),
     "URI, k=": referred(b"body=k%3Dbase64%3A" + KEY),
     "start line": made(uri=b"sip:bob@b?body=%69nline:" + KEY),
     "start line, as user": made(uri=b"sip:%69nline:" + KEY + b"@b"),
@@ -155,6 +158,7 @@ def test_keys(octets, rules):
 HIDDEN_PLACES = {
     "quoted-printable, = and CR": made(b"x=\r" + PIDF, b"text/plain", QUOTED + b"\r\n"),
     "preamble": made(PIDF + b"\r\n" + parts((AS_SDP, SDP)), MIXED),
+    "head of a part, its name escaped": made(parts((AS_SDP + b"\r\nX: %0d%0aGeolocation: SECRETPLACE", SDP)), MIXED),
     "epilogue": made(parts((AS_SDP, SDP)) + PIDF, MIXED),
     "head of a part": made(parts((AS_SDP + b"\r\nX: " + PIDF, SDP)), MIXED),
     "delimiter": made(b"--XX " + PIDF + b"\r\n" + AS_SDP + b"\r\n\r\n" + SDP + b"\r\n--XX--\r\n", MIXED),
@@ -245,6 +249,9 @@ ORDINARY = {
     "a ticket": made(SDP + TICKET + b"a=sendrecv\r\n"),
     "blanks behind delimiters": made(b"--XX \t\r\n" + AS_SDP + b"\r\n\r\n" + SDP + b"\r\n--XX--  \r\n", MIXED),
     "valid quoted-printable": made(quopri.encodestring(b"caf\xe9 =\r\n"), b"text/plain", QUOTED + b"\r\n"),
+    "a description of any boundary": made(SDP, b"multipart/mixed;boundary=A;boundary=B"),
+    "what gzip begins with": made(b"see \x1f\x8b\x08 and \x1f\x8b\x08\0\0\0\0\0\0\0\xff", b"text/plain"),
+    "what zlib begins with": made(b"x^2 + y^2", b"text/plain"),
     "text": made(b"type: gzip, 50% off & more =)\r\n====\r\n\r\n\r\n\r\n\r\n\r\n", b"text/plain"),
     "base64": made(base64.encodebytes(bytes(range(256)) * 3), b"text/plain"),
 }
@@ -311,6 +318,33 @@ def test_mikey_that_others_may_read(message, form):
 def test_key_management_that_nobody_knows(line):
     out = redaction.description(SDP + line.lower()[:1] + line[1:] + b"\r\n", EVENTS)
     assert out == redaction.Redacted(SDP, (redaction.TICKET, redaction.UNREADABLE))
+
+
+def ticketed(encryption: int, initiator: bytes = b"") -> bytes:
+    """A line with a ticket as those of RFC 6043 are."""
+    keys, policy = (v.KeyData(mikey.KeyType.MPK, bytes(16)),), SET1.ticket.policy
+    sealed = mikey.seal_ticket(policy, bytes(16), keys, timestamp=_TIME, rand=bytes(16), encr_alg=1, auth_alg=1)
+    data = sealed.ticket_data
+    if encryption == mikey.EncrAlg.NULL:
+        # The algorithm stands before the length of what it encrypts.
+        at = data.index(read_data(data).kemac.encr_data) - 3
+        data = data[:at] + bytes([encryption]) + data[at + 1 :]
+    return carried(v.Ticket(policy, data, initiator))
+
+
+def carried(ticket: v.Ticket) -> bytes:
+    return b"a=key-mgmt:mikey " + base64.b64encode(mikey.build(_HEADER, [_TIME, ticket])) + b"\r\n"
+
+
+def test_tickets_are_looked_into():
+    in_clear = mikey.build(_HEADER, [_NULL])[len(mikey.build(_HEADER, [])) :]
+    good = SDP + ticketed(mikey.EncrAlg.AES_CM_128)
+    assert redaction.description(good, EVENTS) == redaction.Redacted(good, ())
+    inner = bytes([mikey.PayloadType.KEMAC]) + in_clear
+    for line in (ticketed(mikey.EncrAlg.NULL), ticketed(mikey.EncrAlg.AES_CM_128, inner)):
+        assert redaction.description(SDP + line, EVENTS) == redaction.Redacted(SDP, (redaction.TICKET,))
+    opaque = SDP + carried(v.Ticket(SET1.ticket.policy, b"opaque"))
+    assert redaction.description(opaque, EVENTS).removed == (redaction.TICKET, redaction.UNREADABLE)
 
 
 def test_key_management_behind_escapes():

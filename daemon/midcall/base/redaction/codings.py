@@ -48,7 +48,7 @@ def unlabelled(octets: bytes) -> list[bytes]:
     if octets[:2] == b"\x1f\x8b":
         return [b"gzip"]
     if octets[:1] == b"\x78" and len(octets) > 2 and int.from_bytes(octets[:2], "big") % 31 == 0:
-        return [b"deflate"] if _begins(octets, zlib.MAX_WBITS, 1) else []
+        return [b"deflate"] if _begins(octets, zlib.MAX_WBITS) else []
     if len(octets) < _MIN_UNLABELLED or octets[:_MIN_UNLABELLED].translate(None, _LETTERS):
         return []
     return [b"base64"] if _base64(octets) is not None else []
@@ -67,15 +67,15 @@ def packed_within(octets: bytes) -> bool:
     """Whether a gzip stream (RFC 1952) begins anywhere."""
     at = octets.find(_GZIP)
     while at >= 0:
-        if _begins(octets[at : at + _TRIED], 16 + zlib.MAX_WBITS, _PROOF):
+        if _begins(octets[at : at + _TRIED], 16 + zlib.MAX_WBITS):
             return True
         at = octets.find(_GZIP, at + 1)
     return False
 
 
-def _begins(octets: bytes, window: int, least: int) -> bool:
+def _begins(octets: bytes, window: int) -> bool:
     try:
-        return len(zlib.decompressobj(window).decompress(octets[:_TRIED], least)) >= least
+        return len(zlib.decompressobj(window).decompress(octets[:_TRIED], _PROOF)) == _PROOF
     except zlib.error:
         return False
 
