@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.gates import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 
 __all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
+
+# Folders of tests that wait for other programs: they begin first, so that no worker is left alone with them at the end.
+_LONG = ("tests/peers/", "tests/midcall/live/", "tests/midcall/cli/", "tests/midcall/test_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The same order in all workers; files stay together."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
 
 # The short form gives the same verdict in every run; a busy machine is no finding.
 settings.register_profile("short", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -89,6 +89,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def listens(port: int) -> bool:
+    """Whether somebody on this host has the UDP port."""
+    wanted = f":{port:04X} "
+    return any(wanted in line[:40] for line in Path("/proc/net/udp").read_text().splitlines()[1:])
+
+
 @pytest.mark.parametrize(
     ("codec", "container"), [("PCMU/8000/1", "-P"), ("PCMA/8000/1", "-n")], ids=["PCMU-pcap", "PCMA-pcapng"]
 )
@@ -101,8 +107,9 @@ def test_a_call_of_two_agents(peer: Peer, tmp_path: Path, codec: str, container:
     with running(dumpcap, "-q", "-i", "lo", "-f", ports, "-w", capture, container):
         wait_for(capture.exists)
         time.sleep(1)  # the file is there before the socket takes packets
-        with running(baresip, "-f", bob, "-t", "9"):
-            time.sleep(1)
+        with running(baresip, "-f", bob, "-t", "30"):
+            wait_for(lambda: listens(other))
+            time.sleep(0.5)  # it has the port before its account
             call = f"d sip:bob@127.0.0.1:{other}"
             subprocess.run([baresip, "-f", alice, "-t", "5", "-e", call], stdin=subprocess.DEVNULL, timeout=20)
         time.sleep(0.5)
