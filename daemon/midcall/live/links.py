@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pwd
+import socket
 import sqlite3
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from imswire.x1 import HashAlgorithm, HashContext
 from midcall import config as config_file
@@ -22,6 +23,7 @@ from midcall.base.x1_element import Follow, Settings
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
 from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, TlsTable, X1Table
+from midcall.config.live_tables import MirrorTable, TapTable
 from midcall.df2.shell.xk import XkClient, XkSettings
 from midcall.df2.xk import GetKeys
 from midcall.live.intercepts import InterceptJournal
@@ -29,6 +31,7 @@ from midcall.live.link_book import LinkBook
 from midcall.live.plane import Explain, LiPlane, Status
 from midcall.poi.shell.hep import HepReceiver
 
+T = TypeVar("T")
 Condition = Literal["callPartyRole", "nonLocalIdentifier"]
 KEY_OCTETS = range(32, 33)
 SALT_OCTETS = range(8, 256)
@@ -143,29 +146,30 @@ def intercepts(config: DfConfig, seal: SealKey) -> InterceptJournal:
 
 
 def media_tap(config: DfConfig) -> TapPort | None:
-    """The tap of the role, or one that the role ``tap`` gives; None: media come by X3 alone."""
+    """The tap of media; None: they come by X3 alone."""
     table = config.tap
     if table is None:
         return None
-    try:
-        if table.door:
-            with door.ask(Path(table.door), taps.KIND) as connection:
-                return TapPort.receive(connection)
-        return Tap(Source(table.interfaces, promiscuous=table.promiscuous)).open()
-    except TapError as error:
-        raise RoleError(str(error)) from None
+    return _opened(table, taps.KIND, TapPort.receive, lambda source: Tap(source).open())
 
 
 def mirror(config: PoiConfig) -> Mirror | None:
-    """The same of SIP."""
+    """The mirror of SIP; None: it comes by HEP alone."""
     table = config.mirror
     if table is None:
         return None
+    return _opened(table, mirrors.KIND, Mirror.receive, lambda source: MirrorTap(source, table.ports).open())
+
+
+def _opened(
+    table: TapTable | MirrorTable, kind: str, receive: Callable[[socket.socket], T], begin: Callable[[Source], T]
+) -> T:
+    """What the role ``tap`` gives at its door, or what this role opens itself."""
     try:
         if table.door:
-            with door.ask(Path(table.door), mirrors.KIND) as connection:
-                return Mirror.receive(connection)
-        return MirrorTap(Source(table.interfaces, promiscuous=table.promiscuous), table.ports).open()
+            with door.ask(Path(table.door), kind) as connection:
+                return receive(connection)
+        return begin(Source(table.interfaces, promiscuous=table.promiscuous))
     except TapError as error:
         raise RoleError(str(error)) from None
 
