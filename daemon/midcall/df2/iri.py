@@ -41,7 +41,7 @@ _NOBODY = _Subject("", None, None)
 
 
 class IriMediation:
-    """Makes the records of all tasks; ``order`` says for whom and how. ``key`` numbers them from ``first_key``.
+    """Makes the records of all tasks; ``order`` says for whom and how. ``key`` numbers them from 1.
 
     ``removed`` is told what was taken out of a record before it went: XID, and what.
     """
@@ -49,7 +49,6 @@ class IriMediation:
     def __init__(
         self,
         communications: Communications,
-        first_key: int = 1,
         removed: Callable[[str, tuple[str, ...]], None] = lambda _xid, _what: None,
     ) -> None:
         self._communications = communications
@@ -60,7 +59,7 @@ class IriMediation:
         self._failed: BoundedTable[tuple[str, DialogId], None] = BoundedTable("df2.failed", SUBJECTS)
         # What messages have in common: by task, subject, kind of record and size of the correlation.
         self._templates: BoundedTable[_Common, tuple[Agency, EpsTemplate]] = BoundedTable("df2.templates", TEMPLATES)
-        self.next_key = first_key
+        self._next_key = 1
 
     def order(self, xid: str, agency: Agency) -> None:
         """What a task's records look like; without it a task has none."""
@@ -205,7 +204,7 @@ class IriMediation:
         return About(who.identity, who.target, who.correlation, at, _kind(agency, kind))
 
     def _record(self, agency: Agency, cin: int | None, about: About, contents: bytes) -> IriRecord:
-        key, self.next_key = self.next_key, self.next_key + 1
+        key, self._next_key = self._next_key, self._next_key + 1
         return IriRecord(agency.terms.liid, cin, about.kind, about.at, contents, key)
 
 
