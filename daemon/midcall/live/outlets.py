@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from imswire.x1 import DestinationDetails
 from midcall.base import owner_only
@@ -224,21 +224,25 @@ class Outlets:
             host, port = place(details)
         except Refusal as refusal:
             raise OutletError(f"product does not go there: {refusal}") from None
-        return Peer(host, port, self._context, None, _check(pin, host))
+        return Peer(host, port, self._context, None, _Check(pin, host))
 
 
-def _check(pin: str, host: str) -> Callable[[ssl.SSLObject], object]:
-    """Who may be at the other end: the one certificate that the warrant names, or one of the destination's host."""
-    names = PeerName() if pin else PeerName(host)
+class _Check(NamedTuple):
+    """Who may be at the other end: the one certificate that the warrant names, or one of the destination's host.
 
-    def check(connection: ssl.SSLObject) -> object:
+    The same of the same is equal, so that a destination that is told anew is known to be where it was.
+    """
+
+    pin: str
+    host: str
+
+    def __call__(self, connection: ssl.SSLObject) -> object:
+        names = PeerName() if self.pin else PeerName(self.host)
         shown = names.check(connection)
         octets = connection.getpeercert(binary_form=True) or b""
-        if pin and hashlib.sha256(octets).hexdigest() != pin:
+        if self.pin and hashlib.sha256(octets).hexdigest() != self.pin:
             raise TlsError("the certificate is not the one that the warrant names")
         return shown
-
-    return check
 
 
 def reserve_cins(path: Path) -> int:

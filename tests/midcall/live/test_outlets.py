@@ -156,6 +156,24 @@ def test_the_backlog_of_a_former_run_goes_out_before_anything_is_ordered(tmp_pat
     run(test)
 
 
+def test_a_destination_that_is_told_anew_keeps_its_connection(tmp_path, pki):
+    """As each activation tells it: a new connection would stand in the way of the first event."""
+
+    async def test() -> None:
+        receiver = await Receiver(pki).start()
+        made = outlets(tmp_path, pki)
+        made.order(intercept(), details(receiver), pki.pin("lemf"))
+        for number in (1, 2, 3):
+            await made.iri([record(number)])
+            await receiver.until(lambda number=number: events(receiver) == number)
+            made.destination(details(receiver))
+        assert receiver.connections == 1
+        await made.close()
+        await receiver.stop()
+
+    run(test)
+
+
 def test_a_destination_that_moves_takes_its_backlog_along(tmp_path, pki):
     async def test() -> None:
         old, new = await Receiver(pki).start(), await Receiver(pki).start()

@@ -101,7 +101,9 @@ class Channel:
         self._wake.set()
 
     def move(self, peer: Peer) -> None:
-        """The destination is elsewhere from now on: a connection to where it was ends."""
+        """The destination is elsewhere from now on: a connection to where it was ends. Where it is already it stays."""
+        if peer == self._peer:
+            return
         self._peer = peer
         self._wake.set()
 
@@ -120,7 +122,7 @@ class Channel:
                 break
             now = time.time_ns()
             self.report.down(reason or "closed", now)
-            if self._proved or (self._heard and loop.time() - begun > self._settings.retry_first):
+            if self._moved or self._proved or (self._heard and loop.time() - begun > self._settings.retry_first):
                 pause = 0.0  # open again at once (6.3.2)
                 continue
             self.report.failed(reason or "closed", now)
@@ -132,9 +134,14 @@ class Channel:
     def _stopped(self) -> bool:
         return self._stop_at is not None and asyncio.get_running_loop().time() >= self._stop_at
 
+    @property
+    def _moved(self) -> bool:
+        """Whether the destination is elsewhere than the connection, or the last attempt, went."""
+        return self._at is not self._peer
+
     async def _rest(self, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds
-        while (left := until - asyncio.get_running_loop().time()) > 0 and not self._stopped():
+        while (left := until - asyncio.get_running_loop().time()) > 0 and not (self._stopped() or self._moved):
             self._wake.clear()
             if self._stop_at is not None:
                 left = min(left, self._stop_at - asyncio.get_running_loop().time())
@@ -246,7 +253,7 @@ class Channel:
         while True:
             if listening.done():
                 await listening
-            if self._at is not self._peer:
+            if self._moved:
                 raise LinkLost("the destination is elsewhere now")
             self._wake.clear()
             now, wall = time.monotonic_ns(), time.time_ns()
