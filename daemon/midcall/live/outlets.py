@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from imswire.x1 import DestinationDetails
 from midcall.base import owner_only
@@ -227,7 +229,7 @@ class Outlets:
         return Peer(host, port, self._context, None, _Check(pin, host))
 
 
-class _Check(NamedTuple):
+class _Check(Struct, frozen=True):
     """Who may be at the other end: the one certificate that the warrant names, or one of the destination's host.
 
     The same of the same is equal, so that a destination that is told anew is known to be where it was.
