@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from imswire import ber
 from imswire.ber import BerError
-from imswire.hi import eps, voip
+from imswire.hi import eps, hi1, voip
 from imswire.hi import values as v
 from imswire.hi.eps_values import ImsEvent, IriParameters
 from imswire.hi.errors import HiError
@@ -72,6 +72,8 @@ def rules(pdu: v.PsPdu) -> Iterator[tuple[str, str]]:
                 yield from _cc(pdu.header, each, f"payload.cCPayloadSequence[{number}]")
     elif isinstance(pdu.payload, v.IntegrityCheck):
         yield from _integrity(pdu.payload, "payload.tRIPayload.integrityCheck")
+    elif isinstance(pdu.payload, v.Hi1):
+        yield from _hi1(pdu.header, pdu.payload, "payload.hI1-Operation")
 
 
 def _header(pdu: v.PsPdu) -> Iterator[tuple[str, str]]:
@@ -151,6 +153,15 @@ def _cc(header: v.Header, cc: v.Cc, path: str) -> Iterator[tuple[str, str]]:
         return
     if inner.liid is not None and inner.liid != header.liid:
         yield f"{path}.cCContents.voipCC-CC-PDU", "lIID is not that of the header"
+
+
+def _hi1(header: v.Header, notification: v.Hi1, path: str) -> Iterator[tuple[str, str]]:
+    try:
+        found = hi1.parse(notification.contents)
+    except HiError:
+        return
+    if not isinstance(found, hi1.NationalHi1) and found.liid not in (None, header.liid):
+        yield path, "lawfulInterceptionIdentifier is not that of the header"
 
 
 def _tag(contents: bytes) -> int:

@@ -57,10 +57,10 @@ def lemf(
     limit_mb: int,
     misbehave: str | None,
 ) -> int:
-    """Receive HI2 and HI3 (TS 102 232-1) from deliverers over mutual TLS, until SIGINT or SIGTERM.
+    """Receive HI1, HI2 and HI3 (TS 102 232-1) from deliverers over mutual TLS, until SIGINT or SIGTERM.
 
-    Every PS-PDU is validated; findings go to OUT/findings.jsonl. Each LIID has a folder with hi2.ber and hi3.ber as
-    received, and a pcap and WAV files a call.
+    Every PS-PDU is validated; findings go to OUT/findings.jsonl. Each LIID has a folder with hi1.ber, hi2.ber and
+    hi3.ber as received, and a pcap and WAV files a call.
     """
     host, port = _address(listen)
     fault = _misbehaviour(misbehave)

@@ -19,7 +19,7 @@ from midcall.lemf.integrity import Signable, Verdict
 from midcall.lemf.neighbours import odd
 from midcall.lemf.numbers import NUMBERS, Memory
 from midcall.lemf.owners import Owners
-from midcall.lemf.records import shown
+from midcall.lemf.records import NOTIFICATIONS, shown
 
 SECOND = 1_000_000_000
 CONTEXTS = 65_536
@@ -53,18 +53,27 @@ class Rules(Struct, frozen=True):
 
 
 class Intercept:
-    """One LIID, and the octets of its two interfaces that the shell has not taken yet.
+    """One LIID, and the octets of its interfaces that the shell has not taken yet.
 
     ``aside`` is what is kept and is no part of them: of another deliverer, or of numbers of long ago.
     """
 
-    __slots__ = ("aside", "hi2", "hi3", "liid")
+    __slots__ = ("aside", "hi1", "hi2", "hi3", "liid")
 
     def __init__(self, liid: bytes) -> None:
         self.liid = liid
+        self.hi1: list[bytes] = []
         self.hi2: list[bytes] = []
         self.hi3: list[bytes] = []
         self.aside: list[bytes] = []
+
+    def of(self, payload: str) -> list[bytes]:
+        """Those of the interface that a class of payload goes over."""
+        return self.hi3 if payload == CC else self.hi1 if payload in NOTIFICATIONS else self.hi2
+
+    def gathered(self) -> tuple[tuple[str, list[bytes]], ...]:
+        """By the name of the file that they belong into."""
+        return ("hi1", self.hi1), ("hi2", self.hi2), ("hi3", self.hi3), ("aside", self.aside)
 
 
 class Refused(Exception):
@@ -121,7 +130,7 @@ class Lemf:
         if found is None:
             intercept = self.intercept(key.liid)
             owner = self.owners.of(key.liid, key.operator)
-            found = Context(key, intercept.hi3 if key.payload == CC else intercept.hi2, self.memory, owner)
+            found = Context(key, intercept.of(key.payload), self.memory, owner)
             found.generation = self._resets.get((owner, key.operator)) or 0
             if key.cin is not None and key.payload in (CC, IRI):
                 found.call = self.call(key)

@@ -288,6 +288,8 @@ class Link:
                     self._event(f"LIID {_text(header.liid)} CIN {key.cin}: {event}")
         elif isinstance(pdu.payload, tuple) and isinstance(pdu.payload[0], hi.Iri):
             self._event(f"LIID {_text(header.liid)}: {records.event(pdu.payload[0])[0]}")
+        elif isinstance(pdu.payload, hi.Hi1):
+            self._event(f"LIID {_text(header.liid)}: {records.notification(pdu.payload)}")
 
     def _content(self, context: Context, octets: bytes, time: int, now: int, learn: bool) -> None:
         """The packet of a content record goes to the media; the next of its kind go the short way."""

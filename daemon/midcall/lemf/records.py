@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from imswire import ber, hi
 from imswire.ber import BerError, Tlv
 from imswire.errors import WireError
-from imswire.hi import eps, ipmm, ts33128
+from imswire.hi import eps, hi1, ipmm, ts33128
 from imswire.hi.check import check
 from midcall.lemf.findings import Rule
 
@@ -24,6 +24,8 @@ _CLASSES = {
     hi.PayloadTag.ILHI: "iLHIPayload",
     hi.PayloadTag.HI4: "hI4Payload",
 }
+NOTIFICATIONS = (_CLASSES[hi.PayloadTag.HI1], _CLASSES[hi.PayloadTag.THREE_GPP_HI1])
+"""Classes of payload that belong to HI1."""
 _SIP = b"SIP/2.0 "
 _SIP_HEAD = 1 << 14
 _CSEQ = re.compile(rb"\nCSeq[ \t]*:[ \t]*\d{1,10}[ \t]+([A-Za-z]{1,16})", re.IGNORECASE)
@@ -57,7 +59,7 @@ def time_of(pdu: hi.PsPdu) -> int | None:
 def class_of(payload: hi.Payload) -> str:
     """The class of payload of what is neither IRI, CC nor TRI."""
     if isinstance(payload, hi.Hi1):
-        return "HI1"
+        return _CLASSES[hi.PayloadTag.HI1]
     if isinstance(payload, hi.EncryptionContainer):
         return "encryptionContainer"
     if isinstance(payload, hi.Opaque):
@@ -77,6 +79,24 @@ def event(iri: hi.Iri) -> tuple[str, bool]:
         return _EVENTS[tag](iri.contents) if tag in _EVENTS else (f"iRIContents [{tag}]", False)
     except (hi.HiError, BerError):
         return "unreadable contents", False
+
+
+def notification(payload: hi.Hi1) -> str:
+    """What an HI1 notification is about, by the module's name of it, and the text of an alarm."""
+    try:
+        found = hi1.parse(payload.contents)
+    except hi.HiError:
+        return "unreadable contents"
+    if isinstance(found, hi1.AlarmIndicator):
+        return f"alarms-indicator: {shown(found.information)}"
+    return _NOTIFICATIONS.get(found.kind, "notification") if isinstance(found, hi1.Notification) else "national"
+
+
+_NOTIFICATIONS: dict[int, str] = {
+    hi1.NotificationKind.ACTIVATED: "liActivated",
+    hi1.NotificationKind.DEACTIVATED: "liDeactivated",
+    hi1.NotificationKind.MODIFIED: "liModified",
+}
 
 
 def _eps(contents: bytes) -> tuple[str, bool]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from imswire import ber, hi
 from imswire.hi import HiError, hi1
 from imswire.hi.check import check
 from tests.imswire.hi import oracles
-from tests.imswire.hi.samples import BUILT, HI1, SECOND
+from tests.imswire.hi.samples import BUILT, HEADER, HI1, SECOND
 
 
 @pytest.mark.parametrize("name", HI1)
@@ -77,3 +78,10 @@ def test_a_notification_of_another_domain():
     octets = hi1.build(HI1["activated"]).replace(ber.oid_contents((0, 4, 0, 2, 2, 0, 1, 6)), b"\x04\0\2\2\1\1\6")
     with pytest.raises(HiError, match="domainID.*is not 0.4.0.2.2.0.1.n"):
         hi1.parse(octets)
+
+
+def test_a_notification_of_another_lawful_interception_identifier_than_the_header_breaks_a_rule():
+    for name in ("activated", "alarm"):
+        octets = hi.build(hi.PsPdu(HEADER, hi.Hi1(hi1.build(structs.replace(HI1[name], liid=b"LIID2")))))
+        (finding,) = check(octets)
+        assert finding.path == "payload.hI1-Operation" and "not that of the header" in finding.rule

@@ -72,8 +72,8 @@ class Receiver:
             for octets in store.chunks(path):
                 batch = link.receive(octets, time.time_ns())
                 for intercept in batch.stored:
-                    intercept.hi2.clear()
-                    intercept.hi3.clear()
+                    for _, stored in intercept.gathered():
+                        stored.clear()
                 if batch.close:
                     problem = batch.close
                     break
@@ -159,7 +159,7 @@ class Receiver:
         for claim in self.lemf.owners.take():
             self.store.claim(claim)
         for intercept in batch.stored:
-            for interface, octets in (("hi2", intercept.hi2), ("hi3", intercept.hi3), ("aside", intercept.aside)):
+            for interface, octets in intercept.gathered():
                 if octets:
                     self.store.append(intercept.liid, interface, b"".join(octets))
                     self.stored += len(octets)

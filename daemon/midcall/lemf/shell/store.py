@@ -1,4 +1,4 @@
-"""What was received, on disk: OUT/LIID/hi2.ber and hi3.ber, appended as it came; only its owner reads it."""
+"""What was received, on disk: OUT/LIID/hi1.ber, hi2.ber and hi3.ber, appended as it came; its owner alone reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SYNCS = 4
 UNSYNCED = 64
 """Folders and files that were made, or had to be closed, since the last sync; behind that a deliverer waits for it."""
 READ_OCTETS = 1 << 20
-INTERFACES = ("hi3", "hi2")
+INTERFACES = ("hi3", "hi2", "hi1")
 DELIVERERS = "deliverers.jsonl"
 """In the folder of a LIID: who has brought it first, of each operator."""
 DEFAULT_LIMIT = 16 << 30
