@@ -345,6 +345,24 @@ class IriRecord(Struct, frozen=True, gc=False):
     mark: bytes = b""
 
 
+class Hi1Record(Struct, frozen=True, gc=False):
+    """A notification for HI1, not numbered yet: that an interception began, ended, changed, or lacks something.
+
+    ``kind`` is the alternative of HI1-Operation: 1 activated, 2 deactivated, 3 modified, 4 alarm; ``at`` in wall ns;
+    ``contents`` is the encoded choice. ``outlet`` names where it goes, empty: where all records of the LIID go.
+    """
+
+    liid: str
+    kind: int
+    at: int
+    contents: bytes
+    outlet: str = ""
+
+
+EventRecord = IriRecord | Hi1Record
+"""What goes over before content, and stands with it in no order."""
+
+
 class CcStream:
     """What all content records of one stream have in common; ``direction`` is a Direction of ``imswire.hi``."""
 

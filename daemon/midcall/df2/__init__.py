@@ -1,5 +1,6 @@
 """DF2: takes X2 events, reports them, has the KMS resolve tickets, plans what DF3 taps."""
 
+from midcall.df2 import notifications
 from midcall.df2.communications import Communication, Communications
 from midcall.df2.core import KeysFound, MediaClose, Mediation, Output
 from midcall.df2.forms import Agency
@@ -14,4 +15,5 @@ __all__ = [
     "MediaClose",
     "Mediation",
     "Output",
+    "notifications",
 ]

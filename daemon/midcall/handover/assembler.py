@@ -8,9 +8,20 @@ from collections.abc import Callable, Iterable, Iterator
 from imswire import hi
 from midcall.base.bounded import BoundedTable
 from midcall.config import Integrity
-from midcall.events import CcRecord, CcStream, Intercept, IriRecord
+from midcall.events import CcRecord, CcStream, EventRecord, Hi1Record, Intercept, IriRecord
 from midcall.handover.integrity import Chain
-from midcall.handover.values import INTERFACE, INTERFACES, KINDS, NUMBERS, ContextKey, Interface, Kind, Numbered, Run
+from midcall.handover.values import (
+    INTERFACE,
+    INTERFACES,
+    KINDS,
+    NUMBERS,
+    ContextKey,
+    Interface,
+    Kind,
+    Numbered,
+    Port,
+    Run,
+)
 
 UNKNOWN = "no such intercept"
 UNFIT = "fits in no PS-PDU"
@@ -62,7 +73,7 @@ class Assembler:
     ) -> None:
         self.intercepts: dict[str, Intercept] = {each.liid: each for each in intercepts}
         # Records that were not numbered: (LIID, interface, reason) -> how many.
-        self.refused: BoundedTable[tuple[str, Interface, str], int] = BoundedTable("handover.refused", MAX_REFUSED)
+        self.refused: BoundedTable[tuple[str, Port, str], int] = BoundedTable("handover.refused", MAX_REFUSED)
         self._integrity = integrity or Integrity()
         self._sign = sign
         self._recall: Recall = recall or (lambda _: 0)
@@ -76,7 +87,7 @@ class Assembler:
 
     # Product
 
-    def iri(self, records: Iterable[IriRecord], now: int) -> list[Numbered]:
+    def iri(self, records: Iterable[EventRecord], now: int) -> list[Numbered]:
         return _flat(self.iri_runs(records, now))
 
     def cc(self, records: Iterable[CcRecord], now: int) -> list[Numbered]:
@@ -94,10 +105,15 @@ class Assembler:
         """When an integrity check is due next."""
         return min((due for each in INTERFACES if (due := self._next_due(each)) is not None), default=None)
 
-    def iri_runs(self, records: Iterable[IriRecord], now: int) -> list[Run]:
+    def iri_runs(self, records: Iterable[EventRecord], now: int) -> list[Run]:
+        """Events and HI1 notifications: each of these stands where it was given."""
         runs = self.due_runs("hi2", now)
         touched: dict[ContextKey, Context] = {}
         for record in records:
+            if isinstance(record, Hi1Record):
+                runs += self._taken(touched, now)
+                runs += self._notification(record, now)
+                continue
             intercept = self.intercepts.get(record.liid)
             if intercept is None:
                 self._refuse(record.liid, "hi2", UNKNOWN)
@@ -111,9 +127,7 @@ class Assembler:
             context.fresh.append(octets)
             context.next = (context.next + 1) % NUMBERS
             touched[context.key] = context
-        for context in touched.values():
-            runs += self._take(context, now)
-        return runs
+        return runs + self._taken(touched, now)
 
     def cc_runs(self, records: Iterable[CcRecord], now: int) -> list[Run]:
         runs = self.due_runs("hi3", now)
@@ -277,9 +291,33 @@ class Assembler:
             known = self._forms[record.liid, isolated] = intercept, hi.IriTemplate(head, isolated=isolated)
         return known[1].pdu(record.cin or 0, number, record.at, record.kind, record.contents)
 
-    def _refuse(self, liid: str, interface: Interface, reason: str) -> None:
+    def _notification(self, record: Hi1Record, now: int) -> list[Run]:
+        """HI1 belongs to no communication: it has no CIN (annex A), and one sequence of numbers for each LIID."""
+        intercept = self.intercepts.get(record.liid)
+        if intercept is None:
+            self._refuse(record.liid, "hi1", UNKNOWN)
+            return []
+        context = self._context(context_key(intercept, None, Kind.HI1))
+        number = context.next
+        head = header(intercept, None, number, record.at, hi.Qualifier.TIME_OF_MEDIATION)
+        try:
+            octets = hi.build(hi.PsPdu(head, hi.Hi1(record.contents)))
+        except hi.HiError:
+            self._refuse(record.liid, "hi1", UNFIT)
+            return []
+        context.next = (number + 1) % NUMBERS
+        context.used = now
+        return [Run(INTERFACE[Kind.HI1], context.key, number, [octets])]
+
+    def _refuse(self, liid: str, interface: Port, reason: str) -> None:
         place = (liid, interface, reason)
         self.refused.put(place, (self.refused.get(place) or 0) + 1)
+
+    def _taken(self, touched: dict[ContextKey, Context], now: int) -> list[Run]:
+        """What was numbered in all of these, which are none then."""
+        runs = [run for context in touched.values() for run in self._take(context, now)]
+        touched.clear()
+        return runs
 
     def _take(self, context: Context, now: int) -> list[Run]:
         """What was numbered in a context, cut where a hash is due."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec import structs
+
 from midcall.events import CcRecord
 from midcall.handover.rows import Span
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Kind
@@ -45,8 +47,28 @@ def gaps_of(contexts: Mapping[int, ContextKey], rows: Iterable[tuple[int, list[S
 def told(gap: Gap) -> str:
     """A gap in words, for the record that declares it: PrintableString, times in UTC seconds."""
     numbers = ", ".join(f"{first}-{last}" for first, last in gap.ranges[:TOLD_RANGES]) or "not numbered"
+    return f"{gap.reason}: {gap.count} records, numbers {numbers}, {_span(gap)}"
+
+
+def of_intercepts(gaps: Iterable[Gap]) -> list[Gap]:
+    """One for each LIID and reason, without communications and numbers: what an alarm tells."""
+    found: dict[tuple[str, str], Gap] = {}
+    for gap in gaps:
+        which = gap.liid, gap.reason
+        own = found.get(which) or Gap(gap.liid, None, gap.reason, (), 0, gap.since, gap.until)
+        since, until = min(own.since, gap.since), max(own.until, gap.until)
+        found[which] = structs.replace(own, count=own.count + gap.count, since=since, until=until)
+    return list(found.values())
+
+
+def alarm(gap: Gap) -> str:
+    """A gap of an intercept in words, for the alarm about it: PrintableString, times in UTC seconds."""
+    return f"content is missing, {gap.reason}: {gap.count} records, {_span(gap)}"
+
+
+def _span(gap: Gap) -> str:
     since, until = (f"{each // SECOND}.{each % SECOND // 1_000_000:03}" for each in (gap.since, gap.until))
-    return f"{gap.reason}: {gap.count} records, numbers {numbers}, from {since} to {until} (UTC seconds)"
+    return f"from {since} to {until} (UTC seconds)"
 
 
 class Refusals:

@@ -9,25 +9,35 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 Interface = Literal["hi2", "hi3"]
+"""What is queued and sent apart. HI1 notifications go with the events of HI2, in their order."""
 INTERFACES: tuple[Interface, Interface] = ("hi2", "hi3")
+Port = Literal["hi1", "hi2", "hi3"]
+"""A port of the handover interface: what is counted, reported and filed apart."""
 NUMBERS = 1 << 32  # sequence numbers wrap behind 2^32 - 1 (TS 102 232-1 5.2.5)
 
 
 class Kind(IntEnum):
-    """Classes of payload that are numbered apart (TS 102 232-1 table 1A); of the TRI those that are buffered."""
+    """Classes of payload that are numbered apart (TS 102 232-1 table 1A); of the TRI those that are buffered.
+
+    The numbers stand in spools: none is given to another class.
+    """
 
     IRI = 1
     CC = 2
     INTEGRITY = 3
     CIN_RESET = 4
+    HI1 = 5
 
     @property
     def is_data(self) -> bool:
+        """Whether integrity checks cover it: their dataType has IRI and CC, and nothing for HI1 (annex A)."""
         return self <= Kind.CC
 
 
-KINDS: dict[Interface, Kind] = {"hi2": Kind.IRI, "hi3": Kind.CC}
-INTERFACE: dict[Kind, Interface] = {kind: interface for interface, kind in KINDS.items()}
+KINDS: dict[Port, Kind] = {"hi1": Kind.HI1, "hi2": Kind.IRI, "hi3": Kind.CC}
+PORTS: dict[Kind, Port] = {kind: port for port, kind in KINDS.items()}
+QUEUES: dict[Port, Interface] = {"hi1": "hi2", "hi2": "hi2", "hi3": "hi3"}
+INTERFACE: dict[Kind, Interface] = {kind: QUEUES[port] for port, kind in KINDS.items()}
 
 
 class ContextKey(NamedTuple):
@@ -49,7 +59,7 @@ class Numbered(NamedTuple):
     """One finished PS-PDU; integrity checks go over the interface of their data."""
 
     liid: str
-    interface: Interface
+    interface: Port
     sequence: int
     octets: bytes
     kind: Kind
@@ -68,8 +78,9 @@ class Run(NamedTuple):
 
     def numbered(self) -> Iterator[Numbered]:
         liid, kind = self.key.liid, self.key.kind
+        port = PORTS.get(kind, self.interface)
         for place, octets in enumerate(self.octets):
-            yield Numbered(liid, self.interface, (self.first + place) % NUMBERS, octets, kind)
+            yield Numbered(liid, port, (self.first + place) % NUMBERS, octets, kind)
 
 
 class Gap(Struct, frozen=True):
@@ -96,7 +107,7 @@ class Lost(Struct, frozen=True):
     """
 
     liid: str
-    interface: Interface
+    interface: Port
     cin: int | None
     kind: Kind
     first: int
@@ -125,7 +136,7 @@ class Completeness(Struct, frozen=True):
     """Records of one intercept on one interface: every one observed is delivered, queued or refused."""
 
     liid: str
-    interface: Interface
+    interface: Port
     observed: int
     delivered: int
     queued: int

@@ -81,8 +81,9 @@ class Site:
             while items := reader.read(1 << 18):
                 for item in items:
                     self.ledger.take(split(item.octets, item.pdus))
-                    counts = {(handle, interface, what): n for (handle, what), n in item.counts.items()}
-                    self.cursor.settle({interface: item.row}, [(tag, interface, n) for tag, n in item.seen], counts)
+                    self.cursor.settle(
+                        {interface: item.row}, [(tag, interface, n) for tag, n in item.seen], item.counts
+                    )
 
     def check(self) -> dict[str, int]:
         """Every event is there; every gap of content is declared; the equation holds. Returns what was refused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -61,6 +62,25 @@ def test_an_event_that_found_no_room_is_not_noted_as_written_with_what_comes_nex
     assert site.spool.write_iri(events, T0)
     assert site.spool.repeated == 0
     assert site.read().count(hi.PayloadTag.IRI) == 1 + len(events)
+
+
+def test_an_event_for_which_content_is_given_up_is_written(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes room for it is declared first: the event is not noted with that."""
+    fill(site, 0, 3_000)
+    real, failed = site.spool.files.commit_events, []
+
+    def commit(*given: Any) -> None:
+        if not failed:
+            failed.append(no_room)
+            no_room()
+        real(*given)
+
+    with monkeypatch.context() as full:
+        full.setattr(site.spool.files, "commit_events", commit)
+        assert site.spool.write_iri([iri(7), structs.replace(iri(0), mark=b"m" * 16)], T0)
+    assert site.spool.repeated == 0 and site.spool.last_key("LAB-1") == 7
+    events = site.read().octets(hi.PayloadTag.IRI)
+    assert sum(b"gap LAB-1" in each for each in events) == 1 and sum(b"event " in each for each in events) == 2
 
 
 def no_room(*_: object) -> None:

@@ -64,9 +64,8 @@ class Site:
             while items := reader.read(1 << 16):
                 for item in items:
                     ledger.take(split(item.octets, item.pdus))
-                    counts = {(handle, interface, what): n for (handle, what), n in item.counts.items()}
                     if settle:
-                        cursor.settle({interface: item.row}, [(tag, interface, n) for tag, n in item.seen], counts)
+                        cursor.settle({interface: item.row}, [(tag, interface, n) for tag, n in item.seen], item.counts)
             reader.close()
         cursor.close()
         return ledger

@@ -98,8 +98,7 @@ class SpoolAndCursor(RuleBasedStateMachine):
         count = round(len(self.sent[interface]) * share)
         items, self.sent[interface] = self.sent[interface][:count], self.sent[interface][count:]
         for item in items:
-            counts = {(handle, interface, what): n for (handle, what), n in item.counts.items()}
-            self.cursor.settle({interface: item.row}, [(tag, interface, n) for tag, n in item.seen], counts)
+            self.cursor.settle({interface: item.row}, [(tag, interface, n) for tag, n in item.seen], item.counts)
 
     @rule(interface=st.sampled_from(INTERFACES))
     def lose_the_connection(self, interface: Interface) -> None:

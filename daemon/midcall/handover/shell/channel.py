@@ -23,7 +23,7 @@ from midcall.handover.link import Link, LinkLost, TriNumbers
 from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import LinkSettings
 from midcall.handover.shell.cursor import Cursor
-from midcall.handover.shell.reader import Item, Reader
+from midcall.handover.shell.reader import Counts, Item, Reader
 from midcall.handover.values import Interface
 
 _NS = 1_000_000_000
@@ -354,12 +354,12 @@ class Channel:
             return
         self._settle_at = moment + SETTLE_SECONDS
         rows: dict[Interface, int] = {}
-        counts: dict[tuple[int, Interface, str], int] = {}
+        counts: Counts = {}
         seen: dict[tuple[Interface, bytes], int] = {}
         for interface, item in self._done:
             rows[interface] = item.row
-            for (handle, what), count in item.counts.items():
-                counts[handle, interface, what] = counts.get((handle, interface, what), 0) + count
+            for which, count in item.counts.items():
+                counts[which] = counts.get(which, 0) + count
             for tag, following in item.seen:
                 seen[interface, tag] = following
         try:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from midcall.base.sqlite import connect_in_place, transaction
-from midcall.handover.values import Interface
+from midcall.handover.values import Interface, Port
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursor(interface TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID;
@@ -44,7 +44,7 @@ class Cursor:
         self,
         rows: dict[Interface, int],
         seen: Iterable[tuple[bytes, Interface, int]],
-        counts: dict[tuple[int, Interface, str], int],
+        counts: dict[tuple[int, Port, str], int],
     ) -> None:
         """Rows are done with: ``counts`` says what became of the records of each intercept."""
         with transaction(self._database):
@@ -66,7 +66,7 @@ class Cursor:
     def set_flag(self, name: str, value: int) -> None:
         self._database.execute("INSERT OR REPLACE INTO flags VALUES(?,?)", (name, value))
 
-    def counts(self, handles: Iterable[int], interface: Interface) -> dict[str, int]:
+    def counts(self, handles: Iterable[int], interface: Port) -> dict[str, int]:
         """What became of the records of an intercept, by outcome."""
         return counts(self._database, handles, interface)
 
@@ -74,7 +74,7 @@ class Cursor:
         self._database.close()
 
 
-def counts(database: sqlite3.Connection, handles: Iterable[int], interface: Interface) -> dict[str, int]:
+def counts(database: sqlite3.Connection, handles: Iterable[int], interface: Port) -> dict[str, int]:
     found: dict[str, int] = {}
     for handle in handles:
         query = "SELECT what, count FROM counts WHERE handle = ? AND interface = ?"

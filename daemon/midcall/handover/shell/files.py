@@ -23,6 +23,8 @@ from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, R
 
 # Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
 _GENERATION = 1 << 40
+# What the events' file notes of interceptions under this name and their handle.
+_ACTIVE = "active "
 # Marks of records that a repetition is known by: more than producers have under way.
 MARKS = 65_536
 
@@ -36,6 +38,7 @@ class Debts(Struct):
     refused: dict[tuple[int, str, str], int] = field(default_factory=dict)
     producers: dict[int, int] = field(default_factory=dict)
     marks: list[bytes] = field(default_factory=list)
+    active: dict[int, bool] = field(default_factory=dict)
 
 
 class Files:
@@ -242,6 +245,8 @@ class Files:
                 "INSERT INTO refused VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 [(*which, count) for which, count in debts.refused.items()],
             )
+            for handle, active in debts.active.items():
+                self.events.note(f"{_ACTIVE}{handle}", 1 if active else None)
             self.write_archive(debts.archive)
 
     def commit_content(self, runs: list[Run], now: int) -> None:
@@ -313,6 +318,16 @@ class Files:
         """Whether a record with this mark is on the disk, as far as is remembered."""
         found = self.events.database.execute("SELECT 1 FROM marks WHERE mark = ?", (mark,)).fetchone()
         return found is not None
+
+    def active(self, handle: int) -> bool:
+        """Whether the LEMF was told that an interception is active, and of no end since."""
+        return self.events.noted(f"{_ACTIVE}{handle}")
+
+    def all_active(self) -> list[int]:
+        """Handles of all these."""
+        query = "SELECT substr(name, ?) FROM meta WHERE name GLOB ?"
+        found = self.events.database.execute(query, (len(_ACTIVE) + 1, f"{_ACTIVE}*"))
+        return [int(handle) for (handle,) in found]
 
 
 def _rename(path: Path, new: Path) -> None:

@@ -18,7 +18,7 @@ from midcall.handover.shell.cursor import DELIVERED, Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.store import TAG_OCTETS, Row, place, read_context
-from midcall.handover.values import NUMBERS, ContextKey, Interface, Kind, Lost
+from midcall.handover.values import NUMBERS, PORTS, ContextKey, Interface, Kind, Lost, Port
 
 DESTROYED = "key destroyed"
 FOREIGN = "foreign key"
@@ -31,14 +31,17 @@ _STEPS = 4_096
 _WHOLE, _PART = 1, 2
 
 
+Counts = dict[tuple[int, Port, str], int]
+
+
 class Item(NamedTuple):
-    """A row that goes out, or is done with (no octets). ``counts``: records by handle and outcome."""
+    """A row that goes out, or is done with (no octets). ``counts``: records by handle, port and outcome."""
 
     row: int
     octets: bytes
     pdus: int
     at: int
-    counts: dict[tuple[int, str], int]
+    counts: Counts
     seen: list[tuple[bytes, int]]
 
 
@@ -183,12 +186,12 @@ class Reader:
         try:
             query = "SELECT id, handle, spans, tags FROM gone WHERE id > ? AND id <= ? ORDER BY id"
             for number, handle, packed, tags in events.execute(query, (self.after, last)):
-                counts: dict[tuple[int, str], int] = {}
+                counts: Counts = {}
                 seen = []
                 for index, span in enumerate(unpack_spans(packed)):
                     name = tags[index * (1 + TAG_OCTETS) : (index + 1) * (1 + TAG_OCTETS)]
                     if name and name[0] == Kind.CC:
-                        counts[handle, GIVEN_UP] = counts.get((handle, GIVEN_UP), 0) + span.pdus
+                        _add(counts, (handle, PORTS[Kind.CC], GIVEN_UP), span.pdus)
                         self._seen[name[1:]] = span.end
                         seen.append((name[1:], span.end))
                 items.append(Item(number, b"", 0, 0, counts, seen))
@@ -208,7 +211,7 @@ class Reader:
             return self._unreadable(row, spans, FOREIGN)
         except (SealError, TypeError):
             return self._unreadable(row, spans, UNREADABLE)
-        counts: dict[tuple[int, str], int] = {}
+        counts: Counts = {}
         seen = []
         for span in spans:
             context = self._context(span.context)
@@ -217,13 +220,13 @@ class Reader:
             if context.kind == Kind.CIN_RESET:
                 self._seen.clear()
                 self._cursor.forget_seen(self.interface)
-            elif context.kind in (Kind.IRI, Kind.CC):
+            elif context.kind in PORTS:
                 self._follow(context, span, counts)
-                counts[row.handle, DELIVERED] = counts.get((row.handle, DELIVERED), 0) + span.pdus
+                _add(counts, (row.handle, PORTS[Kind(context.kind)], DELIVERED), span.pdus)
                 seen.append((context.tag, span.end))
         return Item(row.id, octets, sum(span.pdus for span in spans), row.at, counts, seen)
 
-    def _follow(self, context: _Context, span: Span, counts: dict[tuple[int, str], int]) -> None:
+    def _follow(self, context: _Context, span: Span, counts: Counts) -> None:
         """Report the numbers between what was expected and what came."""
         expected = self._expected(context.tag)
         if expected is not None and 0 < (span.first - expected) % NUMBERS < NUMBERS // 2:
@@ -232,11 +235,11 @@ class Reader:
 
     def _unreadable(self, row: Row, spans: list[Span], reason: str) -> Item:
         """Report what the spans say, where they agree with what was expected; else the next number will tell."""
-        counts: dict[tuple[int, str], int] = {}
+        counts: Counts = {}
         seen = []
         for span in spans:
             context = self._context(span.context)
-            if context is None or context.handle != row.handle or context.kind not in (Kind.IRI, Kind.CC):
+            if context is None or context.handle != row.handle or context.kind not in PORTS:
                 self._suspect = self._suspect or context is None
                 continue
             if self._expected(context.tag) in (None, span.first) and span.pdus < NUMBERS // 2:
@@ -253,9 +256,9 @@ class Reader:
         file = self._file
         if file is None:
             return []
-        counts: dict[tuple[int, str], int] = {}
+        counts: Counts = {}
         seen = []
-        query = "SELECT id, handle, kind, tag, next FROM contexts JOIN counters ON context = id WHERE kind IN (1, 2)"
+        query = "SELECT id, handle, kind, tag, next FROM contexts JOIN counters ON context = id WHERE kind IN (1, 2, 5)"
         try:
             file.database.execute("BEGIN")
             more = file.database.execute("SELECT 1 FROM rows WHERE id > ? LIMIT 1", (self.after,)).fetchone()
@@ -306,7 +309,7 @@ class Reader:
         first: int,
         last: int,
         reason: str,
-        counts: dict[tuple[int, str], int],
+        counts: Counts,
     ) -> None:
         key: ContextKey | None = None
         if self._file is not None:
@@ -315,8 +318,9 @@ class Reader:
             except sqlite3.Error:
                 key = None
         liid = self._keys.liid(context.handle) if key is None else key.liid
-        lost = Lost(liid, self.interface, None if key is None else key.cin, Kind(context.kind), first, last, reason)
-        counts[context.handle, reason] = counts.get((context.handle, reason), 0) + lost.count
+        kind = Kind(context.kind)
+        lost = Lost(liid, PORTS[kind], None if key is None else key.cin, kind, first, last, reason)
+        _add(counts, (context.handle, lost.interface, reason), lost.count)
         self._lost(lost)
 
     # Files
@@ -380,6 +384,10 @@ class Reader:
             self._file.database.close()
             self._file = None
         self._contexts.clear()
+
+
+def _add(counts: Counts, which: tuple[int, Port, str], count: int) -> None:
+    counts[which] = counts.get(which, 0) + count
 
 
 def _inode(path: Path) -> int:

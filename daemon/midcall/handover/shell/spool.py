@@ -19,14 +19,15 @@ from imswire import hi
 from midcall.base import owner_only
 from midcall.base.sqlite import is_damage, is_full, is_writing, read_only, unlink
 from midcall.config import Integrity
-from midcall.events import CcRecord, Intercept, IriRecord
+from midcall.events import CcRecord, EventRecord, Hi1Record, Intercept, IriRecord
 from midcall.handover.assembler import UNKNOWN, Assembler, Recall, Sign, context_key, header
-from midcall.handover.gaps import Refusals, gaps_of
+from midcall.handover.gaps import Refusals, gaps_of, of_intercepts
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
 from midcall.handover.shell.files import Debts, Files
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.news import news
 from midcall.handover.shell.reserve import Reserve
 from midcall.handover.shell.store import summary
 from midcall.handover.values import Gap, Interface, Kind, LinkEvent, Run
@@ -37,6 +38,7 @@ _REPORT = 4  # iRI-Report
 _NS = 1_000_000_000
 
 Unavailable = Callable[[Gap], bytes]
+Alarm = Callable[[Gap, int], list[Hi1Record]]
 Report = Callable[[LinkEvent], None]
 
 
@@ -47,8 +49,8 @@ class SpoolInUse(Exception):
 class Spool:
     """Records in, rows on the disk.
 
-    ``unavailable`` makes the iRIContents of a gap record; ``report`` is told when the disk is full and when that is
-    over. Times are wall ns.
+    ``unavailable`` makes the iRIContents of a gap record, ``alarm`` what HI1 tells of the gaps of an intercept at a
+    time; ``report`` is told when the disk is full and when that is over. Times are wall ns.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Spool:
         integrity: Integrity | None = None,
         sign: Sign | None = None,
         report: Report | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Folder(folder)
@@ -74,6 +77,7 @@ class Spool:
         self.repeated = 0  # records that were on the disk already
         self._intercepts = {each.liid: each for each in intercepts}
         self._unavailable = unavailable
+        self._alarm: Alarm = alarm or (lambda _gap, _at: [])
         self._integrity = integrity or Integrity()
         self._sign = sign
         self._report = report or (lambda _: None)
@@ -157,22 +161,29 @@ class Spool:
         """The highest key of a producer's records that is on the disk (-1: none)."""
         return self.files.producer(self.keys.handle(liid))
 
-    def write_iri(self, records: Sequence[IriRecord], now: int) -> bool:
-        """True: all are on the disk. False: there is no room; nothing was taken, give them again later."""
+    def active(self) -> list[str]:
+        """LIIDs whose LEMF was told by HI1 that they are active, and of no end since."""
+        return [self.keys.liid(handle) for handle in self.files.all_active()]
 
-        fresh: list[IriRecord] = []
+    def write_iri(self, records: Sequence[EventRecord], now: int) -> bool:
+        """True: all are on the disk. False: there is no room; nothing was taken, give them again later."""
+        fresh = 0
 
         def commit() -> None:
             nonlocal fresh
-            fresh, self._debts.producers, self._debts.marks = self._fresh(records)
-            self._told(fresh, now)
+            found, debts = news(records, self.files, self.keys, self._intercepts), self._debts
+            fresh = len(found.records)
+            debts.producers, debts.marks, debts.active = found.producers, [*found.marks], found.active
+            try:
+                self._told(found.records, now)
+            except sqlite3.Error:
+                # Not to be noted as written with something else: room is made by declaring what goes for it.
+                debts.producers, debts.marks, debts.active = {}, [], {}
+                raise
 
         done = self._write("hi2", commit, now)
-        if not done:
-            # Not to be noted as written with something else.
-            self._debts.producers, self._debts.marks = {}, []
-        else:
-            self.repeated += len(records) - len(fresh)
+        if done:
+            self.repeated += len(records) - fresh
             self._tidy(now)
             self._ring()
         return done
@@ -248,14 +259,12 @@ class Spool:
             if not full or not self._make_room(interface, now):
                 return False
 
-    def _told(self, records: list[IriRecord], now: int) -> None:
-        """Write events, and gap records for what is owed."""
-        told = [
-            IriRecord(gap.liid, gap.cin, _REPORT, now, self._unavailable(gap), 0)
-            for gap in self._debts.gaps
-            if gap.liid in self._intercepts
-        ]
-        self._events(self.files.assembler.iri_runs([*records, *told], now), now)
+    def _told(self, records: list[EventRecord], now: int) -> None:
+        """Write events, and gap records and alarms for what is owed."""
+        gaps = [gap for gap in self._debts.gaps if gap.liid in self._intercepts]
+        told = [IriRecord(gap.liid, gap.cin, _REPORT, now, self._unavailable(gap), 0) for gap in gaps]
+        alarms = [each for gap in of_intercepts(gaps) for each in self._alarm(gap, now)]
+        self._events(self.files.assembler.iri_runs([*records, *told, *alarms], now), now)
 
     def _events(self, runs: list[Run], now: int) -> None:
         runs = [*self._reset("hi2", now), *runs]
@@ -272,29 +281,6 @@ class Spool:
             self.files.commit_content(runs, now)
             self.files.lost.discard("hi3")
         self._take_refused()
-
-    def _fresh(self, records: Sequence[IriRecord]) -> tuple[list[IriRecord], dict[int, int], list[bytes]]:
-        """Records that are not on the disk yet, the highest keys after them, and their marks."""
-        keys: dict[str, int] = {}
-        moved: dict[int, int] = {}
-        marks: dict[bytes, None] = {}
-        fresh: list[IriRecord] = []
-        for record in records:
-            liid, mark = record.liid, record.mark
-            if mark:
-                if mark not in marks and not self.files.marked(mark):
-                    marks[mark] = None
-                    fresh.append(record)
-                continue
-            if liid not in self._intercepts:
-                fresh.append(record)
-                continue
-            if liid not in keys:
-                keys[liid] = self.last_key(liid)
-            if record.key > keys[liid]:
-                keys[liid] = moved[self.keys.handle(liid)] = record.key
-                fresh.append(record)
-        return fresh, moved, [*marks]
 
     def _reset(self, interface: Interface, now: int) -> list[Run]:
         """cINReset, when the numbers of an interface are gone (TS 102 232-1 6.2)."""

@@ -14,7 +14,7 @@ from midcall.handover.rows import unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, counts
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
-from midcall.handover.values import INTERFACES, KINDS, Completeness, Interface
+from midcall.handover.values import INTERFACES, KINDS, QUEUES, Completeness, Interface, Port
 
 
 class Backlog(Struct, frozen=True):
@@ -26,13 +26,17 @@ class Backlog(Struct, frozen=True):
 
 
 def completeness(folder: Folder, keys: KeyStore, liid: str) -> list[Completeness]:
-    """The equation of an intercept, HI2 and HI3. Exact when neither writer nor sender is between two commits."""
+    """The equation of an intercept: HI2, HI3, and HI1 when anything of it was to go over there. Exact when neither
+    writer nor sender is between two commits.
+    """
     handles = keys.handles(liid)
-    return [_completeness(folder, handles, liid, interface) for interface in INTERFACES]
+    found = [_completeness(folder, handles, liid, port) for port in INTERFACES]
+    notified = _completeness(folder, handles, liid, "hi1")
+    return [*found, notified] if notified.observed else found
 
 
 def backlog(folder: Folder) -> dict[Interface, Backlog]:
-    """By interface."""
+    """By interface; HI1 notifications wait among the events of HI2."""
     return {interface: _backlog(folder, interface) for interface in INTERFACES}
 
 
@@ -46,7 +50,7 @@ def _backlog(folder: Folder, interface: Interface) -> Backlog:
     return Backlog(pdus, octets, oldest)
 
 
-def _completeness(folder: Folder, handles: list[int], liid: str, interface: Interface) -> Completeness:
+def _completeness(folder: Folder, handles: list[int], liid: str, interface: Port) -> Completeness:
     refused: dict[str, int] = {}
     delivered = 0
     for what, count in _settled(folder, handles, interface).items():
@@ -61,7 +65,7 @@ def _completeness(folder: Folder, handles: list[int], liid: str, interface: Inte
     return Completeness(liid, interface, observed, delivered, _count_queued(folder, handles, interface), refused)
 
 
-def _totals(folder: Folder, handles: list[int], interface: Interface) -> dict[bytes, int]:
+def _totals(folder: Folder, handles: list[int], interface: Port) -> dict[bytes, int]:
     """Records that were ever numbered, by context; the newest file knows, else the archive."""
     totals: dict[bytes, int] = {}
     marks = ",".join("?" * len(handles))
@@ -73,13 +77,13 @@ def _totals(folder: Folder, handles: list[int], interface: Interface) -> dict[by
         f"WHERE kind = {int(KINDS[interface])} AND handle IN ({marks})"
     )
     newest: list[tuple[bytes, int]] = []
-    for database in _open(folder.files(interface)[-2:]):
+    for database in _open(folder.files(QUEUES[interface])[-2:]):
         newest = database.execute(query, handles).fetchall()
     totals.update(newest)
     return totals
 
 
-def _refused(folder: Folder, handles: list[int], interface: Interface) -> list[tuple[str, int]]:
+def _refused(folder: Folder, handles: list[int], interface: Port) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for database in _open([folder.events]):
         for handle in handles:
@@ -88,14 +92,15 @@ def _refused(folder: Folder, handles: list[int], interface: Interface) -> list[t
     return found
 
 
-def _settled(folder: Folder, handles: list[int], interface: Interface) -> dict[str, int]:
+def _settled(folder: Folder, handles: list[int], interface: Port) -> dict[str, int]:
     for database in _open([folder.cursor]):
         return counts(database, handles, interface)
     return {}
 
 
-def _count_queued(folder: Folder, handles: list[int], interface: Interface) -> int:
+def _count_queued(folder: Folder, handles: list[int], port: Port) -> int:
     """Records of an intercept behind the cursor."""
+    interface = QUEUES[port]
     count = 0
     wanted = set(handles)
     kinds: dict[int, int] = {}
@@ -104,7 +109,7 @@ def _count_queued(folder: Folder, handles: list[int], interface: Interface) -> i
         kinds.update((number, kind) for number, kind in database.execute(query))
     for handle, packed in _queued(folder, interface, "handle, spans"):
         if handle in wanted:
-            count += sum(s.pdus for s in unpack_spans(packed) if kinds.get(s.context) == KINDS[interface])
+            count += sum(s.pdus for s in unpack_spans(packed) if kinds.get(s.context) == KINDS[port])
     if interface == "hi3":
         for database in _open([folder.events]):
             count += _given_up(database, wanted, _passed(folder, interface))

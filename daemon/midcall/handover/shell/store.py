@@ -161,6 +161,16 @@ class Store:
     def set_meta(self, name: str, value: int) -> None:
         self.database.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (name, value))
 
+    def noted(self, name: str) -> bool:
+        return self.database.execute("SELECT 1 FROM meta WHERE name = ?", (name,)).fetchone() is not None
+
+    def note(self, name: str, value: int | None) -> None:
+        """Note something, or (None) that it is no more."""
+        if value is None:
+            self.database.execute("DELETE FROM meta WHERE name = ?", (name,))
+        else:
+            self.set_meta(name, value)
+
     # Writing, inside a transaction
 
     def append(self, runs: Iterable[Run], now: int) -> None:
