@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator
 from functools import lru_cache
 
 from imswire.sip.errors import SipError
@@ -182,14 +182,18 @@ class SipMessage:
 
     # Headers
 
-    def counts(self) -> Iterator[tuple[bytes, int]]:
-        """Lower-case long name of each header, and how many lines it has."""
-        return ((name, len(values)) for name, values in self._fields.items())
+    def fields(self) -> ItemsView[bytes, list[bytes]]:
+        """Lower-case long name of each header, and the value of each of its lines, as octets; not to be changed."""
+        return self._fields.items()
 
     def raw(self, name: bytes) -> bytes | None:
         """First value of a header by its lower-case long name, as octets."""
         values = self._fields.get(name)
         return values[0] if values else None
+
+    def raws(self, name: bytes) -> list[bytes]:
+        """The value of each line of a header by its lower-case long name, as octets; not to be changed."""
+        return self._fields.get(name) or []
 
     def first(self, name: str) -> str | None:
         """First value of a header line, unfolded; None when there is none."""

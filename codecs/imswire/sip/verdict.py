@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from msgspec import Struct
@@ -16,7 +17,7 @@ from msgspec import Struct
 from imswire.sip.edit import max_forwards
 from imswire.sip.errors import SipError
 from imswire.sip.grammar import is_token
-from imswire.sip.headers import parse_name_addr
+from imswire.sip.headers import parse_name_addr, parse_via
 from imswire.sip.message import SipMessage, parse
 from imswire.sip.uri import OtherUri, SipUri, parse_uri
 
@@ -48,9 +49,24 @@ _SINGLE = frozenset(
     }
 )
 _ADDRESSES = ("Contact", "Route", "Record-Route", "Reply-To")
+_ADDRESS_NAMES = tuple(name.lower().encode() for name in _ADDRESSES)
+
+# What is beyond doubt, and nearly all that ever comes: these are not read any further. Whatever else is read in full.
+_PARAMETERS = rb"(?:;[A-Za-z0-9_.+~*!-]+(?:=[A-Za-z0-9_.+~*!-]+)?){0,32}"
+_PLAIN_HOST = rb"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,4})?"
+_PLAIN_URI = rb"sips?:(?:[A-Za-z0-9+_.-]{1,128}@)?" + _PLAIN_HOST + _PARAMETERS
+_PLAIN_NAME = rb'(?:"[A-Za-z0-9 _.-]*" ?|[A-Za-z0-9_.-]* ?)'
+_PLAIN_ADDRESS = re.compile(_PLAIN_NAME + rb"<" + _PLAIN_URI + rb">" + _PARAMETERS).fullmatch
+_PLAIN_VIA = re.compile(
+    rb"SIP/2\.0/(?:UDP|TCP|TLS) " + _PLAIN_HOST + rb";branch=z9hG4bK[A-Za-z0-9_.+~*!-]+(?:;rport(?:=[0-9]{1,4})?)?"
+).fullmatch
+_PLAIN_REQUEST_URI = re.compile(_PLAIN_URI.decode()).fullmatch
 # A blank between the brackets of an address (RFC 3261 25.1: name-addr has none).
 _BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
 
+
+# Names that are tokens for sure.
+_KNOWN = _SINGLE | frozenset((*_ADDRESS_NAMES, b"via", b"allow", b"supported", b"require", b"server", b"accept"))
 
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
@@ -82,17 +98,20 @@ def judge(octets: bytes, *, extensions: frozenset[str] = frozenset()) -> Verdict
     """
     try:
         message = parse(octets)
-        return _judge_request(message, extensions) if message.is_request else _judge_response(message)
+        return judge_request(message, extensions) if message.is_request else judge_response(message)
     except SipError as error:
         if octets.lstrip(b"\r\n")[:4].upper() == b"SIP/":
             return Verdict(Action.DROP, reason=str(error))
         return Verdict(Action.REJECT, error.status, str(error))
 
 
-def _judge_request(message: SipMessage, extensions: frozenset[str]) -> Verdict:
+def judge_request(message: SipMessage, extensions: frozenset[str] = frozenset()) -> Verdict:
+    """The verdict on a request that was read. SipError: what is wrong, with the status to answer."""
     _check_form(message)
-    _check_request_uri(message.request_uri or "")
-    if message.vias[0].branch == MAGIC_COOKIE:
+    uri = message.request_uri or ""
+    if not _PLAIN_REQUEST_URI(uri):
+        _check_request_uri(uri)
+    if message.top_branch == MAGIC_COOKIE:
         raise SipError("Via", "a branch of nothing but the magic cookie")
     if max_forwards(message) == 0:
         raise SipError("Max-Forwards", "used up", 483)
@@ -102,37 +121,55 @@ def _judge_request(message: SipMessage, extensions: frozenset[str]) -> Verdict:
     return _FORWARD
 
 
-def _judge_response(message: SipMessage) -> Verdict:
-    """Besides its form, where it would go next: never to many (RFC 4475 3.3.12)."""
+def judge_response(message: SipMessage) -> Verdict:
+    """The verdict on a response that was read. Besides its form, where it would go next: never to many (RFC 4475
+    3.3.12). SipError: what is wrong."""
     _check_form(message)
-    vias = message.vias
-    if len(vias) > 1 and _goes_to_many(vias[1].host):
+    vias = message.values("Via")[1:2]
+    if vias and _goes_to_many(vias[0]):
         return Verdict(Action.DROP, reason="Via: the next one is a broadcast or multicast address")
     return _FORWARD
 
 
 def _check_form(message: SipMessage) -> None:
-    if _BLANK_LINE.search(message.head, 0, len(message.head) - 3):
-        raise SipError("head", "a blank line inside it, where others may see its end")
-    for header, count in message.counts():
-        if not is_token(header):
+    _check_lines(message.head)
+    for header, values in message.fields():
+        if header not in _KNOWN and not is_token(header):
             raise SipError("head", "a header name that is no token")
-        if count > 1 and header in _SINGLE:
+        if header in _SINGLE and len(values) > 1:
             raise SipError(header.decode(), "more than one")
-    if not message.values("Via"):
+    vias = message.raws(b"via")
+    if not all(map(_PLAIN_VIA, vias)):
+        _check_vias(message)
+    if not vias or not any(vias):
         raise SipError("Via", "missing")
     _ = message.call_id, message.cseq
-    for field, value in (("From", message.first("From") or ""), ("To", message.first("To") or "")):
-        _check_address(field, value)
+    for field, name in (("From", b"from"), ("To", b"to")):
+        value = message.raw(name) or b""
+        if not _PLAIN_ADDRESS(value):
+            _check_address(field, value.decode("utf-8", "surrogateescape"))
+    for field, name in zip(_ADDRESSES, _ADDRESS_NAMES, strict=True):
+        if not all(map(_PLAIN_ADDRESS, message.raws(name))):
+            for value in message.values(field):
+                if value != "*":
+                    _check_address(field, value)
+
+
+def _check_lines(head: bytes) -> None:
+    """No blank line inside: others may see the end of the head there."""
+    end = len(head) - 3
+    usual = head.find(b"\n\r", 0, end) < 0 and head.find(b"\n\n", 0, end) < 0
+    if usual and b"\n " not in head and b"\n\t" not in head:
+        return
+    if _BLANK_LINE.search(head, 0, end):
+        raise SipError("head", "a blank line inside it, where others may see its end")
+
+
+def _check_vias(message: SipMessage) -> None:
     for via in message.vias:
         if via.host.startswith("[") and _ip(via.host[1:-1]) is None:
             raise SipError("Via", "no IPv6 address between the brackets")
         _check_received(via.params)
-    for name in _ADDRESSES:
-        values = message.values(name)
-        for value in values:
-            if value != "*":
-                _check_address(name, value)
 
 
 def _check_address(field: str, value: str) -> None:
@@ -164,8 +201,13 @@ def _check_request_uri(text: str) -> None:
         raise SipError("Request-URI", "headers in it")
 
 
-def _goes_to_many(host: str) -> bool:
-    address = _ip(host.strip("[]"))
+@lru_cache(maxsize=4_096)
+def _sent_by(text: str) -> str:
+    return parse_via(text).host
+
+
+def _goes_to_many(via: str) -> bool:
+    address = _ip(_sent_by(via.partition(";")[0]).strip("[]"))
     return address is not None and (address.is_multicast or str(address) == "255.255.255.255")
 
 

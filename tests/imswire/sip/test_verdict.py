@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from imswire.sip import verdict as verdicts
 from imswire.sip.verdict import Action, judge
 from tests.imswire.sip.torture import TORTURE, VERDICTS, named
 
@@ -111,3 +114,47 @@ def test_responses_are_dropped_rather_than_answered():
 def test_unknown_extensions_are_named():
     verdict = judge((TORTURE / "rfc4475" / "bext01.dat").read_bytes())
     assert verdict.unsupported == ("noProxiesSupportThis", "norDoAnyProxiesSupportThis")
+
+
+ADDRESSES = (
+    "<sip:a@x>", "a <sip:x:99999>;tag=1", '"a b" <sips:a@x;lr>;p=q',
+    "sip:a@x;tag=1", "<sip:a@x>;;", "<sip:>", "<sip:@x>",
+    "< sip:a@x>", "<sip:a@-x>;tag=\xc3\xbc", "<tel:+49;x=y>", "<sip:a@x>;tag", "a<sip:%61@x>", "<sip:a@x:5060;p=>;q",
+    "<sip:a.@x.y.>", "*", '"a"<sip:a@x>', "a  <sip:a@x>", "<sip:a@x;;lr>", "<sip:a@x:12345>", "<sip:a:b@x>",
+)  # fmt: skip
+VIAS = (
+    "SIP/2.0/UDP h;branch=z9hG4bK1", "SIP/2.0/TCP h:5060;branch=z9hG4bK1;rport", "SIP/2.0/UDP [::1];branch=z9hG4bK1",
+    "SIP / 2.0 / UDP h", "SIP/2.0/UDP h;received=x", "SIP/2.0/UDP h;branch=z9hG4bK", "SIP/2.0/UDP h:1:2", "",
+    "SIP/2.0/TLS h;branch=z9hG4bKa;rport=77", "SIP/2.0/UDP h;branch=z9hG4bKa;rport=77777",
+)  # fmt: skip
+URIS = (
+    "sip:a@x",
+    "sip:a@x?b=c",
+    "http://x",
+    "sip:a@x:99999",
+    "tel:+1",
+    "sips:x;lr",
+    "sip:a@x;p=q",
+    "sip:%zz@x",
+    "sip:@x",
+)
+SHORT = ("_PLAIN_VIA", "_PLAIN_ADDRESS", "_PLAIN_REQUEST_URI")
+
+
+@given(st.sampled_from(ADDRESSES), st.sampled_from(ADDRESSES), st.sampled_from(VIAS), st.sampled_from(URIS))
+def test_what_is_beyond_doubt_is_right(address, contact, via, uri):
+    """The short way says what the long one says."""
+    octets = request(f"Contact: {contact}", f"Route: {contact}", uri=uri, via=via).replace(
+        b"<sip:b@x>", address.encode()
+    )
+    short = judge(octets)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SHORT:
+            patch.setattr(verdicts, name, lambda _: None)
+        assert judge(octets) == short
+
+
+@pytest.mark.parametrize("text", ["a", '"a', "a@", "a;" * 40 + ">", "<sip:" + "a" * 300, "<sip:a@" + "b." * 4_000])
+def test_the_short_way_is_short(text):
+    """Nothing that it cannot tell takes it long: each octet is looked at a bounded number of times."""
+    assert judge(request(f"Contact: {text * 100}")).action is not None
