@@ -28,6 +28,7 @@ PACKAGES = (
 )
 MODULES = (
     "imswire.sip.edit",
+    "imswire.sip.hop",
     "imswire.sip.verdict",
     "imswire.sdp",
     "imswire.mikey.exchange",

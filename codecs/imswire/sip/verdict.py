@@ -145,9 +145,9 @@ def _check_form(message: SipMessage) -> None:
         raise SipError("Via", "missing")
     _ = message.call_id, message.cseq
     for field, name in (("From", b"from"), ("To", b"to")):
-        value = message.raw(name) or b""
-        if not _PLAIN_ADDRESS(value):
-            _check_address(field, value.decode("utf-8", "surrogateescape"))
+        raw = message.raw(name) or b""
+        if not _PLAIN_ADDRESS(raw):
+            _check_address(field, raw.decode("utf-8", "surrogateescape"))
     for field, name in zip(_ADDRESSES, _ADDRESS_NAMES, strict=True):
         if not all(map(_PLAIN_ADDRESS, message.raws(name))):
             for value in message.values(field):
