@@ -119,15 +119,28 @@ def of_ts33128(message: bytes) -> bytes:
 
 
 def messages(added: bytes) -> list[SipReport]:
-    """The messages of calls of the target, which differ as calls do: Call-ID, correlation, users, time."""
+    """The messages of calls of the target, which differ as calls do: Call-ID, correlation, users, time, branches,
+    what proxies add, session identifiers, tickets.
+    """
     poi.CALLS, found = CALLS, []
     for number, seen in enumerate(poi.messages()):
         call = number // 7
         at = seen.octets.index(b"Call-ID:")
-        octets = seen.octets[:at] + added + seen.octets[at:]
+        octets = of_call(seen.octets[:at] + added + seen.octets[at:], b"%08d" % call)
         dialog, told = DialogId(f"c{call}", "1", "2"), SipSeen(octets, seen.source, seen.destination, seen.at)
         found.append(SipReport("x", TARGET, call.to_bytes(8, "big"), dialog, told, Side.CALLER))
     return found
+
+
+def of_call(octets: bytes, call: bytes) -> bytes:
+    """As many octets of another call: branches, ICID, session, cell and ticket of its own."""
+    for common in (b"12345678", b"40000", b"bench"):
+        octets = octets.replace(common, call[-len(common) :])
+    ticket = octets.find(b"key-mgmt:mikey")
+    if ticket < 0:
+        return octets
+    at = octets.index(b"\r\n", ticket) - 20  # of its MAC
+    return octets[:at] + call + octets[at + 8 :]
 
 
 def mediate(terms: Terms, events: list[SipReport]) -> None:

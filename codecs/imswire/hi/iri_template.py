@@ -10,7 +10,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from imswire import ber
 from imswire.ber import BerError
 from imswire.hi import eps, times
 from imswire.hi.errors import HiError
@@ -23,7 +22,6 @@ from imswire.hi.places import (
     EPS_SIP,
     EPS_TIME,
     EPS_VOIP,
-    HEADER,
     IRI_CONTENTS,
     IRI_KIND,
     MICROSECONDS,
@@ -78,19 +76,16 @@ class IriTemplate:
     leaves the CIN out. HiError: a value breaks a bound of the module.
     """
 
-    __slots__ = ("_header", "_isolated", "_shapes", "_whole")
+    __slots__ = ("_header", "_isolated", "_moulds", "_places")
 
     def __init__(self, header: Header, *, isolated: bool) -> None:
-        cid = replace(header.cid, cin=None if isolated else 0)
-        head = replace(header, cid=cid, sequence=0, time=0, time_form=TimeForm.MICROSECONDS)
-        whole = build(PsPdu(head, (Iri(IriType.REPORT, b"\x80\0"),)))
+        self._header = replace(header, time_form=TimeForm.MICROSECONDS)
         numbers = (SEQUENCE, SECONDS, MICROSECONDS) if isolated else (CIN, SEQUENCE, SECONDS, MICROSECONDS)
-        inside = find(whole, HEADER)
-        self._header = Mould(whole[inside.at : inside.after], tuple(path[1:] for path in numbers))
-        self._whole = Mould(whole, (HEADER, IRI_KIND, IRI_CONTENTS), fixed=(IRI_KIND,))
         self._isolated = isolated
-        # The header by the widths of its numbers: none is wider than nine octets.
-        self._shapes: dict[tuple[int, ...], list[bytes]] = {}
+        self._places = (*numbers, IRI_KIND, IRI_CONTENTS)
+        # By how many octets the numbers take, which is nine at most.
+        self._moulds: dict[tuple[int, ...], Mould] = {}
+        self._mould((1,) * len(numbers))
 
     def pdu(self, cin: int, sequence: int, time_ns: int, kind: int, contents: bytes) -> bytes:
         """One PS-PDU (``cin`` is passed over in an isolated one); HiError when a value is out of range, or
@@ -109,24 +104,20 @@ class IriTemplate:
             one_tlv(contents)
         except (HiError, BerError) as fault:
             raise within("PS-PDU.payload.iRIPayloadSequence.iRIContents", fault) from None
-        integer = ber.integer_contents
-        numbers = [integer(sequence), integer(seconds), integer(since // 1_000)]
-        if not self._isolated:
-            numbers.insert(0, integer(cin))
-        return self._whole.filled(self._headed(numbers), _KINDS[kind], contents)
+        numbers = [sequence, seconds, since // 1_000] if self._isolated else [cin, sequence, seconds, since // 1_000]
+        integers = [each.to_bytes((each.bit_length() >> 3) + 1, "big") for each in numbers]
+        octets = tuple(map(len, integers))
+        mould = self._moulds.get(octets) or self._mould(octets)
+        return mould.filled(*integers, _KINDS[kind], contents)
 
-    def _headed(self, numbers: list[bytes]) -> bytes:
-        """The contents of PSHeader."""
-        widths = tuple(map(len, numbers))
-        shape = self._shapes.get(widths)
-        if shape is None:
-            start = ber.read(self._header.filled(*numbers)).start
-            first, *others = self._header.pieces(*widths)
-            shape = self._shapes[widths] = [first[start:], *others]
-        out = [b""] * (2 * len(numbers) + 1)
-        out[::2] = shape
-        out[1::2] = numbers
-        return b"".join(out)
+    def _mould(self, octets: tuple[int, ...]) -> Mould:
+        """PS-PDUs whose numbers take so many octets each."""
+        cin, sequence, seconds, micro = (1 << 8 * each - 8 >> 1 for each in (1, *octets)[-4:])
+        cid = replace(self._header.cid, cin=cin if len(octets) == 4 else None)
+        head = replace(self._header, cid=cid, sequence=sequence, time=seconds * _SECOND + micro * 1_000)
+        whole = build(PsPdu(head, (Iri(IriType.REPORT, b"\x80\0"),)))
+        made = self._moulds[octets] = Mould(whole, self._places, fixed=self._places[:-1])
+        return made
 
 
 @lru_cache(8)

@@ -10,7 +10,6 @@ from imswire.hi.numbers import CcContents
 
 # Context tags from the PS-PDU inwards; None: the only item of a SEQUENCE OF, or what an OCTET STRING contains.
 Path = tuple[int | None, ...]
-HEADER: Final[Path] = (1,)
 CIN: Final[Path] = (1, 3, 1)
 SEQUENCE: Final[Path] = (1, 4)
 SECONDS: Final[Path] = (1, 7, 0)
