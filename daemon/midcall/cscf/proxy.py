@@ -1,0 +1,351 @@
+"""The proxy core (RFC 3261 16): messages in, messages out; no socket, no clock, no randomness of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from imswire import sip
+from imswire.sip import SipError, SipMessage, hop, verdict
+from midcall.base.bounded import BoundedTable
+from midcall.cscf import choice, top_via
+from midcall.cscf.contexts import Contexts
+from midcall.cscf.routing import Destination, Plan, Router, Seals
+from midcall.cscf.sending import Sender, Unsent
+from midcall.cscf.timers import MS
+from midcall.cscf.top_via import TopVia
+from midcall.cscf.transactions import Client, Server
+from midcall.cscf.values import Hop, Listener, Out, Outs, Resolve
+
+NAME_LIFE = 60_000 * MS
+"""How long the addresses of a name are believed: the system's resolver does not tell what the DNS says of it."""
+NAMES = 4_096
+WAITING = 4_096
+BREADTH = 60
+"""Max-Breadth of a request that has none (RFC 5393 5.3.3.1)."""
+EXTENSIONS: frozenset[str] = frozenset()
+"""Option tags of Proxy-Require that are understood."""
+
+
+class Admission(NamedTuple):
+    """Whether a request may pass: ``status`` 0, or the answer with its further lines.
+
+    ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325).
+    """
+
+    status: int = 0
+    extra: bytes = b""
+    on_top: str = ""
+    removed: tuple[str, ...] = ()
+
+
+class Gate(Protocol):
+    """Who may send what (trust, authentication, overload)."""
+
+    def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission: ...
+
+
+class Home(Protocol):
+    """The registrar: answers REGISTER for its own domains; None: the request is not for it."""
+
+    def register(self, message: SipMessage, source: Hop, listener: int, now: int) -> tuple[int, bytes] | None: ...
+
+
+class Proxy:
+    """One worker. Times are monotonic ns; what is returned is sent in order.
+
+    ``counts``: what became of messages, by names that an operator reads.
+    """
+
+    def __init__(
+        self, listeners: Sequence[Listener], router: Router, gate: Gate, home: Home, seals: Seals, run: str, bound: int
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._router = router
+        self._gate = gate
+        self._home = home
+        self._seals = seals
+        self._sender = Sender(listeners, seals, run)
+        self._contexts = Contexts(bound, self._to_tag, self._next_group)
+        self._names: BoundedTable[str, tuple[Sequence[str], int]] = BoundedTable("cscf.names", NAMES)
+        self._waiting: BoundedTable[str, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
+
+    def _to_tag(self, call_id: str) -> str:
+        """The tag of our own responses: by it the ACK of one is known again."""
+        return "mc" + self._seals.of(call_id)
+
+    # In
+
+    def message(self, octets: bytes, listener: int, source: Hop, now: int) -> Outs:
+        """One whole message of ``source``."""
+        out: Outs = []
+        try:
+            message = sip.parse(octets)
+        except SipError as error:
+            self._unreadable(octets, error, listener, source, out)
+            return out
+        try:
+            if message.is_request:
+                self._request(message, listener, source, now, out)
+            else:
+                self._response(message, now, out)
+        except SipError as error:
+            if message.is_request:
+                self._refuse(message, error.status, listener, source, out)
+            else:
+                self.counts["bad responses"] += 1
+        return out
+
+    def failed(self, branch: str, now: int) -> Outs:
+        """What went out under a branch could not be sent (RFC 3261 16.9)."""
+        out: Outs = []
+        client = self._contexts.clients.get(branch)
+        if client is not None:
+            self.counts["unsent"] += 1
+            self._contexts.failed(client, 503, now, out)
+        return out
+
+    def resolved(self, host: str, addresses: Sequence[str], now: int) -> Outs:
+        """The addresses of a name; none: it has none, or nobody knows."""
+        out: Outs = []
+        self._names.put(host, (addresses, now + NAME_LIFE))
+        for server, target in self._waiting.pop(host) or ():
+            server.unresolved -= 1
+            if not server.decided:
+                self._to_target(server, target, now, out)
+        return out
+
+    def next_deadline(self) -> int | None:
+        return self._contexts.next_deadline()
+
+    def deadline(self, now: int) -> Outs:
+        """What is due."""
+        out: Outs = []
+        self._contexts.deadline(now, out)
+        return out
+
+    @property
+    def running(self) -> tuple[int, int]:
+        """Transactions that are kept, of requests that came and of branches."""
+        return len(self._contexts.servers), len(self._contexts.clients)
+
+    # Requests
+
+    def _request(self, message: SipMessage, listener: int, source: Hop, now: int, out: Outs) -> None:
+        top = top_via.read(message)
+        key = top_via.key(message, top)
+        method = message.method
+        server = self._contexts.servers.get(key)
+        if server is not None and (method == server.method or method in ("ACK", "CANCEL")):
+            if method == "ACK":
+                if self._contexts.acknowledged(server, now):
+                    return
+            elif method == "CANCEL":
+                self._cancel(server, message, top, listener, source, now, out)
+                return
+            else:
+                self.counts["retransmissions"] += 1
+                self._contexts.repeated(server, out)
+                return
+        judged = verdict.judge_request(message, EXTENSIONS)
+        if judged.status == 420:
+            line = f"Unsupported: {', '.join(judged.unsupported)}\r\n"
+            self._refuse(message, 420, listener, source, out, line.encode("utf-8", "surrogateescape"))
+            return
+        if self._sender.loops(message):
+            raise SipError("Via", "it was here before", 482)
+        via = top_via.with_source(top, source)
+        if method == "ACK":
+            self._acknowledge(message, via, listener, source, now, out)
+            return
+        if method == "CANCEL":
+            self._stateless(message, via, listener, source, now, out)
+            return
+        if self._contexts.is_full:
+            self.counts["full"] += 1
+            raise SipError("message", "no room for another transaction", 503)
+        server = Server(key, message, via, listener, top_via.back(top, source))
+        self._contexts.open(server)
+        try:
+            self._serve(server, message, source, now, out)
+        except SipError as error:
+            self._contexts.answer(server, error.status, now, out)
+
+    def _serve(self, server: Server, message: SipMessage, source: Hop, now: int, out: Outs) -> None:
+        """A request that begins a transaction."""
+        if message.method == "REGISTER":
+            answered = self._home.register(message, source, server.listener, now)
+            if answered is not None:
+                self._contexts.answer(server, answered[0], now, out, answered[1])
+                return
+        plan = self._router.plan(message, now)
+        admitted = self._gate.admit(message, plan, source, now)
+        if admitted.status:
+            self._contexts.answer(server, admitted.status, now, out, admitted.extra)
+            return
+        if plan.status:
+            self._contexts.answer(server, plan.status, now, out)
+            return
+        if server.invite:
+            self._contexts.answer(server, 100, now, out)
+        server.plan, server.on_top, server.removed = plan, admitted.on_top, admitted.removed
+        server.waiting = list(plan.groups)
+        self._next_group(server, now, out)
+
+    def _next_group(self, server: Server, now: int, out: Outs) -> None:
+        group = server.waiting.pop(0)
+        breadth = self._breadth(server.request)
+        if len(group) > breadth:
+            self._contexts.answer(server, 440, now, out)
+            return
+        server.unresolved += len(group)
+        for target in group:
+            server.unresolved -= 1
+            if server.decided:
+                return
+            self._to_target(server, target, now, out)
+
+    def _breadth(self, message: SipMessage | None) -> int:
+        """How many branches a request may have (RFC 5393 5.3)."""
+        text = message.first("Max-Breadth") if message is not None else None
+        return BREADTH if text is None or not text.isdigit() else min(int(text[:4]), BREADTH)
+
+    def _to_target(self, server: Server, target: Destination, now: int, out: Outs) -> None:
+        request, plan = server.request, server.plan
+        if request is None or plan is None:
+            return
+        try:
+            sent = self._sender.request(
+                request, plan, target, server.listener, self._addresses(target, now),
+                via=server.via, on_top=server.on_top, removed=server.removed,
+            )  # fmt: skip
+        except Unsent as error:
+            self._contexts.unsent(server, error.status, now, out)
+            return
+        if isinstance(sent, str):
+            self._wait(sent, server, target, now, out)
+            return
+        client = Client(server, sent.branch, sent.listener, sent.hop, sent.octets)
+        self._contexts.start(client, now, out, sent.changed)
+        self.counts["forwarded"] += 1
+
+    def _wait(self, host: str, server: Server, target: Destination, now: int, out: Outs) -> None:
+        """A target whose addresses have to be looked up."""
+        waiting = self._waiting.get(host)
+        if waiting is None:
+            if len(self._waiting) >= self._waiting.bound:
+                self._contexts.unsent(server, 503, now, out)
+                return
+            waiting = []
+            self._waiting.put(host, waiting)
+            out.append(Resolve(host))
+        server.unresolved += 1
+        waiting.append((server, target))
+
+    def _addresses(self, target: Destination, now: int) -> dict[str, Sequence[str]]:
+        host = self._sender.next_of(target.next).host
+        found = self._names.get(host)
+        return {} if found is None or found[1] <= now else {host: found[0]}
+
+    # Requests without a transaction
+
+    def _acknowledge(
+        self, message: SipMessage, via: bytes | None, listener: int, source: Hop, now: int, out: Outs
+    ) -> None:
+        """An ACK of a 2xx goes on like any request of its dialog (RFC 3261 16.11); that of our response ends here."""
+        if message.to_tag == self._to_tag(message.call_id):
+            return
+        self._stateless(message, via, listener, source, now, out)
+
+    def _stateless(
+        self, message: SipMessage, via: bytes | None, listener: int, source: Hop, now: int, out: Outs
+    ) -> None:
+        """ACK, and CANCEL of what is not known here (RFC 3261 16.10): nobody answers, so nobody waits."""
+        plan = self._router.plan(message, now)
+        if not plan.groups or self._gate.admit(message, plan, source, now).status:
+            self.counts["not forwarded"] += 1
+            return
+        target = plan.groups[0][0]
+        branch = self._sender.stateless_branch(message, (message.values("Via") or ("",))[0])
+        try:
+            sent = self._sender.request(
+                message, plan, target, listener, self._addresses(target, now), via=via, branch=branch
+            )
+        except (Unsent, SipError):
+            self.counts["not forwarded"] += 1
+            return
+        if isinstance(sent, str):
+            out.append(Resolve(sent))
+            return
+        out.append(Out(sent.listener, sent.hop, sent.octets, "", sent.changed))
+
+    def _cancel(
+        self, server: Server, message: SipMessage, top: TopVia, listener: int, source: Hop, now: int, out: Outs
+    ) -> None:
+        """A CANCEL is answered by itself, and ends what is pending of its INVITE (RFC 3261 9.2, 16.10)."""
+        octets = hop.answer(
+            message, 200, "OK", top_via=top_via.with_source(top, source), to_tag=self._to_tag(message.call_id)
+        )
+        out.append(Out(listener, top_via.back(top, source), octets))
+        if server.decided or server.cancelled:
+            return
+        server.cancelled = True
+        server.waiting.clear()
+        self._contexts.cancel(server, now, out)
+        if not any(client.pending for client in server.clients):
+            self._contexts.answer(server, 487, now, out)
+
+    # Responses
+
+    def _response(self, message: SipMessage, now: int, out: Outs) -> None:
+        if not self._sender.is_for_us(message):
+            self.counts["foreign responses"] += 1
+            return
+        if verdict.judge_response(message).action is not verdict.Action.FORWARD:
+            self.counts["bad responses"] += 1
+            return
+        client = self._contexts.client_of(message)
+        if client is not None:
+            self._contexts.response(client, message, now, out)
+        elif self._sender.is_of_former_run(message.top_branch or "", message.call_id):
+            self._late(message, out)
+        else:
+            self.counts["stray responses"] += 1
+
+    def _late(self, message: SipMessage, out: Outs) -> None:
+        """A response to what another run sent: it goes to where its next Via says (RFC 3261 16.11)."""
+        found = self._sender.back(message.vias[1:2])
+        if found is None:
+            self.counts["stray responses"] += 1
+            return
+        listener, to = found
+        self.counts["late responses"] += 1
+        out.append(Out(listener, to, hop.returned(message, stream=to.transport != "udp")))
+
+    # What cannot be forwarded
+
+    def _refuse(
+        self, message: SipMessage, status: int, listener: int, source: Hop, out: Outs, extra: bytes = b""
+    ) -> None:
+        """An answer without a transaction (RFC 3261 16.11, 8.2.7)."""
+        self.counts["refused"] += 1
+        if message.is_request and message.start_method == b"ACK":
+            return
+        try:
+            top = top_via.read(message)
+            to_tag = self._to_tag(message.call_id)
+        except SipError:
+            top, to_tag = None, "mc"
+        via = None if top is None else top_via.with_source(top, source)
+        octets = hop.answer(message, status, choice.reason(status), top_via=via, to_tag=to_tag, extra=extra)
+        out.append(Out(listener, source if top is None else top_via.back(top, source), octets))
+
+    def _unreadable(self, octets: bytes, error: SipError, listener: int, source: Hop, out: Outs) -> None:
+        self.counts["unreadable"] += 1
+        start = octets.lstrip(b"\r\n")[:16].upper()
+        if start.startswith((b"SIP/", b"ACK ")):
+            return
+        message = hop.readable(octets)
+        if message is not None:
+            self._refuse(message, error.status, listener, source, out)

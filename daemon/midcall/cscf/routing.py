@@ -1,0 +1,269 @@
+"""Where a request goes (RFC 3261 16.4, 16.5; RFC 3327 5; DESIGN: static routes, location service, no relay)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from imswire import sip
+from imswire.sip import SipError, SipMessage, SipUri, TelUri
+from midcall.cscf.top_via import transport_of
+from midcall.cscf.values import PORTS, Hop, Listener, Transport
+
+MARK = ";mc="
+"""Parameter of our URIs in Record-Route: the seal of the call to which they were given."""
+MARK_DIGITS = 16
+_LOOSE = 2  # of our URIs one after another: in through one listener, out through another (RFC 5658)
+
+
+class Destination(NamedTuple):
+    """One target: its Request-URI (None: as it came), Route values pushed for it, and the URI of its next hop.
+
+    ``flow`` is where it is reached without a look at that URI: the connection over which it registered.
+    """
+
+    next: str
+    request_uri: str | None = None
+    routes: tuple[str, ...] = ()
+    flow: Hop | None = None
+
+
+class Plan(NamedTuple):
+    """What is changed for all targets, and the targets: groups one after another, each tried in parallel.
+
+    ``routes`` of ours are taken from the top of Route, ``last_route`` from its end (RFC 3261 16.4). ``inside``: the
+    request belongs to a dialog that went through here. ``status``: there is no target, and this is the answer.
+    """
+
+    groups: tuple[tuple[Destination, ...], ...] = ()
+    request_uri: str | None = None
+    routes: int = 0
+    last_route: bool = False
+    inside: bool = False
+    status: int = 0
+
+
+class Contact(NamedTuple):
+    """Where a user is: Contact URI, Path, weight in thousandths, and the connection of its registration."""
+
+    uri: str
+    path: tuple[str, ...]
+    q: int
+    flow: Hop | None
+
+
+class Location(Protocol):
+    """The location service."""
+
+    def contacts(self, aor: str, now: int) -> Sequence[Contact]: ...
+
+    def is_known(self, aor: str) -> bool: ...
+
+
+class StaticRoute(Struct, frozen=True):
+    """Requests for ``domain`` (of SIP URIs) or numbers that begin with ``prefix`` go to one of ``hops`` by weight.
+
+    A hop is a SIP URI: host, port and transport.
+    """
+
+    hops: tuple[tuple[str, int], ...]
+    domain: str = ""
+    prefix: str = ""
+
+
+class Seals:
+    """Seals of calls: 64 bits of keyed BLAKE2b over the Call-ID, so that no state is kept for them."""
+
+    def __init__(self, key: bytes) -> None:
+        self._blake = hashlib.blake2b(key=key, digest_size=MARK_DIGITS // 2, person=b"midcall.cscf")
+
+    def of(self, call_id: str) -> str:
+        blake = self._blake.copy()
+        blake.update(call_id.encode("utf-8", "surrogateescape"))
+        return blake.hexdigest()
+
+    def fits(self, seal: str, call_id: str) -> bool:
+        return hmac.compare_digest(seal.encode("utf-8", "surrogateescape"), self.of(call_id).encode())
+
+
+class Router:
+    """Reads no clock and keeps nothing; ``alive`` says whether a next hop answers, ``choose`` gives a number below
+    its argument.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        domains: Iterable[str],
+        static: Sequence[StaticRoute],
+        location: Location,
+        seals: Seals,
+        *,
+        alive: Callable[[str], bool] = lambda _: True,
+        choose: Callable[[int], int] = lambda _: 0,
+    ) -> None:
+        self._domains = frozenset(domain.lower().rstrip(".") for domain in domains)
+        self._ours = frozenset((each.host.lower(), each.port) for each in listeners)
+        self._by_domain = {route.domain.lower(): route for route in static if route.domain}
+        self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
+        self._location = location
+        self._seals = seals
+        self._alive = alive
+        self._choose = choose
+        self.is_ours = lru_cache(maxsize=4_096)(self._is_ours)
+
+    def _is_ours(self, uri: str) -> bool:
+        """Whether a URI leads to this proxy itself, without any user."""
+        try:
+            parsed = sip.parse_uri(uri)
+        except SipError:
+            return False
+        if not isinstance(parsed, SipUri) or parsed.user is not None:
+            return False
+        port = parsed.port if parsed.port is not None else _default_port(parsed)
+        return (parsed.host.strip("[]").lower(), port) in self._ours
+
+    def is_local(self, host: str) -> bool:
+        """Whether a domain is one of those that are served here."""
+        return host.lower().rstrip(".") in self._domains
+
+    # Route preprocessing (RFC 3261 16.4)
+
+    def plan(self, message: SipMessage, now: int) -> Plan:
+        """Where it is to go. SipError: a Route or Request-URI that cannot be followed."""
+        uri = message.request_uri or ""
+        routes = message.values("Route")
+        inside, popped, last = False, 0, False
+        if MARK in uri:
+            sealed, seal = _unmark(uri)
+            if routes and self.is_ours(sealed):
+                # A strict router put our URI here, and the Request-URI behind all routes.
+                uri, routes, last = _address(routes[-1]), routes[:-1], True
+                inside = self._seals.fits(seal, message.call_id)
+        while popped < _LOOSE and popped < len(routes):
+            sealed, seal = _unmark(_address(routes[popped]))
+            if not self.is_ours(sealed):
+                break
+            popped += 1
+            inside = inside or (seal != "" and self._seals.fits(seal, message.call_id))
+        changed = uri if last else None
+        rest = routes[popped:]
+        if rest:
+            return Plan(((_loose(rest, changed),),), changed, popped, last, inside)
+        if inside:
+            return Plan(((Destination(uri),),), changed, popped, last, True)
+        groups, status = self._targets(uri, now)
+        return Plan(groups, changed, popped, last, False, status)
+
+    # Targets (RFC 3261 16.5)
+
+    def _targets(self, text: str, now: int) -> tuple[tuple[tuple[Destination, ...], ...], int]:
+        uri = sip.parse_uri(text)
+        number = _number(uri)
+        if number is not None:
+            for route in self._by_prefix:
+                if number.startswith(route.prefix):
+                    return self._static(route)
+        if isinstance(uri, TelUri):
+            return (), 404
+        if not isinstance(uri, SipUri):
+            return (), 416
+        host = uri.host.strip("[]").lower()
+        maddr = uri.param("maddr")
+        port = uri.port if uri.port is not None else _default_port(uri)
+        here = self.is_local(host) or (host, port) in self._ours or (maddr is not None and (maddr, port) in self._ours)
+        found = self._by_domain.get(host)
+        if here:
+            aors = sip.identities(text)
+            for aor in aors:
+                contacts = self._location.contacts(aor, now)
+                if contacts:
+                    return _groups(contacts), 0
+            if found is not None:
+                return self._static(found)
+            known = any(self._location.is_known(aor) for aor in aors)
+            return (), 480 if known else 404
+        if found is None:
+            found = self._by_domain.get("*")
+        if found is not None:
+            return self._static(found)
+        return ((Destination(text),),), 0
+
+    def _static(self, route: StaticRoute) -> tuple[tuple[tuple[Destination, ...], ...], int]:
+        """One hop by weight; then, should it fail, the others."""
+        living = [each for each in route.hops if self._alive(each[0])] or list(route.hops)
+        order: list[str] = []
+        while living:
+            total = sum(weight for _, weight in living)
+            if total <= 0:
+                order += [uri for uri, _ in living]
+                break
+            at = self._choose(total)
+            for place, (uri, weight) in enumerate(living):
+                at -= weight
+                if at < 0:
+                    order.append(uri)
+                    del living[place]
+                    break
+        return tuple((Destination(uri),) for uri in order), 0
+
+
+def _default_port(uri: SipUri) -> int:
+    return PORTS[transport_of_uri(uri)]
+
+
+def transport_of_uri(uri: SipUri) -> Transport:
+    """RFC 3263 4.1 without NAPTR: what the URI says; TLS for sips, UDP otherwise."""
+    said = uri.param("transport")
+    if said is not None and (found := transport_of(said)) is not None:
+        return "tls" if uri.scheme == "sips" else found
+    return "tls" if uri.scheme == "sips" else "udp"
+
+
+@lru_cache(maxsize=4_096)
+def _address(route: str) -> str:
+    return sip.parse_name_addr(route, "Route").uri
+
+
+def _unmark(uri: str) -> tuple[str, str]:
+    """A URI without the seal, and the seal."""
+    head, mark, tail = uri.partition(MARK)
+    seal, semicolon, rest = tail.partition(";")
+    return (head + semicolon + rest, seal) if mark else (uri, "")
+
+
+def _loose(routes: Sequence[str], request_uri: str | None) -> Destination:
+    """RFC 3261 16.6 6, 7: to the topmost Route; where that is a strict router, it becomes the Request-URI."""
+    return Destination(_address(routes[0]), request_uri)
+
+
+def _number(uri: sip.SipUri | sip.TelUri | object) -> str | None:
+    """The telephone number of a tel URI, or of a SIP URI that says user=phone or begins with a plus."""
+    if isinstance(uri, TelUri):
+        return uri.number.translate(_SEPARATORS)
+    if isinstance(uri, SipUri) and uri.user is not None:
+        user = uri.user.partition(";")[0]
+        if user.startswith("+") or (uri.param("user") or "").lower() == "phone":
+            return user.translate(_SEPARATORS)
+    return None
+
+
+_SEPARATORS = str.maketrans("", "", "-.()")
+
+
+def _groups(contacts: Sequence[Contact]) -> tuple[tuple[Destination, ...], ...]:
+    """Contacts of one weight are tried in parallel, the heavier ones first (RFC 3261 16.6)."""
+    weights = sorted({each.q for each in contacts}, reverse=True)
+    return tuple(
+        tuple(
+            Destination(_address(each.path[0]) if each.path else each.uri, each.uri, each.path, each.flow)
+            for each in contacts
+            if each.q == weight
+        )
+        for weight in weights
+    )

@@ -1,0 +1,212 @@
+"""How a request leaves: next hop, listener, Via, Record-Route (RFC 3261 16.6 4-10; RFC 3263; RFC 5658)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from imswire import inet, sip
+from imswire.inet import InetError
+from imswire.sip import SipError, SipMessage, SipUri, Via, hop
+from imswire.sip.verdict import MAGIC_COOKIE
+from midcall.cscf import top_via
+from midcall.cscf.routing import MARK, Destination, Plan, Seals, transport_of_uri
+from midcall.cscf.values import PORTS, Hop, Listener, Transport
+
+RECORDED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
+"""Methods that make a dialog or refresh it (RFC 3261 16.6 4)."""
+LOOP_DIGITS = 8
+
+
+class Unsent(Exception):
+    """There is no way to a next hop: the status that stands for it (RFC 3261 16.9)."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Next(NamedTuple):
+    """Where a URI leads: a name or an address, with transport and port."""
+
+    transport: Transport
+    host: str
+    port: int
+    numeric: bool
+    strict: bool
+
+
+class Sent(NamedTuple):
+    """A request as it leaves; ``changed`` are start line and lines that the proxy put into it."""
+
+    listener: int
+    hop: Hop
+    octets: bytes
+    branch: str
+    changed: bytes
+
+
+class Sender:
+    """``run`` is the name of this run of the process, part of each branch that it makes."""
+
+    def __init__(self, listeners: Sequence[Listener], seals: Seals, run: str) -> None:
+        self._listeners = tuple(listeners)
+        self._seals = seals
+        self._run = run
+        self._made = 0
+        self._doors = {(each.transport, each.ipv6): number for number, each in reversed([*enumerate(listeners)])}
+        self._vias = [f"Via: SIP/2.0/{each.transport.upper()} {each.sent_by};branch=" for each in listeners]
+        self._sent_by = frozenset(each.sent_by for each in listeners)
+        self.next_of = lru_cache(maxsize=4_096)(next_of)
+
+    # Branches: cookie, run, number, seal of the call, hash of what decides where the request goes
+
+    def _branch(self, seal: str, loop: str) -> str:
+        self._made += 1
+        return f"{MAGIC_COOKIE}{self._run}{self._made:x}.{seal}.{loop}"
+
+    def is_of_former_run(self, branch: str, call_id: str) -> bool:
+        """Whether another run of this proxy, or a worker beside it, made a branch for this call."""
+        head, _, rest = branch.removeprefix(MAGIC_COOKIE).partition(".")
+        seal, _, _ = rest.partition(".")
+        return not head.startswith(self._run) and self._seals.fits(seal, call_id)
+
+    def loops(self, message: SipMessage) -> bool:
+        """Whether the request was here before and nothing that decides its way has changed (RFC 5393 4.2)."""
+        ours = [via for via in message.values("Via") if self._is_ours(via)]
+        return bool(ours) and any(f".{loop_of(message)}" in via for via in ours)
+
+    def _is_ours(self, via: str) -> bool:
+        return via.partition(";")[0].rpartition(" ")[2] in self._sent_by
+
+    def is_for_us(self, message: SipMessage) -> bool:
+        """Whether the topmost Via of a response is one of ours (RFC 3261 18.1.2)."""
+        raw = message.raw(b"via")
+        return raw is not None and self._is_ours(raw.decode("utf-8", "surrogateescape"))
+
+    # Requests
+
+    def request(
+        self,
+        message: SipMessage,
+        plan: Plan,
+        target: Destination,
+        listener: int,
+        names: dict[str, Sequence[str]],
+        *,
+        via: bytes | None = None,
+        branch: str = "",
+        on_top: str = "",
+        removed: tuple[str, ...] = (),
+    ) -> Sent | str:
+        """The request as it goes to a target, or the name whose addresses are wanted first.
+
+        ``names`` are those that are known; ``via`` the topmost Via with where the request came from; ``branch`` ours,
+        if it is already chosen; ``on_top`` further lines. Unsent; SipError: it may not go on.
+        """
+        leads = self.next_of(target.next)
+        place = target.flow
+        if place is None:
+            if leads.numeric:
+                place = Hop(leads.transport, leads.host, leads.port)
+            else:
+                found = names.get(leads.host)
+                if found is None:
+                    return leads.host
+                place = self._reachable(leads, found)
+        out = self._door(place, listener)
+        seal = self._seals.of(message.call_id)
+        branch = branch or self._branch(seal, loop_of(message))
+        lines = [self._vias[out] + branch]
+        if message.method in RECORDED:
+            lines.append(self._recorded(out, seal))
+            if out != listener:
+                lines.append(self._recorded(listener, seal))
+        lines += [f"Route: <{route.strip('<>')}>" if route[:1] != "<" else f"Route: {route}" for route in target.routes]
+        uri = target.request_uri if target.request_uri is not None else plan.request_uri
+        routes, behind = plan.routes, None
+        if leads.strict and len(message.values("Route")) > plan.routes:
+            # RFC 3261 16.6 6: a strict router is sent its own URI, and the other one behind all routes.
+            behind, uri, routes = f"<{uri or message.request_uri}>", target.next, routes + 1
+        text = "\r\n".join(lines) + "\r\n" + on_top
+        change = hop.Change(
+            text.encode("utf-8", "surrogateescape"),
+            None if uri is None else uri.encode("utf-8", "surrogateescape"),
+            routes,
+            plan.last_route,
+            behind,
+            via,
+            removed,
+        )
+        octets = hop.forwarded(message, change, stream=place.transport != "udp")
+        return Sent(out, place, octets, branch, octets[: octets.find(b"\r\n") + 2] + change.on_top)
+
+    def stateless_branch(self, message: SipMessage, received: str) -> str:
+        """One that each retransmission is given again (RFC 3261 16.11)."""
+        digest = hashlib.blake2b(received.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+        return f"{MAGIC_COOKIE}-{digest}.{self._seals.of(message.call_id)}.{loop_of(message)}"
+
+    def back(self, vias: Sequence[Via]) -> tuple[int, Hop] | None:
+        """Where a response goes whose next Via is the first of these (RFC 3261 18.2.2); None: nobody can tell."""
+        for via in vias:
+            params = {name.lower(): value or "" for name, value in via.params}
+            transport = top_via.transport_of(via.transport)
+            host = (params.get("received") or via.host).strip("[]")
+            port = params.get("rport") or str(via.port or "")
+            door = None if transport is None else self._doors.get((transport, ":" in host))
+            if transport is None or door is None or not _is_address(host):
+                return None
+            return door, Hop(transport, host, int(port) if port.isdigit() and len(port) < 6 else PORTS[transport])
+        return None
+
+    def _recorded(self, listener: int, seal: str) -> str:
+        return f"Record-Route: <{self._listeners[listener].uri}{MARK}{seal}>"
+
+    def _door(self, place: Hop, came: int) -> int:
+        """The listener through which a hop is reached: that through which the request came, if it can."""
+        ipv6 = ":" in place.host
+        door = self._listeners[came]
+        if door.transport == place.transport and door.ipv6 == ipv6:
+            return came
+        found = self._doors.get((place.transport, ipv6))
+        if found is None:
+            raise Unsent(503, f"no listener for {place.transport} over IPv{6 if ipv6 else 4}")
+        return found
+
+    def _reachable(self, leads: Next, addresses: Sequence[str]) -> Hop:
+        for address in addresses:
+            if (leads.transport, ":" in address) in self._doors:
+                return Hop(leads.transport, address, leads.port)
+        raise Unsent(503, "a name without an address that can be reached")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(inet.pack(host))
+    except InetError:
+        return False
+
+
+def loop_of(message: SipMessage) -> str:
+    """Hash of what decides where a request goes, as it came (RFC 3261 16.6 8, RFC 5393 4.2)."""
+    routes = message.values("Route")
+    text = f"{message.request_uri}\0{message.call_id}\0{message.cseq.number}\0{routes}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=LOOP_DIGITS // 2).hexdigest()
+
+
+def next_of(text: str) -> Next:
+    """Where a URI leads (RFC 3263 without NAPTR and SRV). SipError: nowhere, 416 for a scheme without hosts."""
+    uri = sip.parse_uri(text)
+    if not isinstance(uri, SipUri):
+        raise SipError("URI", "names no host", 416)
+    transport = transport_of_uri(uri)
+    host = uri.param("maddr") or uri.host
+    host = host.strip("[]").lower()
+    port = uri.port if uri.port is not None else PORTS[transport]
+    try:
+        host, numeric = inet.text(inet.pack(host)), True
+    except InetError:
+        numeric = False
+    return Next(transport, host, port, numeric, uri.param("lr") is None)

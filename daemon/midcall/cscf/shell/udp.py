@@ -1,0 +1,65 @@
+"""SIP over UDP: datagrams in and out through one socket a listener, as many at once as have come."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+RECEIVE_OCTETS = 8 << 20
+SEND_OCTETS = 4 << 20
+DATAGRAM = 65_535
+TOGETHER = 64
+"""Datagrams that are taken in one go, before others have their turn."""
+
+Take = Callable[[bytes, tuple[str, int]], None]
+
+
+class UdpDoor:
+    """One socket; ``take`` is given each datagram with the address that it came from."""
+
+    def __init__(self, host: str, port: int, take: Take, *, shared: bool = False) -> None:
+        """OSError: it cannot be opened. ``shared``: other processes listen there too (SO_REUSEPORT)."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._take = take
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            if family == socket.AF_INET6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if shared:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._send = self._socket.sendto
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        receive, take = self._socket.recvfrom, self._take
+        for _ in range(TOGETHER):
+            try:
+                octets, address = receive(DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error of something that was sent: the transaction's timers see to it
+            take(octets, address)
+
+    def send(self, octets: bytes, address: tuple[str, int]) -> bool:
+        """False: it could not be sent. A full buffer drops it, as the network would."""
+        try:
+            self._send(octets, address)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()

@@ -1,0 +1,78 @@
+"""What the proxy is given and what it gives back: messages with where they come from and where they go."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+Transport = Literal["udp", "tcp", "tls"]
+
+PORTS: dict[Transport, int] = {"udp": 5_060, "tcp": 5_060, "tls": 5_061}
+"""RFC 3261 18.1.1, 19.1.2."""
+
+
+class Hop(NamedTuple):
+    """The next element, or the last: a numeric address, and of streams the connection that leads there.
+
+    ``connection`` 0: any that is open, or a new one. RFC 5923: a connection serves both ways.
+    """
+
+    transport: Transport
+    host: str
+    port: int
+    connection: int = 0
+
+
+class Listener(Struct, frozen=True):
+    """A door of the proxy, and how it names itself there: ``host`` stands in Via and Record-Route."""
+
+    transport: Transport
+    host: str
+    port: int
+    ipv6: bool = False
+
+    @property
+    def sent_by(self) -> str:
+        """host:port, as in Via; IPv6 addresses in brackets."""
+        return f"{bracketed(self.host)}:{self.port}"
+
+    @property
+    def uri(self) -> str:
+        """What stands in Record-Route, Path and Service-Route, without <> (RFC 3261 16.6 4, 19.1.1)."""
+        transport = "" if self.transport == "udp" else f";transport={self.transport}"
+        return f"sip:{self.sent_by}{transport};lr"
+
+
+class Out(NamedTuple):
+    """Octets to send: through which listener, and where to.
+
+    ``branch`` is told when that fails ("": nobody cares). Of a request that goes on for the first time, ``changed`` are
+    its start line and the lines that were put into it.
+    """
+
+    listener: int
+    hop: Hop
+    octets: bytes
+    branch: str = ""
+    changed: bytes = b""
+
+
+class Resolve(NamedTuple):
+    """The addresses of a name are wanted (RFC 3263); the answer comes with :meth:`Proxy.resolved`."""
+
+    host: str
+
+
+class Drop(NamedTuple):
+    """A connection that is to be closed."""
+
+    hop: Hop
+
+
+Outs = list[Out | Resolve | Drop]
+
+
+def bracketed(host: str) -> str:
+    """An address as it stands in a URI or Via."""
+    return f"[{host}]" if ":" in host else host

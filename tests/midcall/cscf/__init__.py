@@ -1,0 +1,1 @@
+"""The proxy: its core in memory, and its doors on loopback."""
