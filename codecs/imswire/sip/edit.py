@@ -199,6 +199,9 @@ def response(
 
 def max_forwards(message: SipMessage) -> int | None:
     """Hops left; None: not said. SipError: no number. Above 255, which nothing needs, it is taken as 255."""
+    lines = message.raws(b"max-forwards")
+    if len(lines) == 1 and len(lines[0]) < 4 and lines[0].isdigit():
+        return min(int(lines[0]), 255)
     values = message.values("Max-Forwards")
     if not values:
         return None

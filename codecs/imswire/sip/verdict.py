@@ -115,6 +115,8 @@ def judge_request(message: SipMessage, extensions: frozenset[str] = frozenset())
         raise SipError("Via", "a branch of nothing but the magic cookie")
     if max_forwards(message) == 0:
         raise SipError("Max-Forwards", "used up", 483)
+    if message.raw(b"proxy-require") is None:
+        return _FORWARD
     unknown = tuple(tag for tag in message.values("Proxy-Require") if tag.lower() not in extensions)
     if unknown:
         return Verdict(Action.REJECT, 420, "Proxy-Require: extensions that are not known", unknown)
@@ -125,8 +127,12 @@ def judge_response(message: SipMessage) -> Verdict:
     """The verdict on a response that was read. Besides its form, where it would go next: never to many (RFC 4475
     3.3.12). SipError: what is wrong."""
     _check_form(message)
-    vias = message.values("Via")[1:2]
-    if vias and _goes_to_many(vias[0]):
+    lines = message.raws(b"via")
+    if len(lines) > 1 and b"," not in lines[0]:
+        text = lines[1].partition(b",")[0].decode("utf-8", "surrogateescape")
+    else:
+        text = next(iter(message.values("Via")[1:2]), "")
+    if text and _goes_to_many(text):
         return Verdict(Action.DROP, reason="Via: the next one is a broadcast or multicast address")
     return _FORWARD
 
@@ -201,13 +207,13 @@ def _check_request_uri(text: str) -> None:
         raise SipError("Request-URI", "headers in it")
 
 
-@lru_cache(maxsize=4_096)
-def _sent_by(text: str) -> str:
-    return parse_via(text).host
-
-
 def _goes_to_many(via: str) -> bool:
-    address = _ip(_sent_by(via.partition(";")[0]).strip("[]"))
+    return _is_of_many(via.partition(";")[0])
+
+
+@lru_cache(maxsize=4_096)
+def _is_of_many(sent_by: str) -> bool:
+    address = _ip(parse_via(sent_by).host.strip("[]"))
     return address is not None and (address.is_multicast or str(address) == "255.255.255.255")
 
 

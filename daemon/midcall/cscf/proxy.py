@@ -28,6 +28,9 @@ EXTENSIONS: frozenset[str] = frozenset()
 """Option tags of Proxy-Require that are understood."""
 
 
+_NONE: dict[str, Sequence[str]] = {}
+
+
 class Admission(NamedTuple):
     """Whether a request may pass: ``status`` 0, or the answer with its further lines.
 
@@ -244,9 +247,9 @@ class Proxy:
         waiting.append((server, target))
 
     def _addresses(self, target: Destination, now: int) -> dict[str, Sequence[str]]:
-        host = self._sender.next_of(target.next).host
-        found = self._names.get(host)
-        return {} if found is None or found[1] <= now else {host: found[0]}
+        leads = self._sender.next_of(target.next)
+        found = None if leads.numeric else self._names.get(leads.host)
+        return _NONE if found is None or found[1] <= now else {leads.host: found[0]}
 
     # Requests without a transaction
 

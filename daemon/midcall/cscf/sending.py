@@ -59,6 +59,7 @@ class Sender:
         self._doors = {(each.transport, each.ipv6): number for number, each in reversed([*enumerate(listeners)])}
         self._vias = [f"Via: SIP/2.0/{each.transport.upper()} {each.sent_by};branch=" for each in listeners]
         self._sent_by = frozenset(each.sent_by for each in listeners)
+        self._octets = tuple({each.sent_by.encode() for each in listeners})
         self.next_of = lru_cache(maxsize=4_096)(next_of)
 
     # Branches: cookie, run, number, seal of the call, hash of what decides where the request goes
@@ -75,6 +76,8 @@ class Sender:
 
     def loops(self, message: SipMessage) -> bool:
         """Whether the request was here before and nothing that decides its way has changed (RFC 5393 4.2)."""
+        if not any(ours in via for ours in self._octets for via in message.raws(b"via")):
+            return False
         ours = [via for via in message.values("Via") if self._is_ours(via)]
         return bool(ours) and any(f".{loop_of(message)}" in via for via in ours)
 
