@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from midcall.base.passing_folder import PassingFolder, clear
 from midcall.base.seal import SealKey
 from midcall.base.sqlite import is_writing
 from midcall.config import ReplayConfig
-from midcall.events import CcRecord, Intercept, IriRecord
+from midcall.events import CcRecord, EventRecord, Intercept
 from midcall.handover import Completeness, LinkEvent, Lost
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings, SpoolSettings
@@ -32,7 +32,7 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
-from midcall.handover.shell.spool import Spool, Unavailable
+from midcall.handover.shell.spool import Alarm, Spool, Unavailable
 from midcall.handover.shell.status import backlog, completeness
 
 POLL_SECONDS = 0.1
@@ -70,9 +70,9 @@ class Outcome(Struct, frozen=True):
 class Delivery:
     """The spool and sender of one intercept; use as a context manager.
 
-    ``unavailable`` makes the contents of a gap record, ``peer`` is the LEMF. Records are on the disk when a
-    method returns; the sender runs in a thread of its own. What waits stands in ``folder``, or among the system's
-    temporary files when there is next to no room. OSError: there is none at all.
+    ``unavailable`` makes the contents of a gap record, ``alarm`` what HI1 tells of gaps, ``peer`` is the LEMF. Records
+    are on the disk when a method returns; the sender runs in a thread of its own. What waits stands in ``folder``, or
+    among the system's temporary files when there is next to no room. OSError: there is none at all.
     """
 
     def __init__(
@@ -83,10 +83,12 @@ class Delivery:
         unavailable: Unavailable,
         peer: Peer,
         sign: Sign | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
         self._intercept = intercept
         self._config = config
         self._unavailable = unavailable
+        self._alarm = alarm
         self._sign = sign
         self._settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         self._patience = config.delivery.give_up_seconds
@@ -146,6 +148,7 @@ class Delivery:
             ),
             integrity=self._config.integrity,
             sign=self._sign,
+            alarm=self._alarm,
         )
         opening.callback(self._spool.close)
         # It takes all its room now, while there is some.
@@ -163,7 +166,7 @@ class Delivery:
 
     # Records
 
-    def iri(self, records: list[IriRecord], now: int) -> None:
+    def iri(self, records: Sequence[EventRecord], now: int) -> None:
         self._now = now
         if not self._written(lambda: self._spool.write_iri(records, now)):
             self._lost_records += len(records)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from midcall.df3 import Content
-from midcall.events import CcRecord, IriRecord
+from midcall.events import CcRecord, EventRecord
 from midcall.records import HandoverFiles
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -70,7 +70,7 @@ class MediaCopy:
 
 
 class FilesCopy:
-    """hi2.ber and hi3.ber beside a delivery; a sink, for as long as the disk takes it."""
+    """The files of HI1, HI2 and HI3 beside a delivery; a sink, for as long as the disk takes it."""
 
     def __init__(self, files: HandoverFiles) -> None:
         self.fault: str | None = None
@@ -80,7 +80,7 @@ class FilesCopy:
     def pdus(self) -> dict[str, int]:
         return self._files.pdus
 
-    def iri(self, records: list[IriRecord], now: int) -> None:
+    def iri(self, records: Sequence[EventRecord], now: int) -> None:
         self._do(lambda: self._files.iri(records, now))
 
     def cc(self, records: list[CcRecord], now: int) -> None:

@@ -9,13 +9,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from imswire.hi.hi1 import NotificationKind
 from midcall.base import owner_only
 from midcall.config import ReplayConfig
-from midcall.df2 import Agency, Communications, IriMediation, KeysFound
+from midcall.df2 import Agency, Communications, IriMediation, KeysFound, notifications
 from midcall.df3 import Content, ContentRecords
-from midcall.events import CcRecord, Failure, Instant, Intercept, IriRecord, Terms, X2Event
+from midcall.events import (
+    CcRecord,
+    EventRecord,
+    Failure,
+    Hi1Record,
+    Instant,
+    Intercept,
+    IriRecord,
+    Terms,
+    X2Event,
+)
 from midcall.handover import Assembler, Numbered, gaps
-from midcall.handover.values import Gap
+from midcall.handover.values import INTERFACES, Gap, Port
 
 DESTINATION = "lemf"
 
@@ -23,7 +34,7 @@ DESTINATION = "lemf"
 class Sink(Protocol):
     """Where unnumbered records go."""
 
-    def iri(self, records: list[IriRecord], now: int) -> None: ...
+    def iri(self, records: Sequence[EventRecord], now: int) -> None: ...
 
     def cc(self, records: list[CcRecord], now: int) -> None: ...
 
@@ -40,7 +51,7 @@ class Sinks:
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
 
-    def iri(self, records: list[IriRecord], now: int) -> None:
+    def iri(self, records: Sequence[EventRecord], now: int) -> None:
         for sink in self._sinks:
             sink.iri(records, now)
 
@@ -77,8 +88,8 @@ class Records:
         """What keys the correlation identifiers."""
         return bytes.fromhex(self.config.network.correlation_key)
 
-    def arm(self, start: int | None, end: int | None) -> Terms:
-        """The terms of the task from now on; its window in wall ns."""
+    def arm(self, start: int | None, end: int | None, at: int) -> Terms:
+        """The terms of the task, whose interception begins ``at``; its window in wall ns."""
         warranted, profile = self.config.warranted, self.config.profile
         terms = Terms(
             warranted.liid,
@@ -91,6 +102,7 @@ class Records:
         )
         self._iri.order(self.xid, Agency(terms, profile, self.config.network))
         self._content.order(self.xid, terms, profile)
+        self._notify(NotificationKind.ACTIVATED, at)
         return terms
 
     def x2(self, event: X2Event) -> None:
@@ -115,6 +127,12 @@ class Records:
         """Contents of the record that declares a gap."""
         return self._iri.cc_unavailable(self.xid, gap.cin, gap.until, gaps.told(gap))
 
+    def alarm(self, gap: Gap, at: int) -> list[Hi1Record]:
+        """What HI1 tells of gaps."""
+        if not self.config.profile.hi1:
+            return []
+        return [notifications.alarm(self.config.network, gap.liid, gaps.alarm(gap), at)]
+
     def next_deadline(self) -> int | None:
         """When time alone brings something, in wall ns."""
         return self._sink.next_deadline()
@@ -123,9 +141,19 @@ class Records:
         """Whatever is due."""
         self._sink.deadline(now)
 
-    def end(self, now: Instant) -> None:
+    def deactivated(self, now: Instant) -> None:
         """The interception is over."""
+        self._notify(NotificationKind.DEACTIVATED, now.wall)
+        self.end(now)
+
+    def end(self, now: Instant) -> None:
+        """Nothing more comes of it here."""
         self._sink.end(self.config.warranted.liid, now.wall)
+
+    def _notify(self, kind: NotificationKind, at: int) -> None:
+        if self.config.profile.hi1:
+            liid = self.config.warranted.liid
+            self._sink.iri([notifications.notification(self.config.network, liid, kind, at)], at)
 
     def _give(self, records: list[IriRecord]) -> None:
         if records:
@@ -151,16 +179,19 @@ def intercept(config: ReplayConfig, xid: str) -> Intercept:
 
 
 class HandoverFiles:
-    """hi2.ber and hi3.ber: the PS-PDUs as they would be sent, one behind the other."""
+    """hi2.ber, hi3.ber and, when there are notifications, hi1.ber: the PS-PDUs as they would be sent, one behind the
+    other.
+    """
 
     def __init__(self, folder: Path, assembler: Assembler) -> None:
         self._assembler = assembler
-        self._files: dict[str, BinaryIO] = {
-            interface: owner_only.create(folder / f"{interface}.ber") for interface in ("hi2", "hi3")
-        }
-        self.pdus = {"hi2": 0, "hi3": 0}
+        self._folder = folder
+        self._files: dict[str, BinaryIO] = {}
+        self.pdus: dict[str, int] = {}
+        for interface in INTERFACES:
+            self._open(interface)
 
-    def iri(self, records: list[IriRecord], now: int) -> None:
+    def iri(self, records: Sequence[EventRecord], now: int) -> None:
         self._write(self._assembler.iri(records, now))
 
     def cc(self, records: list[CcRecord], now: int) -> None:
@@ -186,7 +217,13 @@ class HandoverFiles:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _open(self, port: Port) -> None:
+        self._files[port] = owner_only.create(self._folder / f"{port}.ber")
+        self.pdus[port] = 0
+
     def _write(self, numbered: list[Numbered]) -> None:
+        if "hi1" not in self._files and any(each.interface == "hi1" for each in numbered):
+            self._open("hi1")
         for interface, file in self._files.items():
             octets = [each.octets for each in numbered if each.interface == interface]
             self.pdus[interface] += len(octets)

@@ -206,7 +206,7 @@ class Replay:
         start = None if self._window.start is None else self._report.first + self._window.start
         end = None if self._window.end is None else self._report.first + self._window.end
         self._report.armed(start, end)
-        terms = Terms("", start, end) if self._records is None else self._records.arm(start, end)
+        terms = Terms("", start, end) if self._records is None else self._records.arm(start, end, at)
         self._armed = True
         self._df2.order(XID, terms)
         self._at = Instant.of_capture(at)
@@ -215,7 +215,7 @@ class Replay:
     def _disarmed(self, at: int) -> None:
         self._armed = False
         if self._records is not None:
-            self._records.end(Instant.of_capture(at))
+            self._records.deactivated(Instant.of_capture(at))
 
     def _reschedule(self) -> None:
         deadlines = [self._arm_at, self._disarm_at]

@@ -214,6 +214,8 @@ def test_a_file_without_a_role():
         config.daemon("[service]\nlab = true\n", config.DaemonConfig)
 
 
-def test_what_is_not_handed_over_cannot_be_asked_for():
-    with pytest.raises(config.ConfigError, match="line 2: profile: .*unknown field `hi1`"):
-        config.replay("[profile]\nhi1 = true\n")
+def test_hi1_notifications_are_sent_only_where_somebody_asks_for_them():
+    assert config.replay("[profile]\nhi1 = true\n").profile.hi1
+    assert not config.replay("[profile]\n").profile.hi1
+    with pytest.raises(config.ConfigError, match="line 2: profile.hi1: "):
+        config.replay('[profile]\nhi1 = "yes"\n')

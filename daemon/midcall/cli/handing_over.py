@@ -112,7 +112,7 @@ def opened(chosen: Settings, out: Path) -> Iterator[tuple[Records, Callable[[], 
             sinks.append(files)
         if chosen.peer is not None:
             delivery = stack.enter_context(
-                Delivery(out, order, chosen.config, records.unavailable, chosen.peer, chosen.sign)
+                Delivery(out, order, chosen.config, records.unavailable, chosen.peer, chosen.sign, records.alarm)
             )
             sinks.append(delivery)
         yield records, lambda: _finished(chosen, records, files, delivery)

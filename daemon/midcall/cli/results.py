@@ -17,7 +17,7 @@ from midcall.cli.fail import USAGE, Failed
 REPORT = "report.json"
 AUDIO = "audio"
 # What a replay writes by name, in its folder and in audio/ (the silence is there for a moment only).
-_RESULTS = re.compile(r"media\.pcap|hi2\.ber|hi3\.ber|report\.json")
+_RESULTS = re.compile(r"media\.pcap|hi[123]\.ber|report\.json")
 _VOICES = re.compile(r"dialog-[0-9]{3,}-(caller|callee|mix)\.wav|\.dialog-[0-9]{3,}-silence\.wav")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

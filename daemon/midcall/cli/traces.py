@@ -33,7 +33,10 @@ def run(traces: Sequence[Path], out: Path) -> int:
     except OSError as error:
         raise Failed(UNREADABLE, f"{error.filename or out}: {reason(error)}") from None
     for path, outcome in found.items():
-        product = ", ".join(f"{kind} {sum(each[kind] for each in outcome.pdus.values())}" for kind in ("hi2", "hi3"))
+        pdus = Counter({"hi2": 0, "hi3": 0})
+        for of_outlet in outcome.pdus.values():
+            pdus.update(of_outlet)
+        product = ", ".join(f"{port} {count}" for port, count in sorted(pdus.items()))
         made = f"PDUs: {product}" if outcome.role == "df" else f"X2 PDUs: {outcome.x2.total()}"
         click.echo(f"{path}: {outcome.role}, {outcome.records} records, {made} -> {out}")
     for each in errors:

@@ -52,7 +52,9 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``on_key_failure``: ``encrypted`` hands SRTP over as captured when no key opens it, ``hold`` nothing.
     ``ticket``: whether ``a=key-mgmt`` stays in the SDP of HI2 when content goes over in clear. ``cccsid``:
     ``cs`` is the CS ID in one octet, ``csb+cs`` the CSB ID in four octets before it, ``auto`` the first for the
-    first bundle of a dialog and the second for all others. ``national``: octets (hexadecimal) for
+    first bundle of a dialog and the second for all others. ``hi1`` sends HI1 notifications (TS 101 671, payload [3] of
+    TS 102 232-1) among the events: that an interception is active, was modified, is over, and an alarm when content of
+    it is missing. ``national``: octets (hexadecimal) for
     national-Parameters of every ``eps`` record.
     """
 
@@ -63,6 +65,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     on_key_failure: Literal["encrypted", "hold"] = "encrypted"
     ticket: Literal["keep", "remove"] = "keep"
     cccsid: Literal["auto", "cs", "csb+cs"] = "auto"
+    hi1: bool = False
     national: Annotated[tuple[str, ...], Meta(max_length=40)] = ()
 
 

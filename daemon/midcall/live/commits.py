@@ -7,14 +7,14 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Protocol
 
-from midcall.events import CcRecord, IriRecord
+from midcall.events import CcRecord, EventRecord
 from midcall.live.intercepts import InterceptJournal
 
 
 class Writer(Protocol):
     """Where records go: futures that are done when they are on the disk."""
 
-    def iri(self, records: list[IriRecord]) -> asyncio.Future[list[None]]: ...
+    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]: ...
 
     def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]: ...
 
@@ -33,12 +33,12 @@ class Commits:
         self.faults = 0
         self._writer = writer
         self._journal = journal
-        self._records: list[IriRecord] = []
+        self._records: list[EventRecord] = []
         self._promise: asyncio.Future[None] | None = None
         self._open: set[asyncio.Future[None]] = set()
         self._rounds: asyncio.Task[None] | None = None
 
-    def put(self, records: Sequence[IriRecord] = ()) -> None:
+    def put(self, records: Sequence[EventRecord] = ()) -> None:
         """Write records, and what the journal was told."""
         self._records += records
         if self._promise is None:

@@ -27,7 +27,9 @@ from midcall.df3 import Content, ContentMediation, ContentRecords
 from midcall.events import (
     DialogId,
     DialogReleased,
+    EventRecord,
     Failure,
+    Hi1Record,
     Instant,
     IriRecord,
     KeyAnswer,
@@ -47,6 +49,7 @@ from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.ladder import TaskLadder
+from midcall.live.notices import Notices
 
 # DESIGN 5.1: product of an XID that is not known yet.
 HELD_NS = 30_000_000_000
@@ -116,6 +119,7 @@ class DfService:
         self._journal = journal
         self._mark_key = mark_key
         self._clock = clock or LoopClock()
+        self._notices = Notices(self._clock)
         self._tap = tap
         self._owner = owner
         self._orders: dict[str, Order] = {}
@@ -135,12 +139,13 @@ class DfService:
 
     # Orders
 
-    def order(self, xid: str, agency: Agency, warrant: bytes | None) -> None:
-        """A task from X1, verified; what came for it before is taken in now."""
-        self._orders[xid] = Order(agency, warrant)
+    def order(self, xid: str, agency: Agency, warrant: bytes | None, outlet: str = "") -> None:
+        """A task from X1, verified; what came for it before is taken in now. ``outlet``: where its product goes."""
+        order = self._orders[xid] = Order(agency, warrant)
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
         self._content.order(xid, agency.terms, agency.profile)
+        self._write(self._notices.ordered(xid, agency, outlet, order.covers))
         waiting = [held for held in self._held if held[1] == xid]
         for held in waiting:
             self._held.remove(held)
@@ -148,8 +153,8 @@ class DfService:
             octets = self._seal.open(held[2], PLACE)
             self._event(x2x3.parse(octets), octets)
 
-    def end(self, xid: str, now: Instant) -> None:
-        """The task is over: nothing of it is content or an event any more."""
+    def end(self, xid: str, now: Instant, *, changed: bool = False) -> None:
+        """The task is over: nothing of it is content or an event any more. ``changed``: it will be another one."""
         self._orders.pop(xid, None)
         for dialog in self._df3.dialogs(xid):
             self._give(self._df3.close(xid, dialog, now, linger=False))
@@ -157,6 +162,7 @@ class DfService:
         self._x3_reader.forget(x2x3.xid_octets(xid))
         self._arrange()
         self.accounts.ended(xid)
+        self._write(self._notices.ended(xid, now.wall, changed=changed))
         if self._journal is not None:
             self._journal.ended(xid)
             self.commits.put()
@@ -174,6 +180,7 @@ class DfService:
             if order is None:
                 self._journal.ended(xid)
                 continue
+            missing = False
             running = {report.correlation for report, _ in held.dialogs}
             for state in held.communications:
                 if state.ended and state.correlation not in running:
@@ -186,17 +193,19 @@ class DfService:
                 self.accounts.event(report)
                 self._follow(self._df2.x2(structs.replace(report, at=now)))
                 if counters and last is not None:
-                    self._declare(order.agency, report, last, now)
+                    missing = True
+                    self._declare(order.agency, report, _restarted(last, now), now.wall)
+            if missing and last is not None:
+                self._write(self._notices.missing(order.agency, _restarted(last, now), now.wall))
         self.commits.put()
         self._remember()
         return self.counts["recalled"]
 
-    def _declare(self, agency: Agency, report: SessionReport, last: int, now: Instant) -> None:
-        """Content of a dialog that was being handed over may be missing since the last sign of life."""
+    def _declare(self, agency: Agency, report: SessionReport, text: str, at: int) -> None:
+        """Content of a dialog that was being handed over may be missing."""
         cin = self._iri.state(report.xid, report.correlation).cin
-        text = f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall)} (UTC seconds)"
-        contents = self._iri.cc_unavailable(report.xid, cin, now.wall, text)
-        self._write([IriRecord(agency.terms.liid, cin, _REPORT, now.wall, contents, 0)])
+        contents = self._iri.cc_unavailable(report.xid, cin, at, text)
+        self._write([IriRecord(agency.terms.liid, cin, _REPORT, at, contents, 0)])
 
     def _remember(self) -> None:
         """Note what changes with every packet, now and then."""
@@ -210,9 +219,12 @@ class DfService:
         self._remembering = loop.call_later(REMEMBER_SECONDS, self._remember)
 
     def unavailable(self, gap: Gap) -> bytes:
-        """Contents of the record that declares a gap of an LIID. KeyError: it is not ours any more."""
-        xid = next((xid for xid, order in self._orders.items() if order.agency.terms.liid == gap.liid), "")
-        return self._iri.cc_unavailable(xid, gap.cin, gap.until, gaps.told(gap))
+        """Contents of the record that declares a gap of an LIID, which may have ended. KeyError: it never was ours."""
+        return self._iri.cc_unavailable(self._notices.xid(gap.liid), gap.cin, gap.until, gaps.told(gap))
+
+    def alarm(self, gap: Gap, at: int) -> list[Hi1Record]:
+        """What HI1 tells of the gaps of an LIID."""
+        return self._notices.gap(gap, at)
 
     # X2
 
@@ -340,9 +352,9 @@ class DfService:
             self._write(self._iri.failure(failure))
         return written
 
-    def _write(self, records: list[IriRecord]) -> None:
+    def _write(self, records: Sequence[EventRecord]) -> None:
         if records:
-            self.commits.put([each if each.mark else structs.replace(each, mark=_once()) for each in records])
+            self.commits.put([_marked(each) for each in records])
 
     def _arrange(self) -> None:
         """Let the tap pass what is planned, and nothing else; note what is over."""
@@ -425,9 +437,16 @@ class DfService:
         self._seal.wipe()
 
 
-def _once() -> bytes:
-    """The mark of a record that nothing makes a second time."""
-    return secrets.token_bytes(MARK_OCTETS)
+def _marked(record: EventRecord) -> EventRecord:
+    """With a mark of its own, where nothing makes it a second time."""
+    if isinstance(record, Hi1Record) or record.mark:
+        return record
+    return structs.replace(record, mark=secrets.token_bytes(MARK_OCTETS))
+
+
+def _restarted(last: int, now: Instant) -> str:
+    """Content is missing since the last sign of life."""
+    return f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall)} (UTC seconds)"
 
 
 def _seconds(at: int) -> str:

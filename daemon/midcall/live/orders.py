@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from imswire.hi.hi1 import NotificationKind
 from midcall.base.x1_element import Armed, Changed, DestinationSet, Disarmed, Follow, Order
 from midcall.config import DfConfig
-from midcall.df2 import Agency
+from midcall.df2 import Agency, notifications
 from midcall.events import Instant, Intercept
 from midcall.live.clock import now
 from midcall.live.df import DfService
@@ -24,45 +25,60 @@ class DfOrders:
         self._inputs = inputs
         self._orders: dict[str, Order] = {}
         self._ended: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    def start(self) -> None:
+        """What a former run had ordered is ordered again, as far as it still is: agencies are told what is over."""
+        self._started = True
+        self._tell_ends()
 
     def follow(self, each: Follow) -> None:
         """Do what X1 says."""
         if isinstance(each, Armed):
             self._arm(each.order)
         elif isinstance(each, Changed):
-            self._end(each.former.task.xid, now())
+            self._end(each.former.task.xid, now(), changed=True)
             self._arm(each.order)
         elif isinstance(each, Disarmed):
             self._end(each.xid, now())
         elif isinstance(each, DestinationSet):
             self._outlets.destination(each.details)
+            if self._started:
+                self._tell_ends()
 
     def _arm(self, order: Order) -> None:
         xid, network = order.task.xid, self._config.network
         for each in order.mediated:
-            intercept = Intercept(
-                each.terms.liid,
-                xid,
-                network.operator,
-                network.element,
-                network.country,
-                network.delivery_country,
-                each.destinations[0].did,
-            )
+            intercept = self._intercept(each.terms.liid, xid, each.destinations[0].did)
             agency = Agency(each.terms, self._config.profile, network)
             outlet = self._outlets.order(intercept, each.destinations[0], each.pins[0] if each.pins else None)
             self._inputs.ordered(outlet, intercept, agency)
-            self._service.order(xid, agency, order.warrant)
+            self._service.order(xid, agency, order.warrant, outlet)
         self._orders[xid] = order
 
-    def _end(self, xid: str, at: Instant) -> None:
+    def _intercept(self, liid: str, xid: str, did: str) -> Intercept:
+        network = self._config.network
+        return Intercept(liid, xid, network.operator, network.element, network.country, network.delivery_country, did)
+
+    def _end(self, xid: str, at: Instant, *, changed: bool = False) -> None:
         former = self._orders.pop(xid, None)
-        self._inputs.ended(xid, at)
-        self._service.end(xid, at)
+        self._inputs.ended(xid, at, changed=changed)
+        self._service.end(xid, at, changed=changed)
         for each in () if former is None else former.mediated:
             task = self._outlets.end(each.terms.liid, self._service.commits.done())
             self._ended.add(task)
             task.add_done_callback(self._ended.discard)
+
+    def _tell_ends(self) -> None:
+        """By HI1: of what ended while nobody was here to tell, or does not go there any more."""
+        at = now().wall
+        for did, outlet in self._outlets.all():
+            former, outlet.was_active = outlet.was_active, []
+            for liid in former if self._config.profile.hi1 else ():
+                if not self._outlets.goes_to(liid, outlet):
+                    outlet.spool.add(self._intercept(liid, "", did))
+                    kind = NotificationKind.DEACTIVATED
+                    outlet.writer.iri([notifications.notification(self._config.network, liid, kind, at)])
 
     async def close(self) -> None:
         """Wait for the closing checks of what has ended."""

@@ -21,14 +21,14 @@ from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
 from midcall.base.x1_element import Refusal, place
 from midcall.config import DfConfig
-from midcall.events import CcRecord, Intercept, IriRecord
+from midcall.events import CcRecord, EventRecord, Hi1Record, Intercept
 from midcall.handover import Lost
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
-from midcall.handover.shell.spool import Spool, Unavailable
+from midcall.handover.shell.spool import Alarm, Spool, Unavailable
 from midcall.handover.shell.writer import Writer, Written
 from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook
@@ -72,6 +72,7 @@ class Outlet:
         sign: Sign | None,
         book: LinkBook,
         watch: Watch | None,
+        alarm: Alarm | None,
     ) -> None:
         self.did = did
         self.name = name
@@ -84,7 +85,20 @@ class Outlet:
         self.sender_keys = KeyStore(keys, SealKey(master))
         self.status_keys = KeyStore(keys, SealKey(master))
         told, integrity = book.handover, config.integrity
-        self.spool = Spool(folder, did, self.keys, (), gap, time.time_ns(), report=told, integrity=integrity, sign=sign)
+        self.spool = Spool(
+            folder,
+            did,
+            self.keys,
+            (),
+            gap,
+            time.time_ns(),
+            report=told,
+            integrity=integrity,
+            sign=sign,
+            alarm=alarm,
+        )
+        self.was_active = self.spool.active()
+        """LIIDs of which HI1 told the agency that they are active, when this was opened."""
         self.writer = Writer(self.spool) if watch is None else Writer(self.spool, partial(watch.written, name))
         settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         network = config.network
@@ -124,6 +138,7 @@ class Outlets:
         sign: Sign | None = None,
         book: LinkBook | None = None,
         watch: Watch | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
         self._config = config
         self._master = master
@@ -132,7 +147,9 @@ class Outlets:
         self._sign = sign
         self._book = book or LinkBook()
         self._watch = watch
+        self._alarm = alarm
         self._outlets: dict[_Key, Outlet] = {}
+        self._named: dict[str, Outlet] = {}
         self._of: dict[str, Outlet] = {}
         self._ordered: dict[str, Intercept] = {}
 
@@ -184,6 +201,10 @@ class Outlets:
         """By destination, also those to which nothing more comes."""
         return sorted(((did, outlet) for (did, _), outlet in self._outlets.items()), key=lambda each: each[0])
 
+    def goes_to(self, liid: str, outlet: Outlet) -> bool:
+        """Whether product of an LIID is ordered to go there."""
+        return self._of.get(liid) is outlet
+
     def intercepts(self) -> Iterator[tuple[str, str, Outlet]]:
         """LIIDs that are ordered, each with its destination."""
         for liid, outlet in sorted(self._of.items()):
@@ -191,11 +212,12 @@ class Outlets:
 
     # Records
 
-    def iri(self, records: list[IriRecord]) -> asyncio.Future[list[None]]:
+    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]:
         """Done when all are on the disk."""
-        found: dict[Outlet, list[IriRecord]] = {}
+        found: dict[Outlet, list[EventRecord]] = {}
         for record in records:
-            outlet = self._of.get(record.liid)
+            named = record.outlet if isinstance(record, Hi1Record) else ""
+            outlet = self._named.get(named) if named else self._of.get(record.liid)
             if outlet is not None:
                 found.setdefault(outlet, []).append(record)
         return asyncio.gather(*(outlet.writer.iri(some) for outlet, some in found.items()))
@@ -216,9 +238,18 @@ class Outlets:
         did, pin = key
         name, peer = f"{did}.{pin}" if pin else did, self._peer(details, pin)
         outlet = Outlet(
-            did, name, self._config, self._master, peer, self._gap(did), self._sign, self._book, self._watch
+            did,
+            name,
+            self._config,
+            self._master,
+            peer,
+            self._gap(did),
+            self._sign,
+            self._book,
+            self._watch,
+            self._alarm,
         )
-        self._outlets[key] = outlet
+        self._outlets[key] = self._named[name] = outlet
         return outlet
 
     def _peer(self, details: DestinationDetails, pin: str) -> Peer:

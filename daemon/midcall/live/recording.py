@@ -74,7 +74,7 @@ class DfInputs:
     def ordered(self, outlet: str, intercept: Intercept, agency: Agency) -> None:
         """Before the service has it."""
 
-    def ended(self, xid: str, at: Instant) -> None:
+    def ended(self, xid: str, at: Instant, *, changed: bool = False) -> None:
         """Before the service has it."""
 
     def x2(self, take: Callable[[Batch], Awaitable[None]]) -> Callable[[Batch], Awaitable[None]]:
@@ -110,8 +110,8 @@ class RecordedDf(DfInputs):
     def ordered(self, outlet: str, intercept: Intercept, agency: Agency) -> None:
         self._trace.write(trace.Ordered(outlet, intercept, agency))
 
-    def ended(self, xid: str, at: Instant) -> None:
-        self._trace.write(trace.Ended(xid, at))
+    def ended(self, xid: str, at: Instant, *, changed: bool = False) -> None:
+        self._trace.write(trace.Ended(xid, at, changed))
 
     def x2(self, take: Callable[[Batch], Awaitable[None]]) -> Callable[[Batch], Awaitable[None]]:
         async def taken(batch: Batch) -> None:

@@ -22,7 +22,7 @@ from midcall.base import owner_only
 from midcall.base.bounded import BoundedTable
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import Batch
-from midcall.events import CcRecord, Instant, Intercept, IriRecord, KeyAnswer, KeyQuery, MediaPacket
+from midcall.events import CcRecord, EventRecord, Hi1Record, Instant, Intercept, KeyAnswer, KeyQuery, MediaPacket
 from midcall.handover import Assembler
 from midcall.handover.shell.files import MARKS
 from midcall.live import trace
@@ -189,9 +189,9 @@ class DfReplay:
         match record:
             case trace.Ordered():
                 self._outlets.order(record.outlet, record.intercept)
-                service.order(record.intercept.xid, record.agency, None)
+                service.order(record.intercept.xid, record.agency, None, record.outlet)
             case trace.Ended():
-                service.end(record.xid, record.at)
+                service.end(record.xid, record.at, changed=record.changed)
             case trace.Taken():
                 await service.commit(self._batch(record))
             case trace.Answered():
@@ -260,7 +260,7 @@ class _Outlet:
     """Records of one destination under one pin, until the live run wrote them; then PS-PDUs."""
 
     def __init__(self, folder: Path, assembler: Assembler) -> None:
-        self.iri: deque[IriRecord] = deque()
+        self.iri: deque[EventRecord] = deque()
         self.cc: deque[CcRecord] = deque()
         self.assembler = assembler
         self.files = HandoverFiles(folder, assembler)
@@ -277,12 +277,14 @@ class _Outlet:
         for liid in record.ended:
             self.files.end(liid, record.at)
 
-    def _fresh(self, count: int) -> list[IriRecord]:
+    def _fresh(self, count: int) -> list[EventRecord]:
         """As the spool does: what was written already is a repetition."""
-        fresh = []
+        fresh: list[EventRecord] = []
         for _ in range(count):
             record = self.iri.popleft()
-            if record.mark not in self._marks:
+            if isinstance(record, Hi1Record):
+                fresh.append(record)
+            elif record.mark not in self._marks:
                 self._marks.put(record.mark, None)
                 fresh.append(record)
         return fresh
@@ -312,10 +314,12 @@ class _Outlets:
         self._signatures.update(record.signed)
         self._outlet(record.outlet).commit(record)
 
-    def iri(self, records: list[IriRecord]) -> asyncio.Future[list[None]]:
+    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]:
         for record in records:
-            if record.liid in self._of:
-                self._of[record.liid].iri.append(record)
+            named = record.outlet if isinstance(record, Hi1Record) else ""
+            outlet = self._all.get(named) if named else self._of.get(record.liid)
+            if outlet is not None:
+                outlet.iri.append(record)
         return _done([])
 
     def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]:

@@ -20,7 +20,7 @@ from midcall.base.x1_element import Armed, Changed, Disarmed, Follow
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import X2Server
 from midcall.config import DfConfig, PoiConfig, TapConfig
-from midcall.events import Instant, SipSeen, Task
+from midcall.events import Hi1Record, Instant, SipSeen, Task
 from midcall.handover.values import Gap
 from midcall.live import links, recording
 from midcall.live.clock import now
@@ -149,11 +149,14 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     def gap_of(_did: str) -> Callable[[Gap], bytes]:
         return lambda gap: service_of[0].unavailable(gap)
 
+    def alarm(gap: Gap, at: int) -> list[Hi1Record]:
+        return service_of[0].alarm(gap, at)
+
     first = reserve_cins(spool / "cins")
     inputs = recording.df_inputs(frame, config, first)
     book = LinkBook()
     sign = inputs.sign(links.signer(config.signing_key))
-    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of, sign, book, inputs)
+    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of, sign, book, inputs, alarm)
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
     keys = links.xk_client(config)
@@ -179,6 +182,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     except OutletError as error:
         raise RoleError(f"X1: a stored destination: {error}") from None
     await x1.start()
+    orders.start()
     # What ran goes on before a POI tells more of it.
     service.recall(now())
     try:

@@ -81,10 +81,11 @@ class Ordered(Struct, frozen=True, tag="order", array_like=True):
 
 
 class Ended(Struct, frozen=True, tag="end", array_like=True):
-    """DF: a task is over."""
+    """DF: a task is over; ``changed``: it is about to be ordered otherwise."""
 
     xid: str
     at: Instant
+    changed: bool = False
 
 
 class Taken(Struct, frozen=True, tag="x2", array_like=True):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
-from midcall.events import CcRecord, IriRecord
+from midcall.events import CcRecord, EventRecord
 from midcall.handover.shell.spool import Spool
 
 _NS = 1_000_000_000
@@ -38,7 +38,7 @@ class Writer:
         self.spool = spool
         self._told = told
         self._settings = spool.settings
-        self._iri: list[tuple[Sequence[IriRecord], asyncio.Future[None]]] = []
+        self._iri: list[tuple[Sequence[EventRecord], asyncio.Future[None]]] = []
         self._cc: list[CcRecord] = []
         self._cc_done: asyncio.Future[bool] | None = None
         self._over: list[CcRecord] = []
@@ -48,7 +48,7 @@ class Writer:
         self._full = asyncio.Event()
         self._stopping = False
 
-    def iri(self, records: Sequence[IriRecord]) -> asyncio.Future[None]:
+    def iri(self, records: Sequence[EventRecord]) -> asyncio.Future[None]:
         """Done when all records are on the disk; while it is full that waits."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._iri.append((records, done))
@@ -117,7 +117,7 @@ class Writer:
             done.cancel()
 
     def _commit(
-        self, iri: list[IriRecord], cc: list[CcRecord], over: list[CcRecord], ended: list[str]
+        self, iri: list[EventRecord], cc: list[CcRecord], over: list[CcRecord], ended: list[str]
     ) -> tuple[int, bool, bool]:
         now = time.time_ns()
         taken = self.spool.write_iri(iri, now)
