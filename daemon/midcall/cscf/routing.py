@@ -37,7 +37,8 @@ class Plan(NamedTuple):
     """What is changed for all targets, and the targets: groups one after another, each tried in parallel.
 
     ``routes`` of ours are taken from the top of Route, ``last_route`` from its end (RFC 3261 16.4). ``inside``: the
-    request belongs to a dialog that went through here. ``status``: there is no target, and this is the answer.
+    request belongs to a dialog that went through here. ``outward``: it goes where its sender wants, to no user and no
+    route of ours. ``status``: there is no target, and this is the answer.
     """
 
     groups: tuple[tuple[Destination, ...], ...] = ()
@@ -45,6 +46,7 @@ class Plan(NamedTuple):
     routes: int = 0
     last_route: bool = False
     inside: bool = False
+    outward: bool = False
     status: int = 0
 
 
@@ -154,15 +156,18 @@ class Router:
         changed = uri if last else None
         rest = routes[popped:]
         if rest:
-            return Plan(((_loose(rest, changed),),), changed, popped, last, inside)
+            return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside)
         if inside:
             return Plan(((Destination(uri),),), changed, popped, last, True)
         groups, status = self._targets(uri, now)
-        return Plan(groups, changed, popped, last, False, status)
+        if groups or status:
+            return Plan(groups, changed, popped, last, status=status)
+        return Plan(((Destination(uri),),), changed, popped, last, outward=True)
 
     # Targets (RFC 3261 16.5)
 
     def _targets(self, text: str, now: int) -> tuple[tuple[tuple[Destination, ...], ...], int]:
+        """Targets, or the status of one that is not there; neither: it is not ours."""
         uri = sip.parse_uri(text)
         number = _number(uri)
         if number is not None:
@@ -190,9 +195,7 @@ class Router:
             return (), 480 if known else 404
         if found is None:
             found = self._by_domain.get("*")
-        if found is not None:
-            return self._static(found)
-        return ((Destination(text),),), 0
+        return self._static(found) if found is not None else ((), 0)
 
     def _static(self, route: StaticRoute) -> tuple[tuple[tuple[Destination, ...], ...], int]:
         """One hop by weight; then, should it fail, the others."""

@@ -1,0 +1,109 @@
+"""The location service (RFC 3261 10.3): which contacts an address of record has, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from midcall.base.bounded import BoundedTable
+from midcall.cscf.routing import Contact
+from midcall.cscf.timers import MS
+from midcall.cscf.values import Hop
+
+SECOND = 1_000 * MS
+
+
+class Binding(Struct, frozen=True, gc=False):
+    """One contact of an address of record.
+
+    ``key`` is what makes it this one: the instance and reg-id of a device (RFC 5626 6), or the contact's URI.
+    ``until`` in monotonic ns. ``source`` is where it registered from, and with ``by_flow`` the way back to it.
+    ``params`` are further parameters of the Contact as they came, and go back.
+    """
+
+    key: str
+    uri: str
+    until: int
+    call_id: str
+    cseq: int
+    path: tuple[str, ...] = ()
+    q: int = 1_000
+    source: Hop | None = None
+    by_flow: bool = False
+    params: tuple[tuple[str, str | None], ...] = ()
+
+    def left(self, now: int) -> int:
+        """Seconds, at least 0."""
+        return max(0, (self.until - now) // SECOND)
+
+
+Kept = Callable[[str, Sequence[Binding]], None]
+"""Told the bindings of an address of record whenever they have changed."""
+
+
+class LocationTable:
+    """Bindings by address of record in canonical form (:func:`imswire.sip.identities`); at most ``bound`` addresses.
+
+    ``users`` are addresses that exist, registered or not; empty: those that have ever registered.
+    """
+
+    def __init__(self, bound: int, users: frozenset[str] = frozenset(), kept: Kept = lambda _aor, _all: None) -> None:
+        self._bindings: BoundedTable[str, tuple[Binding, ...]] = BoundedTable("cscf.bindings", bound)
+        self._users = users
+        self._kept = kept
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._bindings) >= self._bindings.bound
+
+    def __len__(self) -> int:
+        return len(self._bindings)
+
+    def bindings(self, aor: str, now: int) -> tuple[Binding, ...]:
+        """Those that still hold."""
+        found = self._bindings.get(aor) or ()
+        return tuple(each for each in found if each.until > now)
+
+    def put(self, aor: str, bindings: Sequence[Binding]) -> None:
+        """All that an address has from now on."""
+        if bindings:
+            self._bindings.put(aor, tuple(bindings))
+        else:
+            self._bindings.pop(aor)
+        self._kept(aor, bindings)
+
+    def recall(self, aor: str, bindings: Sequence[Binding]) -> None:
+        """What a former run has kept."""
+        if bindings and not self.is_full:
+            self._bindings.put(aor, tuple(bindings))
+
+    def expire(self, now: int, most: int = 1_000) -> int:
+        """Let go of what is over among the oldest ``most``; how many addresses have no contact any more."""
+        over = [aor for aor, _ in zip(self._bindings, range(most), strict=False) if not self.bindings(aor, now)]
+        for aor in over:
+            self.put(aor, ())
+        return len(over)
+
+    # What the router asks
+
+    def contacts(self, aor: str, now: int) -> Sequence[Contact]:
+        found = self.bindings(aor, now)
+        return [Contact(each.uri, each.path, each.q, each.source if each.by_flow else None) for each in found]
+
+    def is_known(self, aor: str) -> bool:
+        return aor in self._users or aor in self._bindings
+
+    def registered_from(self, source: Hop, now: int, aors: Sequence[str]) -> str | None:
+        """Which of these addresses of record has a binding that came from there."""
+        for aor in aors:
+            for each in self.bindings(aor, now):
+                if each.source is not None and _same_flow(each.source, source):
+                    return aor
+        return None
+
+
+def _same_flow(one: Hop, other: Hop) -> bool:
+    if one.connection or other.connection:
+        return one.connection == other.connection
+    return one.host == other.host and one.port == other.port and one.transport == other.transport

@@ -1,0 +1,126 @@
+"""Who may send what (RFC 3325; DESIGN: no relay for unknown peers): the gate that each new request passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from msgspec import Struct
+
+from imswire import sip
+from imswire.sip import SipMessage, SipUri
+from midcall.base.bounded import BoundedTable
+from midcall.cscf.digest import Digest
+from midcall.cscf.location import LocationTable
+from midcall.cscf.overload import Overload
+from midcall.cscf.proxy import Admission
+from midcall.cscf.routing import Plan
+from midcall.cscf.values import Hop
+
+ASSERTED = ("p-asserted-identity", "p-preferred-identity")
+SOURCES = 65_536
+ADMITTED = Admission()
+REFUSED = Admission(403)
+
+
+class Peer(Struct, frozen=True):
+    """Neighbours by their network (``192.0.2.0/24``, ``2001:db8::1``), or by a name in their TLS certificate.
+
+    ``trusted``: the identities that they assert are believed, and go on (RFC 3325 spec(T)). ``relay``: their requests
+    go anywhere, not to users and routes of ours alone.
+    """
+
+    network: str = ""
+    name: str = ""
+    trusted: bool = False
+    relay: bool = False
+
+
+class Peers:
+    """Finds the peer of a source; ``names`` gives the names in the certificate of a connection."""
+
+    def __init__(
+        self, peers: Iterable[Peer], names: Callable[[int], frozenset[str]] = lambda _connection: frozenset()
+    ) -> None:
+        self._networks: list[tuple[IPv4Network | IPv6Network, Peer]] = []
+        self._named: dict[str, Peer] = {}
+        for peer in peers:
+            if peer.network:
+                self._networks.append((ip_network(peer.network), peer))
+            if peer.name:
+                self._named[peer.name.lower()] = peer
+        self._networks.sort(key=lambda each: -each[0].prefixlen)
+        self._names = names
+        self._found: BoundedTable[str, Peer | None] = BoundedTable("cscf.peers", SOURCES)
+
+    def of(self, source: Hop) -> Peer | None:
+        """The peer that a message came from; None: nobody whom we know."""
+        if source.transport == "tls" and self._named:
+            for name in self._names(source.connection):
+                if name in self._named:
+                    return self._named[name]
+        if source.host in self._found:
+            return self._found.get(source.host)
+        peer = self._look_up(source.host)
+        self._found.put(source.host, peer)
+        return peer
+
+    def _look_up(self, host: str) -> Peer | None:
+        address = ip_address(host.partition("%")[0])
+        return next((peer for network, peer in self._networks if address in network), None)
+
+
+class TrustGate:
+    """Lets pass: what belongs to a dialog of ours, what a peer may send, what comes from or goes to a user of ours.
+
+    ``digest``: users of ours who do not send from where they registered are asked who they are; None: nobody is asked.
+    """
+
+    def __init__(
+        self,
+        peers: Peers,
+        location: LocationTable,
+        is_local: Callable[[str], bool],
+        overload: Overload,
+        digest: Digest | None,
+    ) -> None:
+        self._peers = peers
+        self._location = location
+        self._is_local = is_local
+        self._overload = overload
+        self._digest = digest
+
+    def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission:
+        """Whether the request may pass, and what it asserts on its way."""
+        peer = self._peers.of(source)
+        if plan.inside:
+            return ADMITTED if peer is not None and peer.trusted else _asserting(message, None)
+        shed = self._overload.shed(message)
+        if shed is not None:
+            return shed
+        if peer is not None and (peer.relay or not plan.outward):
+            return ADMITTED if peer.trusted else _asserting(message, None)
+        user = self._user_at(message, source, now)
+        if user is None and self._digest is not None and self._claims_to_be_ours(message):
+            said = self._digest.judge(message, now, proxy=True)
+            if not said.user:
+                return Admission(407, said.lines)
+            user = said.user
+        if user is None and plan.outward:
+            return REFUSED
+        return _asserting(message, user)
+
+    def _user_at(self, message: SipMessage, source: Hop, now: int) -> str | None:
+        """The address of record of a user who sends from where it registered."""
+        return self._location.registered_from(source, now, sip.identities(message.from_.uri))
+
+    def _claims_to_be_ours(self, message: SipMessage) -> bool:
+        uri = sip.parse_uri(message.from_.uri)
+        return isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]"))
+
+
+def _asserting(message: SipMessage, user: str | None) -> Admission:
+    """Identities that a stranger asserts do not go on; that of a user of ours is asserted (RFC 3325 5)."""
+    on_top = "" if user is None else f"P-Asserted-Identity: <{user}>\r\n"
+    removed = tuple(name for name in ASSERTED if message.raws(name.encode()))
+    return Admission(0, b"", on_top, removed) if on_top or removed else ADMITTED
