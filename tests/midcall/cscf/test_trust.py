@@ -1,0 +1,152 @@
+"""Who may send what: relay, assertions, authentication, and what is shed."""
+
+from __future__ import annotations
+
+import pytest
+
+from imswire import sip
+from midcall.cscf.digest import Digest, Secrets
+from midcall.cscf.location import SECOND, Binding, LocationTable
+from midcall.cscf.overload import LATE, VERY_LATE, Overload
+from midcall.cscf.proxy import Admission
+from midcall.cscf.routing import Destination, Plan
+from midcall.cscf.timers import MS
+from midcall.cscf.trust import Peer, Peers, TrustGate
+from midcall.cscf.values import Hop
+from tests.midcall.cscf.stage import ALICE, request
+
+HOME = Plan(((Destination("sip:bob@192.0.2.20"),),))
+OUT = HOME._replace(outward=True)
+INSIDE = HOME._replace(inside=True)
+PEER = Hop("udp", "198.51.100.7", 5060)
+FORGED = "P-Asserted-Identity: <sip:forged@x>"
+
+
+def gate(*peers: Peer, digest: bool = False, names: frozenset[str] = frozenset()) -> TrustGate:
+    location = LocationTable(10)
+    location.put(
+        "sip:carol@home.example", [Binding("k", "sip:c@x", 9 * SECOND, "c", 1, source=Hop("udp", "192.0.2.30", 5060))]
+    )
+    desk = Digest("home.example", b"k" * 32, lambda _: Secrets({})) if digest else None
+    return TrustGate(
+        Peers(peers, lambda _: names), location, lambda host: host == "home.example", Overload(lambda _: 0), desk
+    )
+
+
+def admitted(
+    gate: TrustGate, plan: Plan, source: Hop, *headers: str, user: str = "alice", method: str = "INVITE"
+) -> Admission:
+    text = request(method, "sip:bob@home.example", *headers).replace("sip:alice@", f"sip:{user}@")
+    return gate.admit(sip.parse(text.encode()), plan, source, 0)
+
+
+def test_strangers_reach_users_of_ours_and_nobody_else():
+    assert admitted(gate(), HOME, ALICE).status == 0
+    assert admitted(gate(), OUT, ALICE).status == 403
+
+
+def test_a_stranger_asserts_nothing():
+    found = admitted(gate(), HOME, ALICE, FORGED, "P-Preferred-Identity: <sip:y@x>")
+    assert found == Admission(removed=("p-asserted-identity", "p-preferred-identity"))
+    assert admitted(gate(), INSIDE, ALICE, FORGED).removed == ("p-asserted-identity",)
+
+
+def test_a_registered_user_may_call_anybody_and_is_asserted():
+    carol = Hop("udp", "192.0.2.30", 5060)
+    assert admitted(gate(), OUT, carol, user="carol") == Admission(
+        on_top="P-Asserted-Identity: <sip:carol@home.example>\r\n"
+    )
+    assert admitted(gate(), OUT, carol, FORGED, user="carol").removed == ("p-asserted-identity",)
+    assert admitted(gate(), OUT, carol, user="alice").status == 403
+
+
+def test_peers():
+    trusted = Peer(network="198.51.100.0/24", trusted=True)
+    assert admitted(gate(trusted), HOME, PEER, FORGED) == Admission()
+    assert admitted(gate(trusted), OUT, PEER).status == 403
+    relay = Peer(network="198.51.100.0/24", relay=True)
+    assert admitted(gate(relay), OUT, PEER, FORGED) == Admission(removed=("p-asserted-identity",))
+    assert admitted(gate(relay), OUT, ALICE).status == 403
+
+
+def test_the_narrower_network_counts():
+    peers = Peers([Peer(network="198.51.100.0/24"), Peer(network="198.51.100.7", trusted=True), Peer(network="::/0")])
+    assert peers.of(PEER) == Peer(network="198.51.100.7", trusted=True) == peers.of(PEER)
+    assert peers.of(PEER._replace(host="198.51.100.8")) == Peer(network="198.51.100.0/24")
+    assert peers.of(PEER._replace(host="fe80::1%eth0")) == Peer(network="::/0")
+    assert peers.of(ALICE) is None
+
+
+def test_a_peer_by_the_name_in_its_certificate():
+    named = gate(Peer(name="SBC.example", relay=True), names=frozenset({"sbc.example"}))
+    assert admitted(named, OUT, Hop("tls", "203.0.113.1", 5061, 3)).status == 0
+    assert admitted(named, OUT, Hop("tcp", "203.0.113.1", 5060, 3)).status == 403
+    other = gate(Peer(name="SBC.example", relay=True), names=frozenset({"other.example"}))
+    assert admitted(other, OUT, Hop("tls", "203.0.113.1", 5061, 3)).status == 403
+
+
+def test_users_of_ours_are_asked_who_they_are():
+    found = admitted(gate(digest=True), HOME, ALICE)
+    assert found.status == 407 and b"Proxy-Authenticate: Digest" in found.extra
+    assert admitted(gate(digest=True), INSIDE, ALICE).status == 0
+    stranger = request().replace("sip:alice@home.example", "sip:x@far.example")
+    assert gate(digest=True).admit(sip.parse(stranger.encode()), HOME, ALICE, 0).status == 0
+
+
+# Overload
+
+
+def message(method: str = "INVITE", uri: str = "sip:bob@home.example") -> sip.SipMessage:
+    return sip.parse(request(method, uri).encode())
+
+
+def test_the_share_follows_the_delay():
+    overload = Overload(lambda _: 0)
+    overload.observe(LATE)
+    assert overload.share == 0 and overload.shed(message()) is None
+    overload.observe((LATE + VERY_LATE) // 2)
+    assert overload.share == 50
+    overload.observe(VERY_LATE * 9)
+    assert overload.share == 100
+    for _ in range(100):
+        overload.observe(0)
+    assert overload.share == 0
+
+
+def test_what_is_shed():
+    overload = Overload(lambda _: 49)
+    overload.observe((LATE + VERY_LATE) // 2)
+    assert overload.shed(message()) == Admission(503, b"Retry-After: 1\r\n") and overload.shed_requests == 1
+    assert overload.shed(message("BYE")) is None
+    assert overload.shed(message(uri="urn:service:sos.police")) is None
+    spared = Overload(lambda _: 50)
+    spared.observe((LATE + VERY_LATE) // 2)
+    assert spared.shed(message()) is None
+
+
+def test_a_loaded_gate_lets_dialogs_go_on():
+    overload = Overload(lambda _: 0)
+    overload.observe(VERY_LATE)
+    loaded = TrustGate(Peers(()), LocationTable(1), lambda _: True, overload, None)
+    assert loaded.admit(message(), INSIDE, ALICE, 0).status == 0
+    assert loaded.admit(message(), HOME, ALICE, 0).status == 503
+
+
+def test_what_a_next_hop_asks_for_is_kept_to():
+    """RFC 7339 5.3: for as long as it said."""
+    overload = Overload(lambda _: 29)
+    overload.told("192.0.2.9", 30, 500, 0)
+    assert overload.holds_back("192.0.2.9", message(), 0)
+    assert not overload.holds_back("192.0.2.8", message(), 0)
+    assert not overload.holds_back("192.0.2.9", message("BYE"), 0)
+    assert not overload.holds_back("192.0.2.9", message(), 500 * MS)
+    overload.told("192.0.2.9", 20, 500, 0)
+    assert not overload.holds_back("192.0.2.9", message(), 0)
+    overload.told("192.0.2.9", 0, 500, 0)
+    assert not overload.holds_back("192.0.2.9", message(), 0)
+
+
+@pytest.mark.parametrize("network", ["x", "1.2.3.4/99"])
+def test_a_network_that_is_none(network):
+    with pytest.raises(ValueError):
+        Peers([Peer(network=network)])
