@@ -39,8 +39,9 @@ Admit = Callable[[socket.socket], Awaitable[tuple[asyncio.StreamReader, asyncio.
 class X2Server:
     """``commit`` is awaited with what one connection brought, in its order; when it returns, all of it is safe.
 
-    Its connection is dropped when it raises, and the POI sends the same again. Batches of one peer never overlap, those
-    of several may. ``report`` and ``gap`` are called in the loop's thread.
+    Its connection is dropped when it raises, and the POI sends the same again. Batches of one connection are handed on
+    in their order, up to ``session.UNDER_WAY`` before the first of them is safe; a connection's first waits for those
+    of others of its peer. ``report`` and ``gap`` are called in the loop's thread.
     """
 
     def __init__(
@@ -131,16 +132,18 @@ class X2Server:
         self._listening.clear()
         busy = set()
         for session, task in self._sessions.items():
-            session.closing = True
             if session.busy:
                 busy.add(task)
+            session.close()
         for task in self._open - busy:
             task.cancel()
-        if busy:
-            await asyncio.wait(busy, timeout=seconds)
-        for task in self._open:
+        # Also of connections that were lost meanwhile.
+        committing = {task for lane in self._lanes.values() for task in lane.under_way}
+        if busy or committing:
+            await asyncio.wait(busy | committing, timeout=seconds)
+        for task in (*self._open, *committing):
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*self._open, *committing, return_exceptions=True)
 
     async def _accept(self, listener: socket.socket, admit: Admit) -> None:
         loop = asyncio.get_running_loop()

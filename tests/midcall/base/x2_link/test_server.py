@@ -12,6 +12,7 @@ from imswire import x2x3
 from imswire.x2x3 import Attribute, Pdu
 from midcall.base.lab_pki import uri
 from midcall.base.x2_link import Batch, UnixPeer, X2LinkSettings
+from midcall.base.x2_link.session import UNDER_WAY
 from tests.midcall.base.x2_link.world import (
     QUICK,
     US,
@@ -144,6 +145,64 @@ def test_a_slow_commit_of_one_peer_does_not_hold_another(pki):
         go_on.set()
         await slow.done()
         assert len(df2.octets) == 8
+        await df2.stop()
+
+    run(test)
+
+
+def test_what_comes_is_handed_on_before_what_came_is_safe_and_only_so_much(pki):
+    """The next message may say where media go from now on: it does not wait for the disk."""
+
+    async def test() -> None:
+        df2 = await Df2().tls(pki)
+        begun: asyncio.Queue[Batch] = asyncio.Queue()
+        go_on = asyncio.Event()
+
+        async def wait(batch: Batch) -> None:
+            if batch.peer == uri("tap"):
+                begun.put_nowait(batch)
+                await go_on.wait()
+
+        df2.first = wait
+        raw = await Raw.open(pki, df2.port)
+        for n in range(UNDER_WAY):
+            raw.send.write(event(n, of=2) + KEEPALIVE)
+            assert (await begun.get()).octets == [event(n, of=2)]
+        raw.send.write(event(UNDER_WAY, of=2) + KEEPALIVE)
+        poi = Poi(pki.peer(df2.port))
+        poi.put(events(5))
+        await poi.done()
+        assert begun.empty() and df2.octets == events(5)
+        go_on.set()
+        count = UNDER_WAY + 1
+        assert await raw.receive.readexactly(count * len(ANSWER)) == count * ANSWER
+        assert df2.octets[5:] == [event(n, of=2) for n in range(count)]
+        raw.close()
+        await df2.stop()
+
+    run(test)
+
+
+def test_a_repetition_on_another_connection_waits_for_what_the_first_is_committing(pki):
+    async def test() -> None:
+        df2 = await Df2().tls(pki)
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def wait(_: Batch) -> None:
+            begun.set()
+            await go_on.wait()
+
+        df2.first = wait
+        first = await Raw.open(pki, df2.port)
+        first.send.write(event(0))
+        await begun.wait()
+        first.close()
+        second = await Raw.open(pki, df2.port)
+        second.send.write(event(0) + event(1) + KEEPALIVE)
+        go_on.set()
+        assert await second.receive.readexactly(len(ANSWER)) == ANSWER
+        assert df2.octets == [event(0), event(1)] and df2.server.counters.repeats == 1
+        second.close()
         await df2.stop()
 
     run(test)
