@@ -96,21 +96,29 @@ class Loopback(Wire):
 
     def open(self, address: str, *, even: bool = False) -> int:
         """A port at an address, which receives from now on; RTP has an even one. OSError."""
-        odd: list[socket.socket] = []
+        passed: list[Place] = []
         try:
             while True:
-                bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                odd.append(bound)
-                bound.bind((address, 0))
-                port = int(bound.getsockname()[1])
-                if not even or port % 2 == 0:
-                    break
-            bound.settimeout(RECEIVE_SECONDS)
-            self._sockets[inet.pack(address), port] = odd.pop()
+                place = self.bind(address)
+                if not even or place[1] % 2 == 0:
+                    return place[1]
+                passed.append(place)
         finally:
-            for each in odd:
-                each.close()
-        return port
+            for each in passed:
+                self._sockets.pop(each).close()
+
+    def bind(self, address: str, port: int = 0) -> Place:
+        """The port, or any (0), which receives from now on. OSError."""
+        bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            bound.bind((address, port))
+        except OSError:
+            bound.close()
+            raise
+        bound.settimeout(RECEIVE_SECONDS)
+        place = inet.pack(address), int(bound.getsockname()[1])
+        self._sockets[place] = bound
+        return place
 
     def udp(self, time: int, source: Place, destination: Place, payload: bytes) -> None:
         self.until(time)

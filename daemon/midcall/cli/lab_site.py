@@ -41,7 +41,7 @@ country = "XX"
 agency = "agency of the laboratory"
 services = ["voice", "messaging"]
 scope = "iri+cc"
-keys = "decrypt"
+keys = "{keys}"
 location = false
 start = {start}
 end = {end}
@@ -192,8 +192,11 @@ class LabSite:
 
     # Warrants
 
-    def draft(self, identity: str, liid: str, lemf: str) -> tuple[Path, value.Warrant]:
-        """A warrant from now on, for product to go to the LEMF at that address; nobody has approved it yet."""
+    def draft(self, identity: str, liid: str, lemf: str, keys: str = "decrypt") -> tuple[Path, value.Warrant]:
+        """A warrant from now on, for product to go to the LEMF at that address; nobody has approved it yet.
+
+        ``keys``: its keys mode.
+        """
         template = self.folder / "warrant.toml"
         host, _, port = lemf.rpartition(":")
         certificate = ssl.PEM_cert_to_DER_cert((self.pki / "lemf.pem").read_text())
@@ -204,6 +207,7 @@ class LabSite:
             elements=json.dumps(list(ELEMENTS.values())),
             order=hashlib.sha256(b"the order").hexdigest(),
             liid=liid,
+            keys=keys,
             identity=json.dumps(identity),
             host=host,
             port=port,
