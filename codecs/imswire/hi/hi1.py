@@ -129,17 +129,20 @@ def _make(tag: int, inner: Any) -> Operation:
     return Notification(kind=NotificationKind(tag), **inner) if tag <= NotificationKind.MODIFIED else inner
 
 
-HI1_OPERATION: Final = Choice(
-    (
-        must(NotificationKind.ACTIVATED, "liActivated", "", _NOTIFICATION),
-        must(NotificationKind.DEACTIVATED, "liDeactivated", "", _NOTIFICATION),
-        must(NotificationKind.MODIFIED, "liModified", "", _NOTIFICATION),
-        must(4, "alarms-indicator", "", _ALARM),
-        must(5, "national-HI1-ASN1parameters", "", _NATIONAL),
-    ),
-    _pick,
-    _make,
+_ALTERNATIVES = (
+    must(NotificationKind.ACTIVATED, "liActivated", "", _NOTIFICATION),
+    must(NotificationKind.DEACTIVATED, "liDeactivated", "", _NOTIFICATION),
+    must(NotificationKind.MODIFIED, "liModified", "", _NOTIFICATION),
+    must(4, "alarms-indicator", "", _ALARM),
+    must(5, "national-HI1-ASN1parameters", "", _NATIONAL),
 )
+_NAMES: Final = {each.tag: each.name for each in _ALTERNATIVES}
+HI1_OPERATION: Final = Choice(_ALTERNATIVES, _pick, _make)
+
+
+def name(operation: Operation) -> str:
+    """What the module calls the alternative: ``liActivated``, ``alarms-indicator``, ..."""
+    return _NAMES[_pick(operation)[0]]
 
 
 def build(operation: Operation) -> bytes:

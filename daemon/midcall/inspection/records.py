@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from imswire import hi
-from imswire.hi import describe
+from imswire.hi import describe, hi1
 from imswire.hi.check import check
 
 CHUNK = 1 << 16
@@ -99,6 +99,8 @@ def as_json(found: Record) -> dict[str, Any]:
 
 def _what(pdu: hi.PsPdu) -> str:
     payload = pdu.payload
+    if isinstance(payload, hi.Hi1):
+        return f"HI1 {_notification(payload)}"
     if not isinstance(payload, tuple):
         return type(payload).__name__
     first = payload[0]
@@ -106,6 +108,13 @@ def _what(pdu: hi.PsPdu) -> str:
         kind = "?" if first.kind is None else _name(hi.IriType, first.kind)
         return f"IRI {kind}"
     return "CC" if first.direction is None else f"CC {_name(hi.Direction, first.direction)}"
+
+
+def _notification(payload: hi.Hi1) -> str:
+    try:
+        return hi1.name(hi1.parse(payload.contents))
+    except hi.HiError:
+        return "?"
 
 
 def _name(kind: type[hi.IriType] | type[hi.Direction], value: int) -> str:

@@ -87,16 +87,8 @@ def notification(payload: hi.Hi1) -> str:
         found = hi1.parse(payload.contents)
     except hi.HiError:
         return "unreadable contents"
-    if isinstance(found, hi1.AlarmIndicator):
-        return f"alarms-indicator: {shown(found.information)}"
-    return _NOTIFICATIONS.get(found.kind, "notification") if isinstance(found, hi1.Notification) else "national"
-
-
-_NOTIFICATIONS: dict[int, str] = {
-    hi1.NotificationKind.ACTIVATED: "liActivated",
-    hi1.NotificationKind.DEACTIVATED: "liDeactivated",
-    hi1.NotificationKind.MODIFIED: "liModified",
-}
+    text = f": {shown(found.information)}" if isinstance(found, hi1.AlarmIndicator) else ""
+    return hi1.name(found) + text
 
 
 def _eps(contents: bytes) -> tuple[str, bool]:

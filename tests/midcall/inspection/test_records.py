@@ -7,7 +7,7 @@ import io
 import pytest
 
 from imswire import hi
-from imswire.hi import eps, ipmm
+from imswire.hi import eps, hi1, ipmm
 from midcall.inspection import Broken, as_json, records
 
 HEAD = hi.Header(b"LI-1", hi.CommunicationId(b"op", b"ne", 7, None), 3, 1_700_000_000_000_000_000)
@@ -30,6 +30,16 @@ def test_what_each_is():
     assert (found[0].liid, found[0].cin, found[0].sequence, found[0].offset) == ("LI-1", 7, 3, 0)
     assert found[1].offset == found[0].octets
     assert as_json(found[0])["members"][0]["path"] == "pSHeader.li-psDomainId"
+
+
+def test_a_notification_is_named_and_shown():
+    told = hi1.Notification(kind=hi1.NotificationKind.ACTIVATED, liid=b"LI-1", time=1_700_000_000_000_000_000)
+    broken = hi.Hi1(b"\xae" + hi1.build(told)[1:])
+    found, unread = records(io.BytesIO(file(hi.Hi1(hi1.build(told)), broken)).read)
+    assert (found.what, found.content, found.findings) == ("HI1 liActivated", False, [])
+    member = "payload.hI1-Operation.liActivated.lawfulInterceptionIdentifier"
+    assert [value for _, path, value in found.members if path == member] == ["LI-1"]
+    assert unread.what == "HI1 ?" and unread.findings
 
 
 def test_keys_are_not_shown():

@@ -58,7 +58,7 @@ def test_notifications_stand_apart_and_wait_for_no_hash():
 
 def test_an_alarm_is_told_with_its_text_and_without_what_a_terminal_obeys():
     lemf, events, _ = delivered(told(0, operation("disk full\x1b[2J")), told(1, hi1.build(hi1.NationalHi1("SE"))))
-    assert events == ["LIID LIID1: alarms-indicator: disk full\\x1b[2J", "LIID LIID1: national"]
+    assert events == ["LIID LIID1: alarms-indicator: disk full\\x1b[2J", "LIID LIID1: national-HI1-ASN1parameters"]
     assert findings(lemf) == []
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from imswire import hi, inet, sip, x2x3
 from midcall.base.x2 import Encoder, Node
@@ -13,7 +14,7 @@ from midcall.base.x2_link import Batch
 from midcall.config import Integrity, Network, Profile
 from midcall.df2 import Agency
 from midcall.df2 import keys as key_client
-from midcall.events import Instant, Intercept, KeyAnswer, MediaPacket, SipSeen, Task, Terms
+from midcall.events import Hi1Record, Instant, Intercept, KeyAnswer, MediaPacket, SipSeen, Task, Terms
 from midcall.handover import Assembler
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import SpoolSettings
@@ -53,8 +54,8 @@ class Files:
 
     def write_iri(self, records, at):
         """As the spool does: what was written already is a repetition."""
-        fresh = [each for each in records if each.mark not in self._marks]
-        self._marks.update(each.mark for each in fresh)
+        fresh = [each for each in records if isinstance(each, Hi1Record) or each.mark not in self._marks]
+        self._marks.update(each.mark for each in fresh if not isinstance(each, Hi1Record))
         self.files.iri(fresh, at)
         return True
 
@@ -100,7 +101,15 @@ class Keys:
 class Site:
     """POI and DF in one loop, both recorded, X2 in memory."""
 
-    def __init__(self, folder: Path, world: World, most: int = trace.MAX_OCTETS, sign: Sign | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        world: World,
+        most: int = trace.MAX_OCTETS,
+        sign: Sign | None = None,
+        profile: Profile = Profile(),  # noqa: B008 - frozen
+    ) -> None:
+        self.profile = profile
         self.told: list[str] = []
         self.inputs = RecordedDf(TraceWriter(folder / "df.trace", DF_BEGUN, self.told.append, most))
         self.spool = Files(folder / "live", self.inputs.sign(sign))
@@ -142,13 +151,20 @@ class Site:
         self.order(xid, start)
         self.arm(xid, start)
 
-    def order(self, xid: str, start: int) -> None:
+    def order(self, xid: str, start: int, **terms: Any) -> None:
         liid = f"LI-{OWNERS[xid]}"
-        agency = Agency(Terms(liid, start), Profile(), NETWORK)
+        agency = Agency(Terms(liid, start, **terms), self.profile, NETWORK)
         intercept = Intercept(liid, xid, NETWORK.operator, NETWORK.element, NETWORK.country, None, DID)
         self.spool.assembler.intercepts[liid] = intercept
         self.inputs.ordered(DID, intercept, agency)
-        self.df.order(xid, agency, b"signed")
+        self.df.order(xid, agency, b"signed", DID)
+
+    def change(self, xid: str = ALICE, **terms: Any) -> None:
+        """The task is another one from now on."""
+        at = now()
+        self.inputs.ended(xid, at, changed=True)
+        self.df.end(xid, at, changed=True)
+        self.order(xid, at.wall, **terms)
 
     def arm(self, xid: str, start: int) -> None:
         task = Task(xid, (f"sip:{OWNERS[xid]}@example.com",), start)
@@ -225,7 +241,7 @@ def assert_the_same(folder: Path, *, complete: bool = True) -> replaying.Outcome
     """Both traces give what the live run gave."""
     found = again(folder / "df.trace", folder / "again")
     assert found.errors == [] and (found.waiting == 0 or not complete)
-    for name in ("hi2.ber", "hi3.ber"):
+    for name in [each.name for each in (folder / "live").iterdir()]:
         assert (folder / "again" / DID / name).read_bytes() == (folder / "live" / name).read_bytes()
     made = again(folder / "poi.trace", folder / "poi-again")
     assert made.errors == [] and made.waiting == 0

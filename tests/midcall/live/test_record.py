@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import structs
 
 from imswire import hi, inet, sip, x2x3
+from imswire.hi import hi1
 from midcall.base.tap import NotPermitted, Source, Tap
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import Batch
@@ -23,6 +24,7 @@ from midcall.cli.lab_calls import HepAgent, LiveCall, Users
 from midcall.cli.lab_lemf import LabLemf, Received
 from midcall.cli.lab_process import LabProcess, LabRole
 from midcall.cli.lab_site import ROLES, LabSite
+from midcall.config import Profile
 from midcall.events import SipSeen, Task
 from midcall.live import trace
 from midcall.live.clock import now
@@ -136,6 +138,28 @@ def test_two_calls_of_two_warrants_one_of_which_ends_in_the_middle(tmp_path):
         liids = [each.header.liid for each in pdus(tmp_path / "live" / name)]
         assert set(liids) == {b"LI-alice", b"LI-carol"}
     assert_the_same(tmp_path)
+
+
+def test_notifications_of_a_task_that_is_changed_in_the_middle_of_a_call(tmp_path):
+    world = one_call()
+    before, middle, after = thirds(datagrams(world))
+
+    async def run() -> None:
+        site = Site(tmp_path, world, profile=Profile(hi1=True))
+        site.say(before)
+        site.activate()
+        await site.settle()
+        site.say(middle)
+        await site.settle()
+        site.change(location=False)
+        site.say(after)
+        await site.deactivate()
+        await site.stop()
+
+    asyncio.run(run())
+    told = [each.payload for each in pdus(tmp_path / "live" / "hi1.ber")]
+    assert [hi1.name(hi1.parse(each.contents)) for each in told] == ["liActivated", "liModified", "liDeactivated"]
+    assert assert_the_same(tmp_path).pdus[DID]["hi1"] == 3
 
 
 def test_keys_that_come_late(tmp_path):
