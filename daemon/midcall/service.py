@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from midcall import __version__
 from midcall import config as config_file
 from midcall.base import log as logs
-from midcall.base.frame import Frame, RoleError
+from midcall.base.frame import RENEWED, Frame, RoleError
 from midcall.base.metrics import Metrics, OperatorDoor
 from midcall.base.sd_notify import Notifier
 from midcall.config import PROCESS, ConfigError, DaemonConfig
@@ -49,10 +49,24 @@ def _kms() -> Run:
     from midcall.kms import service
 
     async def run(config: Any, frame: Frame, stop: asyncio.Event) -> None:
+        def ready(running: service.KmsService) -> None:
+            async def reload(new: Any) -> None:
+                with faults():
+                    ended = running.renew(new)
+                frame.log.info(RENEWED, extra={"connections_ended": ended})
+
+            frame.on_reload(reload)
+            frame.ready()
+
+        with faults():
+            await service.run(config, stop, ready)
+
+    @contextlib.contextmanager
+    def faults() -> Iterator[None]:
         try:
-            await service.run(config, stop, lambda _: frame.ready())
+            yield
         except service.ServiceError as error:
-            raise RoleError(str(error)) from None
+            raise RoleError(str(error), error.key) from None
 
     return run
 
@@ -101,7 +115,7 @@ async def serve(
     kind: type[DaemonConfig] = DaemonConfig,
 ) -> int:
     """Run ``roles`` (none: those of the file) until ``stop``, SIGTERM or SIGINT; the exit status. Refused."""
-    config = _read(config_path, kind)
+    config, text = _read(config_path, kind)
     chosen = _chosen(roles, config, registry, config_path)
     if record is not None and not config.service.lab:
         raise Refused("--record: what it writes is for laboratories; the file has to say service.lab = true")
@@ -115,16 +129,17 @@ async def serve(
     try:
         with logs.planes(config.log.level, config.log.operator, config.log.li, instance):
             runs = {name: registry[name]() for name in chosen}
-            return await _Process(config, config_path, kind, instance, stop, record).run(runs)
+            return await _Process(config, text, config_path, kind, instance, stop, record).run(runs)
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
 
 
-def _read(path: Path, kind: type[DaemonConfig]) -> DaemonConfig:
+def _read(path: Path, kind: type[DaemonConfig]) -> tuple[DaemonConfig, str]:
+    """A configuration, and its text."""
     try:
         with path.open("rb") as file:
-            octets = file.read(config_file.MAX_OCTETS + 1)
-        return config_file.daemon(octets.decode(), kind)
+            text = file.read(config_file.MAX_OCTETS + 1).decode()
+        return config_file.daemon(text, kind), text
     except ConfigError as error:
         raise Refused(f"{path}: {error}") from None
     except UnicodeDecodeError:
@@ -157,6 +172,7 @@ class _Process:
     def __init__(
         self,
         config: DaemonConfig,
+        text: str,
         path: Path,
         kind: type[DaemonConfig],
         instance: int,
@@ -164,6 +180,7 @@ class _Process:
         record: Path | None,
     ) -> None:
         self._config = config
+        self._text = text
         self._path = path
         self._kind = kind
         self._instance = instance
@@ -232,7 +249,7 @@ class _Process:
             if not self._stop.is_set():
                 self._failed(frame, "ended by itself")
         except RoleError as error:
-            self._failed(frame, str(error))
+            self._failed(frame, self._said(error, self._text))
         except Exception as error:
             logs.tell(error)
             self._failed(frame, logs.fault(error))
@@ -314,7 +331,7 @@ class _Process:
     async def _reread(self) -> bool:
         """Nothing changes unless the whole file is good."""
         try:
-            config = _read(self._path, self._kind)
+            config, text = _read(self._path, self._kind)
             place = _credentials(config, self._path)
             for name in self._frames:
                 if getattr(config, name) is None:
@@ -328,20 +345,27 @@ class _Process:
                 _log.warning("[%s] has changed: that takes effect at the next start", table)
         good = True
         for name, frame in self._frames.items():
-            good &= await self._hand_over(frame, config_file.placed(getattr(config, name), place))
-        process = {table: getattr(self._config, table) for table in PROCESS}
-        self._config = structs.replace(config, **process)
+            for key in config_file.waiting(getattr(self._config, name), getattr(config, name), name):
+                frame.log.warning("%s has changed: that takes effect at the next start", key)
+            good &= await self._hand_over(frame, config_file.placed(getattr(config, name), place), text)
         if good:
             _log.info("configuration read anew")
         return good
 
-    async def _hand_over(self, frame: Frame, config: Struct) -> bool:
+    async def _hand_over(self, frame: Frame, config: Struct, text: str) -> bool:
         if frame.reload is None:
-            frame.log.warning("configuration: a change takes effect at the next start")
             return True
         try:
             await frame.reload(config)
         except RoleError as error:
-            frame.log.error("configuration kept as it was: %s", error)
+            frame.log.error("configuration kept as it was")
+            frame.log.error("%s", self._said(error, text))
             return False
         return True
+
+    def _said(self, error: RoleError, text: str) -> str:
+        """With the place in the file that leads to it."""
+        if not error.key:
+            return str(error)
+        line = config_file.line_of(text, f"$.{error.key}")
+        return f"{self._path}: {f'line {line}: ' if line else ''}{error.key}: {error}"

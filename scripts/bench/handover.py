@@ -24,6 +24,7 @@ from midcall.base.lab_pki import LabPki
 from midcall.base.seal import SealKey
 from midcall.base.sqlite import connect, transaction
 from midcall.base.tls import Identity, client_context, server_context
+from midcall.base.tls_end import TlsEnd
 from midcall.events import CcRecord, CcStream, Intercept
 from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell.channel import Peer
@@ -147,7 +148,7 @@ class Receiver:
         assert self.process.stdout is not None
         port = int(self.process.stdout.readline())
         identity = Identity(folder / "df.pem", folder / "df.key", folder / "ca.pem")
-        self.peer = Peer("127.0.0.1", port, client_context(identity))
+        self.peer = Peer("127.0.0.1", port, TlsEnd(client_context(identity), None))
 
     def core(self) -> float:
         """Processor time that it took."""

@@ -19,6 +19,7 @@ from imswire import inet, x2x3
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.seal import SealKey
 from midcall.base.tls import Identity, PeerName, client_context, server_context
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import Batch, Journal, TlsPeer, X2Client, X2LinkSettings, X2Server, X3Reader
 from midcall.events import DialogId, Instant, Side, SipReport, SipSeen
@@ -87,7 +88,8 @@ async def serve(folder: Path, mode: str) -> None:
         plain.close()
     else:
         server = X2Server(commit, report=lambda event: ended.set() if event.state == "down" else None)
-        print((await server.listen_tls("127.0.0.1", 0, server_context(identity), PeerName(uri("poi"))))[1], flush=True)
+        end = TlsEnd(server_context(identity), PeerName(uri("poi")))
+        print((await server.listen_tls("127.0.0.1", 0, end))[1], flush=True)
         await ended.wait()
         await server.stop(1)
     print(time.process_time() - begun, flush=True)
@@ -120,7 +122,7 @@ class Figure:
     def __init__(self, folder: Path, mode: str, count: int, run: Callable[[TlsPeer], Awaitable[None]]) -> None:
         other = Other(folder, mode)
         identity = Identity(folder / "poi.pem", folder / "poi.key", folder / "ca.pem")
-        peer = TlsPeer("127.0.0.1", other.port, client_context(identity), PeerName(uri("df")), "127.0.0.1")
+        peer = TlsPeer("127.0.0.1", other.port, TlsEnd(client_context(identity), PeerName(uri("df"))), "127.0.0.1")
         clock, core = time.perf_counter(), time.process_time()
 
         async def running() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from midcall import config, delivery
+from midcall.base.tls_end import TlsEnd
 from midcall.delivery import Delivery
 from midcall.handover.shell.channel import Peer
 from tests.midcall.handover.world import T0, cc, intercept, iri, streams, unavailable
@@ -18,7 +19,7 @@ from tests.midcall.handover.world import T0, cc, intercept, iri, streams, unavai
 @pytest.fixture
 def made(tmp_path: Path) -> Any:
     """A delivery to nobody, which gives up after a second; its sender does not run."""
-    peer = Peer("127.0.0.1", 9, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    peer = Peer("127.0.0.1", 9, TlsEnd(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None))
     chosen = config.replay("[delivery]\ngive_up_seconds = 1\n")
     with Delivery(tmp_path, intercept(), chosen, unavailable, peer) as opened:
         yield opened
@@ -94,7 +95,7 @@ def test_another_place_when_there_is_no_room(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(delivery, part, full)
     monkeypatch.setattr(delivery, "_places", lambda folder: [folder, other])
-    peer = Peer("127.0.0.1", 9, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    peer = Peer("127.0.0.1", 9, TlsEnd(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None))
     (tmp_path / "out").mkdir()
     with Delivery(tmp_path / "out", intercept(), config.replay(""), unavailable, peer) as opened:
         assert opened.folder.parent == other

@@ -237,10 +237,31 @@ def test_a_new_file_reaches_the_role_and_a_broken_one_does_not(house):
 
 def test_what_only_a_start_can_change_is_said(house):
     async def change() -> None:
-        house.write("[toy]\n", process="stop_seconds = 5", log='level = "error"')
+        house.write("[toy]\nword = 'two'\n", process="stop_seconds = 5", log='level = "error"')
         await hang_up(house, "done")
 
     assert house.run(change) == 0
     told = [line["message"] for line in house.lines(house.operator) if line["level"] == "warning"]
     assert told == [f"[{table}] has changed: that takes effect at the next start" for table in ("service", "log")]
-    assert "takes effect at the next start" in house.said(house.li)
+    assert "toy.word has changed: that takes effect at the next start" in house.said(house.li)
+
+
+def test_a_file_that_a_role_cannot_take_is_told_with_its_place(house):
+    async def run(config: Toy, frame: Frame, stop: asyncio.Event) -> None:
+        async def reload(new: Toy) -> None:
+            raise RoleError("/etc/midcall/toy.pem: expired", "toy.word")
+
+        frame.on_reload(reload)
+        frame.ready()
+        house.ready.set()
+        await stop.wait()
+
+    house.roles["toy"] = lambda: run
+
+    async def change() -> None:
+        house.write("[toy]\nword = 'two'\n")
+        await hang_up(house, "refused")
+
+    assert house.run(change) == 0
+    line = house.path.read_text().splitlines().index("word = 'two'") + 1
+    assert f"{house.path}: line {line}: toy.word: /etc/midcall/toy.pem: expired" in house.said(house.li)

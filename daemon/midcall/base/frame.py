@@ -7,13 +7,33 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from midcall.base.metrics import Metrics
+
+RENEWED = "files of certificates and of trust read anew"
 
 Reload = Callable[[Any], Awaitable[None]]
 
 
 class RoleError(Exception):
-    """Why a role cannot start, go on or take a new configuration: one line that names file or key, and no secret."""
+    """Why a role cannot start, go on or take a new configuration: one line that names a file, and no secret.
+
+    ``key``: the key, or table, of the configuration that leads there, such as ``df.x2.crl``; empty: no one does.
+    """
+
+    def __init__(self, reason: str, key: str = "") -> None:
+        super().__init__(reason)
+        self.key = key
+
+
+def key_of(reason: str, table: Struct, key: str) -> str:
+    """The key of a table whose file a reason begins with; that of the table itself, ``key``, when it names no one's."""
+    for name in table.__struct_fields__:
+        held = getattr(table, name)
+        if isinstance(held, str) and held and reason.startswith(f"{held}:"):
+            return f"{key}.{name}"
+    return key
 
 
 class Frame:

@@ -1,4 +1,4 @@
-"""HTTPS between entities: a server and a client that bound everything, over the contexts of ``midcall.base.tls``.
+"""HTTPS between entities: a server and a client that bound everything, over the ends of ``midcall.base.tls_end``.
 
 The certificate of who asks is judged once a connection, before the first request is read. Neither side logs what it
 carries, follows a redirection, or unpacks a compressed body.
@@ -17,9 +17,10 @@ from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 
-from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls import TlsError
+from midcall.base.tls_door import TlsDoor
+from midcall.base.tls_end import TlsEnd
 
-HANDSHAKE_SECONDS = 10.0
 LINGER_SECONDS = 0.25
 """How long a body that nobody wants is still read, so that the answer is not lost with it."""
 MAX_HEAD = 8_190
@@ -75,26 +76,21 @@ class Connection(web.RequestHandler):
 class HttpsServer:
     """Listens; every request goes to one handler, with the peer's name.
 
-    ``peers`` None: clients have no certificate. ``refusal``: what is answered to all that has no handler's answer,
-    such as what is not HTTP at all.
+    Where ``end`` has no peers clients have no certificate. ``refusal``: what is answered to all that has no handler's
+    answer, such as what is not HTTP at all. ``address`` is where it listens.
     """
 
     def __init__(
-        self,
-        handler: Handler,
-        context: ssl.SSLContext,
-        peers: PeerName | None,
-        limits: Limits,
-        refusal: Callable[[str | None], web.Response],
+        self, handler: Handler, end: TlsEnd, limits: Limits, refusal: Callable[[str | None], web.Response]
     ) -> None:
+        self.address = ("", 0)
         self._handler = handler
-        self._context = context
-        self._peers = peers
+        self._end = end
         self._limits = limits
         self._refusal = refusal
         self._open: set[Connection] = set()
         self._manager: web.Server | None = None
-        self._server: asyncio.Server | None = None
+        self._door: TlsDoor | None = None
         self.refused = 0
         """Connections that were one too many."""
 
@@ -111,40 +107,34 @@ class HttpsServer:
             "max_line_size": MAX_HEAD,
             "max_field_size": MAX_HEAD,
         }
-        self._server = await loop.create_server(
-            lambda: Connection(self, manager, **options),
-            host,
-            port,
-            ssl=self._context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-        )
-        address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        return address
+        self._door = TlsDoor(self._end, lambda: Connection(self, manager, **options))
+        self.address = self._door.listen(host, port)
+        return self.address
 
     async def stop(self, seconds: float) -> None:
         """Take nothing more, let what is begun end within ``seconds``, close."""
-        if self._server is not None:
-            self._server.close()
+        if self._door is not None:
+            await self._door.close()
         if self._manager is not None:
+            self._manager.pre_shutdown()  # who asks nothing now is not waited for
             # To aiohttp no time is all the time.
             await self._manager.shutdown(max(seconds, 0.001))
         for each in list(self._open):
             if each.transport is not None:
                 each.transport.abort()
-        if self._server is not None:
-            await self._server.wait_closed()
 
     def enter(self, connection: Connection, transport: asyncio.BaseTransport) -> str | None:
         """Count a connection and judge its certificate."""
         self._open.add(connection)
+        written = cast(asyncio.Transport, transport)
         if len(self._open) > self._limits.connections:
             self.refused += 1
-            cast(asyncio.Transport, transport).abort()
+            written.abort()
             return None
-        if self._peers is None:
+        if self._end.peers is None:
             return None
         try:
-            return self._peers.check(transport.get_extra_info("ssl_object"))
+            return self._end.admit(written)
         except TlsError:
             return None
 
@@ -195,9 +185,9 @@ async def body(request: web.BaseRequest, most: int, seconds: float) -> bytearray
 class _Checked(aiohttp.TCPConnector):
     """Connections to a peer with one of the right names: nothing is sent before that is known."""
 
-    def __init__(self, peers: PeerName, **options: Any) -> None:
+    def __init__(self, end: TlsEnd, **options: Any) -> None:
         super().__init__(**options)
-        self._peers = peers
+        self._end = end
         self._made: list[asyncio.Transport] = []
 
     async def _create_connection(
@@ -206,7 +196,7 @@ class _Checked(aiohttp.TCPConnector):
         protocol = await super()._create_connection(req, traces, timeout)
         transport = cast(asyncio.Transport, protocol.transport)
         try:
-            self._peers.check(transport.get_extra_info("ssl_object"))
+            self._end.admit(transport)
         except TlsError as error:
             transport.abort()
             raise Unreachable(str(error)) from None
@@ -230,14 +220,15 @@ class Answer(Struct, frozen=True):
 
 
 class HttpsClient:
-    """Asks one other side, over so many connections at most."""
+    """Asks one other side, over so many connections at most; those of former files serve no new question."""
 
-    def __init__(self, url: str, context: ssl.SSLContext, peers: PeerName, connections: int = 8) -> None:
+    def __init__(self, url: str, end: TlsEnd, connections: int = 8) -> None:
         """``url`` without path: ``https://host:port``. To be made inside a running loop."""
         if not url.startswith("https://"):
             raise ValueError("only https is spoken")
         self._url = url.rstrip("/")
-        self._connector = _Checked(peers, ssl=context, limit=connections, limit_per_host=connections)
+        self._end = end
+        self._connector = _Checked(end, limit=connections, limit_per_host=connections)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -253,7 +244,11 @@ class HttpsClient:
             async with (
                 asyncio.timeout(seconds),
                 self._session.post(
-                    self._url + path, data=octets, headers={"Content-Type": kind}, allow_redirects=False
+                    self._url + path,
+                    data=octets,
+                    headers={"Content-Type": kind},
+                    ssl=self._end.context,
+                    allow_redirects=False,
                 ) as response,
             ):
                 async for piece in response.content.iter_any():

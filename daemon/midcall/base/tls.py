@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 import ssl
 import stat
 from pathlib import Path
@@ -30,6 +31,7 @@ CURVES = ("secp256r1", "secp384r1", "secp521r1")
 MAX_FILE = 1 << 20
 # A key that others may read is nobody's; a group may (credentials of a service manager are such files).
 _FOREIGN = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+_CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 _ROLES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -38,7 +40,7 @@ class TlsError(Exception):
 
 
 class Identity(Struct, frozen=True):
-    """PEM files of one side: its certificate (chain), its key, the CA that it trusts, and that CA's CRL.
+    """PEM files of one side: its certificate (chain), its key, the CAs that it trusts, and the CRL of each.
 
     With a CRL a peer whose certificate is revoked, or a CRL that has run out, is refused.
     """
@@ -225,13 +227,21 @@ def _require_authority(certificate: x509.Certificate, where: str) -> None:
     raise TlsError(f"{where}: {certificate.subject.rfc4514_string()} is not a CA")
 
 
-def _check_crl(path: Path, now: datetime.datetime) -> None:
+def revocation_lists(path: Path) -> list[x509.CertificateRevocationList]:
+    """Those in a PEM file, one a CA. TlsError: it has none, or cannot be read."""
     try:
-        crl = x509.load_pem_x509_crl(_read(path))
+        found = [x509.load_pem_x509_crl(each) for each in _CRL.findall(_read(path))]
     except ValueError:
-        raise TlsError(f"{path}: no revocation list in PEM form") from None
-    if crl.next_update_utc is not None and now > crl.next_update_utc:
-        raise TlsError(f"{path}: this revocation list was to be renewed {crl.next_update_utc:%Y-%m-%d %H:%M} UTC")
+        found = []
+    if not found:
+        raise TlsError(f"{path}: no revocation list in PEM form")
+    return found
+
+
+def _check_crl(path: Path, now: datetime.datetime) -> None:
+    for crl in revocation_lists(path):
+        if crl.next_update_utc is not None and now > crl.next_update_utc:
+            raise TlsError(f"{path}: this revocation list was to be renewed {crl.next_update_utc:%Y-%m-%d %H:%M} UTC")
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -17,6 +17,7 @@ from midcall import config as config_file
 from midcall.base import tls
 from midcall.base.https import HttpsClient, Unreachable
 from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls_end import TlsEnd
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, shown
 from midcall.config import ConfigError, ExplainTable
 from midcall.live.ladder import (
@@ -173,7 +174,7 @@ async def _ask_all(access: _Access, question: bytes) -> list[Answer]:
 
 
 async def _ask(element: Element, access: _Access, question: bytes) -> Answer:
-    client = HttpsClient(element.url, access.context, access.peers, 1)
+    client = HttpsClient(element.url, TlsEnd(access.context, access.peers), 1)
     try:
         answer = await client.post(EXPLAIN_PATH, question, KIND, SECONDS, MAX_ANSWER)
         if answer.status == 404:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from midcall import config
 from midcall.base import signing, tls
 from midcall.base.passing_folder import PassingFolder
+from midcall.base.tls_end import TlsEnd
 from midcall.cli.fail import USAGE, Failed, read_text
 from midcall.config import ReplayConfig
 from midcall.delivery import PREFIX, Delivery
@@ -81,7 +82,7 @@ def _peer(deliver: str, identity: tls.Identity, read: ReplayConfig) -> Peer:
     except tls.TlsError as error:
         raise Failed(USAGE, str(error)) from None
     name = read.delivery.peer_name or host
-    return Peer(host, int(port), context, host, tls.PeerName(name).check)
+    return Peer(host, int(port), TlsEnd(context, None), host, tls.PeerName(name).check)
 
 
 def _signer(path: str) -> Sign | None:

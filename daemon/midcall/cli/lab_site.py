@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from midcall.base import owner_only, tls
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.base.warrant import envelope, value
 from midcall.base.x2_link import TlsPeer
 from midcall.cli import activate, drafting, secret
@@ -238,8 +239,8 @@ class LabSite:
     def media_node(self, xid: str) -> X3Node:
         """The media node, for the packets of a task."""
         own = tls.Identity(self.pki / f"{MEDIA_NODE}.pem", self.pki / f"{MEDIA_NODE}.key", self.pki / "ca.pem")
-        context = tls.client_context(own, check_host=False)
-        return X3Node(TlsPeer(HOST, self._ports["x2"], context, PeerName(uri("df"))), xid)
+        end = TlsEnd.client(own, PeerName(uri("df")))
+        return X3Node(TlsPeer(HOST, self._ports["x2"], end), xid)
 
     # Configurations
 

@@ -28,6 +28,7 @@ from midcall.config.process import (
     placed,
     roles,
 )
+from midcall.config.reloading import waiting
 from midcall.config.text import MAX_OCTETS, ConfigError, hexadecimal, line_of, named, read
 
 __all__ = [
@@ -76,4 +77,5 @@ __all__ = [
     "read",
     "replay",
     "roles",
+    "waiting",
 ]

@@ -61,6 +61,11 @@ class Authority:
         self._unsigned = unsigned
         self._recent: BoundedTable[bytes, Verified] = BoundedTable("kms.warrants", RECENT)
 
+    def renew(self, trust: TrustList) -> None:
+        """Go by another trust list: what the former one had found to hold is verified again."""
+        self._trust = trust
+        self._forget()
+
     def check(self, octets: bytes | None, xid: str, identity: str, now: Instant) -> Granted:
         """Whether keys for ``identity`` may be given under task ``xid``. NoAuthority."""
         if octets is None:
@@ -100,5 +105,8 @@ class Authority:
         self._note(identifier, outcome.known)
         self._known[identifier] = outcome.known
         # What was verified before may be what this one ends.
+        self._forget()
+
+    def _forget(self) -> None:
         while self._recent.evict() is not None:
             pass

@@ -11,18 +11,22 @@ import contextlib
 import json
 import secrets
 import signal
-import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct, structs
 
 from midcall import config
 from midcall.base import credentials, tls, warrant
 from midcall.base.credentials import CredentialError
+from midcall.base.frame import key_of
 from midcall.base.https import HttpsClient, HttpsServer, Limits
 from midcall.base.seal import KEY_OCTETS, SealKey
 from midcall.base.tls import PeerName, TlsError
-from midcall.config import ConfigError, KmsConfig, KmsPeers, KmsUsers, KmsXk
+from midcall.base.tls_end import TlsEnd
+from midcall.config import ConfigError, KmsConfig, KmsPeers, KmsXk
 from midcall.kms import keyfile
 from midcall.kms.authority import Authority
 from midcall.kms.core import Kms
@@ -38,14 +42,24 @@ from midcall.kms.store import AuthorisedNode, KmsStore, PeerKms
 from midcall.kms.values import Draw
 
 STOP_SECONDS = 5.0
+USERS, XK, PEERS = "users", "xk", "peers"
 LOOK_SECONDS = 60.0
 """How often the age of keys is looked at, at least; clocks jump."""
 _PSK = range(16, 33)
 SECOND = 1_000_000_000
 
+T = TypeVar("T", bound=Struct)
+
 
 class ServiceError(Exception):
-    """Why the service does not start; one line that names the file or the key of the configuration."""
+    """Why the service does not start, or takes no other files; one line that names a file.
+
+    ``key``: the key, or table, of the configuration that leads there; empty: no one does.
+    """
+
+    def __init__(self, reason: str, key: str = "") -> None:
+        super().__init__(reason)
+        self.key = key
 
 
 class KmsService:
@@ -71,11 +85,11 @@ class KmsService:
                 self._foreign = self._cache()
                 self.desk = Desk(self._kms(now().wall), now=now, draw=draw, tell=tell)
                 self._authority = None if settings.xk is None else self._warrants(settings.xk)
-                self._contexts = _contexts(settings)
+                self._ends = _ends(settings)
             except BaseException:
                 self.store.close()
                 raise
-        except (CredentialError, StoreError, TlsError, ConfigError, OSError) as error:
+        except (CredentialError, StoreError, ConfigError, OSError) as error:
             raise ServiceError(str(error)) from None
 
     def _cache(self) -> ForeignKeys | None:
@@ -98,10 +112,7 @@ class KmsService:
         return Kms(store, self._foreign, self.settings.tpk.ticket_hours * HOUR)
 
     def _warrants(self, settings: KmsXk) -> Authority:
-        try:
-            trust = warrant.read_trust(Path(settings.trust).read_text(encoding="utf-8"))
-        except (ConfigError, UnicodeDecodeError) as error:
-            raise ServiceError(f"{settings.trust}: {error}") from None
+        trust = _trust(settings)
         if settings.unsigned == "accept":
             clients = len(settings.clients)
             li_log.warning("xk.unsigned = accept: session keys are given WITHOUT A WARRANT to %d clients", clients)
@@ -122,20 +133,19 @@ class KmsService:
             if settings.peers is not None:
                 self._elsewhere = self._clients(settings.peers)
                 if settings.peers.listen is not None:
-                    door, names = PeerDoor(desk, settings.peers), PeerName(*(each.name for each in settings.peers.peer))
-                    limits = Limits(connections=settings.peers.connections)
-                    server = HttpsServer(door.handle, self._contexts["peers"], names, limits, peers.refuse)
-                    await self._open("peers", server, settings.peers.listen)
+                    door, limits = PeerDoor(desk, settings.peers), Limits(connections=settings.peers.connections)
+                    server = HttpsServer(door.handle, self._ends[PEERS], limits, peers.refuse)
+                    await self._open(PEERS, server, settings.peers.listen)
             if settings.xk is not None and self._authority is not None:
                 self._mediation = mediation = XkDoor(desk, settings.xk, self._authority)
-                names, limits = PeerName(*settings.xk.clients), Limits(connections=settings.xk.connections)
-                server = HttpsServer(mediation.handle, self._contexts["xk"], names, limits, xk.refuse)
-                await self._open("xk", server, settings.xk.listen)
+                limits = Limits(connections=settings.xk.connections)
+                server = HttpsServer(mediation.handle, self._ends[XK], limits, xk.refuse)
+                await self._open(XK, server, settings.xk.listen)
             if settings.users is not None:
                 user_door = UserDoor(desk, settings.users, self._elsewhere)
                 limits = Limits(connections=settings.users.connections)
-                server = HttpsServer(user_door.handle, self._contexts["users"], None, limits, users.refuse)
-                await self._open("users", server, settings.users.listen)
+                server = HttpsServer(user_door.handle, self._ends[USERS], limits, users.refuse)
+                await self._open(USERS, server, settings.users.listen)
         except OSError as error:
             await self.stop()
             raise ServiceError(f"cannot listen: {error.strerror or error}") from None
@@ -145,9 +155,26 @@ class KmsService:
         self.addresses[name] = await server.start(*config.address(listen))
 
     def _clients(self, settings: KmsPeers) -> Elsewhere:
-        context = tls.client_context(_identity(settings), check_host=False)
-        clients = {each.identity: HttpsClient(each.url, context, PeerName(each.name)) for each in settings.peer}
+        clients = {each.identity: HttpsClient(each.url, self._ends[each.identity]) for each in settings.peer}
         return Elsewhere(clients, settings.deadline_seconds)
+
+    def renew(self, settings: KmsConfig) -> int:
+        """Read files of certificates and of trust anew, as other settings name them, and go over to them; how many
+        connections ended, since their peers are admitted no more. ServiceError: it stays as it is.
+
+        Nothing else of the settings is taken.
+        """
+        running = self.settings
+        files = structs.replace(
+            running,
+            users=_files(running.users, settings.users, ("certificate", "key")),
+            xk=_files(running.xk, settings.xk, ("certificate", "key", "ca", "crl", "clients", "trust")),
+            peers=_files(running.peers, settings.peers, ("certificate", "key", "ca", "crl")),
+        )
+        ends, trust = _ends(files), None if files.xk is None else _trust(files.xk)
+        if self._authority is not None and trust is not None:
+            self._authority.renew(trust)
+        return sum(end.renew(ends[name]) for name, end in self._ends.items())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``: turn keys over, forget what is too old."""
@@ -223,20 +250,49 @@ def _identity(settings: KmsXk | KmsPeers) -> tls.Identity:
     return tls.Identity(Path(settings.certificate), Path(settings.key), Path(settings.ca), crl)
 
 
-def _contexts(settings: KmsConfig) -> dict[str, ssl.SSLContext]:
-    """Every mistake in a file shows before a door is open. TlsError."""
+def _trust(settings: KmsXk) -> warrant.TrustList:
+    try:
+        return warrant.read_trust(Path(settings.trust).read_text(encoding="utf-8"))
+    except (OSError, ConfigError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ServiceError(f"{settings.trust}: {reason}", "kms.xk.trust") from None
+
+
+def _files(running: T | None, other: T | None, names: tuple[str, ...]) -> T | None:
+    """A table with some of its keys from another; one that is not in both stays as it is."""
+    if running is None or other is None:
+        return running
+    return structs.replace(running, **{name: getattr(other, name) for name in names})
+
+
+def _ends(settings: KmsConfig) -> dict[str, TlsEnd]:
+    """Of the doors, by their tables, and towards other KMSs, by their identities. ServiceError.
+
+    Every mistake in a file shows before a door is open.
+    """
     found = {}
-    if settings.users is not None:
-        found["users"] = _user_context(settings.users)
-    if settings.xk is not None:
-        found["xk"] = tls.server_context(_identity(settings.xk))
-    if settings.peers is not None:
-        found["peers"] = tls.server_context(_identity(settings.peers))
+    users, mediation, others = settings.users, settings.xk, settings.peers
+    if users is not None:
+        with _faults(USERS, users):
+            found[USERS] = TlsEnd.users(Path(users.certificate), Path(users.key), tls_1_2=users.tls_1_2)
+    if mediation is not None:
+        with _faults(XK, mediation):
+            found[XK] = TlsEnd.server(_identity(mediation), PeerName(*mediation.clients))
+    if others is not None:
+        names = (each.name for each in others.peer)
+        with _faults(PEERS, others):
+            found[PEERS] = TlsEnd.server(_identity(others), PeerName(*names))
+            for each in others.peer:
+                found[each.identity] = TlsEnd.client(_identity(others), PeerName(each.name))
     return found
 
 
-def _user_context(settings: KmsUsers) -> ssl.SSLContext:
-    return tls.user_context(Path(settings.certificate), Path(settings.key), tls_1_2=settings.tls_1_2)
+@contextlib.contextmanager
+def _faults(name: str, table: Struct) -> Iterator[None]:
+    try:
+        yield
+    except TlsError as error:
+        raise ServiceError(str(error), key_of(str(error), table, f"kms.{name}")) from None
 
 
 async def _serve(settings: KmsConfig) -> None:

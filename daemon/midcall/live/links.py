@@ -5,27 +5,29 @@ from __future__ import annotations
 import pwd
 import socket
 import sqlite3
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from imswire.x1 import HashAlgorithm, HashContext
 from midcall import config as config_file
-from midcall.base import credentials, signing, tls, warrant
+from midcall.base import credentials, signing, warrant
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
 from midcall.base.tap import Mirror, MirrorTap, Source, Tap, TapError, TapPort, door, taps
 from midcall.base.tap import mirror as mirrors
-from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls import TlsError
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Follow, Settings
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
-from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, TlsTable, X1Table
+from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, X1Table
 from midcall.config.live_tables import MirrorTable, TapTable
 from midcall.df2.shell.xk import XkClient, XkSettings
 from midcall.df2.xk import GetKeys
+from midcall.live import ends
+from midcall.live.ends import Ends
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.link_book import LinkBook
 from midcall.live.plane import Explain, LiPlane, Status
@@ -46,12 +48,6 @@ def secret(path: str, octets: range = KEY_OCTETS) -> bytearray:
         raise RoleError(str(error)) from None
 
 
-def _identity(table: TlsTable) -> tls.Identity:
-    return tls.Identity(
-        Path(table.certificate), Path(table.key), Path(table.ca), Path(table.crl) if table.crl else None
-    )
-
-
 def signer(path: str) -> Callable[[bytes], bytes] | None:
     """What signs hashes; None: nothing is to be signed."""
     if not path:
@@ -66,20 +62,6 @@ def signer(path: str) -> Callable[[bytes], bytes] | None:
         raise RoleError(str(error)) from None
     except signing.SigningError as error:
         raise RoleError(f"{path}: {error}") from None
-
-
-def client_context(table: TlsTable) -> ssl.SSLContext:
-    try:
-        return tls.client_context(_identity(table), check_host=False)
-    except TlsError as error:
-        raise RoleError(str(error)) from None
-
-
-def server_context(table: TlsTable) -> ssl.SSLContext:
-    try:
-        return tls.server_context(_identity(table))
-    except TlsError as error:
-        raise RoleError(str(error)) from None
 
 
 def x1_service(
@@ -103,20 +85,33 @@ def x1_service(
     )
     endpoint = Endpoint(
         listen=config_file.address(table.listen),
-        certificate=Path(table.certificate),
-        key=Path(table.key),
-        ca=Path(table.ca),
-        crl=Path(table.crl) if table.crl else None,
+        identity=ends.identity(table),
         admf=table.admf_url,
         store=Path(table.store),
         placed=Path(table.placed) if table.placed else None,
     )
     try:
+        return X1Service(settings, endpoint, _trust(role, table), seal, follow)
+    except TlsError as error:
+        raise ends.refused(error, table, f"{role}.x1") from None
+
+
+def stage_x1(x1: X1Service, role: str, table: X1Table) -> Callable[[], int]:
+    """What takes over the files of another table, which are read now."""
+    trust = _trust(role, table)
+    try:
+        return x1.stage(ends.identity(table), trust)
+    except TlsError as error:
+        raise ends.refused(error, table, f"{role}.x1") from None
+
+
+def _trust(role: str, table: X1Table) -> warrant.TrustList:
+    try:
         with Path(table.trust).open("rb") as file:
-            trust = warrant.read_trust(file.read(MAX_TRUST).decode())
+            return warrant.read_trust(file.read(MAX_TRUST).decode())
     except (OSError, UnicodeDecodeError, config_file.ConfigError) as error:
-        raise RoleError(f"{table.trust}: {getattr(error, 'strerror', None) or error}") from None
-    return X1Service(settings, endpoint, trust, seal, follow)
+        reason = getattr(error, "strerror", None) or error
+        raise RoleError(f"{table.trust}: {reason}", f"{role}.x1.trust") from None
 
 
 def _hash_context(table: HashContextTable) -> HashContext:
@@ -124,18 +119,18 @@ def _hash_context(table: HashContextTable) -> HashContext:
     return HashContext(table.object_id, HashAlgorithm(table.algorithm), salt)
 
 
-def x2_client(config: PoiConfig, seal: SealKey, book: LinkBook) -> X2Client:
+def x2_client(config: PoiConfig, end: TlsEnd, seal: SealKey, book: LinkBook) -> X2Client:
     host, port = config_file.address(config.x2.to)
-    peer = TlsPeer(host, port, client_context(config.x2), PeerName(*config.x2.peers))
     try:
-        return X2Client(peer, journal=Journal(Path(config.x2.journal), seal), report=book.x2)
+        return X2Client(TlsPeer(host, port, end), journal=Journal(Path(config.x2.journal), seal), report=book.x2)
     except JournalError as error:
         raise RoleError(str(error)) from None
 
 
-def xk_client(config: DfConfig) -> XkClient:
-    client = HttpsClient(config.kms.url, client_context(config.kms), PeerName(*config.kms.peers), 8)
-    return XkClient(client, GetKeys(), XkSettings(deadline_seconds=config.kms.deadline_seconds))
+def xk_client(config: DfConfig, end: TlsEnd) -> XkClient:
+    return XkClient(
+        HttpsClient(config.kms.url, end), GetKeys(), XkSettings(deadline_seconds=config.kms.deadline_seconds)
+    )
 
 
 def intercepts(config: DfConfig, seal: SealKey) -> InterceptJournal:
@@ -190,20 +185,22 @@ def _user(name: str) -> int:
         raise RoleError(f"tap: there is no user {name}") from None
 
 
-async def listen_hep(config: PoiConfig, hep: HepReceiver) -> None:
+async def listen_hep(config: PoiConfig, hep: HepReceiver, end: TlsEnd | None) -> None:
+    """``end``: for the door with TLS; None: there is none."""
     table = config.hep
     try:
         if table.udp:
             hep.listen_udp(*config_file.address(table.udp))
         if table.tcp:
             await hep.listen_tcp(*config_file.address(table.tcp))
-        if table.tls is not None:
-            names = PeerName(*table.tls.peers)
-            await hep.listen_tls(*config_file.address(table.tls.listen), server_context(table.tls), names)
+        if table.tls is not None and end is not None:
+            await hep.listen_tls(*config_file.address(table.tls.listen), end)
     except OSError as error:
         raise RoleError(f"HEP: cannot listen: {error.strerror or error}") from None
 
 
-def li_plane(role: str, element: str, table: LiTable | None, status: Status, explain: Explain) -> LiPlane | None:
+def li_plane(
+    role: str, element: str, table: LiTable | None, found: Ends, status: Status, explain: Explain
+) -> LiPlane | None:
     """Where LI staff ask; None: nowhere."""
-    return None if table is None else LiPlane(role, element, table, server_context(table), status, explain)
+    return None if table is None else LiPlane(role, element, table, found.server("li"), status, explain)

@@ -19,6 +19,7 @@ from imswire.x1 import DestinationDetails
 from midcall.base import owner_only
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Refusal, place
 from midcall.config import DfConfig
 from midcall.events import CcRecord, EventRecord, Hi1Record, Intercept
@@ -133,7 +134,7 @@ class Outlets:
         self,
         config: DfConfig,
         master: bytes,
-        context: ssl.SSLContext,
+        end: TlsEnd,
         gap: Callable[[str], Unavailable],
         sign: Sign | None = None,
         book: LinkBook | None = None,
@@ -142,7 +143,7 @@ class Outlets:
     ) -> None:
         self._config = config
         self._master = master
-        self._context = context
+        self._agency = end
         self._gap = gap
         self._sign = sign
         self._book = book or LinkBook()
@@ -257,7 +258,7 @@ class Outlets:
             host, port = place(details)
         except Refusal as refusal:
             raise OutletError(f"product does not go there: {refusal}") from None
-        return Peer(host, port, self._context, None, _Check(pin, host))
+        return Peer(host, port, self._agency, None, _Check(pin, host))
 
 
 class _Check(Struct, frozen=True):

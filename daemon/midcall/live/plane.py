@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,7 +24,7 @@ from midcall.base.bounded import BoundedTable
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsServer, Limits
 from midcall.base.rates import Rates
-from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.config import LiTable
 from midcall.live.ladder import (
     EXPLAIN_PATH,
@@ -58,9 +57,7 @@ class LiPlane:
     ``counts``: ``asked``, ``strangers``, ``refused`` for their rate, ``explained``, ``not_explained``.
     """
 
-    def __init__(
-        self, role: str, element: str, table: LiTable, context: ssl.SSLContext, status: Status, explain: Explain
-    ) -> None:
+    def __init__(self, role: str, element: str, table: LiTable, end: TlsEnd, status: Status, explain: Explain) -> None:
         self.counts = dict.fromkeys(("asked", "strangers", "refused", "explained", "not_explained"), 0)
         self._role = role
         self._element = element
@@ -71,7 +68,7 @@ class LiPlane:
         rates: BoundedTable[bytes, int] = BoundedTable("live.li.rates", CERTIFICATES)
         self._rates = Rates(rates, table.per_minute, table.burst)
         limits = Limits(connections=CONNECTIONS)
-        self._server = HttpsServer(self._handle, context, PeerName(*table.peers), limits, _no_http)
+        self._server = HttpsServer(self._handle, end, limits, _no_http)
 
     async def start(self) -> tuple[str, int]:
         """Open the door; returns its address. RoleError."""

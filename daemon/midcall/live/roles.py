@@ -11,12 +11,12 @@ from pathlib import Path
 
 from midcall import config as config_file
 from midcall.base import owner_only
-from midcall.base.frame import Frame, RoleError
+from midcall.base.frame import RENEWED, Frame, Reload, RoleError
 from midcall.base.seal import SealKey
 from midcall.base.tap import Mirror
 from midcall.base.tap.door import TapDoor
-from midcall.base.tls import PeerName
 from midcall.base.x1_element import Armed, Changed, Disarmed, Follow
+from midcall.base.x1_element.shell.service import X1Service
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import X2Server
 from midcall.config import DfConfig, PoiConfig, TapConfig
@@ -25,6 +25,7 @@ from midcall.handover.values import Gap
 from midcall.live import links, recording
 from midcall.live.clock import now
 from midcall.live.df import DfService
+from midcall.live.ends import Ends
 from midcall.live.link_book import LinkBook
 from midcall.live.orders import DfOrders
 from midcall.live.outlets import OutletError, Outlets, reserve_cins
@@ -56,8 +57,8 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         home=Home(config.home.domains, config.home.numbers),
     )
     inputs = recording.poi_inputs(frame, config, correlation_key, limits.max_age)
-    book = LinkBook()
-    client = links.x2_client(config, SealKey(seal), book)
+    book, ends = LinkBook(), Ends("poi", config)
+    client = links.x2_client(config, ends.client("x2"), SealKey(seal), book)
     service = PoiService(
         core,
         Encoder(Node(config.nfid, config.ipid)),
@@ -92,17 +93,19 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     hep = HepReceiver(tuple(agents), take)
     mirror = links.mirror(config)
     desk = PoiDesk(x1, service, client, book, hep, mirror)
-    plane = links.li_plane("poi", config.x1.element, config.li, desk.stands, desk.explain)
+    plane = links.li_plane("poi", config.x1.element, config.li, ends, desk.stands, desk.explain)
+    hep_end = None if config.hep.tls is None else ends.server("hep.tls")
     frame.metrics.counter("sip_copies", "Copies of SIP messages taken in", lambda: service.counts["sip"])
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(client.run()), group.create_task(service.keep())]
-        await links.listen_hep(config, hep)
+        await links.listen_hep(config, hep, hep_end)
         if mirror is not None:
             tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()
         await service.recall()
         if plane is not None:
             await plane.start()
+        frame.on_reload(_reload(frame, ends, x1))
         frame.ready()
         await x1.run(stop)
         if plane is not None:
@@ -114,6 +117,17 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     if journal is not None:
         journal.close()
     inputs.close()
+
+
+def _reload(frame: Frame, ends: Ends, x1: X1Service) -> Reload:
+    """Takes over files of another configuration once all of them are read."""
+
+    async def reload(config: PoiConfig | DfConfig) -> None:
+        staged = (ends.stage(config), links.stage_x1(x1, frame.role, config.x1))
+        ended = sum(commit() for commit in staged)
+        frame.log.info(RENEWED, extra={"connections_ended": ended})
+
+    return reload
 
 
 async def _read_mirror(mirror: Mirror, take: Callable[[SipSeen], None]) -> None:
@@ -154,12 +168,12 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
 
     first = reserve_cins(spool / "cins")
     inputs = recording.df_inputs(frame, config, first)
-    book = LinkBook()
+    book, ends = LinkBook(), Ends("df", config)
     sign = inputs.sign(links.signer(config.signing_key))
-    outlets = Outlets(config, seal, links.client_context(config.agency), gap_of, sign, book, inputs, alarm)
+    outlets = Outlets(config, seal, ends.client("agency"), gap_of, sign, book, inputs, alarm)
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
-    keys = links.xk_client(config)
+    keys = links.xk_client(config, ends.client("kms"))
     mark_key = hashlib.blake2b(seal, person=b"midcall.df.marks").digest()
     service = DfService(
         inputs.keys(keys), outlets, port, first_cin=first, journal=journal, mark_key=mark_key, clock=inputs.clock
@@ -169,9 +183,9 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     # The POI looks at them: what comes from there is of the right calls.
     x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, ("callPartyRole", "nonLocalIdentifier"))
     server = X2Server(inputs.x2(service.commit), report=book.x2)
-    names = PeerName(*config.x2.peers)
+    x2_end = ends.server("x2")
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
-    plane = links.li_plane("df", config.x1.element, config.li, desk.stands, desk.explain)
+    plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain)
     if port is not None:
         loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
@@ -186,12 +200,13 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     # What ran goes on before a POI tells more of it.
     service.recall(now())
     try:
-        await server.listen_tls(*config_file.address(config.x2.listen), links.server_context(config.x2), names)
+        await server.listen_tls(*config_file.address(config.x2.listen), x2_end)
     except OSError as error:
         await x1.stop()
         raise RoleError(f"X2: cannot listen: {error.strerror or error}") from None
     if plane is not None:
         await plane.start()
+    frame.on_reload(_reload(frame, ends, x1))
     frame.ready()
     await x1.run(stop)
     if plane is not None:

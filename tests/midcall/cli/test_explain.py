@@ -18,6 +18,7 @@ import pytest
 
 from midcall.base import tls
 from midcall.base.lab_pki import LabPki, uri
+from midcall.base.tls_end import TlsEnd
 from midcall.cli import activate
 from midcall.cli.lab_calls import HepAgent, LiveCall, Users
 from midcall.cli.lab_lemf import LabLemf
@@ -84,7 +85,7 @@ class Planes:
             listen="127.0.0.1:0", ca=str(self._pki / "ca.pem"), peers=(uri("officer"),), burst=1_000, **files
         )
         own = tls.Identity(self._pki / f"{role}.pem", self._pki / f"{role}.key", self._pki / "ca.pem")
-        return LiPlane(role, f"{role}-1", table, tls.server_context(own), stands, explain)
+        return LiPlane(role, f"{role}-1", table, TlsEnd.server(own, tls.PeerName(*table.peers)), stands, explain)
 
 
 def files(pki: Path, role: str = "officer") -> list[str]:

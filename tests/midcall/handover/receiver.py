@@ -15,6 +15,7 @@ from imswire import hi
 from imswire.hi.peek import peek
 from midcall.base.lab_pki import LabPki
 from midcall.base.tls import Identity, client_context, server_context
+from midcall.base.tls_end import TlsEnd
 from midcall.handover.shell.channel import Peer
 from tests.midcall.handover.ledger import Ledger
 
@@ -51,7 +52,7 @@ class Pki:
         return client_context(self._identity("df"))
 
     def peer(self, port: int) -> Peer:
-        return Peer("127.0.0.1", port, self.client())
+        return Peer("127.0.0.1", port, TlsEnd(self.client(), None))
 
 
 class Receiver:

@@ -21,6 +21,7 @@ from midcall.base import tls
 from midcall.base.https import HttpsClient
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.events import Instant, Kept, Side, TicketExchange
 from midcall.kms import keyfile
 from midcall.kms.service import KmsService
@@ -225,8 +226,7 @@ class Running:
     def client(self, door: str = XK_DOOR, role: str = "df", server: str = "kms") -> HttpsClient:
         pki = self.lab.pki
         identity = tls.Identity(pki / f"{role}.pem", pki / f"{role}.key", pki / "ca.pem")
-        context = tls.client_context(identity, check_host=False)
-        return HttpsClient(f"https://127.0.0.1:{self.port(door)}", context, PeerName(uri(server)))
+        return HttpsClient(f"https://127.0.0.1:{self.port(door)}", TlsEnd.client(identity, PeerName(uri(server))))
 
 
 def code(answer: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:

@@ -16,6 +16,7 @@ from midcall.base import tls
 from midcall.base.https import HttpsClient, HttpsServer, Limits, Unreachable, response
 from midcall.base.lab_pki import uri
 from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.df2.keys import NodeIdentity
 from midcall.df2.shell.xk import XkClient, XkSettings
 from midcall.df2.xk import GetKeys, Resolve
@@ -120,12 +121,10 @@ async def playing(pki, handler: Callable[[web.BaseRequest], Awaitable[web.Respon
     def identity(role: str) -> tls.Identity:
         return tls.Identity(pki / f"{role}.pem", pki / f"{role}.key", pki / "ca.pem")
 
-    server = HttpsServer(
-        handle, tls.server_context(identity("kms")), PeerName(uri("df")), Limits(), lambda _: response(400)
-    )
+    end = TlsEnd.server(identity("kms"), PeerName(uri("df")))
+    server = HttpsServer(handle, end, Limits(), lambda _: response(400))
     host, port = await server.start("127.0.0.1", 0)
-    context = tls.client_context(identity("df"), check_host=False)
-    client = HttpsClient(f"https://{host}:{port}", context, PeerName(uri("kms")))
+    client = HttpsClient(f"https://{host}:{port}", TlsEnd.client(identity("df"), PeerName(uri("kms"))))
     try:
         yield client
     finally:
@@ -213,7 +212,7 @@ def test_a_silent_kms_and_one_that_is_down(pki, seen):
             answer = await XkClient(https, GetKeys(), soon).keys(query(seen), b"w")
             assert answer.keys == () and answer.failures[0].startswith("KMS: no answer within 0.3 s")
         identity = tls.Identity(pki / "df.pem", pki / "df.key", pki / "ca.pem")
-        nobody = HttpsClient("https://127.0.0.1:1", tls.client_context(identity), PeerName())
+        nobody = HttpsClient("https://127.0.0.1:1", TlsEnd.client(identity, PeerName()))
         client = XkClient(nobody, GetKeys(), soon)
         answer = await client.keys(query(seen), b"w")
         assert answer.failures[0].startswith("KMS: no answer within 0.3 s: cannot be asked") and client.attempts > 1
@@ -308,4 +307,4 @@ def test_connections_are_bounded(tmp_path, pki):
 
 def test_only_https():
     with pytest.raises(ValueError, match="only https"):
-        HttpsClient("http://127.0.0.1:1", ssl.create_default_context(), PeerName())
+        HttpsClient("http://127.0.0.1:1", TlsEnd(ssl.create_default_context(), PeerName()))

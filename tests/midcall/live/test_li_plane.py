@@ -26,7 +26,7 @@ from midcall.live.df_ladder import Product
 from midcall.live.ladder import EXPLAIN_PATH, STATUS_PATH, TaskLadder
 from midcall.live.plane import LiPlane
 from midcall.live.poi_account import X2State
-from tests.midcall.live.test_live import ALICE, XID, Lab, datagrams, identity
+from tests.midcall.live.test_live import ALICE, XID, Lab, datagrams, end, identity
 from tests.scenarios.world import World
 
 OFFICER, OTHER, STRANGER = "officer", "officer-two", "stranger"
@@ -97,7 +97,7 @@ async def stands() -> dict[str, Any]:
 
 
 def plane(pki: Path, explain: Callable[[str], Awaitable[tuple[TaskLadder, ...]]] = nothing, **changed: Any) -> LiPlane:
-    return LiPlane("poi", "poi-1", table(pki, **changed), tls.server_context(identity(pki, "poi")), stands, explain)
+    return LiPlane("poi", "poi-1", table(pki, **changed), end(pki, "poi", OFFICER, OTHER), stands, explain)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -192,7 +192,7 @@ def test_a_status_is_made_once_for_all_who_ask_meanwhile(pki):
             await asyncio.sleep(0.3)
             return {"tasks": [len(made)]}
 
-        door = LiPlane("poi", "poi-1", table(pki), tls.server_context(identity(pki, "poi")), slow, nothing)
+        door = LiPlane("poi", "poi-1", table(pki), end(pki, "poi", OFFICER, OTHER), slow, nothing)
         _, port = await door.start()
         answers = await asyncio.gather(*(raw(pki, port, role, got()) for role in (OFFICER, OTHER)))
         assert [body(each)["tasks"] for each in answers] == [[1], [1]]

@@ -11,6 +11,7 @@ from imswire.hi import eps, ipmm
 from midcall.base import tls
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.seal import SealKey
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import TlsPeer, X2Client, X2Server
 from midcall.cli.lab_lemf import LabLemf
@@ -80,6 +81,11 @@ def identity(folder: Path, role: str) -> tls.Identity:
     return tls.Identity(folder / f"{role}.pem", folder / f"{role}.key", folder / "ca.pem")
 
 
+def end(pki: Path, role: str, *peers: str) -> TlsEnd:
+    """A listener's."""
+    return TlsEnd.server(identity(pki, role), tls.PeerName(*map(uri, peers)))
+
+
 def datagrams(world: World) -> list[inet.Datagram]:
     found = [inet.decode(inet.ETHERNET, frame) for _, frame in world.wire.in_order()]
     return [each for each in found if isinstance(each, inet.Datagram)]
@@ -104,11 +110,9 @@ class Lab:
         self.writer = Writer(self.spool)
         self.df = DfService(self.keys, self.writer, self.tap)
         self.server = X2Server(self.df.commit)
-        host, port = await self.server.listen_tls(
-            "127.0.0.1", 0, tls.server_context(identity(pki, "df")), tls.PeerName(uri("poi"))
-        )
-        context = tls.client_context(identity(pki, "poi"), check_host=False)
-        self.client = X2Client(TlsPeer(host, port, context, tls.PeerName(uri("df"))))
+        host, port = await self.server.listen_tls("127.0.0.1", 0, end(pki, "df", "poi"))
+        own = TlsEnd.client(identity(pki, "poi"), tls.PeerName(uri("df")))
+        self.client = X2Client(TlsPeer(host, port, own))
         self.journal = SipJournal(self.folder / "cache.db", self.master)
         core = PointOfInterception(bytes(32), bytes(32), journal=self.journal)
         self.poi = PoiService(core, Encoder(Node("poi-1", "sip-1")), self.client, self.journal)
@@ -146,9 +150,9 @@ class Lab:
 
     async def deliver(self, lemf: LabLemf) -> None:
         certificate, key, ca = lemf.credentials()
-        context = tls.client_context(tls.Identity(certificate, key, ca), check_host=False)
+        end = TlsEnd.client(tls.Identity(certificate, key, ca), tls.PeerName("127.0.0.1"))
         host, _, port = lemf.address.rpartition(":")
-        peer = Peer(host, int(port), context, host, tls.PeerName("127.0.0.1").check)
+        peer = Peer(host, int(port), end, host)
         sender = Sender(self.folder / "spool", "lemf", self.store, peer, "midcall-lab", "poi-1")
         running = asyncio.create_task(sender.run())
         sender.stop(20)

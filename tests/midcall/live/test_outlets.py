@@ -14,6 +14,7 @@ import pytest
 from imswire import hi, x1
 from midcall.base import tls
 from midcall.base.lab_pki import LabPki
+from midcall.base.tls_end import TlsEnd
 from midcall.config import DfConfig, Network, TlsTable, X1Table
 from midcall.config.live_tables import X2InTable, XkTable
 from midcall.events import IriRecord
@@ -61,7 +62,7 @@ def outlets(folder: Path, pki: Pki) -> Outlets:
         x2=X2InTable(listen="127.0.0.1:1", peers=("-",), **files),
         kms=XkTable(url="https://127.0.0.1:1", peers=("-",), **files),
     )
-    return Outlets(config, KEY, tls.client_context(pki.identity("df"), check_host=False), lambda _: lambda _: b"")
+    return Outlets(config, KEY, TlsEnd.client(pki.identity("df"), None), lambda _: lambda _: b"")
 
 
 def record(key: int) -> IriRecord:

@@ -12,6 +12,7 @@ from msgspec import structs
 from imswire import hep, inet
 from midcall.base import tls
 from midcall.base.lab_pki import LabPki
+from midcall.base.tls_end import TlsEnd
 from midcall.poi.shell.hep import CLOCK_NS, HepAgent, HepReceiver
 
 KEY = b"agent key"
@@ -132,7 +133,7 @@ def test_a_stream_with_a_certificate_needs_no_key(tmp_path):
         taken = Taken()
         got = receiver(taken)
         peers = tls.PeerName("urn:midcall:lab:cscf")
-        host, port = await got.listen_tls("127.0.0.1", 0, tls.server_context(identity("poi")), peers)
+        host, port = await got.listen_tls("127.0.0.1", 0, TlsEnd.server(identity("poi"), peers))
         for role in ("cscf", "kms"):
             context = tls.client_context(identity(role), check_host=False)
             reader, writer = await asyncio.open_connection(host, port, ssl=context)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
 from collections.abc import Collection
 from pathlib import Path
 from struct import Struct as Layout
 
 from msgspec import Struct
 
-from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 
 SHUTDOWN_SECONDS = 1.0
 _CREDENTIALS = Layout("3i")
@@ -23,12 +22,11 @@ class NotAllowed(Exception):
 
 
 class TlsPeer(Struct, frozen=True):
-    """A mediation function elsewhere; nothing is sent before ``names`` has found its certificate right."""
+    """A mediation function elsewhere; nothing is sent before ``end`` has found its certificate right."""
 
     host: str
     port: int
-    context: ssl.SSLContext
-    names: PeerName
+    end: TlsEnd
     server_hostname: str | None = None
 
     async def open(self, limit: int, seconds: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -37,13 +35,13 @@ class TlsPeer(Struct, frozen=True):
             self.host,
             self.port,
             limit=limit,
-            ssl=self.context,
+            ssl=self.end.context,
             server_hostname=self.server_hostname,
             ssl_handshake_timeout=seconds,
             ssl_shutdown_timeout=SHUTDOWN_SECONDS,
         )
         try:
-            self.names.check(send.get_extra_info("ssl_object"))
+            self.end.admit(send.transport)
         except BaseException:
             send.transport.abort()
             raise

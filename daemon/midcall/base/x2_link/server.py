@@ -19,7 +19,8 @@ from pathlib import Path
 
 from imswire import x2x3
 from midcall.base.bounded import BoundedTable
-from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls import TlsError
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x2_link.peers import SHUTDOWN_SECONDS, NotAllowed, user
 from midcall.base.x2_link.rows import Rows
 from midcall.base.x2_link.session import Commit, CommitFailed, Lane, Session
@@ -65,15 +66,15 @@ class X2Server:
 
     # Listening
 
-    async def listen_tls(self, host: str, port: int, context: ssl.SSLContext, peers: PeerName) -> tuple[str, int]:
+    async def listen_tls(self, host: str, port: int, end: TlsEnd) -> tuple[str, int]:
         """Returns the address, whose port is chosen when ``port`` is 0. OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
 
         async def admit(connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-            receive, send = await self._streams(connection, context)
+            receive, send = await self._streams(connection, end.context)
             try:
-                return receive, send, peers.check(send.get_extra_info("ssl_object"))
+                return receive, send, end.admit(send.transport)
             except BaseException:
                 send.transport.abort()
                 raise

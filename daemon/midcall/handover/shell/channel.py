@@ -6,12 +6,10 @@ import asyncio
 import fcntl
 import random
 import sqlite3
-import ssl
 import sys
 import termios
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from msgspec import Struct
 
 from imswire import hi
 from imswire.errors import WireError
+from midcall.base.tls_end import Check, TlsEnd
 from midcall.handover.link import Link, LinkLost, TriNumbers
 from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import LinkSettings
@@ -42,9 +41,9 @@ class Peer(NamedTuple):
 
     host: str
     port: int
-    context: ssl.SSLContext
+    end: TlsEnd
     server_hostname: str | None = None
-    check: Callable[[ssl.SSLObject], object] | None = None
+    check: Check | None = None
 
 
 class Counters(Struct):
@@ -167,7 +166,7 @@ class Channel:
                 receive, send = await asyncio.open_connection(
                     self._peer.host,
                     self._peer.port,
-                    ssl=self._peer.context,
+                    ssl=self._peer.end.context,
                     server_hostname=self._peer.server_hostname,
                     ssl_handshake_timeout=self._settings.connect_seconds,
                     ssl_shutdown_timeout=SHUTDOWN_SECONDS,
@@ -187,8 +186,7 @@ class Channel:
     async def _conversation(self, receive: asyncio.StreamReader, send: asyncio.StreamWriter) -> str | None:
         """Why an open connection has ended; None: all is done."""
         try:
-            if self._peer.check is not None:
-                self._peer.check(send.get_extra_info("ssl_object"))
+            self._peer.end.admit(send.transport, self._peer.check)
         except Exception as error:  # noqa: BLE001 - whatever the check raises, it refuses
             return f"refused: {_text(error)}"
         try:

@@ -18,7 +18,9 @@ from functools import lru_cache
 from msgspec import Struct
 
 from imswire import hep, inet, sip
-from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls import TlsError
+from midcall.base.tls_door import TlsDoor
+from midcall.base.tls_end import TlsEnd
 from midcall.events import Instant, SipSeen
 
 # An agent whose clock is further off than this is not believed: the time of arrival counts.
@@ -54,6 +56,7 @@ class HepReceiver:
         self.counts: Counter[str] = Counter()
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
+        self._doors: list[TlsDoor] = []
 
     # Listeners
 
@@ -75,22 +78,27 @@ class HepReceiver:
 
     async def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
         """Receive streams without TLS, from listed agents with their key only."""
-        return await self._listen(host, port, None, None)
-
-    async def listen_tls(self, host: str, port: int, context: ssl.SSLContext, peers: PeerName) -> tuple[str, int]:
-        """Receive streams from agents whose certificate names one of ``peers``."""
-        return await self._listen(host, port, context, peers)
-
-    async def _listen(
-        self, host: str, port: int, context: ssl.SSLContext | None, peers: PeerName | None
-    ) -> tuple[str, int]:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._stream(reader, writer, peers)
-
-        server = await asyncio.start_server(serve, host, port, ssl=context)
+        server = await asyncio.start_server(self._plain, host, port)
         self._servers.append(server)
         address = server.sockets[0].getsockname()
         return str(address[0]), int(address[1])
+
+    async def listen_tls(self, host: str, port: int, end: TlsEnd) -> tuple[str, int]:
+        """Receive streams from agents whose certificate names one of the end's peers."""
+        loop = asyncio.get_running_loop()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._stream(reader, writer, end)
+
+        def protocol() -> asyncio.StreamReaderProtocol:
+            return asyncio.StreamReaderProtocol(asyncio.StreamReader(loop=loop), serve, loop=loop)
+
+        door = TlsDoor(end, protocol)
+        self._doors.append(door)
+        return door.listen(host, port)
+
+    async def _plain(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._stream(reader, writer, None)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -99,8 +107,11 @@ class HepReceiver:
             bound.close()
         for server in self._servers:
             server.close()
+        for door in self._doors:
+            await door.close()
         self._sockets.clear()
         self._servers.clear()
+        self._doors.clear()
 
     # What comes
 
@@ -128,10 +139,10 @@ class HepReceiver:
             return
         self._message(message, key)
 
-    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peers: PeerName | None) -> None:
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: TlsEnd | None) -> None:
         try:
-            key = self._stream_key(writer, peers)
-            if key is None and peers is None:
+            key = self._stream_key(writer, end)
+            if key is None and end is None:
                 self.counts["foreign"] += 1
                 return
             splitter = hep.Splitter()
@@ -149,10 +160,10 @@ class HepReceiver:
             with suppress(OSError, ssl.SSLError):
                 await writer.wait_closed()
 
-    def _stream_key(self, writer: asyncio.StreamWriter, peers: PeerName | None) -> bytes | None:
+    def _stream_key(self, writer: asyncio.StreamWriter, end: TlsEnd | None) -> bytes | None:
         """The key that the stream's messages have to bear; None: the certificate is enough."""
-        if peers is not None:
-            peers.check(writer.get_extra_info("ssl_object"))
+        if end is not None:
+            end.admit(writer.transport)
             return None
         return self._keys.get(_packed(writer.get_extra_info("peername")[0]))
 

@@ -16,6 +16,7 @@ from midcall.base.https import HttpsServer, Limits, body, response
 from midcall.base.lab_pki import LabPki
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Follow, Held, Settings
 from midcall.base.x1_element.shell.client import X1Client
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
@@ -83,9 +84,7 @@ class Place:
         ne = self.settings.ne
         endpoint = Endpoint(
             listen=("127.0.0.1", 0),
-            certificate=self.files / f"{ne}.pem",
-            key=self.files / f"{ne}.key",
-            ca=self.files / "ca.pem",
+            identity=identity(self.files, ne),
             admf=self.admf,
             store=self.store,
             **self.more,
@@ -126,7 +125,7 @@ class Admf:
 
     def __init__(self, files: Path, role: str = ADMF) -> None:
         self._server = HttpsServer(
-            self._handle, tls.server_context(identity(files, role)), PeerName(), Limits(), lambda _: response(400)
+            self._handle, TlsEnd.server(identity(files, role), PeerName()), Limits(), lambda _: response(400)
         )
         self.reports: list[x1.Request] = []
         self.answer: Callable[[x1.Request], web.Response | None] = lambda _: None

@@ -17,6 +17,7 @@ from imswire.x1 import ErrorCode, NeIssueType, TaskReportType
 from midcall.base import https
 from midcall.base.frame import RoleError
 from midcall.base.https import Unreachable
+from midcall.base.tls import TlsError
 from midcall.base.x1_element import Armed, DestinationSet, Disarmed, Reason, State
 from midcall.base.x1_element.shell.client import X1Client
 from midcall.base.x1_element.shell.reporter import WAITING, Reporter
@@ -75,7 +76,7 @@ def test_several_messages_in_one_document(at: Place) -> None:
 
 def test_a_certificate_of_another_role_orders_nothing(at: Place) -> None:
     async def test(service: X1Service, client: X1Client) -> None:
-        address = service._server._server.sockets[0].getsockname()  # type: ignore[union-attr]
+        address = service._server.address  # type: ignore[union-attr]
         for role, name, wrong in (("df", "admf", 1030), ("df", "df", 1040), ("poi", "admf", 1030)):
             other = at.client(address, role, admf=name)
             assert code(await other.ask(x1.CreateDestinationRequest, place())) == wrong
@@ -91,7 +92,7 @@ def test_a_certificate_of_another_role_orders_nothing(at: Place) -> None:
 
 def test_without_a_certificate_nothing_is_said(at: Place) -> None:
     async def test(service: X1Service, client: X1Client) -> None:
-        port = service._server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        port = service._server.address[1]  # type: ignore[union-attr]
         trusting = ssl.create_default_context(cafile=str(at.files / "ca.pem"))
         with contextlib.suppress(ssl.SSLError, ConnectionError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
@@ -131,8 +132,8 @@ def test_hostile_documents(at: Place, octets: bytes) -> None:
 def test_http_that_is_no_x1(at: Place) -> None:
     async def test(service: X1Service, client: X1Client) -> None:
         async def status(method: str, path: str, octets: bytes = b"", **headers: str) -> int:
-            session, url = client._https._session, client._https._url + path
-            async with session.request(method, url, data=io.BytesIO(octets), headers=headers) as answer:
+            session, url, own = client._https._session, client._https._url + path, client._https._end.context
+            async with session.request(method, url, data=io.BytesIO(octets), headers=headers, ssl=own) as answer:
                 return answer.status
 
         assert await status("POST", "/X1/ADMF") == 404
@@ -261,7 +262,7 @@ def test_what_does_not_start(at: Place) -> None:
     at.settings = lab.settings(ne="df")
     at.files, certificate = at.folder, (at.files / "poi.pem").read_bytes()
     (at.files / "df.pem").write_bytes(certificate)
-    with pytest.raises(RoleError, match="bound to another"):
+    with pytest.raises(TlsError, match="bound to another"):
         at.service()
 
 

@@ -11,6 +11,7 @@ import pytest
 from imswire import x2x3
 from midcall.base.lab_pki import uri
 from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x2_link import TlsPeer, UnixPeer, X2Client, X2LinkSettings
 from tests.midcall.base.x2_link.world import (
     NERVOUS,
@@ -240,6 +241,29 @@ def test_who_is_not_who_it_should_be_is_sent_nothing(pki):
     run(test)
 
 
+def test_nothing_is_lost_while_the_ends_are_renewed(pki):
+    """A POI that is admitted no more is gone at once; all that it was given comes when it is again."""
+
+    async def test() -> None:
+        df2 = await Df2().tls(pki)
+        poi = Poi(pki.peer(df2.port))
+        poi.put(events(10))
+        await df2.until(lambda: len(df2.octets) == 10)
+        assert df2.end.renew(TlsEnd(pki.server(), POIS)) == 0
+        poi.put(events(10, 10))
+        await df2.until(lambda: len(df2.octets) == 20)
+        assert poi.client.counters.connections == 1, "it stands"
+        assert df2.end.renew(TlsEnd(pki.server(), PeerName(uri("tap")))) == 1
+        await poi.until("down")
+        poi.put(events(10, 20))
+        df2.end.renew(TlsEnd(pki.server(), POIS))
+        await poi.done()
+        assert df2.octets == events(30) and poi.client.counters.dropped == 0
+        await df2.stop()
+
+    run(test)
+
+
 def test_another_user_behind_the_socket_is_sent_nothing(folder):
     async def test() -> None:
         df2 = await Df2().unix(folder / "x2")
@@ -343,7 +367,7 @@ def test_under_load_a_keepalive_follows_after_so_many_pdus(pki):
 
 def test_what_is_no_pdu_is_not_taken(pki):
     async def test() -> None:
-        poi = Poi(TlsPeer("127.0.0.1", 9, pki.client(), POIS))
+        poi = Poi(TlsPeer("127.0.0.1", 9, TlsEnd(pki.client(), POIS)))
         for octets in (b"", event(0)[:-1], event(0) + event(1), x2x3.build(x2x3.keepalive(1)), bytes(40)):
             with pytest.raises(ValueError, match="X2 or X3"):
                 poi.put([event(0), octets])
@@ -356,7 +380,7 @@ def test_what_is_no_pdu_is_not_taken(pki):
 def test_a_name_the_certificate_has_not(pki):
     async def test() -> None:
         df2 = await Df2().tls(pki)
-        poi = Poi(TlsPeer("127.0.0.1", df2.port, pki.client(), PeerName(uri("df")), "elsewhere.example"))
+        poi = Poi(TlsPeer("127.0.0.1", df2.port, TlsEnd(pki.client(), PeerName(uri("df"))), "elsewhere.example"))
         await poi.until("fault")
         assert "cannot connect" in poi.events[0].reason
         await poi.cut()
@@ -384,7 +408,7 @@ def test_a_clock_that_is_set_forward_makes_nothing_old():
         def wall() -> int:
             return TIME + hours * 3_600 * 1_000_000_000
 
-        client = X2Client(TlsPeer("127.0.0.1", 9, ssl.create_default_context(), POIS), wall=wall)
+        client = X2Client(TlsPeer("127.0.0.1", 9, TlsEnd(ssl.create_default_context(), POIS)), wall=wall)
         client.put(events(5))
         hours = 100
         client.put(events(5, 5))

@@ -15,6 +15,7 @@ from imswire.x2x3 import Attribute, AttributeType, Direction, PayloadFormat, Pdu
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.seal import SealKey
 from midcall.base.tls import Identity, PeerName, client_context, server_context
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x2_link import (
     Batch,
     Journal,
@@ -82,7 +83,7 @@ class Pki:
         return client_context(self._identity(role))
 
     def peer(self, port: int, role: str = "poi", wanted: str = "df") -> TlsPeer:
-        return TlsPeer("127.0.0.1", port, self.client(role), PeerName(uri(wanted)), "127.0.0.1")
+        return TlsPeer("127.0.0.1", port, TlsEnd(self.client(role), PeerName(uri(wanted))), "127.0.0.1")
 
 
 POIS = PeerName(uri("poi"), uri("tap"))
@@ -102,7 +103,8 @@ class Df2:
         self.server = X2Server(self._commit, settings=settings, report=self._told, gap=self.gaps.append)
 
     async def tls(self, pki: Pki, port: int = 0) -> Df2:
-        _, self.port = await self.server.listen_tls("127.0.0.1", port, pki.server(), POIS)
+        self.end = TlsEnd(pki.server(), POIS)
+        _, self.port = await self.server.listen_tls("127.0.0.1", port, self.end)
         return self
 
     async def unix(self, path: Path) -> Df2:

@@ -10,6 +10,7 @@ from typing import Any
 
 from imswire import x1
 from midcall.base.https import HttpsClient, Unreachable
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element.shell.binding import BoundName
 
 PATH = "/X1/NE"
@@ -34,7 +35,7 @@ class X1Client:
         draw: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
         """``names``: of subjectAltName, one of which the element has to show besides its identifier."""
-        self._https = HttpsClient(url, context, BoundName("ne", ne, *names), 1)
+        self._https = HttpsClient(url, TlsEnd(context, BoundName("ne", ne, *names)), 1)
         self._admf, self._ne = admf, ne
         self._now = now
         self._draw = draw

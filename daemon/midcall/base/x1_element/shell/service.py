@@ -25,7 +25,8 @@ from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient, HttpsServer, Limits
 from midcall.base.rates import Rates
 from midcall.base.seal import SealKey
-from midcall.base.tls import PeerName, TlsError
+from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.base.warrant import MAX_OCTETS, Outcome, Refused, TrustList
 from midcall.base.x1_element.element import Element
 from midcall.base.x1_element.peer import Peer
@@ -64,10 +65,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     listen: tuple[str, int]
-    certificate: Path
-    key: Path
-    ca: Path
-    crl: Path | None = None
+    identity: tls.Identity
     admf: str = ""
     store: Path
     placed: Path | None = None
@@ -75,10 +73,6 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_minute: Positive = 6_000
     burst: Positive = 1_000
     body_seconds: float = 5.0
-
-    @property
-    def identity(self) -> tls.Identity:
-        return tls.Identity(self.certificate, self.key, self.ca, self.crl)
 
 
 def clock() -> Instant:
@@ -97,7 +91,7 @@ class X1Service:
         follow: OnFollow,
         now: Callable[[], Instant] = clock,
     ) -> None:
-        """Read all files. RoleError."""
+        """Read all files. TlsError, RoleError."""
         self.settings = settings
         self.endpoint = endpoint
         self.refused = 0
@@ -112,12 +106,10 @@ class X1Service:
         self._peers: BoundedTable[bytes, Peer] = BoundedTable("base.x1_element.certificates", MAX_CERTIFICATES)
         paid: BoundedTable[bytes, int] = BoundedTable("base.x1_element.rates", MAX_PEERS)
         self._rates = Rates(paid, endpoint.per_minute, endpoint.burst)
+        self._end, self._outwards = _ends(settings, endpoint.identity)
         try:
-            binding.require_own(endpoint.certificate, "ne", settings.ne)
-            self._context = tls.server_context(endpoint.identity)
-            self._outwards = tls.client_context(endpoint.identity, check_host=False) if endpoint.admf else None
             self.store = X1Store(endpoint.store, seal, settings.admf, settings.ne)
-        except (TlsError, StoreError) as error:
+        except StoreError as error:
             raise RoleError(str(error)) from None
         try:
             memory = self.store.read()
@@ -133,14 +125,13 @@ class X1Service:
 
     async def start(self) -> tuple[str, int]:
         """Arm what is to be armed, then open the door; returns its address. RoleError."""
-        if self._outwards is not None:
-            names = binding.BoundName("admf", self.settings.admf)
-            self._client = HttpsClient(self.endpoint.admf, self._outwards, names, 1)
+        if self.endpoint.admf:
+            self._client = HttpsClient(self.endpoint.admf, self._outwards, 1)
             self._reporter = Reporter(self.settings, self._client, self._now)
         self._keep_and_follow(self.element.restore(self._now()))
         self.scan()
         limits = Limits(connections=self.endpoint.connections)
-        self._server = HttpsServer(self._handle, self._context, PeerName(), limits, _no_http)
+        self._server = HttpsServer(self._handle, self._end, limits, _no_http)
         try:
             address = await self._server.start(*self.endpoint.listen)
         except OSError as error:
@@ -209,6 +200,18 @@ class X1Service:
         if self.element.due(now):
             self._keep_and_follow(self.element.deadline(now))
         return now
+
+    def stage(self, identity: tls.Identity, trust: TrustList) -> Callable[[], int]:
+        """Read other files of its own. What is returned goes over to them, and to another trust list; it gives how many
+        connections ended since their peer is admitted no more. TlsError: it stays as it is.
+        """
+        end, outwards = _ends(self.settings, identity)
+
+        def commit() -> int:
+            self.trust(trust)
+            return self._end.renew(end) + self._outwards.renew(outwards)
+
+        return commit
 
     def trust(self, trust: TrustList) -> None:
         """Another trust list."""
@@ -388,6 +391,13 @@ class X1Service:
             else:
                 responses.append(self.ask(each, peer))
         return x1.build_response(responses)
+
+
+def _ends(settings: Settings, identity: tls.Identity) -> tuple[TlsEnd, TlsEnd]:
+    """For who asks, and for reports. TlsError."""
+    binding.require_own(identity.certificate, "ne", settings.ne)
+    admf = binding.BoundName("admf", settings.admf)
+    return TlsEnd.server(identity, PeerName()), TlsEnd.client(identity, admf)
 
 
 def _no_http(caller: str | None) -> web.Response:

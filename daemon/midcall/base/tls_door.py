@@ -1,0 +1,79 @@
+"""A door on the network: connections are taken by the files that a TLS end has when they come."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+
+from midcall.base.tls_end import TlsEnd
+
+BACKLOG = 128
+HANDSHAKE_SECONDS = 10.0
+HANDSHAKES = 256
+"""Under way at once: one more ends the oldest, which takes longer than an honest one by then."""
+ACCEPT_PAUSE = 0.1
+"""Without a free descriptor a listener would spin."""
+
+
+class TlsDoor:
+    """Listens on one address; ``protocol`` makes what a connection is handed to after its handshake."""
+
+    def __init__(self, end: TlsEnd, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._end = end
+        self._protocol = protocol
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._shaking: dict[asyncio.Task[None], None] = {}
+
+    def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Returns the address, whose port is chosen when ``port`` is 0. OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(listener))
+        address: tuple[str, int] = listener.getsockname()[:2]
+        return address
+
+    async def close(self) -> None:
+        """Take nothing more; connections that stand are their protocols'."""
+        tasks = [*self._shaking, *(() if self._accepting is None else (self._accepting,))]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            connection.setblocking(False)
+            if len(self._shaking) >= HANDSHAKES:
+                oldest = next(iter(self._shaking))
+                del self._shaking[oldest]
+                oldest.cancel()
+            task = asyncio.create_task(self._shake(connection))
+            self._shaking[task] = None
+            task.add_done_callback(lambda done: self._shaking.pop(done, None))
+
+    async def _shake(self, connection: socket.socket) -> None:
+        try:
+            with suppress(OSError, ssl.SSLError, TimeoutError):
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    self._protocol,
+                    connection,
+                    ssl=self._end.context,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                )
+                return
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
