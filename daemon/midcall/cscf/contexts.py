@@ -85,14 +85,14 @@ class Contexts:
 
     # Client side
 
-    def start(self, client: Client, now: int, out: Outs, changed: bytes) -> None:
+    def start(self, client: Client, now: int, out: Outs, name: str) -> None:
         """A branch is sent on its way."""
         client.server.clients.append(client)
-        self._send(client, now, out, changed)
+        self._send(client, now, out, onward=True, name=name)
 
-    def _send(self, client: Client, now: int, out: Outs, changed: bytes) -> None:
+    def _send(self, client: Client, now: int, out: Outs, *, onward: bool = False, name: str = "") -> None:
         self.clients.put(client.branch, client)
-        out.append(Out(client.listener, client.hop, client.octets, client.branch, changed))
+        out.append(Out(client.listener, client.hop, client.octets, client.branch, onward, name))
         self._run(now, "B" if client.invite else "F", LONG, client)
         if not client.reliable:
             self._run(now, "A" if client.invite else "E", T1, client)
@@ -225,7 +225,7 @@ class Contexts:
         cancel = Client(client.server, _of_cancel(client.branch), client.listener, client.hop, b"")
         cancel.octets = companion(client.octets, "CANCEL")
         cancel.invite, cancel.alone = False, True
-        self._send(cancel, now, out, b"")
+        self._send(cancel, now, out)
 
     def _acknowledge(self, client: Client, message: SipMessage, out: Outs) -> None:
         out.append(Out(client.listener, client.hop, companion(client.octets, "ACK", message)))

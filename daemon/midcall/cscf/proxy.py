@@ -230,7 +230,7 @@ class Proxy:
             self._wait(sent, server, target, now, out)
             return
         client = Client(server, sent.branch, sent.listener, sent.hop, sent.octets)
-        self._contexts.start(client, now, out, sent.changed)
+        self._contexts.start(client, now, out, sent.name)
         self.counts["forwarded"] += 1
 
     def _wait(self, host: str, server: Server, target: Destination, now: int, out: Outs) -> None:
@@ -281,7 +281,7 @@ class Proxy:
         if isinstance(sent, str):
             out.append(Resolve(sent))
             return
-        out.append(Out(sent.listener, sent.hop, sent.octets, "", sent.changed))
+        out.append(Out(sent.listener, sent.hop, sent.octets, "", True, sent.name))
 
     def _cancel(
         self, server: Server, message: SipMessage, top: TopVia, listener: int, source: Hop, now: int, out: Outs

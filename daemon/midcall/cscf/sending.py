@@ -39,13 +39,13 @@ class Next(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A request as it leaves; ``changed`` are start line and lines that the proxy put into it."""
+    """A request as it leaves; ``name`` is the host of the URI that it follows (RFC 5922 7.2)."""
 
     listener: int
     hop: Hop
     octets: bytes
     branch: str
-    changed: bytes
+    name: str
 
 
 class Sender:
@@ -144,7 +144,7 @@ class Sender:
             removed,
         )
         octets = hop.forwarded(message, change, stream=place.transport != "udp")
-        return Sent(out, place, octets, branch, octets[: octets.find(b"\r\n") + 2] + change.on_top)
+        return Sent(out, place, octets, branch, leads.host)
 
     def stateless_branch(self, message: SipMessage, received: str) -> str:
         """One that each retransmission is given again (RFC 3261 16.11)."""

@@ -47,15 +47,16 @@ class Listener(Struct, frozen=True):
 class Out(NamedTuple):
     """Octets to send: through which listener, and where to.
 
-    ``branch`` is told when that fails ("": nobody cares). Of a request that goes on for the first time, ``changed`` are
-    its start line and the lines that were put into it.
+    ``branch`` is told when that fails ("": nobody cares). ``onward``: it is a request on its way, sent for the first
+    time. ``name`` is what the certificate at the other end has to say.
     """
 
     listener: int
     hop: Hop
     octets: bytes
     branch: str = ""
-    changed: bytes = b""
+    onward: bool = False
+    name: str = ""
 
 
 class Resolve(NamedTuple):
@@ -64,13 +65,7 @@ class Resolve(NamedTuple):
     host: str
 
 
-class Drop(NamedTuple):
-    """A connection that is to be closed."""
-
-    hop: Hop
-
-
-Outs = list[Out | Resolve | Drop]
+Outs = list[Out | Resolve]
 
 
 def bracketed(host: str) -> str:

@@ -9,7 +9,7 @@ from imswire.sip import SipMessage
 from midcall.cscf.proxy import Admission, Proxy
 from midcall.cscf.routing import Contact, Plan, Router, Seals, StaticRoute
 from midcall.cscf.timers import MS
-from midcall.cscf.values import Drop, Hop, Listener, Out, Outs, Resolve
+from midcall.cscf.values import Hop, Listener, Out, Outs, Resolve
 
 DOORS = (
     Listener("udp", "192.0.2.1", 5060),
@@ -98,10 +98,6 @@ def sent(outs: Outs) -> list[tuple[Hop, SipMessage]]:
 
 def names(outs: Outs) -> list[str]:
     return [out.host for out in outs if isinstance(out, Resolve)]
-
-
-def closed(outs: Outs) -> list[Hop]:
-    return [out.hop for out in outs if isinstance(out, Drop)]
 
 
 def request(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import time
 from collections.abc import Callable
 
 RECEIVE_OCTETS = 8 << 20
@@ -11,6 +13,11 @@ SEND_OCTETS = 4 << 20
 DATAGRAM = 65_535
 TOGETHER = 64
 """Datagrams that are taken in one go, before others have their turn."""
+
+SAMPLED = 64
+"""Of so many datagrams one is asked when it came."""
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@qq")
 
 Take = Callable[[bytes, tuple[str, int]], None]
 
@@ -31,24 +38,42 @@ class UdpDoor:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             self._socket.bind((host, port))
         except OSError:
             self._socket.close()
             raise
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._send = self._socket.sendto
+        self._count = 0
+        self._waited = 0
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
 
     def _readable(self) -> None:
         receive, take = self._socket.recvfrom, self._take
         for _ in range(TOGETHER):
+            self._count += 1
             try:
-                octets, address = receive(DATAGRAM)
+                octets, address = receive(DATAGRAM) if self._count % SAMPLED else self._sample()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 continue  # an ICMP error of something that was sent: the transaction's timers see to it
             take(octets, address)
+
+    def _sample(self) -> tuple[bytes, tuple[str, int]]:
+        """A datagram, and how long it has waited for its turn."""
+        octets, more, _, address = self._socket.recvmsg(DATAGRAM, 64)
+        for level, kind, value in more:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+                seconds, nanoseconds = _TIMESPEC.unpack(value)
+                self._waited = max(self._waited, time.time_ns() - seconds * 1_000_000_000 - nanoseconds)
+        return octets, address
+
+    def waited(self) -> int:
+        """The longest that a datagram has waited since this was asked last, among those that were looked at; ns."""
+        waited, self._waited = self._waited, 0
+        return waited
 
     def send(self, octets: bytes, address: tuple[str, int]) -> bool:
         """False: it could not be sent. A full buffer drops it, as the network would."""

@@ -1,0 +1,52 @@
+"""Copies of SIP messages from a proxy to a point of interception, over one Unix seqpacket socket (DESIGN 2).
+
+A packet is a msgpack array of copies that follow each other; its answer is the number of the last copy that is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+MAX_PACKET = 160_000
+"""Octets of a packet: a socket's buffer takes it."""
+ANSWER_OCTETS = 8
+
+
+class SipCopy(Struct, frozen=True, array_like=True, gc=False):
+    """A message as it was received, with addresses ("ip:port") and both clocks in ns; then the requests, each with its
+    destination, as which it went on.
+    """
+
+    number: int
+    octets: bytes
+    source: str
+    destination: str
+    wall: int
+    mono: int
+    sent: tuple[tuple[str, bytes], ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[SipCopy, ...])
+
+
+def packet(copies: Sequence[SipCopy]) -> bytes:
+    return _encoder.encode(copies)
+
+
+def copies(octets: bytes) -> tuple[SipCopy, ...]:
+    """The inverse. msgspec.MsgspecError: it is no packet."""
+    return _decoder.decode(octets)
+
+
+def size(copy: SipCopy) -> int:
+    """Octets that it takes, about."""
+    return len(copy.octets) + sum(len(octets) for _, octets in copy.sent) + 128
+
+
+def answer(number: int) -> bytes:
+    """All up to this one are safe."""
+    return number.to_bytes(ANSWER_OCTETS, "big")

@@ -1,0 +1,264 @@
+"""SIP over TCP and TLS (RFC 3261 18.3, 5923, 5626 4.4.1): connections that serve both ways, each within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from msgspec import Struct
+
+from imswire.sip import StreamFramer
+from midcall.cscf.values import Hop, Transport
+
+PING = b"\r\n\r\n"
+PONG = b"\r\n"
+CONNECT_SECONDS = 5.0
+WAITING = 64
+"""Messages that wait for a connection to be made."""
+
+Take = Callable[[bytes, int, Hop], None]
+Failed = Callable[[str], None]
+
+
+class StreamLimits(Struct, frozen=True):
+    """``connections`` in all and ``each_host``; seconds that a connection may be ``idle``, and that a message that has
+    begun may take to come whole; octets that may wait to be sent.
+    """
+
+    connections: int = 10_000
+    each_host: int = 1_000
+    idle: float = 900.0
+    message: float = 30.0
+    unsent: int = 1 << 20
+
+
+class Connection(asyncio.Protocol):
+    """One connection, whoever opened it."""
+
+    def __init__(self, streams: Streams, listener: int, hop: Hop | None) -> None:
+        self._streams = streams
+        self._listener = listener
+        self._framer = StreamFramer()
+        self._transport: asyncio.Transport | None = None
+        self.opened_to = hop
+        self.hop = hop or Hop("tcp", "", 0)
+        self.heard = 0.0
+        self.begun: float | None = None  # when the message began whose end has not come
+        self.names: frozenset[str] = frozenset()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        host, port = transport.get_extra_info("peername")[:2]
+        number = self._streams.number()
+        self.hop = Hop(self._streams.transport_of(self._listener), host, port, number)
+        self.heard = self._streams.time()
+        certificate = transport.get_extra_info("peercert") or {}
+        self.names = frozenset(value.lower() for _, value in certificate.get("subjectAltName", ()))
+        if not self._streams.opened(self):
+            transport.abort()  # type: ignore[attr-defined]  # of every transport that is one
+
+    def data_received(self, octets: bytes) -> None:
+        self.heard = self._streams.time()
+        if octets == PING and not self._framer.pending:
+            self.send(PONG)
+            return
+        messages = self._framer.feed(octets)
+        if not self._framer.pending:
+            self.begun = None
+        elif messages or self.begun is None:
+            self.begun = self.heard
+        for message in messages:
+            self._streams.take(message, self._listener, self.hop)
+        if self._framer.fault is not None:
+            self._streams.counts["broken streams"] += 1
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
+        self._streams.closed(self)
+
+    def send(self, octets: bytes) -> bool:
+        """False: it cannot be sent any more. Who does not read is cut off."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > self._streams.limits.unsent:
+            self._streams.counts["slow readers"] += 1
+            transport.abort()
+            return False
+        transport.write(octets)
+        return True
+
+    def close(self) -> None:
+        """What was written is sent first."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Streams:
+    """All connections of a worker. ``first`` is the number before that of its first connection.
+
+    ``take`` is given each message, with listener and hop; ``failed`` each branch that could not be sent.
+    """
+
+    def __init__(self, take: Take, failed: Failed, limits: StreamLimits, first: int = 0) -> None:
+        self.take = take
+        self.limits = limits
+        self.counts: Counter[str] = Counter()
+        self._failed = failed
+        self._number = first
+        self._transports: dict[int, Transport] = {}
+        self._clients: dict[int, ssl.SSLContext | None] = {}
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[int, Connection] = {}
+        self._to: dict[Hop, Connection] = {}
+        self._hosts: Counter[str] = Counter()
+        self._waiting: dict[Hop, list[tuple[bytes, str]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.time = asyncio.get_running_loop().time
+
+    # Doors
+
+    async def listen(
+        self,
+        listener: int,
+        transport: Transport,
+        host: str,
+        port: int,
+        server: ssl.SSLContext | None,
+        client: ssl.SSLContext | None,
+        *,
+        shared: bool = False,
+    ) -> tuple[str, int]:
+        """Open the door of a listener; ``client`` is for connections that it opens itself. OSError."""
+        self._transports[listener] = transport
+        self._clients[listener] = client
+        loop = asyncio.get_running_loop()
+        made = await loop.create_server(
+            lambda: Connection(self, listener, None), host, port, ssl=server, reuse_port=shared or None, backlog=1_024
+        )
+        self._servers.append(made)
+        address = made.sockets[0].getsockname()
+        return str(address[0]), int(address[1])
+
+    async def close(self) -> None:
+        """Close doors and connections."""
+        for server in self._servers:
+            server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        for connection in tuple(self._connections.values()):
+            connection.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What connections say
+
+    def transport_of(self, listener: int) -> Transport:
+        return self._transports[listener]
+
+    def number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def opened(self, connection: Connection) -> bool:
+        """False: there is no room for it."""
+        host = connection.hop.host
+        full = len(self._connections) >= self.limits.connections or self._hosts[host] >= self.limits.each_host
+        if full and connection.opened_to is None:
+            self.counts["refused connections"] += 1
+            return False
+        self._connections[connection.hop.connection] = connection
+        self._hosts[host] += 1
+        for hop in self._ways(connection):
+            self._to.setdefault(hop, connection)
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        if self._connections.pop(connection.hop.connection, None) is None:
+            return
+        host = connection.hop.host
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
+        for hop in self._ways(connection):
+            if self._to.get(hop) is connection:
+                del self._to[hop]
+
+    def _ways(self, connection: Connection) -> Iterator[Hop]:
+        """The addresses that a connection leads to."""
+        yield connection.hop._replace(connection=0)
+        if connection.opened_to is not None:
+            yield connection.opened_to
+
+    def names_of(self, connection: int) -> frozenset[str]:
+        """The names in the certificate at the other end."""
+        found = self._connections.get(connection)
+        return frozenset() if found is None else found.names
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    # Out
+
+    def send(self, listener: int, hop: Hop, octets: bytes, branch: str, name: str = "") -> None:
+        """Over the connection of the hop, another one that leads there, or a new one. ``name``: whose certificate."""
+        found = self._connections.get(hop.connection) or self._to.get(hop._replace(connection=0))
+        if found is not None:
+            if not found.send(octets) and branch:
+                self._failed(branch)
+            return
+        to = hop._replace(connection=0)
+        waiting = self._waiting.get(to)
+        if waiting is None:
+            if len(self._connections) + len(self._waiting) >= self.limits.connections:
+                self._give_up([(octets, branch)])
+                return
+            waiting = self._waiting[to] = []
+            task = asyncio.get_running_loop().create_task(self._connect(listener, to, name))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if len(waiting) >= WAITING:
+            self._give_up([(octets, branch)])
+        else:
+            waiting.append((octets, branch))
+
+    async def _connect(self, listener: int, hop: Hop, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        context = self._clients.get(listener)
+        made: Connection | None = None
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, made = await loop.create_connection(
+                    lambda: Connection(self, listener, hop),
+                    hop.host,
+                    hop.port,
+                    ssl=context,
+                    server_hostname=(name or hop.host) if context is not None else None,
+                )
+        except (OSError, ssl.SSLError, TimeoutError):
+            self.counts["failed connections"] += 1
+        waiting = self._waiting.pop(hop, [])
+        if made is None:
+            self._give_up(waiting)
+            return
+        self._give_up([each for each in waiting if not made.send(each[0])])
+
+    def _give_up(self, waiting: list[tuple[bytes, str]]) -> None:
+        for _, branch in waiting:
+            if branch:
+                self._failed(branch)
+
+    def sweep(self) -> None:
+        """Close what has been silent for too long, and what has begun a message and does not end it."""
+        now = self.time()
+        for connection in tuple(self._connections.values()):
+            slow = connection.begun is not None and now - connection.begun > self.limits.message
+            if slow or now - connection.heard > self.limits.idle:
+                self.counts["idle connections"] += 1
+                connection.abort()

@@ -1,0 +1,127 @@
+"""One worker of the proxy: its core between sockets, resolver, mates and the points of interception."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from midcall.cscf.proxy import Proxy
+from midcall.cscf.shell.copies import Copies
+from midcall.cscf.shell.mates import Mates
+from midcall.cscf.shell.names import Resolver
+from midcall.cscf.shell.streams import Streams
+from midcall.cscf.shell.udp import UdpDoor
+from midcall.cscf.values import Hop, Out, Outs, Resolve
+
+TURN_SECONDS = 0.01
+"""How exactly timers are kept."""
+
+mono = time.monotonic_ns
+
+
+class Worker:
+    """Joins the parts; they are put in before it runs. A call never waits for anything that is not the call."""
+
+    def __init__(self, proxy: Proxy, observe: Callable[[int], None]) -> None:
+        self.proxy = proxy
+        self.udp: dict[int, UdpDoor] = {}
+        self.streams: Streams | None = None
+        self.mates: Mates | None = None
+        self.copies: Copies | None = None
+        self.resolver = Resolver(self._resolved)
+        self._observe = observe
+
+    # In
+
+    def datagram(self, listener: int) -> Callable[[bytes, tuple[str, int]], None]:
+        """What takes the datagrams of a listener."""
+        if self.mates is None:
+
+            def take(octets: bytes, address: tuple[str, int]) -> None:
+                self.serve(octets, listener, Hop("udp", address[0], address[1]))
+        else:
+            pass_on = self.mates.pass_on
+
+            def take(octets: bytes, address: tuple[str, int]) -> None:
+                hop = Hop("udp", address[0], address[1])
+                if not pass_on(octets, listener, hop):
+                    self.serve(octets, listener, hop)
+
+        return take
+
+    def message(self, octets: bytes, listener: int, hop: Hop) -> None:
+        """A message of a stream."""
+        if self.mates is None or not self.mates.pass_on(octets, listener, hop):
+            self.serve(octets, listener, hop)
+
+    def serve(self, octets: bytes, listener: int, hop: Hop) -> None:
+        """A message that is ours."""
+        outs = self.proxy.message(octets, listener, hop, mono())
+        for out in outs:
+            self._do(out)
+        if self.copies is not None:
+            self.copies.put(octets, listener, hop, outs)
+
+    def failed(self, branch: str) -> None:
+        """Something could not be sent; told later, so that nothing is in the middle of something else."""
+        asyncio.get_running_loop().call_soon(self._failed, branch)
+
+    def _failed(self, branch: str) -> None:
+        self._all(self.proxy.failed(branch, mono()))
+
+    def _resolved(self, host: str, addresses: object) -> None:
+        self._all(self.proxy.resolved(host, addresses, mono()))  # type: ignore[arg-type]
+
+    # Out
+
+    def _all(self, outs: Outs) -> None:
+        for out in outs:
+            self._do(out)
+
+    def _do(self, out: Out | Resolve) -> None:
+        if isinstance(out, Resolve):
+            self.resolver.ask(out.host)
+        elif out.hop.transport == "udp":
+            if not self.udp[out.listener].send(out.octets, (out.hop.host, out.hop.port)) and out.branch:
+                self.failed(out.branch)
+        elif self.mates is None or not out.hop.connection or not self.mates.send(out.octets, out.listener, out.hop):
+            self.stream(out.octets, out.listener, out.hop, out.branch, out.name)
+
+    def stream(self, octets: bytes, listener: int, hop: Hop, branch: str = "", name: str = "") -> None:
+        """Send over a connection of our own."""
+        if self.streams is not None:
+            self.streams.send(listener, hop, octets, branch, name)
+        elif branch:
+            self.failed(branch)
+
+    # Time
+
+    async def keep_time(self) -> None:
+        """Timers, until it is cancelled; how late they come is how late everything is."""
+        swept = 0
+        wanted = time.monotonic() + TURN_SECONDS
+        while True:
+            await asyncio.sleep(max(0.0, wanted - time.monotonic()))
+            late = time.monotonic() - wanted
+            wanted = time.monotonic() + TURN_SECONDS
+            waited = max((door.waited() for door in self.udp.values()), default=0)
+            self._observe(max(waited, int(late * 1e9)))
+            now = mono()
+            due = self.proxy.next_deadline()
+            if due is not None and due <= now:
+                self._all(self.proxy.deadline(now))
+            swept += 1
+            if swept % 100 == 0 and self.streams is not None:
+                self.streams.sweep()
+
+    async def close(self) -> None:
+        for door in self.udp.values():
+            door.close()
+        if self.streams is not None:
+            await self.streams.close()
+        if self.mates is not None:
+            self.mates.close()
+        if self.copies is not None:
+            self.copies.close()
+        self.resolver.close()
