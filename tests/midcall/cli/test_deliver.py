@@ -32,7 +32,7 @@ def made(tmp_path_factory):
     (folder / "calls.pcap").write_bytes(lab.write_capture(world.wire))
     users = [{"identity": u.uri, "psk_id": u.psk_id.decode(), "psk": u.psk} for u in world.users.values()]
     (folder / "KEYS.toml").write_text(keyfile.example(lab.KMS_IDENTITY, {TPK_ID.decode(): world.tpk}, users))
-    (folder / "config.toml").write_text("[delivery]\ngive_up_seconds = 1\n")
+    (folder / "config.toml").write_text("[delivery]\ngive_up_seconds = 1\n[profile]\nhi1 = true\n")
     lab_pki.main([str(folder / "pki")])
     lab_pki.main([str(folder / "other-pki")])
     return folder, call
@@ -72,7 +72,9 @@ def lemf(folder, out, *options: object):
 
 def data(path) -> list[bytes]:
     """PS-PDUs of a file that carry product."""
-    return [each for each in hi.Splitter().feed(path.read_bytes()) if isinstance(hi.parse(each).payload, tuple)]
+    return [
+        each for each in hi.Splitter().feed(path.read_bytes()) if isinstance(hi.parse(each).payload, tuple | hi.Hi1)
+    ]
 
 
 def test_what_is_delivered_is_what_the_files_would_hold(made, tmp_path):
@@ -82,11 +84,12 @@ def test_what_is_delivered_is_what_the_files_would_hold(made, tmp_path):
         done = replay(folder, tmp_path / "out", "--activate-at", 1, "--deliver", address, *tls(folder, "df"))
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "out").glob("hi*.ber")) and not list((tmp_path / "out").glob(".spool*"))
-    for name in ("hi2.ber", "hi3.ber"):
+    for name in ("hi1.ber", "hi2.ber", "hi3.ber"):
         received = data(tmp_path / "lemf" / "liid-LAB-1" / name)
         assert received == data(tmp_path / "files" / name) and received
     handed = json.loads((tmp_path / "out" / "report.json").read_text())["handover"]
     assert handed["hi3"]["observed"] == handed["hi3"]["delivered"] == len(truth(call, 1.0))
+    assert handed["hi1"] == {"observed": 1, "delivered": 1, "queued": 0, "refused": {}}
     assert handed["faults"] == [] and (tmp_path / "lemf" / "findings.jsonl").read_text() == ""
 
 

@@ -18,8 +18,8 @@ from midcall.base.seal import SealKey
 from midcall.base.x1_element import Armed, Changed, DestinationSet, Disarmed, Order
 from midcall.base.x1_element.values import Mediated, Reason
 from midcall.config import Network, Profile
-from midcall.df2 import Agency
-from midcall.events import Instant, Task, Terms
+from midcall.df2 import Agency, Communication
+from midcall.events import DialogId, Instant, SessionReport, Side, Task, Terms
 from midcall.handover.rows import split
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.cursor import Cursor
@@ -30,6 +30,7 @@ from midcall.handover.values import Gap
 from midcall.live import outlets as outlets_module
 from midcall.live.clock import now
 from midcall.live.df import DfService
+from midcall.live.intercepts import InterceptJournal
 from midcall.live.notices import Notices
 from midcall.live.orders import DfOrders
 from midcall.live.outlets import OutletError, Outlets
@@ -72,7 +73,7 @@ def over(xid: str = XID) -> Disarmed:
 class Df:
     """Orders of a mediation function, its service and its outlets; nobody is at the destinations."""
 
-    def __init__(self, folder: Path, profile: Profile) -> None:
+    def __init__(self, folder: Path, profile: Profile, journal: InterceptJournal | None = None) -> None:
         config = Wanting(folder)
         config.profile = profile
         context = ssl.create_default_context()
@@ -83,7 +84,7 @@ class Df:
             lambda _: lambda gap: self.service.unavailable(gap),
             alarm=lambda gap, at: self.service.alarm(gap, at),
         )
-        self.service = DfService(None, self.outlets)  # type: ignore[arg-type]
+        self.service = DfService(None, self.outlets, journal=journal)  # type: ignore[arg-type]
         self.orders = DfOrders(config, self.service, self.outlets, DfInputs())  # type: ignore[arg-type]
 
     def start(self, *armed: Order, dids: tuple[str, ...] = (DID,)) -> None:
@@ -293,6 +294,33 @@ def test_content_that_is_given_up_is_declared_and_an_alarm_also_of_a_task_that_i
     run(tmp_path, test)
     assert [kind for _, _, kind in told(tmp_path)] == [BEGUN, ENDED, 4]
     assert sum(isinstance(each.payload, tuple) for each in pdus(tmp_path)) == 1
+
+
+def test_what_may_be_missing_since_a_restart_is_one_alarm_of_the_task(tmp_path):
+    correlation, former = b"c" * 8, Instant(time.time_ns() - SECOND, 0)
+    dialogs = [DialogId("call-1", "a", tag) for tag in ("b", "c")]
+
+    async def whole() -> None:
+        journal = InterceptJournal(tmp_path / "intercepts.db", tmp_path / "intercepts.keys", SealKey(MASTER))
+        journal.communication(XID, Communication(correlation, 7, True, False, "sip:alice@example.com", Side.CALLER))
+        for dialog in dialogs:
+            ends = "sip:alice@example.com", correlation, dialog, former, former, Side.CALLER, Side.CALLER
+            journal.report(SessionReport(XID, *ends, None, None, ()))
+            journal.counters(XID, dialog, {b"stream": 1})
+        journal.alive(former.wall)
+        await journal.flush()
+        df = Df(tmp_path, Wanting.profile, journal)
+        df.start(order())
+        assert df.service.recall(now()) == 2
+        await df.close()
+        await journal.close()
+
+    asyncio.run(whole())
+    found = [each.payload for each in pdus(tmp_path) if not isinstance(each.payload, hi.IntegrityCheck)]
+    assert [isinstance(each, hi.Hi1) for each in found] == [True, False, False, True]
+    alarm = hi1.parse(found[3].contents)
+    assert isinstance(alarm, hi1.AlarmIndicator) and alarm.liid == b"LAB-1"
+    assert alarm.information.startswith(b"mediation was restarted, content may be missing, from 1")
 
 
 # Alone
