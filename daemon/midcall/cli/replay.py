@@ -70,8 +70,8 @@ def replay(
 ) -> int:
     """Intercept the calls of a target in a capture, from a second in the middle of it on.
 
-    Writes media.pcap, audio/*.wav, hi2.ber, hi3.ber and report.json to the folder of --out; with --deliver HI2 and
-    HI3 go to an LEMF over mutual TLS instead.
+    Writes media.pcap, audio/*.wav, hi2.ber, hi3.ber and report.json to the folder of --out, and hi1.ber where --config
+    wants notifications; with --deliver HI1, HI2 and HI3 go to an LEMF over mutual TLS instead.
 
     A TRACE that midcall run --record has written is run again with nothing but --out: hi2.ber and hi3.ber of each
     destination come out as they were handed over.
