@@ -98,20 +98,23 @@ class LabProcess:
 
 
 class LabRole:
-    """``midcall run`` with one role; a context manager that begins it. ``wait`` waits for it.
+    """``midcall run`` with one role; a context manager that begins it. ``wait`` waits for it. ``record``: its trace.
 
     ``told`` are the messages of the operator's plane; ``li_log`` is where the configuration puts those of the other.
     """
 
-    def __init__(self, role: str, config: Path, li_log: Path) -> None:
+    def __init__(self, role: str, config: Path, li_log: Path, record: Path | None = None) -> None:
         self.role = role
         self.told: list[str] = []
         self._config = config
         self._li_log = li_log
+        self._record = record
         self._known = threading.Event()
 
     def __enter__(self) -> LabRole:
         arguments = ["--config", str(self._config), "--role", self.role]
+        if self._record is not None:
+            arguments += ["--record", str(self._record)]
         self._process = LabProcess("run", arguments, self._hear, self._known.set)
         return self
 

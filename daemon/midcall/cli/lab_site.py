@@ -175,9 +175,9 @@ class LabSite:
         for role, text in texts.items():
             _write(self.folder / f"{role}.toml", self._process(role) + text)
 
-    def role(self, role: str) -> LabRole:
-        """The process of a role."""
-        return LabRole(role, self.folder / f"{role}.toml", self.li_log(role))
+    def role(self, role: str, record: Path | None = None) -> LabRole:
+        """The process of a role; ``record``: where it writes down what it is given."""
+        return LabRole(role, self.folder / f"{role}.toml", self.li_log(role), record)
 
     def operator(self, role: str) -> int:
         """The port where a role's metrics are asked for."""
