@@ -11,10 +11,10 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How records are kept on disk until they are delivered.
 
     ``segment_octets``: content stands in files of about this size; whole files are given up when the disk is full.
-    ``reserve_octets``: kept free for events. ``commit_seconds``/``commit_records``: content that is written together,
-    by whichever comes first; an event does not wait. ``waiting_records``: content that may wait in memory for its
-    commit; more is refused and declared. ``retry_seconds``: a full disk is tried again, and what was refused meanwhile
-    is declared.
+    ``reserve_octets``: kept free for events. ``commit_seconds``/``commit_records``: content is written so long after
+    the commit before, or when there is so much of it, by whichever comes first; an event does not wait.
+    ``waiting_records``: content that may wait in memory for its commit; more is refused and declared.
+    ``retry_seconds``: a full disk is tried again, and what was refused meanwhile is declared.
     ``idle_seconds``: numbering that is kept in memory since its last use.
     """
 

@@ -145,6 +145,9 @@ class DfService:
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
         self._content.order(xid, agency.terms, agency.profile)
+        if self._journal is not None:
+            self._journal.began(xid)
+            self.commits.put()
         self._write(self._notices.ordered(xid, agency, outlet, order.covers))
         waiting = [held for held in self._held if held[1] == xid]
         for held in waiting:

@@ -70,14 +70,19 @@ class InterceptJournal:
         with transaction(self._database):
             for statement in _SCHEMA.strip().splitlines():
                 self._database.execute(statement)
-        self._known: BoundedTable[bytes, bytes] = BoundedTable("live.intercepts.rows", ROWS)
+        self._known: BoundedTable[bytes, tuple[str, bytes]] = BoundedTable("live.intercepts.rows", ROWS)
         self._fresh: dict[bytes, tuple[str, int, bytes | None]] = {}
         self._over: list[str] = []
+        self._begun: list[str] = []
         self._alive = 0
         self._writing = asyncio.Lock()
         self.lost = 0
 
     # What is told
+
+    def began(self, xid: str) -> None:
+        """A task was ordered: it gets its key, for which its first event need not wait."""
+        self._begun.append(xid)
 
     def communication(self, xid: str, state: Communication) -> None:
         """A communication has begun, or gone on."""
@@ -108,6 +113,9 @@ class InterceptJournal:
     def ended(self, xid: str) -> None:
         """The task is over: nothing of it is to be read again by anybody."""
         self._over.append(xid)
+        self._begun = [each for each in self._begun if each != xid]
+        for tag in [tag for tag, (task, _) in self._known.items() if task == xid]:
+            self._known.pop(tag)
         self._fresh = {tag: row for tag, row in self._fresh.items() if row[0] != xid}
 
     def _put(self, xid: str, kind: int, name: bytes, value: bytes | None) -> None:
@@ -116,10 +124,10 @@ class InterceptJournal:
             if self._known.pop(tag) is None and tag not in self._fresh:
                 return
         else:
-            digest = self._keys.tag(value)
-            if self._known.get(tag) == digest:
+            known = xid, self._keys.tag(value)
+            if self._known.get(tag) == known:
                 return
-            self._known.put(tag, digest)
+            self._known.put(tag, known)
         self._fresh[tag] = (xid, kind, value)
 
     # The disk
@@ -127,27 +135,35 @@ class InterceptJournal:
     @property
     def waiting(self) -> bool:
         """Whether there is something to be written."""
-        return bool(self._fresh or self._over or self._alive)
+        return bool(self._fresh or self._over or self._begun or self._alive)
 
     async def flush(self) -> None:
         """Write what was told. sqlite3.Error: nothing was written, the next time tries it again."""
         async with self._writing:
             fresh, self._fresh = self._fresh, {}
             over, self._over = self._over, []
+            begun, self._begun = self._begun, []
             alive, self._alive = self._alive, 0
             try:
-                await asyncio.to_thread(self._write, fresh, over, alive)
+                await asyncio.to_thread(self._write, fresh, over, begun, alive)
             except sqlite3.Error:
                 self._fresh = fresh | self._fresh
                 self._over = over + self._over
+                self._begun = begun + self._begun
                 raise
 
-    def _write(self, fresh: dict[bytes, tuple[str, int, bytes | None]], over: list[str], alive: int) -> None:
+    def _write(
+        self, fresh: dict[bytes, tuple[str, int, bytes | None]], over: list[str], begun: list[str], alive: int
+    ) -> None:
+        # First, for a task that is ordered anew has a key of its own.
+        for xid in over:
+            self._end(xid)
+        for xid in begun:
+            self._keys.handle(xid)
+        if not fresh and not alive:
+            return
         database = self._database
         with transaction(database):
-            for xid in over:
-                handles = [(handle,) for handle in self._keys.handles(xid)]
-                database.executemany("DELETE FROM rows WHERE handle = ?", handles)
             for tag, (xid, kind, value) in fresh.items():
                 if value is None:
                     database.execute("DELETE FROM rows WHERE tag = ?", (tag,))
@@ -158,8 +174,12 @@ class InterceptJournal:
                 database.execute("INSERT OR REPLACE INTO rows VALUES(?,?,?,?)", (tag, handle, kind, sealed))
             if alive:
                 database.execute("INSERT OR REPLACE INTO alive VALUES(1, ?)", (alive,))
-        for xid in over:
-            self._keys.destroy(xid)
+
+    def _end(self, xid: str) -> None:
+        handles = [(handle,) for handle in self._keys.handles(xid)]
+        with transaction(self._database):
+            self._database.executemany("DELETE FROM rows WHERE handle = ?", handles)
+        self._keys.destroy(xid)
 
     def recall(self) -> tuple[int | None, dict[str, Recalled]]:
         """When the former run was at work last, and what its tasks had running."""
@@ -188,7 +208,7 @@ class InterceptJournal:
             except (KeyGone, KeyForeign, SealError, msgspec.MsgspecError):
                 self.lost += 1
                 continue
-            self._known.put(tag, self._keys.tag(bytes(row.value)))
+            self._known.put(tag, (row.xid, self._keys.tag(bytes(row.value))))
             yield row.xid, kind, row.value
 
     async def close(self) -> None:

@@ -75,6 +75,37 @@ def test_many_records_do_not_wait_for_the_time(opened: Callable[..., Spool]) -> 
     asyncio.run(with_writer(spool, test))
 
 
+def test_the_first_content_waits_for_no_more(opened: Callable[..., Spool]) -> None:
+    spool = opened(commit_seconds=3_600.0)
+    told: list[Written] = []
+
+    async def test() -> None:
+        writer = Writer(spool, told.append)
+        running = asyncio.create_task(writer.run())
+        there, _ = streams()
+        async with asyncio.timeout(30):
+            assert await writer.cc(cc(there, 1))
+            late = [writer.cc(cc(there, 1, n)) for n in (1, 2)]
+            await writer.iri([iri(1)])
+            assert all(each.done() for each in late)
+        writer.stop()
+        await running
+
+    asyncio.run(test())
+    assert [each.cc for each in told[:2]] == [1, 2], "then they come together"
+
+
+def test_an_intercept_that_is_expected_has_its_key(opened: Callable[..., Spool]) -> None:
+    spool = opened(commit_seconds=3_600.0)
+
+    async def test(writer: Writer) -> None:
+        writer.expect("LAB-1")
+        await writer.iri([])
+        assert spool.keys.handles("LAB-1") == [spool.keys.handle("LAB-1")]
+
+    asyncio.run(with_writer(spool, test))
+
+
 def test_too_much_at_once_is_refused_and_declared(opened: Callable[..., Spool]) -> None:
     spool = opened(waiting_records=300)
 

@@ -128,6 +128,29 @@ def test_a_task_that_is_over_takes_all_with_it_and_no_other(disk: Disk) -> None:
     assert set(found) == {OTHER}
 
 
+def test_a_task_that_is_ordered_anew_is_kept_anew(disk: Disk) -> None:
+    """The same things again, and in the same writing as the end of the former order."""
+
+    def again(journal: InterceptJournal) -> None:
+        journal.ended(XID)
+        journal.began(XID)
+        all_of_it(journal)
+
+    found = disk.run(all_of_it, again)[XID]
+    assert found.communications == [STATE] and len(found.dialogs) == 1
+
+
+def test_a_task_has_its_key_before_its_first_event(disk: Disk) -> None:
+    disk.run(lambda journal: journal.began(XID))
+    with sqlite3.connect(disk.keys) as database:
+        assert database.execute("SELECT count(*) FROM keys").fetchone() == (1,)
+    database.close()
+    disk.run(lambda journal: journal.ended(XID))
+    with sqlite3.connect(disk.keys) as database:
+        assert database.execute("SELECT count(*) FROM keys").fetchone() == (0,)
+    database.close()
+
+
 def test_rows_of_an_ended_task_open_for_nobody_not_even_from_a_copy(disk: Disk) -> None:
     disk.run(all_of_it)
     copy = disk.path.with_name("copy.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +29,8 @@ class Written(NamedTuple):
 
 
 class Writer:
-    """Collects content for ``commit_seconds`` or ``commit_records`` and commits it together; events do not wait, but
-    for the commit that is under way.
+    """Commits content together, ``commit_seconds`` after the commit before or when there are ``commit_records`` of it;
+    events do not wait, but for the commit that is under way.
 
     ``spool`` belongs to this object while :meth:`run` runs. ``told`` hears of each commit, in the loop's thread.
     """
@@ -43,10 +44,12 @@ class Writer:
         self._cc_done: asyncio.Future[bool] | None = None
         self._over: list[CcRecord] = []
         self._ends: list[tuple[str, asyncio.Future[None]]] = []
+        self._expected: list[str] = []
         self._count = 0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._stopping = False
+        self._next = 0.0  # when content may be committed again
 
     def iri(self, records: Sequence[EventRecord]) -> asyncio.Future[None]:
         """Done when all records are on the disk; while it is full that waits."""
@@ -66,6 +69,12 @@ class Writer:
             self._cc += records
         self._more(len(records))
         return self._cc_done
+
+    def expect(self, liid: str) -> None:
+        """An intercept gets its data key, for which its first record then need not wait."""
+        self._expected.append(liid)
+        self._more(1)
+        self._full.set()
 
     def end(self, liid: str) -> asyncio.Future[None]:
         """The closing integrity checks of an intercept, behind all that was given before; done when written."""
@@ -92,15 +101,18 @@ class Writer:
         with ThreadPoolExecutor(1, "spool") as thread:
             while True:
                 await self._collect()
+                self._next = loop.time() + self._settings.commit_seconds
                 iri, self._iri = self._iri, []
                 cc, self._cc = self._cc, []
                 over, self._over = self._over, []
                 ends, self._ends = self._ends, []
+                expected, self._expected = self._expected, []
                 cc_done, self._cc_done = self._cc_done, None
                 self._count = 0
                 records = [record for batch, _ in iri for record in batch]
                 ended = [liid for liid, _ in ends]
-                now, taken, kept = await loop.run_in_executor(thread, self._commit, records, cc, over, ended)
+                run = loop.run_in_executor
+                now, taken, kept = await run(thread, self._commit, records, cc, over, ended, expected)
                 if taken:
                     _resolve([*(done for _, done in iri), *(done for _, done in ends)])
                     self._told(Written(now, len(records), len(cc), tuple(ended), kept and not over))
@@ -117,9 +129,12 @@ class Writer:
             done.cancel()
 
     def _commit(
-        self, iri: list[EventRecord], cc: list[CcRecord], over: list[CcRecord], ended: list[str]
+        self, iri: list[EventRecord], cc: list[CcRecord], over: list[CcRecord], ended: list[str], expected: list[str]
     ) -> tuple[int, bool, bool]:
         now = time.time_ns()
+        for liid in expected:
+            with suppress(sqlite3.Error):  # there is no room: its first record will ask for one again
+                self.spool.keys.handle(liid)
         taken = self.spool.write_iri(iri, now)
         kept = self.spool.write_cc(cc, now)
         if over:
@@ -135,10 +150,12 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
                     await self._wake.wait()
-        if self._count < self._settings.commit_records and not (self._iri or self._ends or self._stopping):
+        if self._count < self._settings.commit_records and not (
+            self._iri or self._ends or self._expected or self._stopping
+        ):
             self._full.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.commit_seconds if self._count else 0):
+                async with asyncio.timeout_at(self._next if self._count else 0):
                     await self._full.wait()
 
     def _until_due(self) -> float:
