@@ -1,0 +1,288 @@
+"""One DF3 worker from the tap to the spool: what each stage costs a packet, and the highest rate with none lost.
+
+Floor on a fast machine: 150 000 packets a second, 1 500 two-way calls. A sender in another process speaks for so many
+calls, 100 packets a second each, over a wire between two network namespaces; the worker has a ring there, decrypts,
+encodes, seals, and commits to the disk. Costs are of the processor; the rate is what this machine did with sender and
+worker side by side. Needs the rights of root and iproute2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from imswire import inet, srtp
+from imswire.sdp import Codec, Endpoint
+from midcall.base.seal import SealKey
+from midcall.base.tap import Geometry, Source, Tap, TapPort
+from midcall.config import Integrity, Profile
+from midcall.df3 import ContentMediation, ContentRecords
+from midcall.df3.stream import Content
+from midcall.events import (
+    CcRecord,
+    CryptoContext,
+    DialogId,
+    Instant,
+    Intercept,
+    MediaFlow,
+    MediaPacket,
+    MediaPlan,
+    SessionKey,
+    Side,
+    Terms,
+)
+from midcall.handover.assembler import Assembler
+from midcall.handover.settings import SpoolSettings
+from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.spool import Spool
+from midcall.handover.shell.writer import Writer
+from scripts import netns
+from scripts.bench.voices import Voice, Voices
+
+ADDRESS = netns.ADDRESSES[1][0]
+FIRST_PORT = 10_000
+FIRST_SSRC = 0x10000
+PACKETS_OF_A_CALL = 100
+"""A second."""
+PER_ROUND = 30_000
+"""Packets of a measurement of costs."""
+LARGE = Geometry(blocks=384)
+QUIET_SECONDS = 0.3
+"""Without a packet, after the sender has ended."""
+SEED = bytes(range(30))
+
+
+def port(stream: int) -> int:
+    return FIRST_PORT + 2 * stream
+
+
+def key(stream: int) -> bytes:
+    return stream.to_bytes(4, "big") + SEED[4:]
+
+
+def voices(calls: int, sequence: int = 1_000) -> list[Voice]:
+    """Two streams of each call."""
+    address = inet.pack(ADDRESS)
+    return [Voice(address, port(n), FIRST_SSRC + n, 0, sequence, key(n)) for n in range(2 * calls)]
+
+
+def liid(call: int, intercepts: int) -> str:
+    return f"BENCH-{call % intercepts}"
+
+
+def plan(call: int, intercepts: int) -> MediaPlan:
+    """A call as DF2 tells DF3 of it."""
+    flows, contexts = [], []
+    for n, side in ((2 * call, Side.CALLER), (2 * call + 1, Side.CALLEE)):
+        to = Endpoint(ADDRESS, port(n))
+        flows.append(MediaFlow(n & 1, "audio", side, (to,), (), None, {0: Codec("PCMU", 8_000)}, True))
+        master = srtp.MasterKey(key(n)[:16], key(n)[16:])
+        session = SessionKey(1 + (n & 1), 0, FIRST_SSRC + n, 0, 0, srtp.AES_CM_128_HMAC_SHA1_80, master, True)
+        contexts.append(CryptoContext(0, n, n & 1, side, session))
+    at = Instant(time.time_ns(), time.monotonic_ns())
+    dialog = DialogId(f"call-{call}", "a", "b")
+    xid, correlation = liid(call, intercepts), call.to_bytes(8, "big")
+    return MediaPlan(
+        xid, call + 1, correlation, dialog, at, None, None, at, Side.CALLER, tuple(flows), tuple(contexts), False
+    )
+
+
+class Worker:
+    """The cores and the spool of a worker, with every call armed at its tap."""
+
+    def __init__(self, folder: Path, tap: TapPort, calls: int, intercepts: int) -> None:
+        self.tap = tap
+        self.df3 = ContentMediation()
+        self.content = ContentRecords()
+        names = [liid(n, intercepts) for n in range(intercepts)]
+        self.ordered = [Intercept(name, name, "operator", "element", "XX", None, "lemf") for name in names]
+        self.keys = KeyStore(folder / "keys.db", SealKey(bytes(32)))
+        settings = SpoolSettings(reserve_octets=0)
+        self.spool = Spool(
+            folder / "spool", "lemf", self.keys, self.ordered, lambda _: b"\x8a\0", time.time_ns(), settings=settings
+        )
+        for name in names:
+            self.content.order(name, Terms(name), Profile())
+        for call in range(calls):
+            made = plan(call, intercepts)
+            self.df3.plan(made, made.at)
+        for place in self.df3.places():
+            tap.arm(place)
+
+    def close(self) -> None:
+        self.spool.close()
+        self.keys.close()
+
+
+# What each stage costs
+
+
+class Costs:
+    """Processor time of each stage in ns a packet; the best of some rounds."""
+
+    def __init__(self) -> None:
+        self.best: dict[str, float] = {}
+
+    def time(self, name: str, count: int, run: Callable[[], object]) -> None:
+        begun = time.process_time()
+        run()
+        took = (time.process_time() - begun) / count * 1e9
+        self.best[name] = min(took, self.best.get(name, took))
+
+
+def wait_for(tap: TapPort) -> bool:
+    return bool(select.select(tap.filenos(), [], [], 0.1)[0])
+
+
+def measure(worker: Worker, sender: Voices, rounds: int) -> dict[str, float]:
+    """Rounds of packets that wait in the ring; each stage takes all that the stage before gave."""
+    costs = Costs()
+    alone = Assembler(worker.ordered, Integrity())
+    frames = max(1, PER_ROUND // sender.count)
+    for _ in range(rounds):
+        for _ in range(frames):
+            sender.frame()
+        count = frames * sender.count
+        packets: list[MediaPacket] = []
+        content: list[Content] = []
+        records: list[CcRecord] = []
+
+        def read(into: list[MediaPacket] = packets) -> None:
+            while wait_for(worker.tap):
+                into.extend(worker.tap.read())
+
+        def decrypt(out: list[Content] = content, given: list[MediaPacket] = packets) -> None:
+            for place in range(0, len(given), 1_000):
+                out.extend(worker.df3.packets(given[place : place + 1_000]))
+
+        costs.time("ring, MediaPacket", count, read)
+        costs.time("whose, SRTP", count, decrypt)
+        costs.time("records", count, lambda: records.extend(worker.content.of(content)))  # noqa: B023
+        if not len(packets) == len(records) == count:
+            raise SystemExit(f"{count} packets were sent, {len(packets)} read, {len(records)} decrypted")
+        batches = [records[place : place + sender.count] for place in range(0, count, sender.count)]
+        costs.time("encode, hash", count, lambda: each(batches, alone.cc_runs))  # noqa: B023
+        costs.time("encode, hash, seal, append", count, lambda: each(batches, worker.spool.write_cc))  # noqa: B023
+    return costs.best
+
+
+def each(batches: list[list[CcRecord]], work: Callable[[list[CcRecord], int], object]) -> None:
+    """What comes in the time between two commits, one after the other: one packet of each stream."""
+    for batch in batches:
+        if not work(batch, batch[0].time):
+            raise SystemExit("nothing was made of what was given")
+
+
+# The highest rate
+
+
+class Run:
+    """The worker as it runs in service: one thread that reads and decrypts, one that commits."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.read = 0
+        self.kept = 0
+
+    async def until_quiet(self, done: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        worker = self.worker
+        writer = Writer(worker.spool, lambda commit: self._told(commit.cc if commit.whole else 0))
+        running = asyncio.create_task(writer.run())
+
+        def ready() -> None:
+            packets = worker.tap.read()
+            self.read += len(packets)
+            records = worker.content.of(worker.df3.packets(packets))
+            if records:
+                writer.cc(records)
+
+        for descriptor in worker.tap.filenos():
+            loop.add_reader(descriptor, ready)
+        read = -1
+        while not done() or read < self.read:
+            read = self.read
+            await asyncio.sleep(QUIET_SECONDS)
+        for descriptor in worker.tap.filenos():
+            loop.remove_reader(descriptor)
+        writer.stop()
+        await running
+
+    def _told(self, count: int) -> None:
+        self.kept += count
+
+
+def trial(worker: Worker, left: netns.Namespace, calls: int, seconds: float, sequence: int) -> tuple[int, int, float]:
+    """Packets that were sent and kept, and ns of processor time of the worker for each."""
+    command = [sys.executable, "-c", _SENDER, str(calls), str(seconds), str(sequence)]
+    with left.inside():
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - the interpreter that runs this
+    run = Run(worker)
+    begun = time.process_time()
+    asyncio.run(run.until_quiet(lambda: sender.poll() is not None))
+    took = time.process_time() - begun
+    assert sender.stdout is not None
+    sent = int(sender.stdout.read())
+    return sent, run.kept, took / max(sent, 1) * 1e9
+
+
+_SENDER = """
+import socket, sys
+from scripts.bench import worker
+from scripts.bench.voices import Voices
+sender = Voices(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), worker.voices(int(sys.argv[1]), int(sys.argv[3])))
+sender.run(float(sys.argv[2]))
+print(sender.sent)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="each cost is the best of so many")
+    parser.add_argument("--calls", type=int, nargs="*", default=[100, 200, 300, 400, 500, 750, 1_000, 1_500])
+    parser.add_argument("--intercepts", type=int, default=100, help="LIIDs that share the calls")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is kept up")
+    arguments = parser.parse_args()
+    most = max(arguments.calls)
+    with netns.wire() as (left, right), tempfile.TemporaryDirectory() as name:
+        with right.inside():
+            tap = Tap(Source((netns.INTERFACE,), LARGE)).open()
+        with left.inside():
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with closing(tap), sock, closing(Worker(Path(name), tap, most, arguments.intercepts)) as worker:
+            report(measure(worker, Voices(sock, voices(most)), arguments.rounds))
+        for calls in arguments.calls:
+            with right.inside():
+                tap = Tap(Source((netns.INTERFACE,))).open()
+            folder = Path(name) / str(calls)
+            folder.mkdir()
+            with closing(tap), closing(Worker(folder, tap, calls, min(calls, arguments.intercepts))) as worker:
+                sent, kept, cost = trial(worker, left, calls, arguments.seconds, 1_000)
+                dropped = tap.counters().dropped
+            rate = calls * PACKETS_OF_A_CALL
+            print(f"{calls:6} calls, {rate:9,} pkt/s: {sent - kept} of {sent} lost ({dropped} by the ring),", end=" ")
+            print(f"{cost:6.0f} ns of the worker's processor time a packet: {1e9 / cost:9,.0f} pkt/s on one core")
+            if kept < sent:
+                break
+
+
+def report(costs: dict[str, float]) -> None:
+    """Each stage, and all of them."""
+    whole = sum(figure for name, figure in costs.items() if name != "encode, hash")
+    costs["seal, append"] = costs.pop("encode, hash, seal, append") - costs["encode, hash"]
+    for name, figure in costs.items():
+        print(f"  {name:42} {figure:8.0f} ns/pkt {figure / whole:6.2f} of all")
+    print(f"  {'tap to spool':42} {whole:8.0f} ns/pkt: {1e9 / whole:9,.0f} pkt/s on one core")
+
+
+if __name__ == "__main__":
+    main()
