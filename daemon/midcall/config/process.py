@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct, structs
 
+from midcall.config.cscf_tables import CscfConfig, check_cscf
 from midcall.config.kinds import Credential, Door, Seconds, Sink
 from midcall.config.kms_tables import KmsConfig, check_kms
 from midcall.config.live_tables import DfConfig, PoiConfig, TapConfig, check_live
@@ -56,6 +57,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     service: ServiceConfig = ServiceConfig()
     log: LogConfig = LogConfig()
     operator: OperatorConfig = OperatorConfig()
+    cscf: CscfConfig | None = None
     kms: KmsConfig | None = None
     poi: PoiConfig | None = None
     df: DfConfig | None = None
@@ -77,6 +79,8 @@ def daemon(text: str, kind: type[D]) -> D:
         if "/" in name or name in (".", ".."):
             raise ConfigError(line_of(text, path), f"{named(path)}a path; secrets are given as names of credentials")
     check_live(text, found.poi, found.df)
+    if found.cscf is not None:
+        check_cscf(text, found.cscf)
     if found.kms is not None:
         check_kms(text, found.kms)
         if found.kms.lab_keys and not found.service.lab:

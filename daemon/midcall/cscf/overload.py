@@ -17,6 +17,10 @@ LATE = 20 * MS
 """Delay from which on new requests are shed."""
 VERY_LATE = 200 * MS
 """Delay at which all of them are."""
+STANDING = 10
+"""Observations of which the best counts (RFC 8289 3.1): a burst makes all late for a moment, a standing queue does not
+go away.
+"""
 VALIDITY_MS = 500
 """RFC 7339 4.5: how long a peer keeps to what it was told."""
 PEERS = 4_096
@@ -30,6 +34,8 @@ class Overload:
     def __init__(self, choose: Callable[[int], int]) -> None:
         self._choose = choose
         self._share = 0
+        self._least: int | None = None
+        self._observed = 0
         self._told: BoundedTable[str, tuple[int, int]] = BoundedTable("cscf.overloaded", PEERS)
         self.shed_requests = 0
 
@@ -39,9 +45,14 @@ class Overload:
         return self._share
 
     def observe(self, delay: int) -> None:
-        """How late messages have their turn, in ns: the share follows at once upwards, and slowly downwards."""
-        wanted = 0 if delay <= LATE else min(100, 100 * (delay - LATE) // (VERY_LATE - LATE))
-        self._share = max(wanted, self._share - 1)
+        """How late messages have their turn, in ns: the share follows fast upwards, and slowly downwards."""
+        self._least = delay if self._least is None else min(delay, self._least)
+        self._observed += 1
+        if self._observed % STANDING:
+            return
+        least, self._least = self._least, None
+        wanted = 0 if least <= LATE else min(100, 100 * (least - LATE) // (VERY_LATE - LATE))
+        self._share = max(wanted, self._share - 10)
 
     def shed(self, message: SipMessage) -> Admission | None:
         """503 for a request that is not served; None: it is."""

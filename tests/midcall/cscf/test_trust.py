@@ -7,7 +7,7 @@ import pytest
 from imswire import sip
 from midcall.cscf.digest import Digest, Secrets
 from midcall.cscf.location import SECOND, Binding, LocationTable
-from midcall.cscf.overload import LATE, VERY_LATE, Overload
+from midcall.cscf.overload import LATE, STANDING, VERY_LATE, Overload
 from midcall.cscf.proxy import Admission
 from midcall.cscf.routing import Destination, Plan
 from midcall.cscf.timers import MS
@@ -100,33 +100,44 @@ def message(method: str = "INVITE", uri: str = "sip:bob@home.example") -> sip.Si
     return sip.parse(request(method, uri).encode())
 
 
+def late(overload: Overload, *delays: int) -> Overload:
+    """It has observed each of these for as long as it takes to believe it."""
+    for delay in delays:
+        for _ in range(STANDING):
+            overload.observe(delay)
+    return overload
+
+
+HALF = (LATE + VERY_LATE) // 2
+
+
 def test_the_share_follows_the_delay():
+    assert late(Overload(lambda _: 0), LATE).share == 0
+    assert late(Overload(lambda _: 0), HALF).share == 50
+    assert late(Overload(lambda _: 0), VERY_LATE * 9).share == 100
+    assert late(Overload(lambda _: 0), HALF, 0).share == 40
+    assert late(Overload(lambda _: 0), HALF, *[0] * 5).share == 0
+
+
+def test_a_moment_is_no_overload():
     overload = Overload(lambda _: 0)
-    overload.observe(LATE)
-    assert overload.share == 0 and overload.shed(message()) is None
-    overload.observe((LATE + VERY_LATE) // 2)
-    assert overload.share == 50
-    overload.observe(VERY_LATE * 9)
-    assert overload.share == 100
     for _ in range(100):
-        overload.observe(0)
+        for delay in [VERY_LATE] * (STANDING - 1) + [0]:
+            overload.observe(delay)
     assert overload.share == 0
 
 
 def test_what_is_shed():
-    overload = Overload(lambda _: 49)
-    overload.observe((LATE + VERY_LATE) // 2)
+    overload = late(Overload(lambda _: 49), HALF)
     assert overload.shed(message()) == Admission(503, b"Retry-After: 1\r\n") and overload.shed_requests == 1
     assert overload.shed(message("BYE")) is None
     assert overload.shed(message(uri="urn:service:sos.police")) is None
-    spared = Overload(lambda _: 50)
-    spared.observe((LATE + VERY_LATE) // 2)
+    spared = late(Overload(lambda _: 50), HALF)
     assert spared.shed(message()) is None
 
 
 def test_a_loaded_gate_lets_dialogs_go_on():
-    overload = Overload(lambda _: 0)
-    overload.observe(VERY_LATE)
+    overload = late(Overload(lambda _: 0), VERY_LATE)
     loaded = TrustGate(Peers(()), LocationTable(1), lambda _: True, overload, None)
     assert loaded.admit(message(), INSIDE, ALICE, 0).status == 0
     assert loaded.admit(message(), HOME, ALICE, 0).status == 503
