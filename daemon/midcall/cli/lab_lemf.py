@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imswire import hi
-from imswire.hi import ipmm
+from imswire.hi import hi1, ipmm
 from midcall.base.lab_pki import LabPki
 from midcall.cli.fail import UNREADABLE, Failed
 from midcall.cli.lab_process import WAIT_SECONDS, LabProcess
@@ -72,10 +72,10 @@ class LabLemf:
 
 
 class Received:
-    """What an LEMF has stored of one LIID and interface (``hi2``, ``hi3``), also while it goes on.
+    """What an LEMF has stored of one LIID and interface (``hi1``, ``hi2``, ``hi3``), also while it goes on.
 
-    ``records`` are events or content so far, ``at`` when each was first seen, wall ns; the links' own PDUs and
-    integrity checks are none.
+    ``records`` are notifications, events or content so far, ``at`` when each was first seen, wall ns; the links' own
+    PDUs and integrity checks are none.
     """
 
     def __init__(self, folder: Path, liid: str, interface: str) -> None:
@@ -97,7 +97,9 @@ class Received:
             file.seek(self._read)
             octets = file.read()
         self._read += len(octets)
-        fresh = [each for each in map(hi.parse, self._splitter.feed(octets)) if isinstance(each.payload, tuple)]
+        fresh = [
+            each for each in map(hi.parse, self._splitter.feed(octets)) if isinstance(each.payload, tuple | hi.Hi1)
+        ]
         self.at += [now] * len(fresh)
         self.records += fresh
         return self.records
@@ -105,6 +107,10 @@ class Received:
     def contents(self) -> list[bytes]:
         """The inner records: what ``imswire.hi`` reads by their kind."""
         return [each.payload[0].contents for each in self.records if isinstance(each.payload, tuple)]
+
+    def notifications(self) -> list[str]:
+        """Of HI1: what they are called."""
+        return [hi1.name(hi1.parse(each.payload.contents)) for each in self.records if isinstance(each.payload, hi.Hi1)]
 
     def rtp(self) -> list[bytes]:
         """Of HI3: the packets in its records (TS 102 232-5)."""

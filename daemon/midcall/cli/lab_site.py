@@ -123,6 +123,8 @@ keys = {keys}
 operator = "midcall-lab"
 element = "{element}"
 country = "XX"
+[df.profile]
+hi1 = true
 [df.agency]
 {own}{x1}[df.x2]
 listen = "{host}:{x2}"

@@ -38,7 +38,7 @@ class Running:
         (folder / "KEYS.toml").write_text(users.key_file())
         self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml")
         self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
-        self.hi2, self.hi3 = (Received(folder / "lemf", LIID, name) for name in ("hi2", "hi3"))
+        self.hi1, self.hi2, self.hi3 = (Received(folder / "lemf", LIID, name) for name in ("hi1", "hi2", "hi3"))
         self.roles: dict[str, LabRole] = {}
         for name in ROLES:
             self.begin(name)
@@ -76,6 +76,10 @@ class Running:
         until(lambda: len(self.hi2.look()) >= len(events), f"{len(events)} events")
         assert [eps.parse(each).event for each in self.hi2.contents()] == [*events]
 
+    def until_told(self, *notifications: str) -> None:
+        until(lambda: len(self.hi1.look()) >= len(notifications), f"{len(notifications)} notifications")
+        assert self.hi1.notifications() == [*notifications]
+
     def until_content(self, count: int) -> None:
         until(lambda: len(self.hi3.look()) >= count, "the content")
 
@@ -107,6 +111,7 @@ def test_df_goes_on_with_its_calls(running: Running) -> None:
     running.until_content(len(running.clear(before)))
     running.call.hang_up()
     running.until_events(START, MISSING, SIP, SIP)
+    running.until_told("liActivated", "alarms-indicator")
     assert sorted(running.hi3.rtp()) == sorted(running.clear(before))
     running.assert_whole()
 
@@ -118,6 +123,7 @@ def test_what_happens_while_df_is_down_is_told_afterwards(running: Running) -> N
     running.call.hang_up()
     running.begin("df")
     running.until_events(START, SIP, SIP)
+    running.until_told("liActivated")
     running.assert_whole()
 
 

@@ -36,7 +36,7 @@ def test_a_site_hands_over_what_a_warrant_in_the_middle_of_a_call_covers(tmp_pat
     users = Users(1)
     (tmp_path / "KEYS.toml").write_text(users.key_file())
     site = LabSite(tmp_path / "site", tmp_path / "pki", tmp_path / "KEYS.toml")
-    hi2, hi3 = (Received(tmp_path / "lemf", LIID, name) for name in ("hi2", "hi3"))
+    told, hi2, hi3 = (Received(tmp_path / "lemf", LIID, name) for name in ("hi1", "hi2", "hi3"))
     with contextlib.ExitStack() as stack:
         lemf = stack.enter_context(LabLemf(tmp_path / "lemf", tmp_path / "pki", lambda _: None))
         roles = [stack.enter_context(site.role(name)) for name in ROLES]
@@ -55,15 +55,18 @@ def test_a_site_hands_over_what_a_warrant_in_the_middle_of_a_call_covers(tmp_pat
         order = site.order(path)
         assert asyncio.run(activate.begin(order)) == 0
         until(lambda: len(hi2.look()) == 1, "the event of a call that ran already")
+        assert len(told.look()) == 1, "it is told before"
         call.talk(1)
         until(lambda: len(hi3.look()) >= len(call.media()) - before, "the content")
         call.hang_up()
         until(lambda: len(hi2.look()) == 3, "the end of the call")
         assert asyncio.run(activate.end(order)) == 0
+        until(lambda: len(told.look()) == 2, "the end of the interception")
     for role in roles:
         assert role.status == 0, role.told
         assert role.told[role.told.index("ready") :] == ["ready", "stopping", "stopped"]
     assert [eps.parse(each).event for each in hi2.contents()] == [4, 1, 1]
+    assert told.notifications() == ["liActivated", "liDeactivated"]
     content = hi3.rtp()
     clear = [rtp for _, rtp in call.media()[before:]]
     for ssrc in {each[8:12] for each in clear}:
@@ -72,5 +75,5 @@ def test_a_site_hands_over_what_a_warrant_in_the_middle_of_a_call_covers(tmp_pat
     assert (tmp_path / "lemf" / "findings.jsonl").read_text() == ""
     assert site.li_log("kms").read_text().count("get_keys") == 1
     for name in ROLES:
-        told = site.li_log(name).read_text()
-        assert "alice" not in told and "127.0.1." not in told
+        log = site.li_log(name).read_text()
+        assert "alice" not in log and "127.0.1." not in log
