@@ -41,13 +41,17 @@ class Side(enum.IntEnum):
 
 
 class SipSeen(Struct, frozen=True, gc=False):
-    """One SIP message as it passed: octets, addresses ("ip:port"), time, and the frame it came in (0: live)."""
+    """One SIP message as it passed: octets, addresses ("ip:port"), time, and the frame it came in (0: live).
+
+    ``sent``: where it was received by a proxy that is asked for copies, each next hop and the request as it went there.
+    """
 
     octets: bytes
     source: str
     destination: str
     at: Instant
     frame: int = 0
+    sent: tuple[tuple[str, bytes], ...] = ()
 
 
 class Task(Struct, frozen=True):

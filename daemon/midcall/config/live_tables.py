@@ -127,6 +127,13 @@ class MirrorTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     door: str = ""
 
 
+class CopiesTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Copies of SIP from the proxies of this host: the ``socket`` they open, and their ``users`` (none: our own)."""
+
+    socket: Filled
+    users: tuple[Filled, ...] = ()
+
+
 class TapConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[tap]``: the role that opens taps for others. ``door`` is the socket where they ask.
 
@@ -159,6 +166,7 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     x2: X2OutTable
     hep: HepTable = HepTable()
     mirror: MirrorTable | None = None
+    copies: CopiesTable | None = None
     li: LiTable | None = None
     home: HomeTable = HomeTable()
     keep_sdes: bool = False
@@ -223,8 +231,8 @@ def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:
         if bool(table.door) == bool(table.interfaces):
             reason = "either interfaces or the door of the role tap"
             raise ConfigError(line_of(text, f"$.{name}"), f"{name}: {reason}")
-    if poi is not None and poi.mirror is None and not (poi.hep.udp or poi.hep.tcp or poi.hep.tls):
-        raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither hep nor mirror")
+    if poi is not None and not (poi.mirror or poi.copies or poi.hep.udp or poi.hep.tcp or poi.hep.tls):
+        raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither copies nor hep nor mirror")
     if df is not None and df.integrity.signing_key:
         reason = "df.integrity.signing_key: a service has it as a credential, df.signing_key"
         raise ConfigError(line_of(text, "$.df.integrity.signing_key"), reason)

@@ -26,11 +26,13 @@ from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapCo
 from midcall.config.live_tables import MirrorTable, TapTable
 from midcall.df2.shell.xk import XkClient, XkSettings
 from midcall.df2.xk import GetKeys
+from midcall.events import SipSeen
 from midcall.live import ends
 from midcall.live.ends import Ends
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.link_book import LinkBook
 from midcall.live.plane import Explain, LiPlane, Status
+from midcall.poi.shell.copies import CopyDoor
 from midcall.poi.shell.hep import HepReceiver
 
 T = TypeVar("T")
@@ -183,6 +185,19 @@ def _user(name: str) -> int:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
         raise RoleError(f"tap: there is no user {name}") from None
+
+
+def copies(config: PoiConfig, take: Callable[[SipSeen], None]) -> CopyDoor | None:
+    """Where proxies of this host bring copies; None: none may."""
+    table = config.copies
+    if table is None:
+        return None
+    try:
+        return CopyDoor(Path(table.socket), table.users, take, durable=config.tickets.keep)
+    except KeyError as error:
+        raise RoleError(f"poi.copies.users: {error.args[0]}") from None
+    except OSError as error:
+        raise RoleError(f"poi.copies.socket: {table.socket}: {error.strerror or error}") from None
 
 
 async def listen_hep(config: PoiConfig, hep: HepReceiver, end: TlsEnd | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -48,7 +48,7 @@ class Journal(Protocol):
 class PoiService:
     """One instance. ``take`` is given every copy; ``arm`` and ``disarm`` follow X1. All in the loop's thread.
 
-    ``accounts`` remembers what became of calls under tasks.
+    ``accounts`` remembers what became of calls under tasks; ``committed`` is called when all that was taken is safe.
     ``counts``: ``sip`` taken, ``broken`` no SIP, ``x2`` sent, ``unfit`` in no PDU, ``cache_faults`` of the disk.
     All that depends on the time goes by ``clock``, or by the times of the copies.
     """
@@ -69,6 +69,7 @@ class PoiService:
         self._journal = journal
         self._clock = clock or LoopClock()
         self._timer: Alarm | None = None
+        self.committed: Callable[[], None] = lambda: None
 
     # In
 
@@ -167,3 +168,5 @@ class PoiService:
             journal.flush()
         except sqlite3.Error:
             self.counts["cache_faults"] += 1
+        else:
+            self.committed()

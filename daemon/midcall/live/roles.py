@@ -92,6 +92,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     take = inputs.sip(service.take)
     hep = HepReceiver(tuple(agents), take)
     mirror = links.mirror(config)
+    copies = links.copies(config, take)
     desk = PoiDesk(x1, service, client, book, hep, mirror)
     plane = links.li_plane("poi", config.x1.element, config.li, ends, desk.stands, desk.explain)
     hep_end = None if config.hep.tls is None else ends.server("hep.tls")
@@ -99,6 +100,8 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(client.run()), group.create_task(service.keep())]
         await links.listen_hep(config, hep, hep_end)
+        if copies is not None:
+            service.committed = copies.committed
         if mirror is not None:
             tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()
@@ -111,6 +114,8 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         if plane is not None:
             await plane.stop()
         await hep.close()
+        if copies is not None:
+            copies.close()
         client.stop(STOP_SECONDS)
         for task in tasks[1:]:
             task.cancel()

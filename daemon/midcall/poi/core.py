@@ -223,7 +223,10 @@ class PointOfInterception:
         for watched in (*self._watch.under(about), *self._watch.under(call), *self._on_leg(tracked, message)):
             reported.setdefault(watched.xid, watched)
         for watched in reported.values():
-            events.append(SipReport(watched.xid, watched.identity, call.correlation, about.id, seen, watched.target))
+            for each in _forms(seen):
+                events.append(
+                    SipReport(watched.xid, watched.identity, call.correlation, about.id, each, watched.target)
+                )
         if tracked.session_changed:
             for watched in self._watch.under(about):
                 events += self._session(about, watched, seen.at)
@@ -305,7 +308,8 @@ class PointOfInterception:
         for watched in self._watch.matches(self._named(message)):
             if watched.xid not in reported:
                 reported.add(watched.xid)
-                events.append(SipReport(watched.xid, watched.identity, None, None, seen, watched.target))
+                for each in _forms(seen):
+                    events.append(SipReport(watched.xid, watched.identity, None, None, each, watched.target))
 
     def _named(self, message: sip.SipMessage) -> Iterator[tuple[bytes, Match]]:
         uris = [*named(message, self._matching)]
@@ -383,7 +387,17 @@ def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:
 def _without_keys(seen: SipSeen) -> SipSeen:
     """The message without keys that stand in its session description."""
     redacted = redaction.message(seen.octets, SDES_RULES)
-    return structs.replace(seen, octets=redacted.octets) if redacted.removed else seen
+    if not redacted.removed:
+        return seen
+    sent = tuple((to, redaction.message(octets, SDES_RULES).octets) for to, octets in seen.sent)
+    return structs.replace(seen, octets=redacted.octets, sent=sent)
+
+
+def _forms(seen: SipSeen) -> Iterator[SipSeen]:
+    """A message as it was received, and the requests as which a proxy sent it on (DESIGN 5.3)."""
+    yield seen
+    for to, octets in seen.sent:
+        yield SipSeen(octets, seen.destination, to, seen.at, seen.frame)
 
 
 def _half(kept: Kept | None) -> Half | None:

@@ -25,11 +25,11 @@ CONNECTIONS = 64
 PACKETS_TOGETHER = 16
 _CREDENTIALS = struct.Struct("3i")
 
-Take = Callable[[SipSeen, tuple[SipSeen, ...]], None]
+Take = Callable[[SipSeen], None]
 
 
 class CopyDoor:
-    """``take`` is given each copy, with the requests as which it went on. ``users`` may connect, by name (none: ours).
+    """``take`` is given each copy. ``users`` may connect, by name; none: our own.
 
     Counts: ``taken``, ``repeats``, ``other`` (no SIP), ``broken``, ``foreign`` (a user that may not).
     """
@@ -96,8 +96,7 @@ class CopyDoor:
             return
         self.counts["taken"] += 1
         at = Instant(copy.wall, copy.mono)
-        sent = tuple(SipSeen(octets, copy.destination, to, at) for to, octets in copy.sent)
-        self._take(SipSeen(copy.octets, copy.source, copy.destination, at), sent)
+        self._take(SipSeen(copy.octets, copy.source, copy.destination, at, 0, copy.sent))
 
     def committed(self) -> None:
         """All that was taken is safe."""
