@@ -6,11 +6,12 @@ and negotiated destinations is decrypted, held or returned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
 from imswire import inet
+from imswire.inet import Datagram
 from imswire.sdp import Endpoint
 from midcall.base.bounded import BoundedTable
 from midcall.df3.arrival import Arrival
@@ -21,6 +22,8 @@ from midcall.df3.stream import Content, Stream
 from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, MediaPlan
 
 _RTP_VERSION_BITS = 0x80
+# Each packet comes through here: for the usual one nothing is called that need not be.
+_make: Callable[[type[Content], tuple[int, Stream, bytes, Datagram, bool]], Content] = tuple.__new__
 # Dialogs of a former run whose plan is still to come.
 RECALLED = 65_536
 
@@ -197,8 +200,7 @@ class ContentMediation:
     def packets(self, batch: Iterable[MediaPacket]) -> list[Content]:
         """Take in packets in the order of their arrival; returns those that are content, in clear."""
         content: list[Content] = []
-        append = content.append
-        destinations = self._destinations
+        append, destinations = content.append, self._destinations
         for packet in batch:
             time, place, datagram, _ = packet
             lanes = destinations.get(place)
@@ -207,24 +209,27 @@ class ContentMediation:
             if len(lanes) > 1:
                 content += self._shared(lanes, packet)
                 continue
-            destination = lanes[0]
             payload = datagram.payload
-            stream = destination.streams.get(payload[8:12])
+            stream = lanes[0].streams.get(payload[8:12])
             # The short way: a stream with a key, and a packet that is RTP, in time, and right.
-            if stream is not None and stream.open and payload[0] & 0xC0 == _RTP_VERSION_BITS:
-                kind = payload[1]
-                if (kind < 192 or kind > 223) and stream.start <= time < stream.end:
-                    clear = stream.unprotect(payload)
-                    if isinstance(clear, bytes):
-                        stream.packets += 1
-                        stream.decrypted += 1
-                        stream.last = stream.proved_at = time
-                        stream.opened_last = datagram
-                        append(Content(time, stream, clear, datagram))
-                        continue
-                    content += self._arrival.refused(destination, stream, packet, clear)
-                    continue
-            content += self._arrival.unknown(destination, packet)
+            if (
+                stream is not None
+                and stream.open
+                and payload[0] & 0xC0 == _RTP_VERSION_BITS
+                and not 192 <= payload[1] <= 223
+                and stream.start <= time < stream.end
+            ):
+                clear = stream.unprotect(payload)
+                if isinstance(clear, bytes):
+                    stream.packets += 1
+                    stream.decrypted += 1
+                    stream.last = stream.proved_at = time
+                    stream.opened_last = datagram
+                    append(_make(Content, (time, stream, clear, datagram, False)))
+                else:
+                    content += self._arrival.refused(lanes[0], stream, packet, clear)
+            else:
+                content += self._arrival.unknown(lanes[0], packet)
         if self._arrival.late:
             content += self._arrival.take_late()
         return content

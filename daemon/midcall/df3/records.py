@@ -6,12 +6,16 @@ over as it was on the wire.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from imswire import hi
 from midcall.config import Profile
 from midcall.df3.stream import Content, Stream
 from midcall.events import CcRecord, CcStream, Terms
 
 CRLF = "\r\n"
+# Each packet comes through here: nothing is called that need not be.
+_make: Callable[[type[CcRecord], tuple[int, CcStream, bytes]], CcRecord] = tuple.__new__
 
 
 class ContentRecords:
@@ -35,7 +39,7 @@ class ContentRecords:
             known = stream.records
             if known is None or known[0] is not stream.flow or known[1] is not encrypted:
                 known = stream.records = stream.flow, encrypted, _stream(stream, order, encrypted)
-            append(CcRecord(time, known[2], datagram.payload if order[0].keys_to_lemf else payload))
+            append(_make(CcRecord, (time, known[2], datagram.payload if order[0].keys_to_lemf else payload)))
         return records
 
 

@@ -183,15 +183,16 @@ class TapPort:
         self._read += len(frames)
         for time, frame, original in frames:
             datagram = decode(frame)
-            if isinstance(datagram, inet.Fragment):
-                self._fragments_seen += 1
-                datagram = self._fragments.add(datagram, time)
-                if datagram is None:
+            if not isinstance(datagram, inet.Datagram) or datagram.protocol != inet.UDP:
+                if isinstance(datagram, inet.Fragment):
+                    self._fragments_seen += 1
+                    datagram = self._fragments.add(datagram, time)
+                    if datagram is None:
+                        continue
+                if datagram is None or datagram.protocol != inet.UDP:
+                    self._cut += original > len(frame)
+                    self._undecoded += 1
                     continue
-            if datagram is None or datagram.protocol != inet.UDP:
-                self._cut += original > len(frame)
-                self._undecoded += 1
-                continue
             address, port = datagram.dst, datagram.dport
             place = address + _PORT(port) if len(address) == _IPV4_OCTETS else inet.endpoint_key(address, port)
             append(make(MediaPacket, (time, place, datagram, 0)))
