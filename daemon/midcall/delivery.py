@@ -168,9 +168,16 @@ class Delivery:
 
     def iri(self, records: Sequence[EventRecord], now: int) -> None:
         self._now = now
-        if not self._written(lambda: self._spool.write_iri(records, now)):
-            self._lost_records += len(records)
-            self._fault(f"{len(records)} events were lost: no room on the disk")
+        left = records
+
+        def write() -> bool:
+            nonlocal left
+            left, why = self._spool.take_iri(left, now)
+            return not why
+
+        if not self._written(write):
+            self._lost_records += len(left)
+            self._fault(f"{len(left)} events were lost: no room on the disk")
 
     def cc(self, records: list[CcRecord], now: int) -> None:
         self._now = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from midcall import config, delivery
 from midcall.base.tls_end import TlsEnd
 from midcall.delivery import Delivery
+from midcall.events import EventRecord
 from midcall.handover.shell.channel import Peer
+from midcall.handover.shell.spool import FULL, Left
 from tests.midcall.handover.world import T0, cc, intercept, iri, streams, unavailable
 
 
@@ -26,29 +29,32 @@ def made(tmp_path: Path) -> Any:
 
 
 def test_events_wait_for_room(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
-    right, tried = made._spool.write_iri, []
+    right, tried = made._spool.take_iri, []
 
-    def full(*arguments: Any) -> bool:
-        tried.append(arguments)
+    def full(records: Sequence[EventRecord], now: int) -> Left:
+        tried.append(len(records))
         if len(tried) == 1:
             raise sqlite3.OperationalError("database or disk is full")
-        return len(tried) > 3 and right(*arguments)
+        if len(tried) == 3:
+            right(records[:1], now)
+            return Left([*records[1:]], FULL)
+        return right(records, now) if len(tried) > 3 else Left([*records], FULL)
 
     monkeypatch.setattr(delivery, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(made._spool, "write_iri", full)
-    made.iri([iri(0)], T0)
-    assert len(tried) == 4
+    monkeypatch.setattr(made._spool, "take_iri", full)
+    made.iri([iri(0), iri(1)], T0)
+    assert tried == [2, 2, 2, 1], "what is on the disk is not given again"
     monkeypatch.undo()
     outcome = made.finish()
-    assert (outcome.lost, outcome.completeness[0].observed, outcome.missing) == (0, 1, 1)
+    assert (outcome.lost, outcome.completeness[0].observed, outcome.missing) == (0, 2, 2)
 
 
 def test_events_that_found_no_room_are_missing(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(made._spool, "write_iri", lambda *_: False)
-    made.iri([iri(0)], T0)
-    made.iri([iri(1)], T0)
+    monkeypatch.setattr(made._spool, "take_iri", lambda records, _: Left([*records[-1:]], FULL))
+    made.iri([iri(0), iri(1)], T0)
+    made.iri([iri(2)], T0)
     outcome = made.finish()
-    assert (outcome.lost, outcome.missing) == (2, 2)
+    assert (outcome.lost, outcome.missing) == (2, 2), "of two, one was taken"
     assert "1 events were lost: no room on the disk" in outcome.faults
 
 

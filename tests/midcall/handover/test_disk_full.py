@@ -278,6 +278,30 @@ def test_events_wait_when_there_is_room_for_nothing_and_are_taken_afterwards(sit
     assert site.ledger.count(hi.PayloadTag.IRI) >= 201, "the refused content is declared"
 
 
+@pytest.mark.parametrize("left", [0, 80_000, 400_000])
+@pytest.mark.parametrize("count", [50, 800])
+def test_of_many_events_as_many_survive_as_there_is_room_for(site: Site, left: int, count: int) -> None:
+    """Declaring content that goes for them writes none of them down, and what is refused is refused to its producer."""
+    for _ in range(5):
+        site.step()
+    other = site.disk / "other"
+    other.write_bytes(bytes(max(os.statvfs(site.disk).f_bavail * 4_096 - left, 0)))
+    many = [iri(site.key + n, text=b"event " + bytes(2_000)) for n in range(count)]
+    rest, why = site.spool.take_iri(many, T0 + site.key * SECOND)
+    assert rest == many[len(many) - len(rest) :] and bool(rest) == bool(why)
+    assert site.spool.last_key("LAB-1") == site.key + count - len(rest) - 1
+    other.unlink()
+    assert site.spool.take_iri(rest, T0 + site.key * SECOND) == ([], "")
+    site.key += count
+    assert site.spool.repeated == 0
+    for _ in range(3):
+        site.step()
+    site.drain()
+    site.step(1)
+    site.drain()
+    site.check()
+
+
 def test_what_was_delivered_before_content_was_given_up_stays_under_a_hash(site: Site) -> None:
     """No hash was due yet; then its file goes, and all that is known is forgotten and read anew."""
     site.step(300)

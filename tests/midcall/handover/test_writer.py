@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from midcall.handover import Kind
+from midcall.events import CcRecord, EventRecord, IriRecord
+from midcall.handover import Kind, LinkEvent
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.folder import Folder
-from midcall.handover.shell.spool import Spool
+from midcall.handover.shell.spool import FULL, Left, Spool
 from midcall.handover.shell.status import completeness
-from midcall.handover.shell.writer import Writer, Written
+from midcall.handover.shell.writer import COMMIT_OCTETS, FAILED, Writer, Written
 from tests.midcall.handover.world import T0, cc, intercept, iri, keys, streams, unavailable
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., Spool]]:
+def told() -> list[LinkEvent]:
+    return []
+
+
+@pytest.fixture
+def opened(tmp_path: Path, told: list[LinkEvent]) -> Iterator[Callable[..., Spool]]:
     made: list[Spool] = []
 
     def make(**settings: float) -> Spool:
         options = SpoolSettings(**{"reserve_octets": 0, "retry_seconds": 0.01, **settings})  # type: ignore[arg-type]
         store = keys(tmp_path / "keys")
-        made.append(Spool(tmp_path / "spool", "lemf", store, [intercept()], unavailable, T0, settings=options))
+        made.append(
+            Spool(
+                tmp_path / "spool", "lemf", store, [intercept()], unavailable, T0,
+                settings=options, report=told.append,
+            )
+        )  # fmt: skip
         return made[-1]
 
     yield make
@@ -49,8 +61,8 @@ async def with_writer(spool: Spool, test: Callable[[Writer], asyncio.Future[obje
 def test_what_is_done_is_on_the_disk(opened: Callable[..., Spool]) -> None:
     spool = opened()
     commits = []
-    write = spool.write_iri
-    spool.write_iri = lambda records, now: commits.append(len(records)) or write(records, now)  # type: ignore[func-returns-value, method-assign]
+    write = spool.take_iri
+    spool.take_iri = lambda records, now: commits.append(len(records)) or write(records, now)  # type: ignore[func-returns-value, method-assign]
 
     async def test(writer: Writer) -> None:
         there, _ = streams()
@@ -124,15 +136,23 @@ def test_too_much_at_once_is_refused_and_declared(opened: Callable[..., Spool]) 
 
 def test_events_wait_for_room(opened: Callable[..., Spool]) -> None:
     spool = opened()
-    write, answers = spool.write_iri, [False, False]
-    spool.write_iri = lambda records, now: answers.pop() if answers and records else write(records, now)  # type: ignore[method-assign]
+    write, tried = spool.take_iri, []
+
+    def full(records: Sequence[EventRecord], now: int) -> Left:
+        tried.append([record.key for record in records if isinstance(record, IriRecord)])
+        return Left([*records[1:]], FULL) if len(tried) < 3 else write(records, now)
+
+    spool.take_iri = full  # type: ignore[method-assign]
 
     async def test(writer: Writer) -> None:
-        await writer.iri([iri(1), iri(2)])
-        assert answers == []
+        first, second = writer.iri([iri(1)]), writer.iri([iri(2), iri(3)])
+        await first
+        assert len(tried) == 1 and not second.done(), "the one is on the disk, the other waits"
+        await second
+        assert tried[:3] == [[1, 2, 3], [2, 3], [3]]
 
     asyncio.run(with_writer(spool, test))
-    assert spool.last_key("LAB-1") == 2
+    assert spool.last_key("LAB-1") == 3
 
 
 def test_a_hash_is_written_when_it_is_due_and_nothing_comes(opened: Callable[..., Spool]) -> None:
@@ -169,8 +189,8 @@ def test_closing_checks_stand_behind_what_was_given(opened: Callable[..., Spool]
 
 def test_closing_checks_wait_for_room_too(opened: Callable[..., Spool]) -> None:
     spool = opened()
-    write, answers = spool.write_iri, [False, False]
-    spool.write_iri = lambda records, now: answers.pop() if answers else write(records, now)  # type: ignore[method-assign]
+    write, answers = spool.take_iri, [FULL, FULL]
+    spool.take_iri = lambda records, now: Left([*records], answers.pop()) if answers else write(records, now)  # type: ignore[method-assign]
 
     async def test(writer: Writer) -> None:
         writer.iri([iri(1)])
@@ -180,9 +200,96 @@ def test_closing_checks_wait_for_room_too(opened: Callable[..., Spool]) -> None:
     assert spool.next_number("LAB-1", 1, Kind.INTEGRITY) == 1
 
 
+def test_closing_checks_that_found_no_room_are_made_later(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+    end, answers = spool.end, [False, False]
+    spool.end = lambda liid, now: answers.pop() if answers else end(liid, now)  # type: ignore[method-assign]
+
+    async def test(writer: Writer) -> None:
+        writer.iri([iri(1)])
+        await writer.end("LAB-1")
+        assert spool.next_number("LAB-1", 1, Kind.INTEGRITY) == 1
+        assert answers == []
+
+    asyncio.run(with_writer(spool, test))
+
+
+def test_much_at_once_goes_in_several_commits_and_closing_checks_stand_behind_the_last(
+    opened: Callable[..., Spool],
+) -> None:
+    spool = opened()
+    many = [[iri(3 * n + each, text=bytes(COMMIT_OCTETS // 5)) for each in range(3)] for n in range(4)]
+    told: list[Written] = []
+
+    async def test() -> None:
+        writer = Writer(spool, told.append)
+        given = [writer.iri(some) for some in many]
+        ended = writer.end("LAB-1")
+        running = asyncio.create_task(writer.run())
+        await asyncio.gather(*given, ended)
+        writer.stop()
+        await running
+
+    asyncio.run(test())
+    assert [(each.iri, each.ended) for each in told if each.iri or each.ended] == [(6, ()), (6, ("LAB-1",))]
+    assert spool.last_key("LAB-1") == 11
+
+
+def test_a_fault_of_the_program_costs_content_and_no_event(
+    opened: Callable[..., Spool], told: list[LinkEvent], caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = opened()
+    write, calls = spool.write_cc, []
+
+    def broken(records: Sequence[CcRecord], now: int) -> bool:
+        calls.append(len(records))
+        if len(calls) == 1:
+            raise KeyError("something that nobody thought of")
+        return write(records, now)
+
+    spool.write_cc = broken  # type: ignore[method-assign]
+
+    async def test(writer: Writer) -> None:
+        there, _ = streams()
+        event, content, ended = writer.iri([iri(1)]), writer.cc(cc(there, 20)), writer.end("LAB-1")
+        assert not await content
+        await asyncio.gather(event, ended)
+        assert await writer.cc(cc(there, 30, 20))
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(with_writer(spool, test))
+    assert [each.state for each in told][:1] == ["fault"] and told[0].reason == FAILED
+    assert "KeyError at " in caplog.text and "nobody thought" not in caplog.text
+    of_events, content = completeness(Folder(spool.folder.path), spool.keys, "LAB-1")
+    assert content.refused == {FAILED: 20} and content.observed == 50 and content.holds
+    assert of_events.observed == 2, "the event, once, and the gap"
+
+
+def test_a_writer_that_fails_again_and_again_hangs_nobody(opened: Callable[..., Spool], told: list[LinkEvent]) -> None:
+    spool = opened()
+
+    def broken(*_: object) -> Left:
+        raise KeyError
+
+    spool.take_iri = broken  # type: ignore[method-assign]
+    spool.recover = broken  # type: ignore[method-assign, assignment]
+
+    async def test() -> None:
+        writer = Writer(spool)
+        running = asyncio.create_task(writer.run())
+        event, content = writer.iri([iri(1)]), writer.cc(cc(streams()[0], 20))
+        assert not await content
+        assert not event.done()
+        writer.stop()
+        await running
+        assert event.cancelled()
+
+    asyncio.run(test())
+
+
 def test_what_is_not_taken_at_the_end_is_cancelled(opened: Callable[..., Spool]) -> None:
     spool = opened()
-    spool.write_iri = lambda records, now: not records  # type: ignore[method-assign]
+    spool.take_iri = lambda records, now: Left([*records], FULL)  # type: ignore[method-assign]
     told: list[Written] = []
 
     async def test() -> None:

@@ -18,6 +18,7 @@ from midcall.events import Hi1Record, Instant, Intercept, KeyAnswer, MediaPacket
 from midcall.handover import Assembler
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import SpoolSettings
+from midcall.handover.shell.spool import Left
 from midcall.handover.shell.writer import Writer
 from midcall.kms import GetKeys
 from midcall.live import replaying, trace
@@ -52,12 +53,12 @@ class Files:
     def next_deadline(self) -> int | None:
         return self.files.next_deadline()
 
-    def write_iri(self, records, at):
+    def take_iri(self, records, at):
         """As the spool does: what was written already is a repetition."""
         fresh = [each for each in records if isinstance(each, Hi1Record) or each.mark not in self._marks]
         self._marks.update(each.mark for each in fresh if not isinstance(each, Hi1Record))
         self.files.iri(fresh, at)
-        return True
+        return Left([], "")
 
     def write_cc(self, records, at):
         if self.room:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from midcall.base.sqlite import connect_in_place, transaction
+from midcall.base.sqlite import connect_in_place, read_only, transaction
 from midcall.handover.values import Interface, Port
 
 _SCHEMA = """
@@ -72,6 +72,21 @@ class Cursor:
 
     def close(self) -> None:
         self._database.close()
+
+
+def passed(path: Path, interface: Interface) -> int:
+    """The last row that is done with, for who only reads; 0 while it cannot be told."""
+    try:
+        database = read_only(path)
+    except sqlite3.Error:
+        return 0
+    try:
+        found = database.execute("SELECT row FROM cursor WHERE interface = ?", (interface,)).fetchone()
+        return 0 if found is None else int(found[0])
+    except sqlite3.Error:
+        return 0
+    finally:
+        database.close()
 
 
 def counts(database: sqlite3.Connection, handles: Iterable[int], interface: Port) -> dict[str, int]:

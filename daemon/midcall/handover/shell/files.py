@@ -36,8 +36,15 @@ class Debts(Struct):
     gone: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
     archive: list[KnownContext] = field(default_factory=list)
     refused: dict[tuple[int, str, str], int] = field(default_factory=dict)
+
+
+class Notes(Struct):
+    """What stands on the disk with the records that it tells of, and never without them: the highest keys of
+    producers and whether the LEMF was told that an interception is active, both by handle, and marks of records.
+    """
+
     producers: dict[int, int] = field(default_factory=dict)
-    marks: list[bytes] = field(default_factory=list)
+    marks: dict[bytes, None] = field(default_factory=dict)
     active: dict[int, bool] = field(default_factory=dict)
 
 
@@ -232,20 +239,20 @@ class Files:
 
     # Writing
 
-    def commit_events(self, runs: list[Run], debts: Debts, now: int) -> None:
+    def commit_events(self, runs: list[Run], debts: Debts, notes: Notes, now: int) -> None:
         database = self.events.database
         with transaction(database):
             self.events.append(runs, now)
-            database.executemany("INSERT OR REPLACE INTO producers VALUES(?,?)", debts.producers.items())
-            if debts.marks:
-                database.executemany("INSERT INTO marks(mark) VALUES(?)", [(mark,) for mark in debts.marks])
+            database.executemany("INSERT OR REPLACE INTO producers VALUES(?,?)", notes.producers.items())
+            if notes.marks:
+                database.executemany("INSERT INTO marks(mark) VALUES(?)", [(mark,) for mark in notes.marks])
                 database.execute("DELETE FROM marks WHERE id <= (SELECT max(id) FROM marks) - ?", (MARKS,))
             database.executemany("INSERT OR REPLACE INTO gone VALUES(?,?,?,?)", debts.gone)
             database.executemany(
                 "INSERT INTO refused VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 [(*which, count) for which, count in debts.refused.items()],
             )
-            for handle, active in debts.active.items():
+            for handle, active in notes.active.items():
                 self.events.note(f"{_ACTIVE}{handle}", 1 if active else None)
             self.write_archive(debts.archive)
 

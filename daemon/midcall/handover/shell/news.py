@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from imswire.hi.hi1 import NotificationKind
 from midcall.events import EventRecord, Hi1Record
-from midcall.handover.shell.files import Files
+from midcall.handover.shell.files import Files, Notes
 from midcall.handover.shell.keys import KeyStore
 
 _ACTIVE: dict[int, bool] = {
@@ -18,35 +18,36 @@ _ACTIVE: dict[int, bool] = {
 
 
 class News(NamedTuple):
-    """Records that are not on the disk yet, and what is on it with them: the highest keys of producers, marks, and
-    whether the LEMF was told that an interception is active; keys and this by handle.
-    """
+    """Records that are not on the disk yet, and what is noted with them."""
 
     records: list[EventRecord]
-    producers: dict[int, int]
-    marks: dict[bytes, None]
-    active: dict[int, bool]
+    notes: Notes
+
+
+NOTHING = News([], Notes())
+"""Nobody changes it."""
 
 
 def news(records: Sequence[EventRecord], files: Files, keys: KeyStore, known: Container[str]) -> News:
     """``known`` are LIIDs: what is of another one is news, for it is to be counted."""
-    found = News([], {}, {}, {})
+    notes = Notes()
+    found = News([], notes)
     last: dict[str, int] = {}
     for record in records:
         liid = record.liid
         if isinstance(record, Hi1Record):
-            if liid in known and not _is_told(record, found.active, files, keys.handle(liid)):
+            if liid in known and not _is_told(record, notes.active, files, keys.handle(liid)):
                 continue
         elif mark := record.mark:
-            if mark in found.marks or files.marked(mark):
+            if mark in notes.marks or files.marked(mark):
                 continue
-            found.marks[mark] = None
+            notes.marks[mark] = None
         elif liid in known:
             if liid not in last:
                 last[liid] = files.producer(keys.handle(liid))
             if record.key <= last[liid]:
                 continue
-            last[liid] = found.producers[keys.handle(liid)] = record.key
+            last[liid] = notes.producers[keys.handle(liid)] = record.key
         found.records.append(record)
     return found
 

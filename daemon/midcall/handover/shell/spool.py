@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,10 +24,11 @@ from midcall.handover.assembler import UNKNOWN, Assembler, Recall, Sign, context
 from midcall.handover.gaps import Refusals, gaps_of, of_intercepts
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
-from midcall.handover.shell.files import Debts, Files
+from midcall.handover.shell.cursor import passed
+from midcall.handover.shell.files import Debts, Files, Notes
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
-from midcall.handover.shell.news import news
+from midcall.handover.shell.news import NOTHING, News, news
 from midcall.handover.shell.reserve import Reserve
 from midcall.handover.shell.store import summary
 from midcall.handover.values import Gap, Interface, Kind, LinkEvent, Run
@@ -44,6 +45,13 @@ Report = Callable[[LinkEvent], None]
 
 class SpoolInUse(Exception):
     """Another process writes this spool."""
+
+
+class Left(NamedTuple):
+    """Events that are not on the disk, in their order, and why; ``why`` is empty when everything was written."""
+
+    records: list[EventRecord]
+    why: str
 
 
 class Spool:
@@ -131,10 +139,12 @@ class Spool:
 
     def end(self, liid: str, now: int) -> bool:
         """The closing integrity checks of an intercept. What is queued still goes out."""
-        events = self._write("hi2", lambda: self._events(self.files.assembler.end_runs(liid, "hi2", now), now), now)
+        events = self._write(
+            "hi2", lambda: self._events(self.files.assembler.end_runs(liid, "hi2", now), Notes(), now), now
+        )
         content = self._write("hi3", lambda: self._content(self.files.assembler.end_runs(liid, "hi3", now), now), now)
         self._ring()
-        return events and content
+        return not (events or content)
 
     def shred(self, liid: str) -> None:
         """Destroy the intercept's data key: nothing of it that is still queued will be read by anybody."""
@@ -166,39 +176,48 @@ class Spool:
         return [self.keys.liid(handle) for handle in self.files.all_active()]
 
     def write_iri(self, records: Sequence[EventRecord], now: int) -> bool:
-        """True: all are on the disk. False: there is no room; nothing was taken, give them again later."""
+        """True: all are on the disk. False: some are not; given again, those that are there are known."""
+        return not self.take_iri(records, now).why
+
+    def take_iri(self, records: Sequence[EventRecord], now: int) -> Left:
+        """Write events; those that are left are to be given again later.
+
+        Where there is no room for all of them together they go in halves, down to one alone.
+        """
         fresh = 0
 
         def commit() -> None:
             nonlocal fresh
-            found, debts = news(records, self.files, self.keys, self._intercepts), self._debts
+            found = news(records, self.files, self.keys, self._intercepts)
             fresh = len(found.records)
-            debts.producers, debts.marks, debts.active = found.producers, [*found.marks], found.active
-            try:
-                self._told(found.records, now)
-            except sqlite3.Error:
-                # Not to be noted as written with something else: room is made by declaring what goes for it.
-                debts.producers, debts.marks, debts.active = {}, [], {}
-                raise
+            self._told(found, now)
 
-        done = self._write("hi2", commit, now)
-        if done:
-            self.repeated += len(records) - fresh
-            self._tidy(now)
-            self._ring()
-        return done
+        why = self._write("hi2", commit, now)
+        if why == FULL and len(records) > 1:
+            return self._take_halves(records, now)
+        if why:
+            return Left([*records], why)
+        self.repeated += len(records) - fresh
+        self._tidy(now)
+        self._ring()
+        return Left([], "")
+
+    def _take_halves(self, records: Sequence[EventRecord], now: int) -> Left:
+        half = len(records) // 2
+        left, why = self.take_iri(records[:half], now)
+        return Left([*left, *records[half:]], why) if why else self.take_iri(records[half:], now)
 
     def write_cc(self, records: Sequence[CcRecord], now: int) -> bool:
         """True: all are on the disk. False: they were refused, which is declared on HI2."""
         if time.monotonic() < self._blocked_until:
             self.refuse(records, now)
             return False
-        done = self._restore_reserve(now) and self._write(
-            "hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now
-        )
-        if not done:
+        why = FULL
+        if self._restore_reserve(now):
+            why = self._write("hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now)
+        if why:
             self._blocked_until = time.monotonic() + self.settings.retry_seconds
-            self.refuse(records, now)
+            self.refuse(records, now, why)
             return False
         self._roll()
         self._tidy(now)
@@ -233,17 +252,17 @@ class Spool:
         if self._full_at is None or time.monotonic() >= self._tidy_at:
             self._fault(reason, now)
             self._debts.gaps += self._refusals.take()
-            self._write("hi2", lambda: self._told([], now), now)
+            self._write("hi2", lambda: self._told(NOTHING, now), now)
 
     # Writing
 
-    def _write(self, interface: Interface, commit: Callable[[], None], now: int) -> bool:
-        """Commit, making room as long as there is any to be made."""
+    def _write(self, interface: Interface, commit: Callable[[], None], now: int) -> str:
+        """Commit, making room as long as there is any to be made; returns why it could not be, else nothing."""
         mended = False
         while True:
             try:
                 commit()
-                return True
+                return ""
             except sqlite3.Error as error:
                 failure = error
             if is_damage(failure) and not mended:
@@ -254,23 +273,23 @@ class Spool:
             self.files.reload(now)
             if not is_writing(failure):
                 raise failure
-            full = is_full(failure) or self.folder.free() < self.settings.reserve_octets
-            self._fault(FULL if full else BROKEN, now)
-            if not full or not self._make_room(interface, now):
-                return False
+            why = FULL if is_full(failure) or self.folder.free() < self.settings.reserve_octets else BROKEN
+            self._fault(why, now)
+            if why != FULL or not self._make_room(interface, now):
+                return why
 
-    def _told(self, records: list[EventRecord], now: int) -> None:
+    def _told(self, found: News, now: int) -> None:
         """Write events, and gap records and alarms for what is owed."""
         gaps = [gap for gap in self._debts.gaps if gap.liid in self._intercepts]
         told = [IriRecord(gap.liid, gap.cin, _REPORT, now, self._unavailable(gap), 0) for gap in gaps]
         alarms = [each for gap in of_intercepts(gaps) for each in self._alarm(gap, now)]
-        self._events(self.files.assembler.iri_runs([*records, *told, *alarms], now), now)
+        self._events(self.files.assembler.iri_runs([*found.records, *told, *alarms], now), found.notes, now)
 
-    def _events(self, runs: list[Run], now: int) -> None:
+    def _events(self, runs: list[Run], notes: Notes, now: int) -> None:
         runs = [*self._reset("hi2", now), *runs]
         debts = self._debts
-        if runs or debts != Debts():
-            self.files.commit_events(runs, debts, now)
+        if runs or debts != Debts() or notes != Notes():
+            self.files.commit_events(runs, debts, notes, now)
             self._debts = Debts()
             self.files.lost.discard("hi2")
         self._take_refused()
@@ -369,7 +388,7 @@ class Spool:
         """Write what is owed; False when there is no room even for that: it stays owed."""
         self._debts.gaps += self._refusals.take()
         try:
-            self._told([], now)
+            self._told(NOTHING, now)
             return True
         except sqlite3.Error:
             self.files.reload(now)
@@ -377,17 +396,7 @@ class Spool:
 
     def passed(self, interface: Interface) -> int:
         """The last row that is done with, by the sender's cursor."""
-        try:
-            database = read_only(self.folder.cursor)
-        except sqlite3.Error:
-            return 0
-        try:
-            found = database.execute("SELECT row FROM cursor WHERE interface = ?", (interface,)).fetchone()
-            return 0 if found is None else int(found[0])
-        except sqlite3.Error:
-            return 0
-        finally:
-            database.close()
+        return passed(self.folder.cursor, interface)
 
     def _trim(self, interface: Interface | None = None) -> bool:
         """Remove what is delivered and covered; True when that made room for ``interface``."""
@@ -459,6 +468,11 @@ class Spool:
 
     def _ring(self) -> None:
         ring(self.folder.bell)
+
+    def recover(self, why: str, now: int) -> None:
+        """After a fault of the program: tell of it, and go on from what is on the disk."""
+        self._fault(why, now)
+        self.files.open(now)
 
     def close(self) -> None:
         """Everything is on the disk already; let go of the files."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from midcall.base.sqlite import read_only
 from midcall.handover.rows import unpack_spans
-from midcall.handover.shell.cursor import DELIVERED, counts
+from midcall.handover.shell.cursor import DELIVERED, counts, passed
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.values import INTERFACES, KINDS, QUEUES, Completeness, Interface, Port
@@ -112,14 +112,14 @@ def _count_queued(folder: Folder, handles: list[int], port: Port) -> int:
             count += sum(s.pdus for s in unpack_spans(packed) if kinds.get(s.context) == KINDS[port])
     if interface == "hi3":
         for database in _open([folder.events]):
-            count += _given_up(database, wanted, _passed(folder, interface))
+            count += _given_up(database, wanted, passed(folder.cursor, interface))
     return count
 
 
-def _given_up(database: sqlite3.Connection, handles: set[int], passed: int) -> int:
+def _given_up(database: sqlite3.Connection, handles: set[int], last: int) -> int:
     """Content that was given up and that the sender has not come to yet."""
     count = 0
-    for handle, packed, tags in database.execute("SELECT handle, spans, tags FROM gone WHERE id > ?", (passed,)):
+    for handle, packed, tags in database.execute("SELECT handle, spans, tags FROM gone WHERE id > ?", (last,)):
         if handle in handles:
             spans = unpack_spans(packed)
             width = len(tags) // max(len(spans), 1)
@@ -128,17 +128,10 @@ def _given_up(database: sqlite3.Connection, handles: set[int], passed: int) -> i
 
 
 def _queued(folder: Folder, interface: Interface, columns: str) -> Iterator[tuple[Any, ...]]:
-    passed = _passed(folder, interface)
+    last = passed(folder.cursor, interface)
     for database in _open(folder.files(interface)):
         query = f"SELECT {columns} FROM rows WHERE id > ? ORDER BY id"  # noqa: S608 (our own columns)
-        yield from database.execute(query, (passed,))
-
-
-def _passed(folder: Folder, interface: Interface) -> int:
-    for database in _open([folder.cursor]):
-        found = database.execute("SELECT row FROM cursor WHERE interface = ?", (interface,)).fetchone()
-        return 0 if found is None else int(found[0])
-    return 0
+        yield from database.execute(query, (last,))
 
 
 def _open(paths: list[Path]) -> Iterator[sqlite3.Connection]:

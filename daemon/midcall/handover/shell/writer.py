@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
+from midcall.base.log import fault
+from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS
 from midcall.events import CcRecord, EventRecord
 from midcall.handover.shell.spool import Spool
 
+# Contents of events that one commit takes, about: it has to fit into the log of the spool, and into its reserve.
+COMMIT_OCTETS = CHECKPOINT_PAGES * PAGE_OCTETS
+FAILED = "writing has failed"
 _NS = 1_000_000_000
+log = logging.getLogger("midcall.li.handover")
 
 
 class Written(NamedTuple):
@@ -28,18 +35,46 @@ class Written(NamedTuple):
     whole: bool
 
 
+_Events = tuple[Sequence[EventRecord], asyncio.Future[None]]
+
+
+class _Given(NamedTuple):
+    """What one commit is about."""
+
+    iri: list[_Events]
+    cc: list[CcRecord]
+    over: list[CcRecord]
+    ends: list[tuple[str, asyncio.Future[None]]]
+    expected: list[str]
+    cc_done: asyncio.Future[bool] | None
+
+    def records(self) -> list[EventRecord]:
+        return [record for batch, _ in self.iri for record in batch]
+
+
+class _Outcome(NamedTuple):
+    """What became of it: events and ends that have to wait, and whether the content was kept."""
+
+    at: int
+    left: list[EventRecord]
+    waiting: list[str]
+    kept: bool
+    why: str
+
+
 class Writer:
     """Commits content together, ``commit_seconds`` after the commit before or when there are ``commit_records`` of it;
     events do not wait, but for the commit that is under way.
 
     ``spool`` belongs to this object while :meth:`run` runs. ``told`` hears of each commit, in the loop's thread.
+    A fault of the program costs the content of its commit, which is declared; events wait, and it is tried again.
     """
 
     def __init__(self, spool: Spool, told: Callable[[Written], None] = lambda _: None) -> None:
         self.spool = spool
         self._told = told
         self._settings = spool.settings
-        self._iri: list[tuple[Sequence[EventRecord], asyncio.Future[None]]] = []
+        self._iri: list[_Events] = []
         self._cc: list[CcRecord] = []
         self._cc_done: asyncio.Future[bool] | None = None
         self._over: list[CcRecord] = []
@@ -102,46 +137,83 @@ class Writer:
             while True:
                 await self._collect()
                 self._next = loop.time() + self._settings.commit_seconds
-                iri, self._iri = self._iri, []
-                cc, self._cc = self._cc, []
-                over, self._over = self._over, []
-                ends, self._ends = self._ends, []
-                expected, self._expected = self._expected, []
-                cc_done, self._cc_done = self._cc_done, None
-                self._count = 0
-                records = [record for batch, _ in iri for record in batch]
-                ended = [liid for liid, _ in ends]
-                run = loop.run_in_executor
-                now, taken, kept = await run(thread, self._commit, records, cc, over, ended, expected)
-                if taken:
-                    _resolve([*(done for _, done in iri), *(done for _, done in ends)])
-                    self._told(Written(now, len(records), len(cc), tuple(ended), kept and not over))
-                else:
-                    self._iri, self._ends = iri + self._iri, ends + self._ends
-                    self._told(Written(now, 0, len(cc), (), False))
-                if cc_done is not None and not cc_done.done():
-                    cc_done.set_result(kept and not over)
-                if self._stopping and not self._cc and (not (self._iri or self._ends) or not taken):
+                given = self._take()
+                outcome = await self._written(thread, given)
+                self._settle(given, outcome)
+                if self._stopping and not self._cc and (outcome.why or not (self._iri or self._ends)):
                     break
-                if not taken:
+                if outcome.why:
                     await self._pause()
         for _, done in (*self._iri, *self._ends):
             done.cancel()
 
-    def _commit(
-        self, iri: list[EventRecord], cc: list[CcRecord], over: list[CcRecord], ended: list[str], expected: list[str]
-    ) -> tuple[int, bool, bool]:
+    def _take(self) -> _Given:
+        """What is to be written next; ends stand behind all events."""
+        count = _together(self._iri)
+        iri, self._iri = self._iri[:count], self._iri[count:]
+        ends: list[tuple[str, asyncio.Future[None]]] = []
+        if not self._iri:
+            ends, self._ends = self._ends, ends
+        given = _Given(iri, self._cc, self._over, ends, self._expected, self._cc_done)
+        self._cc, self._over, self._expected, self._cc_done = [], [], [], None
+        self._count = self._waiting()
+        return given
+
+    def _waiting(self) -> int:
+        return sum(len(records) for records, _ in self._iri) + len(self._ends)
+
+    async def _written(self, thread: ThreadPoolExecutor, given: _Given) -> _Outcome:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(thread, self._commit, given)
+        except Exception as error:
+            log.error("%s: %s: %s", self.spool.destination, FAILED, fault(error))
+            return await loop.run_in_executor(thread, self._recover, given)
+
+    def _settle(self, given: _Given, outcome: _Outcome) -> None:
+        """Tell who waits; what was not written is taken again."""
+        left = {id(record) for record in outcome.left}
+        again: list[_Events] = []
+        for records, done in given.iri:
+            rest = [record for record in records if id(record) in left]
+            if rest:
+                again.append((rest, done))
+            elif not done.done():
+                done.set_result(None)
+        ends = [(liid, done) for liid, done in given.ends if liid in outcome.waiting]
+        for liid, done in given.ends:
+            if liid not in outcome.waiting and not done.done():
+                done.set_result(None)
+        self._iri, self._ends = again + self._iri, ends + self._ends
+        self._count += len(outcome.left) + len(ends)
+        kept = outcome.kept and not given.over
+        if given.cc_done is not None and not given.cc_done.done():
+            given.cc_done.set_result(kept)
+        ended = tuple(liid for liid, _ in given.ends if liid not in outcome.waiting)
+        events = len(given.records()) - len(outcome.left)
+        self._told(Written(outcome.at, events, len(given.cc), ended, kept and not outcome.why))
+
+    def _commit(self, given: _Given) -> _Outcome:
         now = time.time_ns()
-        for liid in expected:
+        for liid in given.expected:
             with suppress(sqlite3.Error):  # there is no room: its first record will ask for one again
                 self.spool.keys.handle(liid)
-        taken = self.spool.write_iri(iri, now)
-        kept = self.spool.write_cc(cc, now)
-        if over:
-            self.spool.refuse(over, now, "too much at once")
-        for liid in ended if taken else ():
-            self.spool.end(liid, now)
-        return now, taken, kept
+        left, why = self.spool.take_iri(given.records(), now)
+        kept = self.spool.write_cc(given.cc, now)
+        if given.over:
+            self.spool.refuse(given.over, now, "too much at once")
+        waiting = [liid for liid, _ in given.ends if why or not self.spool.end(liid, now)]
+        return _Outcome(now, left, waiting, kept, why or ("closing checks wait" if waiting else ""))
+
+    def _recover(self, given: _Given) -> _Outcome:
+        """Go on from what is on the disk. What the commit had written of events is known again."""
+        now = time.time_ns()
+        try:
+            self.spool.recover(FAILED, now)
+            self.spool.refuse([*given.cc, *given.over], now, FAILED)
+        except Exception as error:
+            log.error("%s: nothing can be written: %s", self.spool.destination, fault(error))
+        return _Outcome(now, given.records(), [liid for liid, _ in given.ends], False, FAILED)
 
     async def _collect(self) -> None:
         """Wait for the first record or deadline, then for more or the commit."""
@@ -168,7 +240,11 @@ class Writer:
             await asyncio.sleep(self._settings.retry_seconds)
 
 
-def _resolve(futures: list[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
+def _together(given: list[_Events]) -> int:
+    """How many of the first are for one commit."""
+    octets = 0
+    for count, (records, _) in enumerate(given, 1):
+        octets += sum(len(each.contents) for each in records)
+        if octets >= COMMIT_OCTETS:
+            return count
+    return len(given)
