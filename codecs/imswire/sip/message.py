@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import ItemsView, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from imswire.sip.errors import SipError
@@ -182,9 +182,9 @@ class SipMessage:
 
     # Headers
 
-    def fields(self) -> ItemsView[bytes, list[bytes]]:
-        """Lower-case long name of each header, and the value of each of its lines, as octets; not to be changed."""
-        return self._fields.items()
+    def fields(self) -> dict[bytes, list[bytes]]:
+        """By the lower-case long name of each header the value of each of its lines, as octets; not to be changed."""
+        return self._fields
 
     def raw(self, name: bytes) -> bytes | None:
         """First value of a header by its lower-case long name, as octets."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from imswire.sip.edit import max_forwards
 from imswire.sip.errors import SipError
-from imswire.sip.grammar import is_token
+from imswire.sip.grammar import COMPACT, LISTS, is_token
 from imswire.sip.headers import parse_name_addr, parse_via
 from imswire.sip.message import SipMessage, parse
 from imswire.sip.uri import OtherUri, SipUri, parse_uri
@@ -48,8 +48,12 @@ _SINGLE = frozenset(
         b"user-agent",
     }
 )
-_ADDRESSES = ("Contact", "Route", "Record-Route", "Reply-To")
-_ADDRESS_NAMES = tuple(name.lower().encode() for name in _ADDRESSES)
+_ADDRESSES = (
+    ("Contact", b"contact"),
+    ("Route", b"route"),
+    ("Record-Route", b"record-route"),
+    ("Reply-To", b"reply-to"),
+)
 
 # What is beyond doubt, and nearly all that ever comes: these are not read any further. Whatever else is read in full.
 _PARAMETERS = rb"(?:;[A-Za-z0-9_.+~*!-]+(?:=[A-Za-z0-9_.+~*!-]+)?){0,32}"
@@ -66,7 +70,7 @@ _BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
 
 
 # Names that are tokens for sure.
-_KNOWN = _SINGLE | frozenset((*_ADDRESS_NAMES, b"via", b"allow", b"supported", b"require", b"server", b"accept"))
+_KNOWN = _SINGLE | LISTS | frozenset(COMPACT.values())
 
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
@@ -139,10 +143,12 @@ def judge_response(message: SipMessage) -> Verdict:
 
 def _check_form(message: SipMessage) -> None:
     _check_lines(message.head)
-    for header, values in message.fields():
-        if header not in _KNOWN and not is_token(header):
+    fields = message.fields()
+    for header in fields.keys() - _KNOWN:
+        if not is_token(header):
             raise SipError("head", "a header name that is no token")
-        if header in _SINGLE and len(values) > 1:
+    for header in fields.keys() & _SINGLE:
+        if len(fields[header]) > 1:
             raise SipError(header.decode(), "more than one")
     vias = message.raws(b"via")
     if not all(map(_PLAIN_VIA, vias)):
@@ -154,8 +160,8 @@ def _check_form(message: SipMessage) -> None:
         raw = message.raw(name) or b""
         if not _PLAIN_ADDRESS(raw):
             _check_address(field, raw.decode("utf-8", "surrogateescape"))
-    for field, name in zip(_ADDRESSES, _ADDRESS_NAMES, strict=True):
-        if not all(map(_PLAIN_ADDRESS, message.raws(name))):
+    for field, name in _ADDRESSES:
+        if name in fields and not all(map(_PLAIN_ADDRESS, fields[name])):
             for value in message.values(field):
                 if value != "*":
                     _check_address(field, value)

@@ -168,23 +168,17 @@ class Router:
 
     def _targets(self, text: str, now: int) -> tuple[tuple[tuple[Destination, ...], ...], int]:
         """Targets, or the status of one that is not there; neither: it is not ours."""
-        uri = sip.parse_uri(text)
-        number = _number(uri)
-        if number is not None:
+        asked = _asked(text)
+        if asked.number:
             for route in self._by_prefix:
-                if number.startswith(route.prefix):
+                if asked.number.startswith(route.prefix):
                     return self._static(route)
-        if isinstance(uri, TelUri):
-            return (), 404
-        if not isinstance(uri, SipUri):
-            return (), 416
-        host = uri.host.strip("[]").lower()
-        maddr = uri.param("maddr")
-        port = uri.port if uri.port is not None else _default_port(uri)
-        here = self.is_local(host) or (host, port) in self._ours or (maddr is not None and (maddr, port) in self._ours)
+        if asked.status:
+            return (), asked.status
+        host, port = asked.host, asked.port
         found = self._by_domain.get(host)
-        if here:
-            aors = sip.identities(text)
+        if self.is_local(host) or (host, port) in self._ours or (asked.maddr, port) in self._ours:
+            aors = asked.aors
             for aor in aors:
                 contacts = self._location.contacts(aor, now)
                 if contacts:
@@ -243,6 +237,27 @@ def _unmark(uri: str) -> tuple[str, str]:
 def _loose(routes: Sequence[str], request_uri: str | None) -> Destination:
     """RFC 3261 16.6 6, 7: to the topmost Route; where that is a strict router, it becomes the Request-URI."""
     return Destination(_address(routes[0]), request_uri)
+
+
+class _Asked(NamedTuple):
+    """What a Request-URI asks for; ``status``: what becomes of it when no number leads on."""
+
+    number: str
+    status: int
+    host: str = ""
+    port: int = 0
+    maddr: str = ""
+    aors: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=8_192)
+def _asked(text: str) -> _Asked:
+    uri = sip.parse_uri(text)
+    number = _number(uri) or ""
+    if not isinstance(uri, SipUri):
+        return _Asked(number, 404 if isinstance(uri, TelUri) else 416)
+    port = uri.port if uri.port is not None else _default_port(uri)
+    return _Asked(number, 0, uri.host.strip("[]").lower(), port, uri.param("maddr") or "", sip.identities(text))
 
 
 def _number(uri: sip.SipUri | sip.TelUri | object) -> str | None:

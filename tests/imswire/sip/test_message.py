@@ -269,7 +269,7 @@ def test_the_start_line_tells_which_blank_line_ends_the_head():
 
 def test_headers_and_their_lines():
     message = sip.parse(b"OPTIONS sip:x SIP/2.0\r\nV: a\r\nOdd: b\r\nVia: c\r\n\r\n")
-    assert list(message.fields()) == [(b"via", [b"a", b"c"]), (b"odd", [b"b"])]
+    assert list(message.fields().items()) == [(b"via", [b"a", b"c"]), (b"odd", [b"b"])]
     assert message.raws(b"via") == [b"a", b"c"] and message.raws(b"to") == []
 
 
