@@ -422,11 +422,12 @@ def test_a_site_is_recorded_and_gives_the_same_product_again(tmp_path, tap):
             own = [each for each in replayed[name] if hi.parse(each).header.liid == liid(number).encode()]
             assert b"".join(own) == stored
             kinds = {type(each.payload) for each in pdus(running.received(number, name).path)}
-            assert hi.IntegrityCheck in kinds and len(kinds) == 2
+            assert kinds == ({hi.Hi1} if name == "hi1" else {tuple, hi.IntegrityCheck})
+        assert [each.header.sequence for each in running.received(number, "hi1").look()] == [0, 1]
     assert sum(map(len, replayed.values())) == sum(len(pdus(each)) for each in tmp_path.glob("lemf/liid-*/*.ber"))
 
 
-HI = ("hi2", "hi3")
+HI = ("hi1", "hi2", "hi3")
 
 
 def pdu_octets(path: Path) -> list[bytes]:
