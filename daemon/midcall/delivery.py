@@ -30,9 +30,10 @@ from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
-from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.keys import KeysFail, KeyStore
+from midcall.handover.shell.owed import Alarm, Unavailable
 from midcall.handover.shell.sender import Sender
-from midcall.handover.shell.spool import Alarm, Spool, Unavailable
+from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.status import backlog, completeness
 
 POLL_SECONDS = 0.1
@@ -149,6 +150,7 @@ class Delivery:
             integrity=self._config.integrity,
             sign=self._sign,
             alarm=self._alarm,
+            lost=self._lost,
         )
         opening.callback(self._spool.close)
         # It takes all its room now, while there is some.
@@ -354,6 +356,7 @@ def _free(folder: Path) -> int:
 
 def _is_room(error: Exception) -> bool:
     """Another disk may help."""
-    if isinstance(error, sqlite3.Error):
-        return is_writing(error)
+    cause = error.__cause__ if isinstance(error, KeysFail) else error
+    if isinstance(cause, sqlite3.Error):
+        return is_writing(cause)
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -162,6 +162,9 @@ class Assembler:
         runs: list[Run] = []
         while (due := self._next_due(interface)) is not None and due <= now:
             chain = heapq.heappop(self._due[interface])[2]
+            if chain.key.liid not in self.intercepts:  # nobody knows any more what it was
+                chain.covered()
+                chain.signed()
             if chain.hash_due == due:
                 runs += self._hash(chain, due)
             if chain.signature_due == due:
@@ -234,9 +237,17 @@ class Assembler:
                 self._flows.pop(stream, None)
         return [context.key for context in idle]
 
+    def is_covered(self, liid: str) -> bool:
+        """Whether nothing of an intercept waits for an integrity check."""
+        return all(each.chain is None or each.chain.empty for each in self._contexts.values() if each.key.liid == liid)
+
     def forget(self, liid: str) -> None:
         """Let go of an intercept; nothing of it is numbered any more."""
         self.intercepts.pop(liid, None)
+        self.let_go(liid)
+
+    def let_go(self, liid: str) -> None:
+        """What an intercept has in memory, which is over; its numbers are where ``recall`` finds them."""
         for isolated in (False, True):
             self._forms.pop((liid, isolated), None)
         for context in [each for each in self._contexts.values() if each.key.liid == liid]:

@@ -55,7 +55,7 @@ def of_intercepts(gaps: Iterable[Gap]) -> list[Gap]:
     found: dict[tuple[str, str], Gap] = {}
     for gap in gaps:
         which = gap.liid, gap.reason
-        own = found.get(which) or Gap(gap.liid, None, gap.reason, (), 0, gap.since, gap.until)
+        own = found.get(which) or Gap(gap.liid, None, gap.reason, (), 0, gap.since, gap.until, gap.about)
         since, until = min(own.since, gap.since), max(own.until, gap.until)
         found[which] = structs.replace(own, count=own.count + gap.count, since=since, until=until)
     return list(found.values())
@@ -93,7 +93,10 @@ class Refusals:
 
     def take(self) -> list[Gap]:
         """The gaps to declare; they are forgotten here."""
-        gaps = [Gap(liid, cin, why, (), *entry) for (liid, cin, why), entry in self._open.items()]
+        gaps = [
+            Gap(liid, cin, why, (), count, since, until)
+            for (liid, cin, why), (count, since, until) in self._open.items()
+        ]
         self._open = {}
         return gaps
 

@@ -87,7 +87,8 @@ class Gap(Struct, frozen=True):
     """Content of one communication that was given up, to be told to the agency on HI2 (ccUnavailable).
 
     ``ranges`` are the sequence numbers that will not come, first and last of each; those refused before they had
-    a number are only counted. ``since``/``until`` in wall ns.
+    a number are only counted. ``since``/``until`` in wall ns. ``about``: what was given with the intercept for whom
+    puts this into words.
     """
 
     liid: str
@@ -97,6 +98,7 @@ class Gap(Struct, frozen=True):
     count: int
     since: int
     until: int
+    about: bytes = b""
 
 
 class Lost(Struct, frozen=True):

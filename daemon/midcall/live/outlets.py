@@ -28,8 +28,9 @@ from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.owed import Alarm, Unavailable
 from midcall.handover.shell.sender import Sender
-from midcall.handover.shell.spool import Alarm, Spool, Unavailable
+from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer, Written
 from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook

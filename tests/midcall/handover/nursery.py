@@ -18,8 +18,9 @@ from pathlib import Path
 
 from midcall.handover import Kind
 from midcall.handover.settings import LinkSettings, SpoolSettings
+from midcall.handover.shell.segments import SpoolInUse
 from midcall.handover.shell.sender import Sender
-from midcall.handover.shell.spool import Spool, SpoolInUse
+from midcall.handover.shell.spool import Spool
 from tests.midcall.handover.receiver import Pki
 from tests.midcall.handover.world import cc, intercept, iri, keys, streams, unavailable
 

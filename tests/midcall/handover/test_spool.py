@@ -24,7 +24,8 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.reader import DESTROYED, FOREIGN, UNREADABLE, Reader
-from midcall.handover.shell.spool import Spool, SpoolInUse
+from midcall.handover.shell.segments import SpoolInUse
+from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.status import backlog, completeness
 from midcall.handover.values import INTERFACES, Interface
 from tests.midcall.handover.ledger import Ledger

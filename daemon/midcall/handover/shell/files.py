@@ -6,18 +6,19 @@ There is one way to begin and to go on after any error: close everything, open w
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from imswire import hi
+from midcall.base.seal import SealError
 from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS, read_only, transaction, unlink
 from midcall.handover.assembler import Assembler, Recall
 from midcall.handover.integrity import Chain
 from midcall.handover.shell.folder import Folder
-from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, Run
 
@@ -25,17 +26,18 @@ from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, R
 _GENERATION = 1 << 40
 # What the events' file notes of interceptions under this name and their handle.
 _ACTIVE = "active "
+# And of intercepts.
+_INTERCEPT = "intercept "
 # Marks of records that a repetition is known by: more than producers have under way.
 MARKS = 65_536
 
 
 class Debts(Struct):
-    """What the next commit of events is to write with them."""
+    """What the next commit of events is to write with them. ``refused``: by LIID, interface and reason."""
 
     gaps: list[Gap] = field(default_factory=list)
     gone: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
-    archive: list[KnownContext] = field(default_factory=list)
-    refused: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    refused: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class Notes(Struct):
@@ -239,7 +241,10 @@ class Files:
 
     # Writing
 
-    def commit_events(self, runs: list[Run], debts: Debts, notes: Notes, now: int) -> None:
+    def commit_events(
+        self, runs: list[Run], debts: Debts, notes: Notes, intercepts: Mapping[str, bytes | None], now: int
+    ) -> None:
+        """``intercepts``: what is to be noted of them, by LIID; None: nothing any more."""
         database = self.events.database
         with transaction(database):
             self.events.append(runs, now)
@@ -250,11 +255,14 @@ class Files:
             database.executemany("INSERT OR REPLACE INTO gone VALUES(?,?,?,?)", debts.gone)
             database.executemany(
                 "INSERT INTO refused VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                [(*which, count) for which, count in debts.refused.items()],
+                [(self._keys.handle(liid), *which, count) for (liid, *which), count in debts.refused.items()],
             )
+            for liid, note in intercepts.items():
+                handle = self._keys.handle(liid)
+                sealed = None if note is None else self._keys.key(handle).seal(note, _intercept(handle))
+                self.events.note(f"{_INTERCEPT}{handle}", sealed)
             for handle, active in notes.active.items():
                 self.events.note(f"{_ACTIVE}{handle}", 1 if active else None)
-            self.write_archive(debts.archive)
 
     def commit_content(self, runs: list[Run], now: int) -> None:
         with transaction(self.content.database):
@@ -326,6 +334,14 @@ class Files:
         found = self.events.database.execute("SELECT 1 FROM marks WHERE mark = ?", (mark,)).fetchone()
         return found is not None
 
+    def intercepts(self) -> Iterator[bytes]:
+        """What is noted of intercepts, as far as it can be opened."""
+        query = "SELECT substr(name, ?), value FROM meta WHERE name GLOB ?"
+        found = self.events.database.execute(query, (len(_INTERCEPT) + 1, f"{_INTERCEPT}*")).fetchall()
+        for number, sealed in found:
+            with suppress(SealError, KeyGone, KeyForeign):
+                yield self._keys.key(int(number)).open(sealed, _intercept(int(number)))
+
     def active(self, handle: int) -> bool:
         """Whether the LEMF was told that an interception is active, and of no end since."""
         return self.events.noted(f"{_ACTIVE}{handle}")
@@ -335,6 +351,10 @@ class Files:
         query = "SELECT substr(name, ?) FROM meta WHERE name GLOB ?"
         found = self.events.database.execute(query, (len(_ACTIVE) + 1, f"{_ACTIVE}*"))
         return [int(handle) for (handle,) in found]
+
+
+def _intercept(handle: int) -> bytes:
+    return b"intercept %d" % handle
 
 
 def _rename(path: Path, new: Path) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sqlite3
+import time
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from midcall.base.seal import SealError, SealKey
@@ -24,11 +28,18 @@ class KeyForeign(Exception):
     """A data key that was wrapped by another key than ours."""
 
 
+class KeysFail(sqlite3.Error):
+    """The file of the keys cannot be read or written, its disk may be full; ``__cause__`` says why.
+
+    It stands on another disk than what the keys seal, so nothing that can be done there helps.
+    """
+
+
 class KeyStore:
     """One data key for each LIID; the handle of a key stands with the rows that it seals, the LIID nowhere.
 
-    One process makes and destroys keys, others may read. ``names`` are LIIDs that are known by other means: they
-    give a name to what can no longer be opened.
+    Whatever asks the file raises KeysFail when it does not answer. One process makes and destroys keys, others may
+    read. ``names`` are LIIDs that are known by other means: they give a name to what can no longer be opened.
     """
 
     def __init__(self, path: Path, master: SealKey, names: tuple[str, ...] = ()) -> None:
@@ -56,6 +67,11 @@ class KeyStore:
             return handle
         tag = self.tag(liid.encode())
         self._names[tag] = liid
+        with _asked():
+            handle = self._handles[liid] = self._found(liid, tag)
+        return handle
+
+    def _found(self, liid: str, tag: bytes) -> int:
         found = self._database.execute("SELECT id FROM keys WHERE tag = ?", (tag,)).fetchone()
         handle = self._make(liid, tag) if found is None else int(found[0])
         if found is not None and not self._opens(handle):
@@ -64,7 +80,6 @@ class KeyStore:
                 self._database.execute("INSERT INTO destroyed VALUES(?, ?)", (handle, tag))
                 self._database.execute("UPDATE keys SET tag = NULL WHERE id = ?", (handle,))
             handle = self._make(liid, tag)
-        self._handles[liid] = handle
         return handle
 
     def _make(self, liid: str, tag: bytes) -> int:
@@ -90,7 +105,8 @@ class KeyStore:
         key = self._keys.get(handle)
         if key is not None:
             return key
-        found = self._database.execute("SELECT wrapped FROM keys WHERE id = ?", (handle,)).fetchone()
+        with _asked():
+            found = self._database.execute("SELECT wrapped FROM keys WHERE id = ?", (handle,)).fetchone()
         if found is None:
             raise KeyGone
         try:
@@ -106,7 +122,9 @@ class KeyStore:
             if number == handle:
                 return known
         query = "SELECT tag, liid FROM keys WHERE id = ?1 UNION SELECT tag, NULL FROM destroyed WHERE id = ?1"
-        for tag, sealed in self._database.execute(query, (handle,)):
+        with _asked():
+            rows = self._database.execute(query, (handle,)).fetchall()
+        for tag, sealed in rows:
             if tag in self._names:
                 return self._names[tag]
             if sealed is not None:
@@ -119,16 +137,18 @@ class KeyStore:
     def handles(self, liid: str) -> list[int]:
         """All handles that an LIID has had, destroyed ones too."""
         query = "SELECT id FROM keys WHERE tag = ?1 UNION SELECT id FROM destroyed WHERE tag = ?1"
-        return [row[0] for row in self._database.execute(query, (self.tag(liid.encode()),))]
+        with _asked():
+            return [row[0] for row in self._database.execute(query, (self.tag(liid.encode()),))]
 
     def destroy(self, liid: str) -> None:
         """Nobody opens what this intercept has in any spool; its next record gets a new key."""
         tag = self.tag(liid.encode())
-        with transaction(self._database):
-            self._database.execute("INSERT INTO destroyed SELECT id, tag FROM keys WHERE tag = ?", (tag,))
-            self._database.execute("DELETE FROM keys WHERE tag = ?", (tag,))
-        # What was deleted stands in the log until the log is emptied.
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with _asked():
+            with transaction(self._database):
+                self._database.execute("INSERT INTO destroyed SELECT id, tag FROM keys WHERE tag = ?", (tag,))
+                self._database.execute("DELETE FROM keys WHERE tag = ?", (tag,))
+            # What was deleted stands in the log until the log is emptied.
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         handle = self._handles.pop(liid, None)
         key = None if handle is None else self._keys.pop(handle, None)
         if key is not None:
@@ -139,13 +159,15 @@ class KeyStore:
         version = self._data_version()
         if version != self._version:
             self._version = version
-            known = {row[0] for row in self._database.execute("SELECT id FROM keys")}
+            with _asked():
+                known = {row[0] for row in self._database.execute("SELECT id FROM keys")}
             for handle in [each for each in self._keys if each not in known]:
                 self._keys.pop(handle).wipe()
             self._handles = {liid: handle for liid, handle in self._handles.items() if handle in known}
 
     def _data_version(self) -> int:
-        (version,) = self._database.execute("PRAGMA data_version").fetchone()
+        with _asked():
+            (version,) = self._database.execute("PRAGMA data_version").fetchone()
         return int(version)
 
     def close(self) -> None:
@@ -153,6 +175,42 @@ class KeyStore:
             key.wipe()
         self._keys.clear()
         self._database.close()
+
+
+class Keyless:
+    """Which LIIDs got no data key; one that got none is asked for again after ``retry_seconds``."""
+
+    def __init__(self, keys: KeyStore, known: Container[str], retry_seconds: float) -> None:
+        self._keys = keys
+        self._known = known
+        self._retry_seconds = retry_seconds
+        self._until: dict[str, float] = {}
+
+    def among(self, liids: Iterable[str]) -> set[str]:
+        """Of those that are known; the others need none."""
+        return {liid for liid in liids if liid in self._known and not self._has(liid)}
+
+    def _has(self, liid: str) -> bool:
+        now = time.monotonic()
+        if now < self._until.get(liid, 0.0):
+            return False
+        try:
+            self._keys.handle(liid)
+        except KeysFail:
+            self._until[liid] = now + self._retry_seconds
+            return False
+        self._until.pop(liid, None)
+        return True
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    try:
+        yield
+    except KeysFail:
+        raise
+    except sqlite3.Error as error:
+        raise KeysFail(f"keys: {error}") from error
 
 
 def _place(handle: int) -> bytes:

@@ -5,46 +5,41 @@ One process writes it. Calls block for the disk: they belong into a thread of th
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from imswire import hi
-from midcall.base import owner_only
 from midcall.base.sqlite import is_damage, is_full, is_writing, read_only, unlink
 from midcall.config import Integrity
-from midcall.events import CcRecord, EventRecord, Hi1Record, Intercept, IriRecord
-from midcall.handover.assembler import UNKNOWN, Assembler, Recall, Sign, context_key, header
-from midcall.handover.gaps import Refusals, gaps_of, of_intercepts
+from midcall.events import CcRecord, EventRecord, Intercept
+from midcall.handover.assembler import Assembler, Recall, Sign, context_key, header
+from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
 from midcall.handover.shell.cursor import passed
 from midcall.handover.shell.files import Debts, Files, Notes
 from midcall.handover.shell.folder import Folder
-from midcall.handover.shell.keys import KeyStore
+from midcall.handover.shell.intercepts import Intercepts
+from midcall.handover.shell.keys import Keyless, KeysFail, KeyStore
 from midcall.handover.shell.news import NOTHING, News, news
+from midcall.handover.shell.owed import Alarm, Owed, Unavailable
 from midcall.handover.shell.reserve import Reserve
+from midcall.handover.shell.segments import own, trim
 from midcall.handover.shell.store import summary
-from midcall.handover.values import Gap, Interface, Kind, LinkEvent, Run
+from midcall.handover.values import Interface, Kind, LinkEvent, Lost, Run
 
 FULL = "disk full"
 BROKEN = "disk does not write"
-_REPORT = 4  # iRI-Report
+KEYS = "no room for keys"
 _NS = 1_000_000_000
 
-Unavailable = Callable[[Gap], bytes]
-Alarm = Callable[[Gap, int], list[Hi1Record]]
 Report = Callable[[LinkEvent], None]
-
-
-class SpoolInUse(Exception):
-    """Another process writes this spool."""
 
 
 class Left(NamedTuple):
@@ -58,7 +53,8 @@ class Spool:
     """Records in, rows on the disk.
 
     ``unavailable`` makes the iRIContents of a gap record, ``alarm`` what HI1 tells of the gaps of an intercept at a
-    time; ``report`` is told when the disk is full and when that is over. Times are wall ns.
+    time; ``report`` is told when the disk is full and when that is over, ``lost`` of numbers that cannot be declared.
+    Times are wall ns.
     """
 
     def __init__(
@@ -75,6 +71,7 @@ class Spool:
         sign: Sign | None = None,
         report: Report | None = None,
         alarm: Alarm | None = None,
+        lost: Callable[[Lost], None] | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Folder(folder)
@@ -83,19 +80,17 @@ class Spool:
         self.settings = settings or SpoolSettings()
         self.unknown = 0  # records of an LIID that is no intercept of ours
         self.repeated = 0  # records that were on the disk already
-        self._intercepts = {each.liid: each for each in intercepts}
-        self._unavailable = unavailable
-        self._alarm: Alarm = alarm or (lambda _gap, _at: [])
+        self.intercepts = Intercepts(intercepts)
+        self._owed = Owed(self.intercepts, unavailable, alarm or (lambda _gap, _at: []), lost or (lambda _: None))
+        self._keyless = Keyless(keys, self.intercepts.by_liid, self.settings.retry_seconds)
         self._integrity = integrity or Integrity()
         self._sign = sign
-        self._report = report or (lambda _: None)
-        self._debts = Debts()
-        self._refusals = Refusals()
+        self._report = LinkReport(destination, "spool", report or (lambda _: None))
         self._reserve = Reserve(self.folder.reserve, self.settings.reserve_octets)
         self._blocked_until = 0.0
         self._tidy_at = 0.0
-        self._full_at: float | None = None
-        self._lock = self._own()
+        self._fault_at = 0.0
+        self._lock = own(self.folder)
         self.files = Files(
             self.folder,
             keys,
@@ -118,37 +113,41 @@ class Spool:
             if not (is_writing(error) and self._reserve.release()):
                 raise
             self.files.open(now)
-
-    def _own(self) -> IO[bytes]:
-        lock = owner_only.append(self.folder.lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise SpoolInUse(f"{self.folder.path}: another process writes this spool") from None
-        return lock
+        self.intercepts.load(self.files.intercepts(), self.files.content.next_row - 1)
 
     def _assembler(self, recall: Recall) -> Assembler:
-        return Assembler(self._intercepts.values(), self._integrity, self._sign, recall)
+        made = Assembler((), self._integrity, self._sign, recall)
+        made.intercepts = self.intercepts.by_liid
+        return made
 
     # Intercepts
 
-    def add(self, intercept: Intercept) -> None:
-        self._intercepts[intercept.liid] = intercept
-        self.files.assembler.intercepts[intercept.liid] = intercept
+    def add(self, intercept: Intercept, about: bytes = b"") -> None:
+        """It is ordered, or ordered otherwise; ``about`` comes back with its gaps, in later runs too. In any thread."""
+        self.intercepts.add(intercept, about)
+
+    def knows(self, liid: str) -> bool:
+        """Whether it is ordered, or is over and not forgotten yet. In any thread."""
+        return liid in self.intercepts.by_liid
+
+    def release(self, liid: str) -> None:
+        """Nothing more comes of an intercept: it is forgotten when nothing of it can be given up any more, and HI1 has
+        told that it is over. In any thread.
+        """
+        self.intercepts.release(liid, self.files.content.next_row - 1)
 
     def end(self, liid: str, now: int) -> bool:
-        """The closing integrity checks of an intercept. What is queued still goes out."""
-        events = self._write(
-            "hi2", lambda: self._events(self.files.assembler.end_runs(liid, "hi2", now), Notes(), now), now
-        )
+        """The closing integrity checks of an intercept; False: not all found room, ask again. What is queued still goes
+        out.
+        """
+        events = self._write("hi2", lambda: self._told(NOTHING, now, liid), now)
         content = self._write("hi3", lambda: self._content(self.files.assembler.end_runs(liid, "hi3", now), now), now)
         self._ring()
         return not (events or content)
 
     def shred(self, liid: str) -> None:
         """Destroy the intercept's data key: nothing of it that is still queued will be read by anybody."""
-        self._intercepts.pop(liid, None)
+        self.intercepts.remove(liid)
         self.files.assembler.forget(liid)
         self.keys.destroy(liid)
 
@@ -157,7 +156,7 @@ class Spool:
     @property
     def owes(self) -> bool:
         """Whether something is still to be declared: any writing does, from ``retry_seconds`` on."""
-        return bool(self._refusals) or self._debts != Debts()
+        return bool(self._owed)
 
     def next_deadline(self) -> int | None:
         """When an integrity check is due next (wall ns): then write, if only nothing."""
@@ -165,7 +164,7 @@ class Spool:
 
     def next_number(self, liid: str, cin: int | None, kind: Kind) -> int:
         """The number that the next record of a context will bear: what is before it is on the disk."""
-        return self.files.assembler.next_number(context_key(self._intercepts[liid], cin, kind))
+        return self.files.assembler.next_number(context_key(self.intercepts.by_liid[liid], cin, kind))
 
     def last_key(self, liid: str) -> int:
         """The highest key of a producer's records that is on the disk (-1: none)."""
@@ -180,15 +179,23 @@ class Spool:
         return not self.take_iri(records, now).why
 
     def take_iri(self, records: Sequence[EventRecord], now: int) -> Left:
-        """Write events; those that are left are to be given again later.
+        """Write events; those that are left are to be given again later: for want of room, or of a data key.
 
         Where there is no room for all of them together they go in halves, down to one alone.
         """
+        held = self._without_key({each.liid for each in records}, now)
+        if not held:
+            return self._take(records, now)
+        left, why = self._take([each for each in records if each.liid not in held], now)
+        again = {id(each) for each in left}
+        return Left([each for each in records if each.liid in held or id(each) in again], why or KEYS)
+
+    def _take(self, records: Sequence[EventRecord], now: int) -> Left:
         fresh = 0
 
         def commit() -> None:
             nonlocal fresh
-            found = news(records, self.files, self.keys, self._intercepts)
+            found = news(records, self.files, self.keys, self.intercepts.by_liid)
             fresh = len(found.records)
             self._told(found, now)
 
@@ -204,14 +211,17 @@ class Spool:
 
     def _take_halves(self, records: Sequence[EventRecord], now: int) -> Left:
         half = len(records) // 2
-        left, why = self.take_iri(records[:half], now)
-        return Left([*left, *records[half:]], why) if why else self.take_iri(records[half:], now)
+        left, why = self._take(records[:half], now)
+        return Left([*left, *records[half:]], why) if why else self._take(records[half:], now)
 
     def write_cc(self, records: Sequence[CcRecord], now: int) -> bool:
         """True: all are on the disk. False: they were refused, which is declared on HI2."""
         if time.monotonic() < self._blocked_until:
             self.refuse(records, now)
             return False
+        if held := self._without_key({each.stream.liid for each in records}, now):
+            self.refuse([each for each in records if each.stream.liid in held], now, KEYS)
+            records = [each for each in records if each.stream.liid not in held]
         why = FULL
         if self._restore_reserve(now):
             why = self._write("hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now)
@@ -222,7 +232,7 @@ class Spool:
         self._roll()
         self._tidy(now)
         self._ring()
-        return True
+        return not held
 
     def try_cc(self, records: Sequence[CcRecord], now: int) -> bool:
         """For who can wait. True: all are on the disk. False: there is no room; nothing was taken, nor given up for it.
@@ -246,29 +256,37 @@ class Spool:
 
     def refuse(self, records: Iterable[CcRecord], now: int, reason: str = FULL) -> None:
         """Content that cannot be kept: counted, and declared at once and then each ``retry_seconds``."""
-        for liid, count in self._refusals.add(records, reason).items():
-            if liid in self._intercepts:
-                self._owe(liid, "hi3", reason, count)
-        if self._full_at is None or time.monotonic() >= self._tidy_at:
+        self.unknown += self._owed.refuse(records, reason)
+        if self._report.fault is None or time.monotonic() >= self._tidy_at:
             self._fault(reason, now)
-            self._debts.gaps += self._refusals.take()
+            self._owed.declare_refused()
             self._write("hi2", lambda: self._told(NOTHING, now), now)
 
     # Writing
 
     def _write(self, interface: Interface, commit: Callable[[], None], now: int) -> str:
         """Commit, making room as long as there is any to be made; returns why it could not be, else nothing."""
+        try:
+            return self._try(interface, commit, now)
+        except KeysFail:
+            self.files.reload(now)
+            self._fault(KEYS, now)
+            return KEYS
+
+    def _try(self, interface: Interface, commit: Callable[[], None], now: int) -> str:
         mended = False
         while True:
             try:
                 commit()
                 return ""
+            except KeysFail:
+                raise
             except sqlite3.Error as error:
                 failure = error
             if is_damage(failure) and not mended:
                 mended = True
                 self.files.abandon(interface)
-                self.files.open(now)
+                self._reopen(now)
                 continue
             self.files.reload(now)
             if not is_writing(failure):
@@ -278,49 +296,43 @@ class Spool:
             if why != FULL or not self._make_room(interface, now):
                 return why
 
-    def _told(self, found: News, now: int) -> None:
-        """Write events, and gap records and alarms for what is owed."""
-        gaps = [gap for gap in self._debts.gaps if gap.liid in self._intercepts]
-        told = [IriRecord(gap.liid, gap.cin, _REPORT, now, self._unavailable(gap), 0) for gap in gaps]
-        alarms = [each for gap in of_intercepts(gaps) for each in self._alarm(gap, now)]
-        self._events(self.files.assembler.iri_runs([*found.records, *told, *alarms], now), found.notes, now)
+    def _reopen(self, now: int) -> None:
+        self.files.open(now)
+        self.intercepts.lost_notes()
 
-    def _events(self, runs: list[Run], notes: Notes, now: int) -> None:
+    def _told(self, found: News, now: int, over: str | None = None) -> None:
+        """Write events, what is owed and what is to be noted, and the closing checks of an intercept."""
+        due = self._owed.due(lambda liids: self._without_key(liids, now))
+        notes = self.intercepts.notes()
+        held = self._without_key(notes, now)
+        notes = {liid: note for liid, note in notes.items() if liid not in held}
+        records = [*found.records, *self._owed.records(due, now)]
+        runs = self.files.assembler.iri_runs(records, now)
+        if over is not None:
+            runs += self.files.assembler.end_runs(over, "hi2", now)
         runs = [*self._reset("hi2", now), *runs]
-        debts = self._debts
-        if runs or debts != Debts() or notes != Notes():
-            self.files.commit_events(runs, debts, notes, now)
-            self._debts = Debts()
+        if runs or notes or due != Debts() or found.notes != Notes():
+            self.files.commit_events(runs, due, found.notes, notes, now)
+            self._owed.paid()
+            self.intercepts.noted(notes)
             self.files.lost.discard("hi2")
-        self._take_refused()
+        self.unknown += self._owed.take(self.files.assembler.refused)
 
     def _content(self, runs: list[Run], now: int) -> None:
         runs = [*self._reset("hi3", now), *runs]
         if runs:
             self.files.commit_content(runs, now)
             self.files.lost.discard("hi3")
-        self._take_refused()
+        self.unknown += self._owed.take(self.files.assembler.refused)
 
     def _reset(self, interface: Interface, now: int) -> list[Run]:
         """cINReset, when the numbers of an interface are gone (TS 102 232-1 6.2)."""
-        if interface not in self.files.lost or not self._intercepts:
+        first = self.intercepts.first() if interface in self.files.lost else None
+        if first is None:
             return []
-        intercept = replace(next(iter(self._intercepts.values())), liid="-")
+        intercept = replace(first, liid="-")
         pdu = hi.PsPdu(header(intercept, 0, 0, now, hi.Qualifier.TIME_OF_MEDIATION), hi.CinReset())
         return [Run(interface, context_key(intercept, 0, Kind.CIN_RESET), 0, [hi.build(pdu)])]
-
-    def _take_refused(self) -> None:
-        refused = self.files.assembler.refused
-        for liid, interface, reason in [*refused]:
-            count = refused.pop((liid, interface, reason)) or 0
-            if reason == UNKNOWN:
-                self.unknown += count
-            else:
-                self._owe(liid, interface, reason, count)
-
-    def _owe(self, liid: str, interface: Interface, reason: str, count: int) -> None:
-        which = (self.keys.handle(liid), interface, reason)
-        self._debts.refused[which] = self._debts.refused.get(which, 0) + count
 
     # Room
 
@@ -353,10 +365,12 @@ class Spool:
 
     def _owe_rows(self, segment: sqlite3.Connection) -> None:
         """Note what of a segment is not delivered."""
-        with suppress(sqlite3.Error):
-            found = summary(segment, self.keys, self.passed("hi3"))
-            self._debts.gone += found.gone
-            self._debts.gaps += gaps_of(found.contexts, found.rows, FULL)
+        try:
+            self._owed.give_up(summary(segment, self.keys, self.passed("hi3")), FULL)
+        except KeysFail:
+            raise
+        except sqlite3.Error:
+            pass  # what it held is not known: the sender reports the numbers
 
     def _replace(self, now: int) -> bool:
         self._owe_rows(self.files.content.database)
@@ -376,17 +390,17 @@ class Spool:
         try:
             segment = read_only(path, closed=True)
         except sqlite3.Error:
-            pass  # what it held is not known: the sender reports the numbers
+            pass  # as it is where it opens and cannot be read
         else:
-            self._owe_rows(segment)
-            segment.close()
+            with closing(segment):
+                self._owe_rows(segment)
         if not self._declare(now) and self._reserve.release():
             self._declare(now)
         unlink(path)
 
     def _declare(self, now: int) -> bool:
         """Write what is owed; False when there is no room even for that: it stays owed."""
-        self._debts.gaps += self._refusals.take()
+        self._owed.declare_refused()
         try:
             self._told(NOTHING, now)
             return True
@@ -400,21 +414,9 @@ class Spool:
 
     def _trim(self, interface: Interface | None = None) -> bool:
         """Remove what is delivered and covered; True when that made room for ``interface``."""
-        removed = self._trim_to(min(self.passed("hi3"), self.files.content.low - 1))
+        removed = trim(self.folder, min(self.passed("hi3"), self.files.content.low - 1))
         deleted = self._delete(min(self.passed("hi2"), self.files.events.low - 1))
         return removed or (interface == "hi2" and deleted)
-
-    def _trim_to(self, passed: int) -> bool:
-        """Remove files of content whose rows are all up to one; True: there were such."""
-        removed = False
-        segments = list(self.folder.segments("hi3").items())
-        for (_, path), (_, newer) in zip(segments, segments[1:], strict=False):
-            first = _first_row(newer, newer != segments[-1][1])
-            if first is None or first - 1 > passed:
-                break
-            unlink(path)
-            removed = True
-        return removed
 
     def _remove_delivered(self, now: int) -> None:
         """All content that is delivered, covered or not."""
@@ -427,7 +429,7 @@ class Spool:
                 self.files.roll()
             except sqlite3.Error:
                 self.files.reload(now)
-        self._trim_to(passed)
+        trim(self.folder, passed)
         self._delete(min(self.passed("hi2"), self.files.events.low - 1))
 
     def _delete(self, last: int) -> bool:
@@ -456,15 +458,28 @@ class Spool:
         idle = self.files.assembler.forget_idle(now - int(self.settings.idle_seconds * _NS))
         self.files.events.forget(idle)
         self.files.content.forget(idle)
+        self._forget_over(now)
         whole = self._reserve.keep(self.folder.free())
-        if self._full_at is not None and whole and moment > self._full_at + self.settings.retry_seconds:
-            self._full_at = None
-            self._report(LinkEvent(self.destination, "spool", "cleared", "there is room again", now))
+        if whole and moment > self._fault_at + self.settings.retry_seconds:
+            self._report.cleared(now)
+
+    def _forget_over(self, now: int) -> None:
+        """Of what is over and delivered nothing need be said any more."""
+        for liid in () if self.owes else self.intercepts.delivered(self.passed("hi3")):
+            waits = not self.files.assembler.is_covered(liid) or self._without_key([liid], now)
+            if not waits and not self.files.active(self.keys.handle(liid)) and self.intercepts.forget(liid):
+                self.files.assembler.let_go(liid)
+
+    def _without_key(self, liids: Iterable[str], now: int) -> set[str]:
+        """Intercepts of ours of which nothing can be sealed now."""
+        held = self._keyless.among(liids)
+        if held:
+            self._fault(KEYS, now)
+        return held
 
     def _fault(self, reason: str, now: int) -> None:
-        if self._full_at is None:
-            self._report(LinkEvent(self.destination, "spool", "fault", reason, now))
-        self._full_at = time.monotonic()
+        self._report.failed(reason, now)
+        self._fault_at = time.monotonic()
 
     def _ring(self) -> None:
         ring(self.folder.bell)
@@ -472,23 +487,9 @@ class Spool:
     def recover(self, why: str, now: int) -> None:
         """After a fault of the program: tell of it, and go on from what is on the disk."""
         self._fault(why, now)
-        self.files.open(now)
+        self._reopen(now)
 
     def close(self) -> None:
         """Everything is on the disk already; let go of the files."""
         self.files.close()
         self._lock.close()
-
-
-def _first_row(path: Path, closed: bool) -> int | None:
-    try:
-        database = read_only(path, closed)
-    except sqlite3.Error:
-        return None
-    try:
-        found = database.execute("SELECT value FROM meta WHERE name = 'first'").fetchone()
-        return None if found is None else int(found[0])
-    except sqlite3.Error:
-        return None
-    finally:
-        database.close()

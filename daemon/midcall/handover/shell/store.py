@@ -158,13 +158,13 @@ class Store:
             raise sqlite3.DatabaseError(f"{self.path.name}: without {name}")
         return found[0]
 
-    def set_meta(self, name: str, value: int) -> None:
+    def set_meta(self, name: str, value: int | bytes) -> None:
         self.database.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (name, value))
 
     def noted(self, name: str) -> bool:
         return self.database.execute("SELECT 1 FROM meta WHERE name = ?", (name,)).fetchone() is not None
 
-    def note(self, name: str, value: int | None) -> None:
+    def note(self, name: str, value: int | bytes | None) -> None:
         """Note something, or (None) that it is no more."""
         if value is None:
             self.database.execute("DELETE FROM meta WHERE name = ?", (name,))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from midcall.base.log import fault
 from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS
 from midcall.events import CcRecord, EventRecord
-from midcall.handover.shell.spool import Spool
+from midcall.handover.shell.spool import KEYS, Spool
 
 # Contents of events that one commit takes, about: it has to fit into the log of the spool, and into its reserve.
 COMMIT_OCTETS = CHECKPOINT_PAGES * PAGE_OCTETS
@@ -142,7 +142,7 @@ class Writer:
                 self._settle(given, outcome)
                 if self._stopping and not self._cc and (outcome.why or not (self._iri or self._ends)):
                     break
-                if outcome.why:
+                if outcome.why and outcome.why != KEYS:
                     await self._pause()
         for _, done in (*self._iri, *self._ends):
             done.cancel()
@@ -185,7 +185,8 @@ class Writer:
             if liid not in outcome.waiting and not done.done():
                 done.set_result(None)
         self._iri, self._ends = again + self._iri, ends + self._ends
-        self._count += len(outcome.left) + len(ends)
+        if outcome.why != KEYS:  # where only keys are wanting, the others are not held up
+            self._count += len(outcome.left) + len(ends)
         kept = outcome.kept and not given.over
         if given.cc_done is not None and not given.cc_done.done():
             given.cc_done.set_result(kept)
@@ -202,7 +203,8 @@ class Writer:
         kept = self.spool.write_cc(given.cc, now)
         if given.over:
             self.spool.refuse(given.over, now, "too much at once")
-        waiting = [liid for liid, _ in given.ends if why or not self.spool.end(liid, now)]
+        blocked = {record.liid for record in left} if why == KEYS else {liid for liid, _ in given.ends if why}
+        waiting = [liid for liid, _ in given.ends if liid in blocked or not self.spool.end(liid, now)]
         return _Outcome(now, left, waiting, kept, why or ("closing checks wait" if waiting else ""))
 
     def _recover(self, given: _Given) -> _Outcome:
