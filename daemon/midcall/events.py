@@ -132,7 +132,10 @@ class Half(Struct, frozen=True, gc=False):
 
 
 class StartOfInterception(Struct, frozen=True, gc=False):
-    """The warrant began while this dialog was running (TS 33.107 7A.3.1, IMSevent 4)."""
+    """The warrant began while this dialog was running (TS 33.107 7A.3.1, IMSevent 4).
+
+    ``parties``, of a POI that gives no heads of messages: URIs of the caller, and that of the callee.
+    """
 
     xid: str
     identity: str
@@ -142,6 +145,7 @@ class StartOfInterception(Struct, frozen=True, gc=False):
     offer: Half | None
     answer: Half | None
     target: Side | None = None
+    parties: tuple[tuple[str, ...], str] | None = None
 
 
 class SipReport(Struct, frozen=True, gc=False):

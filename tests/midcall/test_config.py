@@ -203,6 +203,15 @@ def test_what_is_wrong_in_it_is_named_with_its_line(old, new, line, said):
     assert error.value.line == line and said in error.value.reason
 
 
+def test_a_foreign_point_of_interception_is_among_those_that_may_come():
+    text = (ROOT / "config" / "midcall.toml").read_text()
+    peers = 'peers = ["urn:midcall:lab:poi"'
+    found = config.daemon(text.replace("[df.x2]", '[df.x2]\nforeign = ["urn:midcall:lab:poi"]'), config.DaemonConfig)
+    assert found.df is not None and found.df.x2.foreign == ("urn:midcall:lab:poi",) and peers in text
+    with pytest.raises(config.ConfigError, match=r"df\.x2\.foreign: a name that is not in peers"):
+        config.daemon(text.replace("[df.x2]", '[df.x2]\nforeign = ["urn:other"]'), config.DaemonConfig)
+
+
 def test_keys_of_a_file_are_for_laboratories():
     text = LAB.replace("lab = true", 'lab = false\n[log]\nli = "li.log"').replace("[kms]", '[kms]\nlab_keys = "K.toml"')
     with pytest.raises(config.ConfigError, match="line 6: kms.lab_keys: only in a laboratory"):

@@ -55,7 +55,7 @@ class PeerName:
     """Who may be at the other end: DNS names, addresses or URIs of subjectAltName; none given: all of the CA."""
 
     def __init__(self, *names: str) -> None:
-        self._names = frozenset(map(_canonical, names))
+        self._names = frozenset(map(canonical, names))
 
     def check(self, connection: ssl.SSLObject | ssl.SSLSocket) -> str:
         """The name the peer has shown, after the handshake; TlsError when it is none of those allowed."""
@@ -70,7 +70,7 @@ class PeerName:
         if not self._names:
             return shown[0]
         for name in shown:
-            if _canonical(name) in self._names:
+            if canonical(name) in self._names:
                 return name
         raise TlsError(f"the peer is {', '.join(shown[:4])}, not {', '.join(sorted(self._names))}")
 
@@ -254,7 +254,8 @@ def _names(certificate: x509.Certificate) -> list[str]:
     return found + [str(address) for address in names.get_values_for_type(x509.IPAddress)]
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
+    """One form of a name of subjectAltName, by which two are compared."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:

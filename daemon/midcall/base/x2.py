@@ -161,16 +161,16 @@ def decode(pdu: x2.Pdu, owner: str = exchange.OWNER) -> X2Event:
     try:
         if pdu.format == x2.PayloadFormat.PROPRIETARY:
             return _private(pdu, exchange.parse(pdu.payload, owner))
-        return _public(pdu, x2.contents(pdu), exchange.context_of(pdu, owner) or exchange.Context())
+        context = exchange.context_of(pdu, owner) or exchange.Context()
+        return public_event(pdu, x2.contents(pdu), context, Instant(pdu.time or 0, context.mono))
     except (x2.X2X3Error, HiError, inet.InetError) as error:
         raise X2Error(str(error)) from None
 
 
-def _public(pdu: x2.Pdu, content: x2.Content, context: exchange.Context) -> X2Event:
-    """A SIP message or the start of interception, with the context that our own POI gives beside it."""
-    xid, identity = x2.xid_text(pdu.xid), _identity(pdu)
+def public_event(pdu: x2.Pdu, content: x2.Content, context: exchange.Context, at: Instant) -> X2Event:
+    """A SIP message or the start of interception, with the context that our own POI gives beside it. X2Error."""
+    xid, identity = x2.xid_text(pdu.xid), x2_identity(pdu)
     dialog, target = _dialog_back(context.dialog), _side(context.target)
-    at = Instant(pdu.time or 0, context.mono)
     correlation = None if pdu.correlation == x2.NOT_CORRELATED else pdu.correlation
     if isinstance(content, ts33128.XiriPayload) and isinstance(content.event, ts33128.ImsMessage):
         message = content.event.message
@@ -234,7 +234,8 @@ def _element(identity: str) -> str:
     return {"tel": "telUri", "sip": "sipUri", "sips": "sipUri"}.get(scheme, "impu")
 
 
-def _identity(pdu: x2.Pdu) -> str:
+def x2_identity(pdu: x2.Pdu) -> str:
+    """The identity that matched (attribute 17); empty: none is said."""
     for matched in pdu.matched:
         found = x2.read_target(matched)
         if found is not None:

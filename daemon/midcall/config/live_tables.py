@@ -173,10 +173,11 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class X2InTable(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """X2 from POIs whose certificates have one of the names in ``peers``."""
+    """X2 from POIs whose certificates have one of the names in ``peers``; ``foreign`` of them are not midcall's."""
 
     listen: Address
     peers: Names
+    foreign: tuple[Filled, ...] = ()
 
 
 class XkTable(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -233,6 +234,9 @@ def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:
             raise ConfigError(line_of(text, f"$.{name}"), f"{name}: {reason}")
     if poi is not None and not (poi.mirror or poi.copies or poi.hep.udp or poi.hep.tcp or poi.hep.tls):
         raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither copies nor hep nor mirror")
+    if df is not None and not set(df.x2.foreign) <= set(df.x2.peers):
+        reason = "df.x2.foreign: a name that is not in peers"
+        raise ConfigError(line_of(text, "$.df.x2.foreign"), reason)
     if df is not None and df.integrity.signing_key:
         reason = "df.integrity.signing_key: a service has it as a credential, df.signing_key"
         raise ConfigError(line_of(text, "$.df.integrity.signing_key"), reason)

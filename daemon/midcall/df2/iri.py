@@ -142,7 +142,8 @@ class IriMediation:
         offer_head, offer = self._half(event.xid, event.offer, rules)
         answer_head, answer = self._half(event.xid, event.answer, rules)
         session = Session(offer_head, offer, answer_head, answer)
-        parties = _parties(event.offer or event.answer, event.dialog)
+        said = event.parties
+        parties = _parties(event.offer or event.answer, event.dialog) if said is None else Parties(*said)
         contents = forms.start_of_interception(agency, about, session, parties)
         return self._record(agency, cin, about, contents)
 
@@ -157,7 +158,7 @@ class IriMediation:
             description, removed = kept.octets or None, removed + kept.removed
         if removed:
             self._removed(xid, removed)
-        return head.octets, description
+        return head.octets or None, description
 
     def _sip(self, agency: Agency, event: SipReport) -> IriRecord:
         seen = event.seen

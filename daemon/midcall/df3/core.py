@@ -197,6 +197,10 @@ class ContentMediation:
         """Whether packets to a place (address and port in network order) are wanted: one look-up."""
         return place in self._destinations
 
+    def wants(self, xid: str, place: bytes) -> bool:
+        """The same for one task."""
+        return self._find(place, xid) is not None
+
     def packets(self, batch: Iterable[MediaPacket]) -> list[Content]:
         """Take in packets in the order of their arrival; returns those that are content, in clear."""
         content: list[Content] = []
@@ -233,6 +237,22 @@ class ContentMediation:
         if self._arrival.late:
             content += self._arrival.take_late()
         return content
+
+    def packets_of(self, xid: str, batch: Iterable[MediaPacket]) -> list[Content]:
+        """The same for packets that came for one task: others that wait at their places have no part in them."""
+        content: list[Content] = []
+        alone: list[MediaPacket] = []
+        for packet in batch:
+            lane = self._find(packet.place, xid)
+            if lane is None:
+                continue
+            if len(lane.lanes) == 1:
+                alone.append(packet)
+                continue
+            content += self.packets(alone)
+            alone = []
+            content += self._shared([lane], packet)
+        return content + self.packets(alone) + self._arrival.take_late()
 
     # Destinations
 

@@ -6,9 +6,10 @@ over as it was on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from imswire import hi
+from imswire.sdp import Codec
 from midcall.config import Profile
 from midcall.df3.stream import Content, Stream
 from midcall.events import CcRecord, CcStream, Terms
@@ -57,23 +58,29 @@ def _direction(stream: Stream) -> int:
 
 
 def _form(stream: Stream, profile: Profile, liid: str, secure: bool) -> hi.CcForm:
-    described = describe(stream, secure).encode()
+    flow = stream.flow
+    described = describe(stream.destination, flow.kind, flow.codecs, secure=secure, control=stream.control)
+    return form(profile, liid, stream.correlation, described.encode())
+
+
+def form(profile: Profile, liid: str, correlation: bytes, described: bytes | None) -> hi.CcForm:
+    """What the records of a stream are like for an agency."""
     if profile.cc == "voip":
-        return hi.VoipStream(liid.encode(), stream.correlation, sdp=described)
+        return hi.VoipStream(liid.encode(), correlation, sdp=described)
     if profile.cc == "ts33128":
         return hi.Ts33128Stream(described)
     return hi.IpmmStream(identifier=described)
 
 
-def describe(stream: Stream, secure: bool) -> str:
+def describe(destination: str, kind: str, codecs: Mapping[int, Codec], *, secure: bool, control: bool) -> str:
     """The c= and m= lines of a stream as they stand for its destination (TS 102 232-5 5.3: streamIdentifier)."""
-    address, _, port = stream.destination.rpartition(":")
+    address, _, port = destination.rpartition(":")
     version = "IP6" if address.startswith("[") else "IP4"
-    formats = " ".join(str(each) for each in sorted(stream.flow.codecs)) or "0"
+    formats = " ".join(str(each) for each in sorted(codecs)) or "0"
     profile = "RTP/SAVP" if secure else "RTP/AVP"
-    lines = [f"c=IN {version} {address.strip('[]')}", f"m={stream.flow.kind} {port} {profile} {formats}"]
-    if stream.control:
+    lines = [f"c=IN {version} {address.strip('[]')}", f"m={kind} {port} {profile} {formats}"]
+    if control:
         # The port of the m-line is the one that the packets go to, here that of RTCP.
         lines.append(f"a=rtcp:{port}")
-    lines += [f"a=rtpmap:{kind} {codec.name}/{codec.rate}" for kind, codec in sorted(stream.flow.codecs.items())]
+    lines += [f"a=rtpmap:{number} {codec.name}/{codec.rate}" for number, codec in sorted(codecs.items())]
     return CRLF.join(lines)

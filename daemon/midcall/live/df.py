@@ -11,19 +11,21 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import structs
 
 from imswire import x2x3
-from midcall.base.seal import SealKey
+from imswire.x2x3 import exchange
+from midcall.base.tls import canonical
 from midcall.base.x2 import X2Error, decode
+from midcall.base.x2_foreign import foreign_event
 from midcall.base.x2_link import Batch
-from midcall.base.x2_link.media import X3Counters, X3Reader
+from midcall.base.x2_link.media import X3Counters, X3Packet, X3Reader
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, MediaClose, Mediation, Output
-from midcall.df3 import Content, ContentMediation, ContentRecords
+from midcall.df3 import Content, ContentMediation, ContentRecords, PassedContent
 from midcall.events import (
     DialogId,
     DialogReleased,
@@ -47,14 +49,12 @@ from midcall.live.clock import Alarm, Clock, LoopClock
 from midcall.live.commits import Commits, Writer
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
+from midcall.live.foreign import ForeignSessions
+from midcall.live.held import HeldProduct
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.ladder import TaskLadder
 from midcall.live.notices import Notices
 
-# DESIGN 5.1: product of an XID that is not known yet.
-HELD_NS = 30_000_000_000
-HELD_OCTETS = 16 << 20
-PLACE = b"live.df.held"
 # How often counters of streams are noted, and that the service is at work.
 REMEMBER_SECONDS = 1.0
 MARK_OCTETS = 16
@@ -94,8 +94,9 @@ class Order:
 class DfService:
     """One instance. ``counts``: ``events``, ``outside`` a window, ``unknown`` XIDs held, ``expired`` of these,
     ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs,
-    ``x3`` packets that POIs sent.
+    ``x3`` packets that POIs sent, ``passed`` of them handed over without a session, as the POIs of others send them.
 
+    ``foreign``: names of the peers whose POIs are not ours.
     ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known. All that
     depends on the time goes by ``clock``.
     """
@@ -105,11 +106,12 @@ class DfService:
         keys: KeySource,
         writer: Writer,
         tap: Tap | None = None,
-        owner: str | None = None,
+        owner: str = exchange.OWNER,
         first_cin: int = 1,
         journal: InterceptJournal | None = None,
         mark_key: bytes = b"",
         clock: Clock | None = None,
+        foreign: Collection[str] = (),
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.accounts = DfAccounts()
@@ -122,20 +124,25 @@ class DfService:
         self._notices = Notices(self._clock)
         self._tap = tap
         self._owner = owner
+        self.know_foreign(foreign)
+        self._sessions = ForeignSessions()
         self._orders: dict[str, Order] = {}
         communications = Communications(first_cin)
         self._iri = IriMediation(communications)
         self._df2 = Mediation(communications)
         self._df3 = ContentMediation()
         self._content = ContentRecords()
+        self._passed = PassedContent(communications.cin)
         self._armed: set[bytes] = set()
         self._questions: set[asyncio.Task[None]] = set()
         self._x3_reader = X3Reader()
-        self._seal = SealKey.fresh()
-        self._held: deque[tuple[int, str, bytes]] = deque()
-        self._held_octets = 0
+        self._held = HeldProduct()
         self._timer: Alarm | None = None
         self._remembering: asyncio.TimerHandle | None = None
+
+    def know_foreign(self, names: Collection[str]) -> None:
+        """The peers whose POIs are not ours, from now on."""
+        self._foreign = frozenset(map(canonical, names))
 
     # Orders
 
@@ -145,16 +152,14 @@ class DfService:
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
         self._content.order(xid, agency.terms, agency.profile)
+        self._passed.order(xid, agency.terms, agency.profile)
         if self._journal is not None:
             self._journal.began(xid)
             self.commits.put()
         self._write(self._notices.ordered(xid, agency, outlet, order.covers))
-        waiting = [held for held in self._held if held[1] == xid]
-        for held in waiting:
-            self._held.remove(held)
-            self._held_octets -= len(held[2])
-            octets = self._seal.open(held[2], PLACE)
-            self._event(x2x3.parse(octets), octets)
+        if self._held.octets:
+            for octets, own in self._held.take(self._clock.now().mono, xid):
+                self._event(x2x3.parse(octets), octets, own=own)
 
     def end(self, xid: str, now: Instant, *, changed: bool = False) -> None:
         """The task is over: nothing of it is content or an event any more. ``changed``: it will be another one."""
@@ -162,6 +167,8 @@ class DfService:
         for dialog in self._df3.dialogs(xid):
             self._give(self._df3.close(xid, dialog, now, linger=False))
         self._df2.end(xid)
+        self._passed.end(xid)
+        self._sessions.end(xid)
         self._x3_reader.forget(x2x3.xid_octets(xid))
         self._arrange()
         self.accounts.ended(xid)
@@ -193,6 +200,8 @@ class DfService:
             for report, counters in held.dialogs if order.covers(now.wall) else ():
                 self.counts["recalled"] += 1
                 self._df3.recall(xid, report.dialog, counters)
+                if self._foreign:
+                    self._sessions.recall(report, now)
                 self.accounts.event(report)
                 self._follow(self._df2.x2(structs.replace(report, at=now)))
                 if counters and last is not None:
@@ -233,57 +242,70 @@ class DfService:
 
     async def commit(self, batch: Batch) -> None:
         """What a POI sent; returns when the records that it makes are on the disk."""
+        own = canonical(batch.peer) not in self._foreign
         for pdu, octets in zip(batch.events, batch.octets, strict=False):
-            self._take(pdu, octets)
-        content = self._x3(batch.packets)
+            self._take(pdu, octets, own=own)
+        content = self._x3(batch.packets, own=own)
         await self.commits.done()
-        if content is not None:
-            await content
+        if content:
+            await asyncio.gather(*content)
 
-    def _x3(self, packets: Sequence[x2x3.Packet]) -> Awaitable[object] | None:
-        """Media that a POI sends: of tasks that are ordered here alone."""
-        found = [each for each in self._x3_reader.x3_packets(packets) if x2x3.xid_text(each.xid) in self._orders]
-        self.counts["x3"] += len(found)
-        return self._give(self._df3.packets([each.packet for each in found])) if found else None
+    def _x3(self, packets: Sequence[x2x3.Packet], *, own: bool) -> list[Awaitable[object]]:
+        """Media that a POI sends: of tasks that are ordered here alone, and of each for itself."""
+        tasks: dict[str, list[X3Packet]] = {}
+        for each in self._x3_reader.x3_packets(packets):
+            tasks.setdefault(x2x3.xid_text(each.xid), []).append(each)
+        written: list[Awaitable[object] | None] = []
+        for xid, found in tasks.items():
+            if xid not in self._orders:
+                continue
+            self.counts["x3"] += len(found)
+            wants = self._df3.wants
+            passed = [] if own else [each for each in found if not wants(xid, each.packet.place)]
+            written.append(self._give(self._df3.packets_of(xid, [each.packet for each in found])))
+            written.append(self._pass(passed))
+        return [each for each in written if each is not None]
 
-    def _take(self, pdu: x2x3.Pdu, octets: bytes) -> None:
+    def _pass(self, packets: list[X3Packet]) -> Awaitable[object] | None:
+        """Media of sessions that nobody has told of."""
+        records = self._passed.of(packets)
+        self.counts["passed"] += len(records)
+        for failure in self._passed.take_failures():
+            self._write(self._iri.failure(failure))
+        return self._writer.cc(records) if records else None
+
+    def _take(self, pdu: x2x3.Pdu, octets: bytes, *, own: bool) -> None:
         xid = x2x3.xid_text(pdu.xid)
         if xid in self._orders:
-            self._event(pdu, octets)
+            self._event(pdu, octets, own=own)
             return
         self.counts["unknown"] += 1
-        now = self._clock.now().mono
-        self._forget(now)
-        if self._held_octets + len(octets) <= HELD_OCTETS:
-            sealed = self._seal.seal(octets, PLACE)
-            self._held.append((now + HELD_NS, xid, sealed))
-            self._held_octets += len(sealed)
-        else:
-            self.counts["expired"] += 1
+        self._held.put(self._clock.now().mono, xid, octets, own=own)
+        self.counts["expired"] = self._held.expired
 
-    def _forget(self, now: int) -> None:
-        while self._held and self._held[0][0] <= now:
-            self._held_octets -= len(self._held.popleft()[2])
-            self.counts["expired"] += 1
-
-    def _event(self, pdu: x2x3.Pdu, octets: bytes) -> None:
+    def _event(self, pdu: x2x3.Pdu, octets: bytes, *, own: bool) -> None:
         try:
-            event = decode(pdu) if self._owner is None else decode(pdu, self._owner)
+            event = decode(pdu, self._owner) if own else foreign_event(pdu, self._clock.now())
         except X2Error:
             self.counts["undecodable"] += 1
             return
         if not isinstance(event, DialogReleased) and not self._orders[event.xid].covers(_time(event)):
             self.counts["outside"] += 1
-            self.accounts.outside(event)
+            if not isinstance(event, Failure):
+                self.accounts.outside(event)
             return
         self.counts["events"] += 1
-        self.accounts.event(event)
-        records = self._iri.x2(event)
-        self._note(event)
         # A POI that had no answer sends the same again: that is no second event.
         mark = hashlib.blake2b(octets, digest_size=MARK_OCTETS, key=self._mark_key).digest()
-        self._write([structs.replace(record, mark=mark) for record in records])
-        self._follow(self._df2.x2(event))
+        if isinstance(event, Failure):
+            self._write([structs.replace(each, mark=mark) for each in self._iri.failure(event)])
+            return
+        for each in (event,) if own else self._sessions.take(event, self._clock.now()):
+            self.accounts.event(each)
+            records = self._iri.x2(each)
+            self._note(each)
+            self._write([structs.replace(record, mark=mark) for record in records])
+            self._follow(self._df2.x2(each))
 
     def _note(self, event: X2Event) -> None:
         """Tell the journal what a restart has to know."""
@@ -381,7 +403,7 @@ class DfService:
     @property
     def held_octets(self) -> int:
         """What came for tasks that are not known here."""
-        return self._held_octets
+        return self._held.octets
 
     @property
     def open_questions(self) -> int:
@@ -437,7 +459,7 @@ class DfService:
         self._arrange()
         self.commits.put()
         await self.commits.done()
-        self._seal.wipe()
+        self._held.wipe()
 
 
 def _marked(record: EventRecord) -> EventRecord:
@@ -456,7 +478,7 @@ def _seconds(at: int) -> str:
     return f"{at // 1_000_000_000}.{at % 1_000_000_000 // 1_000_000:03}"
 
 
-def _time(event: X2Event) -> int:
+def _time(event: X2Event | Failure) -> int:
     """When an event happened, wall ns: what the window is asked about."""
     if isinstance(event, SipReport):
         return event.seen.at.wall

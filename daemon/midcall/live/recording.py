@@ -191,7 +191,7 @@ def df_inputs(frame: Frame, config: DfConfig, first_cin: int) -> DfInputs:
     spool = Path(config.spool)
     if {each.name for each in spool.iterdir()} - _EMPTY:
         raise RoleError(f"--record: {spool} holds something of a former run; a recording begins with an empty spool")
-    begun = trace.DfBegun(__version__, first_cin, config.integrity)
+    begun = trace.DfBegun(__version__, first_cin, config.integrity, config.x2.foreign)
     return RecordedDf(_begin(frame, frame.record, begun))
 
 

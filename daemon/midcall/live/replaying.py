@@ -181,7 +181,9 @@ class DfReplay:
         self._clock = _Clock(records)
         self._keys = _Keys()
         self._outlets = _Outlets(begun, out, self.outcome)
-        self._service = DfService(self._keys, self._outlets, first_cin=begun.first_cin, clock=self._clock)
+        self._service = DfService(
+            self._keys, self._outlets, first_cin=begun.first_cin, clock=self._clock, foreign=begun.foreign
+        )
 
     async def take(self, record: Record) -> None:
         """One input, and all that comes of it."""

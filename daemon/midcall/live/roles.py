@@ -124,11 +124,13 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     inputs.close()
 
 
-def _reload(frame: Frame, ends: Ends, x1: X1Service) -> Reload:
+def _reload(frame: Frame, ends: Ends, x1: X1Service, service: DfService | None = None) -> Reload:
     """Takes over files of another configuration once all of them are read."""
 
     async def reload(config: PoiConfig | DfConfig) -> None:
         staged = (ends.stage(config), links.stage_x1(x1, frame.role, config.x1))
+        if service is not None and isinstance(config, DfConfig):
+            service.know_foreign(config.x2.foreign)
         ended = sum(commit() for commit in staged)
         frame.log.info(RENEWED, extra={"connections_ended": ended})
 
@@ -181,7 +183,14 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     keys = links.xk_client(config, ends.client("kms"))
     mark_key = hashlib.blake2b(seal, person=b"midcall.df.marks").digest()
     service = DfService(
-        inputs.keys(keys), outlets, port, first_cin=first, journal=journal, mark_key=mark_key, clock=inputs.clock
+        inputs.keys(keys),
+        outlets,
+        port,
+        first_cin=first,
+        journal=journal,
+        mark_key=mark_key,
+        clock=inputs.clock,
+        foreign=config.x2.foreign,
     )
     service_of.append(service)
     orders = DfOrders(config, service, outlets, inputs)
@@ -211,7 +220,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         raise RoleError(f"X2: cannot listen: {error.strerror or error}") from None
     if plane is not None:
         await plane.start()
-    frame.on_reload(_reload(frame, ends, x1))
+    frame.on_reload(_reload(frame, ends, x1, service))
     frame.ready()
     await x1.run(stop)
     if plane is not None:

@@ -42,11 +42,12 @@ class TraceError(Exception):
 
 
 class DfBegun(Struct, frozen=True, tag="df", array_like=True):
-    """A mediation function begins, with nothing of a former run."""
+    """A mediation function begins, with nothing of a former run. ``foreign``: peers whose POIs are not ours."""
 
     version: str
     first_cin: int
     integrity: Integrity
+    foreign: tuple[str, ...] = ()
 
 
 class PoiBegun(Struct, frozen=True, tag="poi", array_like=True):

@@ -1,4 +1,4 @@
-"""What the kernel lets through for a DF: the media of intercepted calls, and of no other call, by the kernel's count."""
+"""What the kernel lets through for a DF: media of intercepted calls, and of no other call, by the kernel's count."""
 
 from __future__ import annotations
 

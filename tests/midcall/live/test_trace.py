@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -232,6 +233,7 @@ class Config:
     """What of the table [df] a recording looks at."""
 
     integrity = Integrity()
+    x2 = SimpleNamespace(foreign=("urn:other",))
 
     def __init__(self, spool: Path) -> None:
         spool.mkdir()
@@ -244,7 +246,7 @@ def test_a_recording_begins_with_an_empty_spool(tmp_path):
     inputs = recording.df_inputs(frame(tmp_path / "trace"), config, 100_001)  # type: ignore[arg-type]
     inputs.close()
     with (tmp_path / "trace").open("rb") as file:
-        assert TraceReader(file).begun == trace.DfBegun(trace_version(), 100_001, Integrity())
+        assert TraceReader(file).begun == trace.DfBegun(trace_version(), 100_001, Integrity(), ("urn:other",))
     (tmp_path / "spool" / "intercepts.db").touch()
     with pytest.raises(RoleError, match="an empty spool"):
         recording.df_inputs(frame(tmp_path / "trace"), config, 1)  # type: ignore[arg-type]
