@@ -88,7 +88,6 @@ BOUNDED_TABLES: dict[str, str] = {
     "live.intercepts.rows": "daemon/midcall/live/intercepts.py",
     "live.li.rates": "daemon/midcall/live/plane.py",
     "live.links": "daemon/midcall/live/link_book.py",
-    "live.notices.agencies": "daemon/midcall/live/notices.py",
     "live.replaying.marks": "daemon/midcall/live/replaying.py",
     "poi.calls.answered": "daemon/midcall/poi/calls.py",
     "poi.calls.intercepted": "daemon/midcall/poi/calls.py",

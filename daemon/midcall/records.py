@@ -82,6 +82,7 @@ class Records:
         self._sink = sink
         self._iri = IriMediation(self.communications, removed=self._count)
         self._content = ContentRecords()
+        self._agency: Agency | None = None
 
     @property
     def correlation_key(self) -> bytes:
@@ -100,7 +101,8 @@ class Records:
             location=warranted.location,
             encrypted=profile.on_key_failure == "encrypted",
         )
-        self._iri.order(self.xid, Agency(terms, profile, self.config.network))
+        self._agency = Agency(terms, profile, self.config.network)
+        self._iri.order(self.xid, self._agency)
         self._content.order(self.xid, terms, profile)
         self._notify(NotificationKind.ACTIVATED, at)
         return terms
@@ -125,7 +127,8 @@ class Records:
 
     def unavailable(self, gap: Gap) -> bytes:
         """Contents of the record that declares a gap."""
-        return self._iri.cc_unavailable(self.xid, gap.cin, gap.until, gaps.told(gap))
+        assert self._agency is not None, "there is content only of what is armed"
+        return self._iri.cc_unavailable(self._agency, self.xid, gap.cin, gap.until, gaps.told(gap))
 
     def alarm(self, gap: Gap, at: int) -> list[Hi1Record]:
         """What HI1 tells of gaps."""

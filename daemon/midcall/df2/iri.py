@@ -109,9 +109,8 @@ class IriMediation:
         about = self._about(agency, failure.xid, cin, failure.at.wall)
         return self._record(agency, cin, about, forms.cc_unavailable(agency, about, _printable(failure.reason)))
 
-    def cc_unavailable(self, xid: str, cin: int | None, at: int, reason: str) -> bytes:
-        """Contents of a record that content of a communication is missing, and why. KeyError: no such task."""
-        agency = self._agencies[xid]
+    def cc_unavailable(self, agency: Agency, xid: str, cin: int | None, at: int, reason: str) -> bytes:
+        """Contents of a record that content of a communication is missing, and why, for the agency of its task."""
         about = self._about(agency, xid, cin or 0, at)
         return forms.cc_unavailable(agency, about, _printable(reason))
 

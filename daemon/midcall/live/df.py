@@ -53,7 +53,7 @@ from midcall.live.foreign import ForeignSessions
 from midcall.live.held import HeldProduct
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.ladder import TaskLadder
-from midcall.live.notices import Notices
+from midcall.live.notices import Notices, Owner
 
 # How often counters of streams are noted, and that the service is at work.
 REMEMBER_SECONDS = 1.0
@@ -216,7 +216,7 @@ class DfService:
     def _declare(self, agency: Agency, report: SessionReport, text: str, at: int) -> None:
         """Content of a dialog that was being handed over may be missing."""
         cin = self._iri.state(report.xid, report.correlation).cin
-        contents = self._iri.cc_unavailable(report.xid, cin, at, text)
+        contents = self._iri.cc_unavailable(agency, report.xid, cin, at, text)
         self._write([IriRecord(agency.terms.liid, cin, _REPORT, at, contents, 0)])
 
     def _remember(self) -> None:
@@ -231,11 +231,15 @@ class DfService:
         self._remembering = loop.call_later(REMEMBER_SECONDS, self._remember)
 
     def unavailable(self, gap: Gap) -> bytes:
-        """Contents of the record that declares a gap of an LIID, which may have ended. KeyError: it never was ours."""
-        return self._iri.cc_unavailable(self._notices.xid(gap.liid), gap.cin, gap.until, gaps.told(gap))
+        """Contents of the record that declares a gap of an LIID, whose task may be over, or be of a former run.
+
+        ValueError: nobody has said whose the gap is.
+        """
+        owner = Owner.of(gap)
+        return self._iri.cc_unavailable(owner.agency, owner.xid, gap.cin, gap.until, gaps.told(gap))
 
     def alarm(self, gap: Gap, at: int) -> list[Hi1Record]:
-        """What HI1 tells of the gaps of an LIID."""
+        """What HI1 tells of the gaps of an LIID. ValueError."""
         return self._notices.gap(gap, at)
 
     # X2

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
 
 from imswire.hi.hi1 import NotificationKind
-from midcall.base.bounded import BoundedTable
 from midcall.df2 import Agency, notifications
 from midcall.events import Hi1Record
 from midcall.handover import gaps
 from midcall.handover.values import Gap
 from midcall.live.clock import Clock
 
-LIIDS: Final = 65_536
+
+class Owner(Struct, frozen=True):
+    """Whose the product of an LIID is. Gaps bring it along: what waits outlives its task, and a run of the service."""
+
+    xid: str
+    agency: Agency
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def of(cls, gap: Gap) -> Owner:
+        """ValueError: it has none."""
+        return msgspec.msgpack.decode(gap.about, type=cls)
 
 
 class _Active(NamedTuple):
@@ -37,12 +52,9 @@ class Notices:
         self._clock = clock
         self._active: dict[str, _Active] = {}
         self._changing: dict[str, _Active] = {}
-        # Those of tasks that are over, too: content of these may wait, and be given up.
-        self._agencies: BoundedTable[str, tuple[str, Agency]] = BoundedTable("live.notices.agencies", LIIDS)
 
     def ordered(self, xid: str, agency: Agency, outlet: str, covers: Callable[[int], bool]) -> list[Hi1Record]:
         """A task is active from now on, if its window ``covers`` that; or it goes on otherwise than before."""
-        self._agencies.put(agency.terms.liid, (xid, agency))
         former = self._changing.pop(xid, None)
         if former is None and not agency.profile.hi1:
             return []
@@ -75,11 +87,5 @@ class Notices:
         return [notifications.alarm(agency.network, agency.terms.liid, text, at)]
 
     def gap(self, gap: Gap, at: int) -> list[Hi1Record]:
-        """Content of an intercept was given up."""
-        known = self._agencies.get(gap.liid)
-        return [] if known is None else self.missing(known[1], gaps.alarm(gap), at)
-
-    def xid(self, liid: str) -> str:
-        """The task that an LIID is, or was last, of; empty: of none."""
-        known = self._agencies.get(liid)
-        return "" if known is None else known[0]
+        """Content of an intercept was given up. ValueError: nobody has said whose it is."""
+        return self.missing(Owner.of(gap).agency, gaps.alarm(gap), at)

@@ -11,6 +11,7 @@ from midcall.df2 import Agency, notifications
 from midcall.events import Instant, Intercept
 from midcall.live.clock import now
 from midcall.live.df import DfService
+from midcall.live.notices import Owner
 from midcall.live.outlets import Outlets
 from midcall.live.recording import DfInputs
 
@@ -51,7 +52,8 @@ class DfOrders:
         for each in order.mediated:
             intercept = self._intercept(each.terms.liid, xid, each.destinations[0].did)
             agency = Agency(each.terms, self._config.profile, network)
-            outlet = self._outlets.order(intercept, each.destinations[0], each.pins[0] if each.pins else None)
+            pin = each.pins[0] if each.pins else None
+            outlet = self._outlets.order(intercept, each.destinations[0], pin, Owner(xid, agency).encode())
             self._inputs.ordered(outlet, intercept, agency)
             self._service.order(xid, agency, order.warrant, outlet)
         self._orders[xid] = order
@@ -76,7 +78,9 @@ class DfOrders:
             former, outlet.was_active = outlet.was_active, []
             for liid in former if self._config.profile.hi1 else ():
                 if not self._outlets.goes_to(liid, outlet):
-                    outlet.spool.add(self._intercept(liid, "", did))
+                    if not outlet.spool.knows(liid):
+                        outlet.spool.add(self._intercept(liid, "", did))
+                        outlet.spool.release(liid)
                     kind = NotificationKind.DEACTIVATED
                     outlet.writer.iri([notifications.notification(self._config.network, liid, kind, at)])
 

@@ -98,6 +98,7 @@ class Outlet:
             integrity=integrity,
             sign=sign,
             alarm=alarm,
+            lost=_lost,
         )
         self.was_active = self.spool.active()
         """LIIDs of which HI1 told the agency that they are active, when this was opened."""
@@ -166,11 +167,13 @@ class Outlets:
             if key[0] == did:
                 outlet.sender.move(self._peer(details, key[1]))
 
-    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None) -> str:
-        """An LIID that goes to a destination; returns the name of its outlet. OutletError."""
+    def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None, about: bytes = b"") -> str:
+        """An LIID that goes to a destination; returns the name of its outlet. ``about`` comes back with its gaps.
+        OutletError.
+        """
         key = details.did, pin or ""
         outlet = self._outlets.get(key) or self._open(key, details)
-        outlet.spool.add(intercept)
+        outlet.spool.add(intercept, about)
         outlet.writer.expect(intercept.liid)
         self._of[intercept.liid] = outlet
         self._ordered[intercept.liid] = intercept
@@ -195,6 +198,8 @@ class Outlets:
             if self._watch is not None:
                 self._watch.closed(liid)
         await outlet.writer.end(liid)
+        if not self.goes_to(liid, outlet):
+            outlet.spool.release(liid)
 
     async def close(self) -> None:
         """Write and send what there is, for a moment; the rest waits on the disk."""

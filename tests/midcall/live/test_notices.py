@@ -31,7 +31,7 @@ from midcall.live import outlets as outlets_module
 from midcall.live.clock import now
 from midcall.live.df import DfService
 from midcall.live.intercepts import InterceptJournal
-from midcall.live.notices import Notices
+from midcall.live.notices import Notices, Owner
 from midcall.live.orders import DfOrders
 from midcall.live.outlets import OutletError, Outlets
 from midcall.live.recording import DfInputs
@@ -285,15 +285,50 @@ def test_a_destination_that_comes_back_later_is_told_then(tmp_path):
 def test_content_that_is_given_up_is_declared_and_an_alarm_also_of_a_task_that_is_over(tmp_path):
     async def test(df: Df) -> None:
         df.orders.follow(Armed(order()))
+        ((_, outlet),) = df.outlets.all()
+        assert await outlet.writer.cc(cc(streams()[0], 1)), "something that waits"
         df.orders.follow(over())
         await df.service.commits.done()
-        ((_, outlet),) = df.outlets.all()
         outlet.writer._settings = SpoolSettings(waiting_records=2)
         assert not await outlet.writer.cc(cc(streams()[0], 3))
 
     run(tmp_path, test)
     assert [kind for _, _, kind in told(tmp_path)] == [BEGUN, ENDED, 4]
     assert sum(isinstance(each.payload, tuple) for each in pdus(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_content_of_a_task_that_is_over_is_given_up_in_its_words(tmp_path, restarted):
+    """Also when the task was changed since, and when a later run has another order, and knows the task no more."""
+
+    async def begin(df: Df) -> None:
+        df.start()
+        df.orders.follow(Armed(order()))
+        ((_, outlet),) = df.outlets.all()
+        assert await outlet.writer.cc(cc(streams()[0], 20))
+        df.orders.follow(Changed(order("LAB-2"), order()))
+        await df.service.commits.done()
+        await df.orders.close()
+        if not restarted:
+            give_up(df)
+
+    async def later(df: Df) -> None:
+        df.start(order("LAB-2"))
+        give_up(df)
+
+    def give_up(df: Df) -> None:
+        ((_, outlet),) = df.outlets.all()
+        assert outlet.spool._make_room("hi3", time.time_ns())
+
+    run(tmp_path, begin, start=False)
+    if restarted:
+        run(tmp_path, later, start=False)
+    of_one = [each for each in told(tmp_path) if each[0] == "LAB-1"]
+    assert of_one == [("LAB-1", 0, BEGUN), ("LAB-1", 1, ENDED), ("LAB-1", 2, 4)]
+    found = [each for each in pdus(tmp_path) if isinstance(each.payload, tuple)]
+    assert [each.header.liid for each in found] == [b"LAB-1"]
+    contents = found[0].payload[0].contents
+    assert b"disk full: 20 records, numbers 0-19" in contents
 
 
 def test_what_may_be_missing_since_a_restart_is_one_alarm_of_the_task(tmp_path):
@@ -365,5 +400,7 @@ def test_the_clock_is_not_asked_for_who_wants_nothing():
     assert notices.ordered(XID, agency(wants=False), "a", lambda _: True) == []
     assert notices.missing(agency(wants=False), "x", 0) == []
     gap = Gap("LAB-1", 1, "disk full", (), 1, 0, 0)
-    assert notices.gap(gap, 0) == [] and notices.gap(structs.replace(gap, liid="LAB-2"), 0) == []
-    assert (notices.xid("LAB-1"), notices.xid("LAB-2"), clock.asked) == (XID, "", 0)
+    assert notices.gap(structs.replace(gap, about=Owner(XID, agency(wants=False)).encode()), 0) == []
+    with pytest.raises(ValueError, match="truncated"):
+        notices.gap(gap, 0)
+    assert clock.asked == 0
