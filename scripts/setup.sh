@@ -5,7 +5,7 @@
 # and networks of their own.
 TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad baresip-core openssl iproute2
-    systemd shellcheck)
+    sip-tester kamailio systemd shellcheck)
 
 say() { printf '== %s\n' "$*" >&2; }
 

@@ -1,0 +1,226 @@
+"""SIPp and Kamailio around the proxy: calls, cancelled calls, messages and registrations over all that SIPp speaks."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.peer
+Peer = Callable[[str], Path]
+
+SCENARIOS = Path(__file__).parent / "sipp"
+PROOF = bool(os.environ.get("MIDCALL_PROOF"))
+CALLS, RATE = (5_000, 500) if PROOF else (20, 40)
+LIMIT = 60
+HOST = {"4": "127.0.0.1", "6": "::1"}
+MODES = {"udp": "u1", "tcp": "t1"}
+CONFIG = """\
+[service]
+lab = true
+credentials = "{folder}"
+[operator]
+listen = "unix:{folder}/operator.sock"
+[cscf]
+domains = ["ims.example"]
+seal = "seal"
+{listen}
+[[cscf.route]]
+domain = "ims.example"
+hops = [{{ uri = "{hop}" }}]
+[[cscf.peer]]
+network = "127.0.0.0/8"
+trusted = true
+relay = true
+[[cscf.peer]]
+network = "::1"
+trusted = true
+relay = true
+"""
+KAMAILIO = """\
+debug=0
+log_stderror=yes
+children=1
+tcp_children=1
+disable_tcp=no
+listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
+mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "siputils.so"
+loadmodule "textops.so"
+request_route {{
+    if (!mf_process_maxfwd_header("70")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    if (has_totag()) {{
+        if (loose_route()) {{ t_relay(); }} else {{ if (is_method("ACK")) {{ t_relay(); }} }}
+        exit;
+    }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
+    t_check_trans();
+    if (is_method("INVITE")) {{ record_route(); }}
+    $du = "{hop}";
+    t_relay();
+}}
+"""
+
+
+def at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Free for UDP and TCP."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as one, socket.socket(family, socket.SOCK_DGRAM) as two:
+            one.bind((host, 0))
+            port = int(one.getsockname()[1])
+            try:
+                two.bind((host, port))
+            except OSError:
+                continue
+            return port
+
+
+@contextmanager
+def running(command: list[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        yield program
+    finally:
+        program.terminate()
+        program.wait(20)
+
+
+def wait_for(done: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def takes(host: str, port: int) -> bool:
+    """Whether something listens there over TCP."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+@contextmanager
+def proxy(folder: Path, hop: str, *hosts: str) -> Iterator[int]:
+    """The role on one port of all hosts, over UDP and TCP."""
+    port = free_port(hosts[0])
+    seal = folder / "seal"
+    seal.write_text("5a" * 32)
+    seal.chmod(0o600)
+    doors = [
+        f'[[cscf.listen]]\ntransport = "{transport}"\naddress = "{at(host, port)}"'
+        for host in hosts
+        for transport in ("udp", "tcp")
+    ]
+    config = folder / "cscf.toml"
+    config.write_text(CONFIG.format(folder=folder, listen="\n".join(doors), hop=hop))
+    log = folder / "cscf.log"
+    with running([Path(sys.executable).parent / "midcall", "run", "--config", str(config)], log):
+        wait_for(lambda: '"ready"' in log.read_text(), "the proxy is ready")
+        yield port
+
+
+@contextmanager
+def kamailio(peer: Peer, folder: Path, hop: str) -> Iterator[int]:
+    port = free_port()
+    config = folder / "kamailio.cfg"
+    config.write_text(KAMAILIO.format(port=port, hop=hop))
+    command = [peer("kamailio"), "-DD", "-E", "-f", config, "-m", "64", "-Y", folder]
+    with running(command, folder / "kamailio.log"):
+        wait_for(lambda: takes("127.0.0.1", port), "Kamailio listens")
+        yield port
+
+
+class Sipp:
+    """SIPp as both ends of a scenario; ``run`` gives the counts of the caller."""
+
+    def __init__(self, peer: Peer, folder: Path) -> None:
+        self._program = peer("sipp")
+        self._folder = folder
+
+    def command(self, name: str, host: str, port: int, mode: str, *more: str) -> list[str | Path]:
+        common = ["-nostdin", "-i", at(host, 0).rpartition(":")[0], "-p", str(port), "-t", mode]
+        return [self._program, "-sf", SCENARIOS / f"{name}.xml", *common, *more]
+
+    @contextmanager
+    def callee(self, name: str, host: str, port: int, mode: str) -> Iterator[None]:
+        with running(self.command(f"{name}-uas", host, port, mode), self._folder / "uas.log") as program:
+            time.sleep(0.3)
+            assert program.poll() is None
+            yield
+
+    def caller(self, name: str, host: str, mode: str, to: str) -> tuple[int, int]:
+        """Successful and failed ones."""
+        more = ["-m", str(CALLS), "-r", str(RATE), "-s", "callee", "-trace_err", "-error_file", "uac.err", to]
+        command = self.command(f"{name}-uac", host, free_port(host), mode, *more)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False, cwd=self._folder
+        )
+        text = done.stdout.decode(errors="replace")
+        found = {name: re.findall(rf"{name} call\s*\|\s*\d+\s*\|\s*(\d+)", text) for name in ("Successful", "Failed")}
+        return int(found["Successful"][-1]), int(found["Failed"][-1])
+
+
+@pytest.mark.parametrize(
+    ("transport", "version"),
+    [
+        ("udp", "4"),
+        *(pytest.param(*each, marks=pytest.mark.proof) for each in (("tcp", "4"), ("udp", "6"), ("tcp", "6"))),
+    ],
+)
+def test_calls(peer, tmp_path, transport, version):
+    host, mode = HOST[version], MODES[transport]
+    sipp = Sipp(peer, tmp_path)
+    callee = free_port(host)
+    hop = f"sip:{at(host, callee)}" + (";transport=tcp" if transport == "tcp" else "")
+    with proxy(tmp_path, hop, host) as port:
+        for name in ("call", "cancel", "message"):
+            with sipp.callee(name, host, callee, mode):
+                assert sipp.caller(name, host, mode, at(host, port)) == (CALLS, 0), name
+        assert sipp.caller("register", host, mode, at(host, port)) == (CALLS, 0)
+
+
+@pytest.mark.proof
+def test_from_udp_to_tcp_and_from_ipv4_to_ipv6(peer, tmp_path):
+    sipp = Sipp(peer, tmp_path)
+    callee = free_port("::1")
+    with (
+        proxy(tmp_path, f"sip:[::1]:{callee};transport=tcp", "127.0.0.1", "::1") as port,
+        sipp.callee("call", "::1", callee, "t1"),
+    ):
+        assert sipp.caller("call", "127.0.0.1", "u1", f"127.0.0.1:{port}") == (CALLS, 0)
+
+
+@pytest.mark.parametrize("place", ["before", pytest.param("behind", marks=pytest.mark.proof)])
+def test_kamailio(peer, tmp_path, place):
+    """Kamailio as the hop before us, and as the one behind us."""
+    sipp = Sipp(peer, tmp_path)
+    callee = free_port()
+    with ExitStack() as stack:
+        to = f"sip:127.0.0.1:{callee}"
+        if place == "behind":
+            far = stack.enter_context(kamailio(peer, tmp_path, to))
+            first = stack.enter_context(proxy(tmp_path, f"sip:127.0.0.1:{far}", "127.0.0.1"))
+        else:
+            far = stack.enter_context(proxy(tmp_path, to, "127.0.0.1"))
+            first = stack.enter_context(kamailio(peer, tmp_path, f"sip:127.0.0.1:{far}"))
+        with sipp.callee("call", "127.0.0.1", callee, "u1"):
+            assert sipp.caller("call", "127.0.0.1", "u1", f"127.0.0.1:{first}") == (CALLS, 0)
