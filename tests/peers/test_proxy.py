@@ -179,13 +179,10 @@ class Sipp:
         return int(found["Successful"][-1]), int(found["Failed"][-1])
 
 
-@pytest.mark.parametrize(
-    ("transport", "version"),
-    [
-        ("udp", "4"),
-        *(pytest.param(*each, marks=pytest.mark.proof) for each in (("tcp", "4"), ("udp", "6"), ("tcp", "6"))),
-    ],
-)
+LONG = [pytest.param(*each, marks=pytest.mark.proof) for each in (("tcp", "4"), ("udp", "6"), ("tcp", "6"))]
+
+
+@pytest.mark.parametrize(("transport", "version"), [("udp", "4"), *LONG])
 def test_calls(peer, tmp_path, transport, version):
     host, mode = HOST[version], MODES[transport]
     sipp = Sipp(peer, tmp_path)
