@@ -44,6 +44,7 @@ class SipSeen(Struct, frozen=True, gc=False):
     """One SIP message as it passed: octets, addresses ("ip:port"), time, and the frame it came in (0: live).
 
     ``sent``: where it was received by a proxy that is asked for copies, each next hop and the request as it went there.
+    ``authenticated`` False: the copy came over a way on which others can forge it (HEP without TLS).
     """
 
     octets: bytes
@@ -52,6 +53,7 @@ class SipSeen(Struct, frozen=True, gc=False):
     at: Instant
     frame: int = 0
     sent: tuple[tuple[str, bytes], ...] = ()
+    authenticated: bool = True
 
 
 class Task(Struct, frozen=True):
@@ -95,11 +97,15 @@ class DialogId(Struct, frozen=True, gc=False):
 
 
 class Kept(Struct, frozen=True, gc=False):
-    """Octets of a message that the cache keeps, with the time and the frame in which they were seen."""
+    """Octets of a message that the cache keeps, with the time and the frame in which they were seen.
+
+    ``authenticated``: as in :class:`SipSeen`.
+    """
 
     octets: bytes
     at: Instant
     frame: int
+    authenticated: bool = True
 
 
 class Update(Struct, frozen=True, gc=False):
@@ -135,6 +141,7 @@ class StartOfInterception(Struct, frozen=True, gc=False):
     """The warrant began while this dialog was running (TS 33.107 7A.3.1, IMSevent 4).
 
     ``parties``, of a POI that gives no heads of messages: URIs of the caller, and that of the callee.
+    ``authenticated``: whether both messages are.
     """
 
     xid: str
@@ -146,6 +153,7 @@ class StartOfInterception(Struct, frozen=True, gc=False):
     answer: Half | None
     target: Side | None = None
     parties: tuple[tuple[str, ...], str] | None = None
+    authenticated: bool = True
 
 
 class SipReport(Struct, frozen=True, gc=False):

@@ -12,7 +12,8 @@ octet of length, the domain name) as in attribute 4:
                 message init, [message response]
     2 released  dialog, moment at, text reason
     3 fault     dialog, moment at, u64 frame, text reason
-    4 context   u8 flags (1 dialog, 2 target known, 4 target is the callee), u64 monotonic time, u64 frame, [dialog]
+    4 context   u8 flags (1 dialog, 2 target known, 4 target is the callee, 8 copies not authenticated),
+                u64 monotonic time, u64 frame, [dialog]
 
 A text is u16 length and octets, a dialog three texts (Call-ID, caller's and callee's tag), a moment two u64 in
 nanoseconds (wall, monotonic), a message a moment, u64 frame, u16 length, octets. Context stands in attribute 4
@@ -89,7 +90,7 @@ _U8 = Layout("!B")
 # Flags, by what has them
 _PENDING, _TARGET, _TARGET_CALLEE, _OFFERER_CALLEE, _OFFER, _ANSWER = 1, 2, 4, 8, 16, 32
 _BY_CALLEE, _MEDIA, _RESPONSE = 1, 2, 4
-_DIALOG = 1
+_DIALOG, _FORGEABLE = 1, 8
 
 
 # Writing
@@ -187,6 +188,7 @@ def _session(session: Session) -> bytes:
 
 def _context(context: Context) -> bytes:
     flags = _target(context.target) | (0 if context.dialog is None else _DIALOG)
+    flags |= 0 if context.authenticated else _FORGEABLE
     dialog = b"" if context.dialog is None else _dialog(context.dialog)
     return _U8.pack(flags) + _number(_MOMENT, context.mono, context.frame) + dialog
 
@@ -320,9 +322,10 @@ class _Cursor:
         return Fault(self.dialog(), self.moment(), self.number(_U64), self.text())
 
     def context(self) -> Context:
-        flags = self.flags(_DIALOG | _TARGET | _TARGET_CALLEE)
+        flags = self.flags(_DIALOG | _TARGET | _TARGET_CALLEE | _FORGEABLE)
         mono, frame = self.numbers(_MOMENT)
-        return Context(self.dialog() if flags & _DIALOG else None, self.target(flags), mono, frame)
+        dialog = self.dialog() if flags & _DIALOG else None
+        return Context(dialog, self.target(flags), mono, frame, not flags & _FORGEABLE)
 
     def message(self, kinds: tuple[int, ...]) -> Message | Context:
         version, kind = self.take(2)

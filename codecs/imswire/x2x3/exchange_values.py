@@ -103,12 +103,15 @@ class Fault(Struct, frozen=True, gc=False):
 
 
 class Context(Struct, frozen=True, gc=False):
-    """What the own DF2 is told beside an event: its dialog, the target's side, monotonic time, frame."""
+    """What the own DF2 is told beside an event: its dialog, the target's side, monotonic time, frame, and whether the
+    copies of the messages in it were authenticated.
+    """
 
     dialog: Dialog | None = None
     target: int | None = None
     mono: int = 0
     frame: int = 0
+    authenticated: bool = True
 
 
 Message = Session | Released | Fault

@@ -81,9 +81,9 @@ class Encoder:
             correlation=correlation,
         )
 
-    def context(self, dialog: DialogId | None, target: Side | None, at: Instant, frame: int) -> x2.Attribute:
-        held = None if dialog is None else _dialog(dialog)
-        return exchange.context(exchange.Context(held, target, at.mono, frame), self._node.owner)
+    def context(self, event: SipReport | StartOfInterception, at: Instant, frame: int, sure: bool) -> x2.Attribute:
+        held = None if event.dialog is None else _dialog(event.dialog)
+        return exchange.context(exchange.Context(held, event.target, at.mono, frame, sure), self._node.owner)
 
     def private(self, event: X2Event, wall: int, message: exchange.Message) -> x2.Pdu:
         return exchange.pdu(self.head(event, wall), message, self._node.owner)
@@ -99,7 +99,7 @@ def _sip(encoder: Encoder, event: SipReport) -> x2.Pdu:
     more = (
         x2.Attribute(x2.AttributeType.SOURCE_PORT, source[1]),
         x2.Attribute(x2.AttributeType.DESTINATION_PORT, destination[1]),
-        encoder.context(event.dialog, event.target, seen.at, seen.frame),
+        encoder.context(event, seen.at, seen.frame, seen.authenticated),
     )
     return _with(pdu, more)
 
@@ -117,7 +117,7 @@ def _start(encoder: Encoder, event: StartOfInterception) -> x2.Pdu:
         sdp_answer=answer.description,
     )
     pdu = x2.eps_iri(encoder.head(event, event.at.wall), parameters)
-    return _with(pdu, (encoder.context(event.dialog, event.target, event.at, 0),))
+    return _with(pdu, (encoder.context(event, event.at, 0, event.authenticated),))
 
 
 def _session_report(encoder: Encoder, event: SessionReport) -> x2.Pdu:
@@ -176,14 +176,13 @@ def public_event(pdu: x2.Pdu, content: x2.Content, context: exchange.Context, at
         message = content.event.message
         source = inet.endpoint(message.source, _port(pdu, x2.AttributeType.SOURCE_PORT))
         destination = inet.endpoint(message.destination, _port(pdu, x2.AttributeType.DESTINATION_PORT))
-        seen = SipSeen(message.content, source, destination, at, context.frame)
+        seen = SipSeen(message.content, source, destination, at, context.frame, authenticated=context.authenticated)
         return SipReport(xid, identity, correlation, dialog, seen, target)
     if isinstance(content, x2.SipCopy) and content.source is not None and content.destination is not None:
         source = inet.endpoint(content.source, content.source_port or 0)
         destination = inet.endpoint(content.destination, content.destination_port or 0)
-        return SipReport(
-            xid, identity, correlation, dialog, SipSeen(content.content, source, destination, at, context.frame), target
-        )
+        seen = SipSeen(content.content, source, destination, at, context.frame, authenticated=context.authenticated)
+        return SipReport(xid, identity, correlation, dialog, seen, target)
     if isinstance(content, x2.EpsRecord) and content.parameters.event == eps.ImsEvent.START_OF_INTERCEPTION:
         given = content.parameters
         if correlation is None:
@@ -193,7 +192,9 @@ def public_event(pdu: x2.Pdu, content: x2.Content, context: exchange.Context, at
             _half(given.header_answer, given.sdp_answer),
         )
         about = dialog or DialogId("", "", "")
-        return StartOfInterception(xid, identity, correlation, about, at, offer, answer, target)
+        return StartOfInterception(
+            xid, identity, correlation, about, at, offer, answer, target, authenticated=context.authenticated
+        )
     raise X2Error(f"payload format {pdu.format}: no event of a POI")
 
 

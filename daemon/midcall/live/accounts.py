@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from midcall.base.bounded import BoundedTable
 from midcall.base.log import redacted
-from midcall.events import DialogId
+from midcall.events import DialogId, SipReport, StartOfInterception
 
 CALLS = 16_384
 """A day of a hundred busy targets; beyond it the calls of which nothing was heard for longest are forgotten."""
@@ -87,3 +87,8 @@ def note(reasons: list[str], reason: str) -> None:
     said = redacted(reason)
     if said not in reasons and len(reasons) < REASONS:
         reasons.append(said)
+
+
+def is_authenticated(event: SipReport | StartOfInterception) -> bool:
+    """Whether the copies that an event was made of came over a way on which nobody else can forge them."""
+    return event.seen.authenticated if isinstance(event, SipReport) else event.authenticated

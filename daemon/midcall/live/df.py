@@ -95,6 +95,7 @@ class DfService:
     """One instance. ``counts``: ``events``, ``outside`` a window, ``unknown`` XIDs held, ``expired`` of these,
     ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs,
     ``x3`` packets that POIs sent, ``passed`` of them handed over without a session, as the POIs of others send them.
+    ``removed`` counts, by kind, what was taken out of records of events (:mod:`midcall.base.redaction.rules`).
 
     ``foreign``: names of the peers whose POIs are not ours.
     ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known. All that
@@ -114,6 +115,7 @@ class DfService:
         foreign: Collection[str] = (),
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.removed: Counter[str] = Counter()
         self.accounts = DfAccounts()
         self.commits = Commits(writer, journal)
         self._keys = keys
@@ -128,7 +130,8 @@ class DfService:
         self._sessions = ForeignSessions()
         self._orders: dict[str, Order] = {}
         communications = Communications(first_cin)
-        self._iri = IriMediation(communications)
+        self._taken_out: list[str] = []
+        self._iri = IriMediation(communications, lambda _xid, kinds: self._taken_out.extend(kinds))
         self._df2 = Mediation(communications)
         self._df3 = ContentMediation()
         self._content = ContentRecords()
@@ -307,6 +310,10 @@ class DfService:
         for each in (event,) if own else self._sessions.take(event, self._clock.now()):
             self.accounts.event(each)
             records = self._iri.x2(each)
+            if self._taken_out:
+                self.removed.update(self._taken_out)
+                self.accounts.removed(each, self._taken_out)
+                self._taken_out.clear()
             self._note(each)
             self._write([structs.replace(record, mark=mark) for record in records])
             self._follow(self._df2.x2(each))

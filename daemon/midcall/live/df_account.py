@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ from midcall.events import (
     StartOfInterception,
     X2Event,
 )
-from midcall.live.accounts import Accounts, Forks, note
+from midcall.live.accounts import Accounts, Forks, is_authenticated, note
 from midcall.live.ladder import MAX_STREAMS, StreamCounts
 
 SUMS = (
@@ -100,12 +101,16 @@ class ForkAccount:
 
 
 class Account:
-    """One call under one task. ``outside`` counts events outside its window, of which nothing else is kept."""
+    """One call under one task. ``outside`` counts events outside its window, of which nothing else is kept;
+    ``unauthenticated`` those made of copies that others could have forged; ``removed``, by kind, what was taken out of
+    its records before they went.
+    """
 
-    __slots__ = ("events", "first", "forks", "last", "mid_call", "outside")
+    __slots__ = ("events", "first", "forks", "last", "mid_call", "outside", "removed", "unauthenticated")
 
     def __init__(self) -> None:
-        self.events = self.outside = 0
+        self.events = self.outside = self.unauthenticated = 0
+        self.removed: Counter[str] = Counter()
         self.first = self.last = 0
         self.mid_call = False
         self.forks: Forks[ForkAccount] = Forks(ForkAccount)
@@ -128,6 +133,7 @@ class DfAccounts:
         account.first, account.last = account.first or at, at
         if isinstance(event, SipReport | StartOfInterception):
             account.events += 1
+            account.unauthenticated += not is_authenticated(event)
             account.mid_call |= isinstance(event, StartOfInterception)
         elif isinstance(event, SessionReport):
             fork.offered, fork.answered = event.offer is not None, event.answer is not None
@@ -136,6 +142,11 @@ class DfAccounts:
             note(fork.faults, event.reason)
         elif isinstance(event, DialogReleased):
             fork.ended = event.reason
+
+    def removed(self, event: X2Event, kinds: Iterable[str]) -> None:
+        """What was taken out of the record of an event."""
+        if event.dialog is not None:
+            self._accounts.of(event.dialog.call_id, event.xid).removed.update(kinds)
 
     def outside(self, event: X2Event) -> None:
         """An X2 event outside the window of its task."""

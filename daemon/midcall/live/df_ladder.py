@@ -9,7 +9,7 @@ from msgspec import Struct
 from midcall.events import Terms
 from midcall.handover import Completeness
 from midcall.live.df_account import Account, ForkAccount, Media
-from midcall.live.ladder import Fork, Reason, Rung, State, many, moment
+from midcall.live.ladder import Fork, Reason, Rung, State, many, moment, unauthenticated
 
 
 class Product(Struct, frozen=True):
@@ -58,9 +58,18 @@ def _rungs(account: Account, found: ForkAccount, media: Media, at: At) -> Iterat
 
 
 def _events(account: Account) -> Rung:
-    outside = f"; {account.outside} outside the window were not" if account.outside else ""
-    said = f"{many(account.events, 'message')} taken in, {moment(account.first)} to {moment(account.last)}{outside}"
-    return Rung("events", State.DONE, said, counts={"events": account.events, "outside_window": account.outside})
+    said = f"{many(account.events, 'message')} taken in, {moment(account.first)} to {moment(account.last)}"
+    said += unauthenticated(account.unauthenticated)
+    if account.outside:
+        said += f"; {account.outside} outside the window were not"
+    counts = {"events": account.events, "outside_window": account.outside}
+    if account.unauthenticated:
+        counts["unauthenticated"] = account.unauthenticated
+    if account.removed:
+        removed = sorted(account.removed.items())
+        said += "; taken out of their records: " + ", ".join(f"{count} {kind}" for kind, count in removed)
+        counts |= {f"removed_{kind}": count for kind, count in removed}
+    return Rung("events", State.DONE, said, counts=counts)
 
 
 def _session(found: ForkAccount) -> Rung:

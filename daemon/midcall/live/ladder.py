@@ -127,6 +127,11 @@ def many(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
+def unauthenticated(count: int) -> str:
+    """What is said of events whose copies came by HEP without TLS; nothing when there is none."""
+    return f"; {count} of them not authenticated (HEP without TLS)" if count else ""
+
+
 def moment(at: int) -> str:
     """Wall ns as UTC, to the millisecond."""
     when = datetime.datetime.fromtimestamp(at // NS, datetime.UTC)

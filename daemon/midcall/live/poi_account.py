@@ -16,8 +16,8 @@ from midcall.events import (
     StartOfInterception,
     X2Event,
 )
-from midcall.live.accounts import Accounts, Forks, note
-from midcall.live.ladder import Fork, Reason, Rung, State, TaskLadder, many, moment
+from midcall.live.accounts import Accounts, Forks, is_authenticated, note
+from midcall.live.ladder import Fork, Reason, Rung, State, TaskLadder, many, moment, unauthenticated
 
 _NO_TICKET = (
     "no MIKEY-TICKET exchange is kept: none was seen, its storage time is over, or the media are keyed otherwise "
@@ -57,11 +57,11 @@ class _Fork:
 class _Account:
     """One call under one task."""
 
-    __slots__ = ("events", "forks", "mid_call", "since")
+    __slots__ = ("events", "forks", "mid_call", "since", "unauthenticated")
 
     def __init__(self) -> None:
         self.since = 0
-        self.events = 0
+        self.events = self.unauthenticated = 0
         self.mid_call = False
         self.forks: Forks[_Fork] = Forks(_Fork)
 
@@ -81,6 +81,7 @@ class PoiAccounts:
             account.since = account.since or (event.seen.at if isinstance(event, SipReport) else event.at).wall
             if isinstance(event, SipReport | StartOfInterception):
                 account.events += 1
+                account.unauthenticated += not is_authenticated(event)
                 account.mid_call |= isinstance(event, StartOfInterception)
             elif isinstance(event, SessionReport):
                 fork.session = _session(event)
@@ -171,7 +172,11 @@ def _ticket_rung(session: _Session | None) -> Rung:
 
 def _sent_rung(account: _Account, x2: X2State) -> Rung:
     counts = {"events": account.events, "queued_octets": x2.queued}
+    if account.unauthenticated:
+        counts["unauthenticated"] = account.unauthenticated
+    doubt = unauthenticated(account.unauthenticated)
     if x2.is_up:
-        return Rung("sent", State.DONE, f"{many(account.events, 'event')} to the DF; the link is up", counts=counts)
+        said = f"{many(account.events, 'event')} to the DF{doubt}; the link is up"
+        return Rung("sent", State.DONE, said, counts=counts)
     why = f": {x2.fault}" if x2.fault else ""
-    return Rung("sent", State.MISSING, f"the link to the DF is down{why}", Reason.X2_DOWN, counts)
+    return Rung("sent", State.MISSING, f"the link to the DF is down{why}{doubt}", Reason.X2_DOWN, counts)

@@ -112,6 +112,7 @@ class DfDesk:
             "counters": dict(service.counts) | {"journal_faults": service.commits.faults},
             "x3": msgspec.to_builtins(service.x3_counters),
             "held_octets": service.held_octets,
+            "removed": dict(service.removed),
             "kms": {"attempts": self._keys.attempts, "open": service.open_questions},
             "tap": None if tap is None else _with_drops(tap.counters()),
             "destinations": [await self._destination(did, outlet, now) for did, outlet in self._outlets.all()],

@@ -260,9 +260,16 @@ class PointOfInterception:
     def _start_of_interception(self, subject: Subject, watched: Watched, now: Instant) -> StartOfInterception:
         offer, answer = _latest(_current(subject))
         call = _call(subject)
-        halves = _half(offer), _half(answer)
         return StartOfInterception(
-            watched.xid, watched.identity, call.correlation, subject.id, now, *halves, watched.target
+            xid=watched.xid,
+            identity=watched.identity,
+            correlation=call.correlation,
+            dialog=subject.id,
+            at=now,
+            offer=_half(offer),
+            answer=_half(answer),
+            target=watched.target,
+            authenticated=all(each is None or each.authenticated for each in (offer, answer)),
         )
 
     # Sessions
@@ -397,7 +404,7 @@ def _forms(seen: SipSeen) -> Iterator[SipSeen]:
     """A message as it was received, and the requests as which a proxy sent it on (DESIGN 5.3)."""
     yield seen
     for to, octets in seen.sent:
-        yield SipSeen(octets, seen.destination, to, seen.at, seen.frame)
+        yield SipSeen(octets, seen.destination, to, seen.at, seen.frame, authenticated=seen.authenticated)
 
 
 def _half(kept: Kept | None) -> Half | None:

@@ -67,7 +67,7 @@ class Tracker:
         return message.method == "INVITE"
 
     def open(self, message: sip.SipMessage, seen: SipSeen, from_tag: str, correlation: bytes) -> Call:
-        call = Call(message.call_id, from_tag, correlation, Kept(seen.octets, seen.at, seen.frame))
+        call = Call(message.call_id, from_tag, correlation, Kept(seen.octets, seen.at, seen.frame, seen.authenticated))
         call.number = message.cseq.number
         for gone in self.calls.add(call):
             self._forget(gone, "evicted", self._evicted)
@@ -217,7 +217,7 @@ class Tracker:
         for gone in self.calls.grew(call, len(seen.octets)):
             self._forget(gone, "evicted", self._evicted)
         self.calls.kept(call, seen.at.mono)
-        return Kept(seen.octets, seen.at, seen.frame)
+        return Kept(seen.octets, seen.at, seen.frame, seen.authenticated)
 
     # Life of a dialog
 

@@ -131,6 +131,7 @@ def test_context_of_others_is_passed_over():
         Attribute(4, b"?"),
         x.context(value),
         x.context(x.Context()),
+        x.context(x.Context(None, x.CALLER, authenticated=False)),
     )
     event = x2x3.Pdu(1, 9, 3, HEAD.xid, attributes=held)
     assert x.context_of(event) == value and x.context_of(event, "third.example") is None

@@ -43,6 +43,8 @@ EVENTS = [
     SessionReport(XID, "sip:a@x", C, DIALOG, AT, AT, Side.CALLER, None, None, None, (), False),
     DialogReleased(XID, C, DIALOG, AT, "BYE"),
     DialogFault(XID, C, DIALOG, AT, 7, "MIKEY: no"),
+    SipReport(XID, "tel:+431234", C, DIALOG, structs.replace(SAME, authenticated=False), None),
+    StartOfInterception(XID, "sip:a@x", C, DIALOG, AT, None, None, Side.CALLER, authenticated=False),
 ]
 
 

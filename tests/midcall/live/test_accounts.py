@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from midcall.df3 import Finished
-from midcall.events import DialogFault, DialogId, DialogReleased, Instant, KeyAnswer, SessionReport, Side, Terms
+from midcall.events import (
+    DialogFault,
+    DialogId,
+    DialogReleased,
+    Instant,
+    KeyAnswer,
+    SessionReport,
+    Side,
+    SipReport,
+    SipSeen,
+    StartOfInterception,
+    Terms,
+)
 from midcall.handover import Completeness
 from midcall.handover import LinkEvent as HandoverEvent
 from midcall.live import accounts, df_ladder
@@ -82,6 +94,32 @@ def test_a_poi_tells_of_faults_and_of_the_end():
     assert (first.number, second.number) == (1, 2) and "ended" not in {each.name for each in second.rungs}
     assert first.rungs[4].counts["queued_octets"] == 7 and "refused" in first.rungs[4].said
     assert not told.explain("d@lab", UP)
+
+
+def test_copies_that_others_could_have_forged_are_told_of():
+    """By POI and DF; and what was taken out of records, by kind."""
+    seen = SipSeen(b"BYE", "1:1", "2:2", NOW, authenticated=False)
+    start = StartOfInterception("x", "sip:a@b", bytes(8), FIRST, NOW, None, None)
+    events = [start, SipReport("x", "sip:a@b", bytes(8), FIRST, seen)]
+    poi, df = PoiAccounts(), DfAccounts()
+    poi.note(events)
+    for each in events:
+        df.event(each)
+        df.removed(each, ["sdes-keys", "location", "sdes-keys"])
+    (sent,) = [each for each in poi.explain("c@lab", UP)[0].forks[0].rungs if each.name == "sent"]
+    assert sent.counts["unauthenticated"] == 1 and "2 events to the DF; 1 of them not authenticated" in sent.said
+    given = At(Terms("LI-1"), has_media=True, product=Product(True))
+    first = df_ladder.fork(1, df.find("c@lab")["x"], planned(), Media(), given).rungs[0]
+    assert first.counts == {
+        "events": 2,
+        "outside_window": 0,
+        "unauthenticated": 1,
+        "removed_location": 2,
+        "removed_sdes-keys": 4,
+    }
+    assert first.said.endswith(
+        "; 1 of them not authenticated (HEP without TLS); taken out of their records: 2 location, 4 sdes-keys"
+    )
 
 
 def test_what_comes_after_the_end_of_a_task_opens_no_account():

@@ -307,6 +307,22 @@ def test_a_restart_in_the_middle(tmp_path: Path):
     assert by_stream(agencies.rtp()) == by_stream(clear)
 
 
+def test_what_is_taken_out_of_records_is_counted():
+    world, wire, _ = call(lambda world, held: held.establish_sdes(world.draw, "AES_CM_128_HMAC_SHA1_80"))
+    begin, _, end = parted(wire)
+    found = []
+
+    async def whole(poi: Poi) -> None:
+        for each in (*begin, *end):
+            await poi.sip(each)
+        assert poi.df.removed == {"sdes-keys": 2}
+        found.extend(poi.df.explain(sip.parse(end[0].payload).call_id, {}))
+
+    run(world, whole)
+    (events,) = [each for each in found[0].forks[0].rungs if each.name == "events"]
+    assert events.counts["removed_sdes-keys"] == 2
+
+
 # X3 alone
 
 

@@ -110,6 +110,18 @@ def test_mid_call_activation_reports_once_and_disarm_releases():
     assert released.reason == "task ended" and net.bye() == []
 
 
+@pytest.mark.parametrize("forgeable", [(), (0,), (2,), (1,)], ids=["none", "offer", "answer", "ringing"])
+def test_a_start_tells_whether_its_messages_could_have_been_forged(forgeable):
+    at = Instant.of_capture(SECOND)
+    net, messages = Net(poi()), []
+    net.poi.sip_seen, taken = messages.append, net.poi.sip_seen  # type: ignore[method-assign]
+    net.invite(), net.answer("180 Ringing"), net.answer(body=SDP)
+    for place, each in enumerate(messages):
+        taken(structs.replace(each, authenticated=place not in forgeable))
+    (start,) = only(net.poi.arm(Task("x", (BOB,)), at), StartOfInterception)
+    assert start.authenticated is not (0 in forgeable or 2 in forgeable)
+
+
 def test_activation_before_anybody_answered():
     net = Net(poi())
     net.invite()

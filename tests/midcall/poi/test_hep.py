@@ -56,7 +56,7 @@ def test_what_an_agent_copies():
     (only,) = seen
     assert (only.octets, only.source, only.destination) == (INVITE, "10.0.0.1:5060", "10.0.0.2:5062")
     assert only.at.wall == (before - 1_000_000) // 1_000 * 1_000
-    assert got.counts == {"taken": 1}
+    assert got.counts == {"taken": 1, "unauthenticated": 1} and not only.authenticated
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,7 @@ def test_a_stream_from_a_listed_agent():
         writer.write(octets[50:] + b"garbage" * 10)
         await writer.drain()
         await taken.count(3)
+        assert not any(each.authenticated for each in taken), "who is on the path can have forged them"
         assert await reader.read() == b"", "garbage ends the stream"
         writer.close()
         assert got.counts["broken"] == 1
@@ -140,10 +141,11 @@ def test_a_stream_with_a_certificate_needs_no_key(tmp_path):
             writer.write(hep.build(message(key=None)))
             if role == "cscf":
                 await taken.count(1)
+                assert taken[0].authenticated
             else:
                 assert await reader.read() == b"", "a certificate of another role is refused"
             writer.close()
-        assert len(taken) == 1
+        assert len(taken) == 1 and not got.counts["unauthenticated"]
         await got.close()
 
     asyncio.run(run())

@@ -6,6 +6,7 @@ import io
 import sqlite3
 
 import pytest
+from msgspec import structs
 
 from imswire import pcap
 from midcall.base.capture import FrameSorter
@@ -65,8 +66,8 @@ def test_a_restart_in_the_middle_of_a_call_keeps_its_tickets(tmp_path, master):
     messages = seen(established())
     journal = SipJournal(tmp_path / "cache.db", master)
     first = poi(journal)
-    for message in messages:
-        first.sip_seen(message)
+    for place, message in enumerate(messages):
+        first.sip_seen(structs.replace(message, authenticated=place > 0))
     now = Instant(BEGIN + 5_000_000_000, 77)
     expected = reports(first.arm(ALICE, now))
     journal.close()
@@ -77,6 +78,7 @@ def test_a_restart_in_the_middle_of_a_call_keeps_its_tickets(tmp_path, master):
         for e in expected[0].exchanges
     )
     assert found.offer.octets == expected[0].offer.octets and found.target == expected[0].target
+    assert (found.offer.authenticated, found.answer.authenticated) == (False, True)
     again.close()
 
 

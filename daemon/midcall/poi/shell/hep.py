@@ -46,8 +46,8 @@ class HepAgent(Struct, frozen=True):
 class HepReceiver:
     """Takes HEP from any number of listeners and gives SIP to ``take``. ``counts`` says what became of it all.
 
-    Counts: ``taken``, ``foreign`` (an address that is not listed), ``refused`` (a wrong key), ``broken`` (no HEP),
-    ``other`` (not SIP), ``clock`` (an agent's time not believed).
+    Counts: ``taken``, of which ``unauthenticated`` came without TLS, ``foreign`` (an address that is not listed),
+    ``refused`` (a wrong key), ``broken`` (no HEP), ``other`` (not SIP), ``clock`` (an agent's time not believed).
     """
 
     def __init__(self, agents: tuple[HepAgent, ...], take: Take) -> None:
@@ -177,7 +177,11 @@ class HepReceiver:
         self.counts["taken"] += 1
         source = _endpoint(message.source, message.source_port)
         destination = _endpoint(message.destination, message.destination_port)
-        self._take(SipSeen(message.payload, source, destination, self._instant(message)))
+        authenticated = key is None
+        if not authenticated:
+            self.counts["unauthenticated"] += 1
+        at = self._instant(message)
+        self._take(SipSeen(message.payload, source, destination, at, authenticated=authenticated))
 
     def _instant(self, message: hep.Hep) -> Instant:
         """When the agent saw the message, on both clocks; when it came, if the agent's clock is far off."""

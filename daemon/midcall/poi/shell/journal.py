@@ -34,7 +34,7 @@ _SCHEMA = (
 
 
 class _Row(Struct, array_like=True):
-    """A message as it is sealed: octets, addresses, both clocks, frame."""
+    """A message as it is sealed: octets, addresses, both clocks, frame, whether its copy was authenticated."""
 
     octets: bytes
     source: str
@@ -42,6 +42,7 @@ class _Row(Struct, array_like=True):
     wall: int
     mono: int
     frame: int
+    authenticated: bool = True
 
 
 class _Entry:
@@ -89,7 +90,8 @@ class SipJournal:
             return
         entry.messages += 1
         entry.octets += len(seen.octets)
-        row = _Row(seen.octets, seen.source, seen.destination, seen.at.wall, seen.at.mono, seen.frame)
+        ends, at = (seen.source, seen.destination), seen.at
+        row = _Row(seen.octets, *ends, at.wall, at.mono, seen.frame, seen.authenticated)
         self._fresh.append((entry.number, msgspec.msgpack.encode(row)))
 
     def over(self, call: Call) -> None:
@@ -207,7 +209,7 @@ class SipJournal:
                 continue
             row = msgspec.msgpack.decode(plain, type=_Row)
             at = Instant(row.wall, now.mono - (now.wall - row.wall))
-            yield SipSeen(row.octets, row.source, row.destination, at, row.frame)
+            yield SipSeen(row.octets, row.source, row.destination, at, row.frame, authenticated=row.authenticated)
 
     def _open(self, number: int, key: SealKey | None, sealed: bytes) -> bytes | None:
         try:
