@@ -60,10 +60,10 @@ def keys(kind: type[Struct]) -> Iterator[str]:
                 yield from keys(inner)
 
 
-@pytest.mark.parametrize("role", ["poi", "df", "tap"])
+@pytest.mark.parametrize("role", ["cscf", "poi", "df", "tap"])
 def test_the_reference_has_every_key_of_a_role(role):
     page = (ROOT / "docs/reference/configuration.md").read_text()
-    kind = {"poi": config.PoiConfig, "df": config.DfConfig, "tap": config.TapConfig}[role]
+    kind = {"cscf": config.CscfConfig, "poi": config.PoiConfig, "df": config.DfConfig, "tap": config.TapConfig}[role]
     missing = {key for key in keys(kind) if not re.search(rf"[`.]{key}(`|\])", page)}
     assert missing == set()
     assert f"## `[{role}]`" in page

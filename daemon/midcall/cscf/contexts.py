@@ -90,6 +90,17 @@ class Contexts:
         client.server.clients.append(client)
         self._send(client, now, out, onward=True, name=name)
 
+    def ask(self, client: Client, now: int, out: Outs, told: Callable[[int], None]) -> None:
+        """A request of our own; ``told`` is given its final status, 408 or 503 when there is none."""
+        client.alone, client.told = True, told
+        self._send(client, now, out)
+
+    def _alone(self, client: Client, status: int) -> None:
+        told = client.told
+        self._over(client)
+        if told is not None:
+            told(status)
+
     def _send(self, client: Client, now: int, out: Outs, *, onward: bool = False, name: str = "") -> None:
         self.clients.put(client.branch, client)
         out.append(Out(client.listener, client.hop, client.octets, client.branch, onward, name))
@@ -108,7 +119,7 @@ class Contexts:
         status = message.status or 0
         if client.alone:
             if status >= 200:
-                self._over(client)
+                self._alone(client, status)
             return
         server = client.server
         if status < 200:
@@ -193,7 +204,7 @@ class Contexts:
         if not client.pending:
             return
         if client.alone:
-            self._over(client)
+            self._alone(client, status)
             return
         client.status = status
         client.phase = Phase.OVER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from imswire import sip
@@ -69,6 +69,9 @@ class Proxy:
         self._gate = gate
         self._home = home
         self._seals = seals
+        self._listeners = tuple(listeners)
+        self._run = run
+        self._probes = 0
         self._sender = Sender(listeners, seals, run)
         self._contexts = Contexts(bound, self._to_tag, self._next_group)
         self._names: BoundedTable[str, tuple[Sequence[str], int]] = BoundedTable("cscf.names", NAMES)
@@ -117,6 +120,29 @@ class Proxy:
             server.unresolved -= 1
             if not server.decided:
                 self._to_target(server, target, now, out)
+        return out
+
+    def probe(self, uri: str, now: int, told: Callable[[int], None]) -> Outs:
+        """Ask a next hop by OPTIONS whether it is there (RFC 3261 11); ``told`` is given the status of its answer."""
+        out: Outs = []
+        self._probes += 1
+        text = (
+            f"OPTIONS {uri} SIP/2.0\r\nFrom: <{self._listeners[0].uri}>;tag=mc{self._probes}\r\nTo: <{uri}>\r\n"
+            f"Call-ID: probe-{self._run}-{self._probes}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\n"
+            "Content-Length: 0\r\n\r\n"
+        )
+        message = sip.parse(text.encode())
+        target = Destination(uri)
+        try:
+            sent = self._sender.request(message, Plan(), target, 0, self._addresses(target, now))
+        except (Unsent, SipError):
+            told(503)
+            return out
+        if isinstance(sent, str):
+            out.append(Resolve(sent))  # it is asked the next time
+            return out
+        server = Server(("", uri), message, None, sent.listener, sent.hop)
+        self._contexts.ask(Client(server, sent.branch, sent.listener, sent.hop, sent.octets), now, out, told)
         return out
 
     def next_deadline(self) -> int | None:

@@ -21,6 +21,7 @@ from midcall.config.cscf_tables import CscfConfig, CscfListen
 from midcall.config.process import address
 from midcall.cscf.building import Built, Unusable, build
 from midcall.cscf.digest import Secrets
+from midcall.cscf.health import Health
 from midcall.cscf.location import Binding
 from midcall.cscf.shell.copies import Copies
 from midcall.cscf.shell.mates import CONNECTIONS, Mates
@@ -32,6 +33,7 @@ from midcall.cscf.shell.worker import Worker
 SEAL_OCTETS = range(32, 33)
 USERS_OCTETS = 16 << 20
 FLUSH_SECONDS = 0.2
+SECOND_NS = 1_000_000_000
 COLLECTED = (200_000, 50, 1_000)
 """Thresholds of the garbage collector: transactions are many, live for half a minute, and make few cycles."""
 
@@ -73,15 +75,18 @@ class Service:
         self._store = self._open_store()
         self._offset = time.time_ns() - time.monotonic_ns()
         self._recalling = False
+        self._health = Health(
+            {hop.uri: round(route.probe_seconds * SECOND_NS) for route in config.route for hop in route.hops}
+        )
         choose = secrets.SystemRandom().randrange
         try:
             self._built: Built = build(
                 config, self._seal, secrets.token_hex(4), choose=choose, secrets=self._users.get, names=self._names,
-                kept=self._kept, alive=lambda _: True,
+                kept=self._kept, alive=self._health.alive,
             )  # fmt: skip
         except Unusable as error:
             raise RoleError(str(error)) from None
-        self.worker = Worker(self._built.proxy, self._built.overload.observe)
+        self.worker = Worker(self._built.proxy, self._built.overload.observe, self._health)
 
     def _open_store(self) -> LocationStore | None:
         if not self._config.location.file:
@@ -194,6 +199,7 @@ class Service:
         )
         metrics.gauge("sip_registered", "Addresses of record with a contact.", lambda: len(self._built.location))
         metrics.gauge("sip_shed_percent", "Share of new requests refused.", lambda: self._built.overload.share)
+        metrics.gauge("sip_hops_down", "Next hops that do not answer.", lambda: self._health.down)
         metrics.gauge("sip_connections", "Connections that are open.", lambda: len(worker.streams or ()))
         metrics.counter(
             "sip_copies_dropped",

@@ -13,6 +13,7 @@ A server transaction and the clients of its branches are the response context of
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from imswire.sip import SipMessage
 from midcall.cscf.routing import Destination, Plan
@@ -89,12 +90,12 @@ class Client:
 
     ``silent_until``: Timer C, which each provisional response moves (RFC 3261 16.7 2). ``final`` is the response from
     300 to 699 that came. ``cancelling``: a CANCEL was sent, or will be with the first provisional response. ``alone``:
-    nobody waits for what comes back.
+    no other request waits for what comes back, but ``told``, if anybody, is told its status.
     """
 
     __slots__ = (
         "alone", "branch", "cancelling", "final", "hop", "interval", "invite", "listener", "method", "octets", "phase",
-        "server", "silent_until", "status",
+        "server", "silent_until", "status", "told",
     )  # fmt: skip
 
     def __init__(self, server: Server, branch: str, listener: int, hop: Hop, octets: bytes) -> None:
@@ -106,6 +107,7 @@ class Client:
         self.method = server.method
         self.invite = server.invite
         self.alone = False
+        self.told: Callable[[int], None] | None = None
         self.phase = Phase.CALLING
         self.interval = T1
         self.silent_until = 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
+from midcall.cscf.health import Health
 from midcall.cscf.proxy import Proxy
 from midcall.cscf.shell.copies import Copies
 from midcall.cscf.shell.mates import Mates
@@ -23,8 +25,9 @@ mono = time.monotonic_ns
 class Worker:
     """Joins the parts; they are put in before it runs. A call never waits for anything that is not the call."""
 
-    def __init__(self, proxy: Proxy, observe: Callable[[int], None]) -> None:
+    def __init__(self, proxy: Proxy, observe: Callable[[int], None], health: Health) -> None:
         self.proxy = proxy
+        self._health = health
         self.udp: dict[int, UdpDoor] = {}
         self.streams: Streams | None = None
         self.mates: Mates | None = None
@@ -111,6 +114,8 @@ class Worker:
             due = self.proxy.next_deadline()
             if due is not None and due <= now:
                 self._all(self.proxy.deadline(now))
+            for uri in self._health.due(now):
+                self._all(self.proxy.probe(uri, now, partial(self._health.told, uri)))
             swept += 1
             if swept % 100 == 0 and self.streams is not None:
                 self.streams.sweep()
