@@ -349,7 +349,8 @@ class IriRecord(Struct, frozen=True, gc=False):
 
     ``kind``: 1 begin, 2 end, 3 continue, 4 report; ``at`` in wall ns; ``contents`` is the encoded choice of
     iRIContents; ``key`` the producer's running number, by which a repetition is known, or else ``mark``: what made the
-    record, of a producer whose numbers do not outlive it. ``cin`` None: isolated.
+    record, of a producer whose numbers do not outlive it. ``cin`` None: isolated. ``outlet``: where it goes; empty:
+    where all records of the LIID go.
     """
 
     liid: str
@@ -359,6 +360,7 @@ class IriRecord(Struct, frozen=True, gc=False):
     contents: bytes
     key: int
     mark: bytes = b""
+    outlet: str = ""
 
 
 class Hi1Record(Struct, frozen=True, gc=False):

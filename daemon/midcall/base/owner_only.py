@@ -6,6 +6,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,17 @@ def create(path: Path) -> BinaryIO:
 def append(path: Path) -> BinaryIO:
     """The file at ``path``, as it is, to be written behind its end; a new one when there is none. OSError."""
     return os.fdopen(os.open(path, _KEPT, FILE_MODE), "ab")
+
+
+def hold(path: Path) -> BinaryIO:
+    """The file at ``path``, which nobody else holds until it is closed. OSError; BlockingIOError: somebody does."""
+    file = append(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def write(path: Path, octets: bytes) -> None:

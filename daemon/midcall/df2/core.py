@@ -100,6 +100,10 @@ class Mediation:
         for query in [query for query, (asked, _) in self._queries.items() if asked[0] == xid]:
             del self._queries[query]
 
+    def reports(self, xid: str) -> list[SessionReport]:
+        """The sessions of a task's dialogs, as they were reported last."""
+        return [dialog.report for (task, _), dialog in self._dialogs.items() if task == xid]
+
     def asked_for(self, query: int) -> DialogId | None:
         """The dialog that a question to the KMS is about; None: it is answered, or nobody waits for it any more."""
         asked = self._queries.get(query)

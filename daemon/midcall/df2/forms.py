@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imswire import inet, sip
 from imswire.hi import EpsTemplate, eps, ipmm, ts33128
@@ -27,6 +27,11 @@ class Agency(Struct, frozen=True):
     terms: Terms
     profile: Profile
     network: Network
+
+    def is_like(self, other: Agency) -> bool:
+        """Whether records look alike, and the same is disclosed in them: windows aside."""
+        terms = structs.replace(other.terms, start=self.terms.start, end=self.terms.end)
+        return structs.replace(other, terms=terms) == self
 
 
 class About(Struct, frozen=True, gc=False):

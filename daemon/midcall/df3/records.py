@@ -19,34 +19,69 @@ CRLF = "\r\n"
 _make: Callable[[type[CcRecord], tuple[int, CcStream, bytes]], CcRecord] = tuple.__new__
 
 
+class _Given:
+    """When a packet was handed over last (wall ns), and the octets of all."""
+
+    __slots__ = ("last", "octets")
+
+    def __init__(self) -> None:
+        self.last = self.octets = 0
+
+    def add(self, last: int, octets: int) -> None:
+        self.last = last
+        self.octets += octets
+
+
+_Order = tuple[Terms, Profile, _Given]
+
+
 class ContentRecords:
     """Makes records of the content of armed tasks; ``order`` says under what terms and in which form."""
 
     def __init__(self) -> None:
-        self._orders: dict[str, tuple[Terms, Profile]] = {}
+        self._orders: dict[str, _Order] = {}
 
     def order(self, xid: str, terms: Terms, profile: Profile) -> None:
         """The terms and the agency's profile of a task."""
-        self._orders[xid] = (terms, profile)
+        former = self._orders.get(xid)
+        self._orders[xid] = (terms, profile, _Given() if former is None else former[2])
+
+    def end(self, xid: str) -> None:
+        """Nothing more is content of a task."""
+        self._orders.pop(xid, None)
+
+    def given(self, xid: str) -> tuple[int, int]:
+        """When a packet of a task was handed over last (wall ns; 0: none was), and the octets of all."""
+        order = self._orders.get(xid)
+        return (0, 0) if order is None else (order[2].last, order[2].octets)
 
     def of(self, content: list[Content]) -> list[CcRecord]:
         """Records of the content, in its order; content of a task without an order gives none."""
         records: list[CcRecord] = []
         append, orders = records.append, self._orders
+        before: _Order | None = None
+        octets = 0
         for time, stream, payload, datagram, encrypted in content:
             order = orders.get(stream.xid)
             if order is None:
                 continue
+            if order is not before:
+                if before is not None:
+                    before[2].add(records[-1].time, octets)
+                before, octets = order, 0
             known = stream.records
             if known is None or known[0] is not stream.flow or known[1] is not encrypted:
                 known = stream.records = stream.flow, encrypted, _stream(stream, order, encrypted)
+            octets += len(payload)
             append(_make(CcRecord, (time, known[2], datagram.payload if order[0].keys_to_lemf else payload)))
+        if before is not None:
+            before[2].add(records[-1].time, octets)
         return records
 
 
-def _stream(stream: Stream, order: tuple[Terms, Profile], encrypted: bool) -> CcStream:
+def _stream(stream: Stream, order: _Order, encrypted: bool) -> CcStream:
     """What all records of a stream have in common."""
-    terms, profile = order
+    terms, profile, _ = order
     secure = encrypted or (terms.keys_to_lemf and stream.flow.secure)
     return CcStream(terms.liid, stream.cin, _direction(stream), _form(stream, profile, terms.liid, secure))
 

@@ -13,13 +13,13 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
 
 from msgspec import structs
 
 from imswire import x2x3
 from imswire.x2x3 import exchange
 from midcall.base.tls import canonical
+from midcall.base.x1_element import Intercepted
 from midcall.base.x2 import X2Error, decode
 from midcall.base.x2_foreign import foreign_event
 from midcall.base.x2_link import Batch
@@ -34,61 +34,31 @@ from midcall.events import (
     Hi1Record,
     Instant,
     IriRecord,
-    KeyAnswer,
     KeyQuery,
     MediaPacket,
     MediaPlan,
     SessionReport,
-    SipReport,
     X2Event,
 )
 from midcall.handover import gaps
 from midcall.handover.values import Gap
-from midcall.live import df_account, df_ladder
+from midcall.live import df_account, df_ladder, notices, tallies
 from midcall.live.clock import Alarm, Clock, LoopClock
 from midcall.live.commits import Commits, Writer
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
+from midcall.live.df_world import KeySource, Order, Tap
 from midcall.live.foreign import ForeignSessions
 from midcall.live.held import HeldProduct
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.ladder import TaskLadder
 from midcall.live.notices import Notices, Owner
+from midcall.live.tallies import Tallies
 
 # How often counters of streams are noted, and that the service is at work.
 REMEMBER_SECONDS = 1.0
 MARK_OCTETS = 16
-RESTARTED = "mediation was restarted, content may be missing"
 _REPORT = 4
-
-
-class KeySource(Protocol):
-    """Where session keys come from."""
-
-    async def keys(self, query: KeyQuery, warrant: bytes | None) -> KeyAnswer: ...
-
-
-class Tap(Protocol):
-    """What lets media of armed places through."""
-
-    def arm(self, place: bytes) -> bool: ...
-
-    def disarm(self, place: bytes) -> int: ...
-
-
-class Order:
-    """What this function has been ordered to deliver under one XID, and the warrant that says so."""
-
-    __slots__ = ("agency", "warrant")
-
-    def __init__(self, agency: Agency, warrant: bytes | None) -> None:
-        self.agency = agency
-        self.warrant = warrant
-
-    def covers(self, at: int) -> bool:
-        """From the window's start on, and before its end."""
-        terms = self.agency.terms
-        return (terms.start is None or at >= terms.start) and (terms.end is None or at < terms.end)
 
 
 class DfService:
@@ -117,6 +87,7 @@ class DfService:
         self.counts: Counter[str] = Counter()
         self.removed: Counter[str] = Counter()
         self.accounts = DfAccounts()
+        self._tallies = Tallies()
         self.commits = Commits(writer, journal)
         self._keys = keys
         self._writer = writer
@@ -129,6 +100,8 @@ class DfService:
         self.know_foreign(foreign)
         self._sessions = ForeignSessions()
         self._orders: dict[str, Order] = {}
+        self._changing: dict[str, Instant] = {}
+        self._outlets: dict[str, str] = {}
         communications = Communications(first_cin)
         self._taken_out: list[str] = []
         self._iri = IriMediation(communications, lambda _xid, kinds: self._taken_out.extend(kinds))
@@ -151,7 +124,10 @@ class DfService:
 
     def order(self, xid: str, agency: Agency, warrant: bytes | None, outlet: str = "") -> None:
         """A task from X1, verified; what came for it before is taken in now. ``outlet``: where its product goes."""
+        running = self._changed(xid, agency)
         order = self._orders[xid] = Order(agency, warrant)
+        self._outlets[agency.terms.liid] = outlet
+        self._tallies.begin(xid)
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
         self._content.order(xid, agency.terms, agency.profile)
@@ -163,19 +139,56 @@ class DfService:
         if self._held.octets:
             for octets, own in self._held.take(self._clock.now().mono, xid):
                 self._event(x2x3.parse(octets), octets, own=own)
+        for report in running:
+            self._note(report)
+            self._go_on(report)
+
+    def _changed(self, xid: str, agency: Agency) -> list[SessionReport]:
+        """A task is another one from now on: it goes on, or what runs under it is begun anew."""
+        now, former = self._changing.pop(xid, None), self._orders.get(xid)
+        if now is None or former is None or former.agency.is_like(agency):
+            return []
+        running = [structs.replace(each, at=now) for each in self._df2.reports(xid)]
+        counters = self._df3.counters()
+        self._cease(xid, now)
+        for report in running:
+            self._df3.recall(xid, report.dialog, counters.get((xid, report.dialog), {}))
+        return running
+
+    def _go_on(self, report: SessionReport) -> None:
+        """With a session that runs already; the KMS is asked anew."""
+        if self._foreign:
+            self._sessions.recall(report, report.at)
+        self.accounts.event(report)
+        self._follow(self._df2.x2(report))
 
     def end(self, xid: str, now: Instant, *, changed: bool = False) -> None:
-        """The task is over: nothing of it is content or an event any more. ``changed``: it will be another one."""
-        self._orders.pop(xid, None)
+        """The task is over: nothing of it is content or an event any more.
+
+        ``changed``: it will be another one, which is ordered next. Where only its window, its warrant or its place
+        is another, what runs goes on without a break.
+        """
+        if changed and xid in self._orders:
+            self._changing[xid] = now
+        else:
+            self._changing.pop(xid, None)
+            self._cease(xid, now)
+            self._tallies.end(xid)
+            self._content.end(xid)
+        self._write(self._notices.ended(xid, now.wall, changed=changed))
+
+    def _cease(self, xid: str, now: Instant) -> None:
+        order = self._orders.pop(xid, None)
         for dialog in self._df3.dialogs(xid):
             self._give(self._df3.close(xid, dialog, now, linger=False))
+        if order is not None:
+            self._outlets.pop(order.agency.terms.liid, None)
         self._df2.end(xid)
         self._passed.end(xid)
         self._sessions.end(xid)
         self._x3_reader.forget(x2x3.xid_octets(xid))
         self._arrange()
         self.accounts.ended(xid)
-        self._write(self._notices.ended(xid, now.wall, changed=changed))
         if self._journal is not None:
             self._journal.ended(xid)
             self.commits.put()
@@ -203,15 +216,12 @@ class DfService:
             for report, counters in held.dialogs if order.covers(now.wall) else ():
                 self.counts["recalled"] += 1
                 self._df3.recall(xid, report.dialog, counters)
-                if self._foreign:
-                    self._sessions.recall(report, now)
-                self.accounts.event(report)
-                self._follow(self._df2.x2(structs.replace(report, at=now)))
+                self._go_on(structs.replace(report, at=now))
                 if counters and last is not None:
                     missing = True
-                    self._declare(order.agency, report, _restarted(last, now), now.wall)
+                    self._declare(order.agency, report, notices.restarted(last, now), now.wall)
             if missing and last is not None:
-                self._write(self._notices.missing(order.agency, _restarted(last, now), now.wall))
+                self._write(self._notices.missing(order.agency, notices.restarted(last, now), now.wall))
         self.commits.put()
         self._remember()
         return self.counts["recalled"]
@@ -296,12 +306,13 @@ class DfService:
         except X2Error:
             self.counts["undecodable"] += 1
             return
-        if not isinstance(event, DialogReleased) and not self._orders[event.xid].covers(_time(event)):
+        if not isinstance(event, DialogReleased) and not self._orders[event.xid].covers(tallies.moment(event)):
             self.counts["outside"] += 1
             if not isinstance(event, Failure):
                 self.accounts.outside(event)
             return
         self.counts["events"] += 1
+        self._tallies.event(event, len(octets))
         # A POI that had no answer sends the same again: that is no second event.
         mark = hashlib.blake2b(octets, digest_size=MARK_OCTETS, key=self._mark_key).digest()
         if isinstance(event, Failure):
@@ -390,7 +401,14 @@ class DfService:
 
     def _write(self, records: Sequence[EventRecord]) -> None:
         if records:
-            self.commits.put([_marked(each) for each in records])
+            self.commits.put([self._addressed(each) for each in records])
+
+    def _addressed(self, record: EventRecord) -> EventRecord:
+        """With where it goes as things stand now, and with a mark of its own where nothing makes it a second time."""
+        if isinstance(record, Hi1Record):
+            return record
+        mark = record.mark or secrets.token_bytes(MARK_OCTETS)
+        return structs.replace(record, mark=mark, outlet=self._outlets.get(record.liid, ""))
 
     def _arrange(self) -> None:
         """Let the tap pass what is planned, and nothing else; note what is over."""
@@ -420,6 +438,10 @@ class DfService:
     def open_questions(self) -> int:
         """To the KMS."""
         return len(self._questions)
+
+    def intercepted(self, xid: str) -> Intercepted:
+        """What a task has given so far."""
+        return self._tallies.of(xid, self._content.given(xid))
 
     def liids(self, call_id: str) -> dict[str, str]:
         """The LIIDs under which a call is intercepted, by XID; none for every other call."""
@@ -471,26 +493,3 @@ class DfService:
         self.commits.put()
         await self.commits.done()
         self._held.wipe()
-
-
-def _marked(record: EventRecord) -> EventRecord:
-    """With a mark of its own, where nothing makes it a second time."""
-    if isinstance(record, Hi1Record) or record.mark:
-        return record
-    return structs.replace(record, mark=secrets.token_bytes(MARK_OCTETS))
-
-
-def _restarted(last: int, now: Instant) -> str:
-    """Content is missing since the last sign of life."""
-    return f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall)} (UTC seconds)"
-
-
-def _seconds(at: int) -> str:
-    return f"{at // 1_000_000_000}.{at % 1_000_000_000 // 1_000_000:03}"
-
-
-def _time(event: X2Event | Failure) -> int:
-    """When an event happened, wall ns: what the window is asked about."""
-    if isinstance(event, SipReport):
-        return event.seen.at.wall
-    return event.at.wall

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pwd
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from imswire.x1 import HashAlgorithm, HashContext
 from midcall import config as config_file
-from midcall.base import credentials, signing, warrant
+from midcall.base import credentials, owner_only, signing, warrant
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
@@ -19,7 +19,8 @@ from midcall.base.tap import Mirror, MirrorTap, Source, Tap, TapError, TapPort, 
 from midcall.base.tap import mirror as mirrors
 from midcall.base.tls import TlsError
 from midcall.base.tls_end import TlsEnd
-from midcall.base.x1_element import Follow, Settings
+from midcall.base.x1_element import Follow, Intercepted, Settings
+from midcall.base.x1_element.shell import store
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
 from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, X1Table
@@ -66,14 +67,25 @@ def signer(path: str) -> Callable[[bytes], bytes] | None:
         raise RoleError(f"{path}: {error}") from None
 
 
+def require_alone(table: X1Table) -> None:
+    """Another process of the same configuration is refused before it opens anything that the first one has."""
+    path = Path(table.store)
+    try:
+        owner_only.make_folder(path.parent)
+        store.lock(path).close()
+    except (OSError, store.StoreError) as error:
+        raise RoleError(str(error)) from None
+
+
 def x1_service(
     role: Literal["poi", "df"],
     table: X1Table,
     seal: SealKey,
     follow: Callable[[Follow], None],
     conditions: tuple[Condition, ...],
+    intercepted: Callable[[str], Intercepted],
 ) -> X1Service:
-    """``conditions``: those of a task that are looked at."""
+    """``conditions``: those of a task that are looked at; ``intercepted``: what a task has given."""
     settings = Settings(
         role=role,
         ne=table.ne,
@@ -93,12 +105,12 @@ def x1_service(
         placed=Path(table.placed) if table.placed else None,
     )
     try:
-        return X1Service(settings, endpoint, _trust(role, table), seal, follow)
+        return X1Service(settings, endpoint, _trust(role, table), seal, follow, intercepted=intercepted)
     except TlsError as error:
         raise ends.refused(error, table, f"{role}.x1") from None
 
 
-def stage_x1(x1: X1Service, role: str, table: X1Table) -> Callable[[], int]:
+def stage_x1(x1: X1Service, role: str, table: X1Table) -> Callable[[], Awaitable[int]]:
     """What takes over the files of another table, which are read now."""
     trust = _trust(role, table)
     try:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from imswire.hi.hi1 import NotificationKind
 from midcall.df2 import Agency, notifications
-from midcall.events import Hi1Record
+from midcall.events import Hi1Record, Instant
 from midcall.handover import gaps
 from midcall.handover.values import Gap
 from midcall.live.clock import Clock
+
+RESTARTED: Final = "mediation was restarted, content may be missing"
 
 
 class Owner(Struct, frozen=True):
@@ -89,3 +91,12 @@ class Notices:
     def gap(self, gap: Gap, at: int) -> list[Hi1Record]:
         """Content of an intercept was given up. ValueError: nobody has said whose it is."""
         return self.missing(Owner.of(gap).agency, gaps.alarm(gap), at)
+
+
+def restarted(last: int, now: Instant) -> str:
+    """Content is missing since the last sign of life, at ``last`` (wall ns)."""
+    return f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall)} (UTC seconds)"
+
+
+def _seconds(at: int) -> str:
+    return f"{at // 1_000_000_000}.{at % 1_000_000_000 // 1_000_000:03}"

@@ -22,7 +22,7 @@ from midcall.base.tls import PeerName, TlsError
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Refusal, place
 from midcall.config import DfConfig
-from midcall.events import CcRecord, EventRecord, Hi1Record, Intercept
+from midcall.events import CcRecord, EventRecord, Intercept
 from midcall.handover import Lost
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings
@@ -224,8 +224,7 @@ class Outlets:
         """Done when all are on the disk."""
         found: dict[Outlet, list[EventRecord]] = {}
         for record in records:
-            named = record.outlet if isinstance(record, Hi1Record) else ""
-            outlet = self._named.get(named) if named else self._of.get(record.liid)
+            outlet = self._named.get(record.outlet) if record.outlet else self._of.get(record.liid)
             if outlet is not None:
                 found.setdefault(outlet, []).append(record)
         return asyncio.gather(*(outlet.writer.iri(some) for outlet, some in found.items()))

@@ -11,11 +11,13 @@ from contextlib import suppress
 from typing import Protocol
 
 from imswire import sip
+from midcall.base.x1_element import Intercepted
 from midcall.base.x2 import Encoder, X2Error
 from midcall.events import Instant, SipSeen, Task, X2Event
 from midcall.live.clock import Alarm, Clock, LoopClock
 from midcall.live.clock import now as clock
 from midcall.live.poi_account import PoiAccounts
+from midcall.live.tallies import Tallies
 from midcall.poi import PointOfInterception
 from midcall.poi.dialog import Call
 
@@ -64,6 +66,7 @@ class PoiService:
         self.core = core
         self.counts: Counter[str] = Counter()
         self.accounts = PoiAccounts()
+        self._tallies = Tallies()
         self._encoder = encoder
         self._client = client
         self._journal = journal
@@ -86,6 +89,7 @@ class PoiService:
 
     def arm(self, task: Task, now: Instant | None = None) -> None:
         """Arm a task: every running dialog of its target is reported before this returns. ValueError: no identity."""
+        self._tallies.begin(task.xid)
         self._send(self.core.arm(task, now or self._clock.now()))
         self._schedule()
 
@@ -93,6 +97,11 @@ class PoiService:
         """End a task."""
         self._send(self.core.disarm(xid, now or self._clock.now()))
         self.accounts.ended(xid)
+        self._tallies.end(xid)
+
+    def intercepted(self, xid: str) -> Intercepted:
+        """What a task has given so far."""
+        return self._tallies.of(xid)
 
     # Out
 
@@ -100,9 +109,12 @@ class PoiService:
         pdus = []
         for event in events:
             try:
-                pdus.append(self._encoder.pdu(event))
+                pdu = self._encoder.pdu(event)
             except X2Error:
                 self.counts["unfit"] += 1
+                continue
+            pdus.append(pdu)
+            self._tallies.event(event, len(pdu))
         if pdus:
             self.counts["x2"] += len(pdus)
             self._client.put(pdus)

@@ -22,7 +22,7 @@ from midcall.handover.assembler import Sign
 from midcall.handover.shell.writer import Written
 from midcall.live import trace
 from midcall.live.clock import Alarm, Clock, LoopClock
-from midcall.live.df import KeySource
+from midcall.live.df_world import KeySource
 from midcall.live.poi import Journal, X2Out
 from midcall.live.trace import TraceWriter
 from midcall.poi.dialog import Call

@@ -318,8 +318,7 @@ class _Outlets:
 
     def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]:
         for record in records:
-            named = record.outlet if isinstance(record, Hi1Record) else ""
-            outlet = self._all.get(named) if named else self._of.get(record.liid)
+            outlet = self._all.get(record.outlet) if record.outlet else self._of.get(record.liid)
             if outlet is not None:
                 outlet.iri.append(record)
         return _done([])

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec import structs
+
 from midcall import config as config_file
 from midcall.base import owner_only
 from midcall.base.frame import RENEWED, Frame, Reload, RoleError
@@ -44,6 +46,7 @@ STOP_SECONDS = 5.0
 
 async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The point of interception. RoleError."""
+    links.require_alone(config.x1)
     seal = links.secret(config.seal)
     journal = SipJournal(Path(config.cache), SealKey(seal)) if config.tickets.keep else None
     limits = PoiLimits(max_age=round(config.tickets.max_age_hours * HOUR_NS) if config.tickets.keep else 0)
@@ -79,15 +82,16 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         if isinstance(each, Armed):
             arm(each.order.task)
         elif isinstance(each, Changed):
-            disarm(each.former.task.xid)
-            arm(each.order.task)
+            if not _same_target(each.order.task, each.former.task):
+                disarm(each.former.task.xid)
+                arm(each.order.task)
         elif isinstance(each, Disarmed):
             disarm(each.xid, each.at)
 
     conditions: tuple[links.Condition, ...] = ("callPartyRole",)
     if config.home.is_known:
         conditions = (*conditions, "nonLocalIdentifier")
-    x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions)
+    x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions, service.intercepted)
     agents = [HepAgent(each.address, bytes(links.secret(each.key, AGENT_KEY_OCTETS))) for each in config.hep.agent]
     take = inputs.sip(service.take)
     hep = HepReceiver(tuple(agents), take)
@@ -124,14 +128,19 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     inputs.close()
 
 
+def _same_target(one: Task, other: Task) -> bool:
+    """Whether the same is intercepted: a window alone is X1's to open and to close."""
+    return structs.replace(one, start=other.start, end=other.end) == other
+
+
 def _reload(frame: Frame, ends: Ends, x1: X1Service, service: DfService | None = None) -> Reload:
     """Takes over files of another configuration once all of them are read."""
 
     async def reload(config: PoiConfig | DfConfig) -> None:
-        staged = (ends.stage(config), links.stage_x1(x1, frame.role, config.x1))
+        renew, renew_x1 = ends.stage(config), links.stage_x1(x1, frame.role, config.x1)
         if service is not None and isinstance(config, DfConfig):
             service.know_foreign(config.x2.foreign)
-        ended = sum(commit() for commit in staged)
+        ended = renew() + await renew_x1()
         frame.log.info(RENEWED, extra={"connections_ended": ended})
 
     return reload
@@ -161,6 +170,7 @@ async def _read_mirror(mirror: Mirror, take: Callable[[SipSeen], None]) -> None:
 
 async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The mediation functions. RoleError."""
+    links.require_alone(config.x1)
     seal = bytes(links.secret(config.seal))
     spool = Path(config.spool)
     for folder in (spool, Path(config.keys)):
@@ -195,7 +205,8 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     service_of.append(service)
     orders = DfOrders(config, service, outlets, inputs)
     # The POI looks at them: what comes from there is of the right calls.
-    x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, ("callPartyRole", "nonLocalIdentifier"))
+    conditions: tuple[links.Condition, ...] = ("callPartyRole", "nonLocalIdentifier")
+    x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, conditions, service.intercepted)
     server = X2Server(inputs.x2(service.commit), report=book.x2)
     x2_end = ends.server("x2")
     desk = DfDesk(x1, service, keys, server, book, outlets, port)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from imswire.x1 import DestinationDetails, IpAddressAndPort, TcpPort
+from midcall.base.tls_end import TlsEnd
 from midcall.config import Delivery, Integrity, Network
 from midcall.events import Intercept
 from midcall.handover import Kind
@@ -62,8 +63,8 @@ def run(folder: Path, test: Callable[[Outlets, Watched], Awaitable[None]]) -> Wa
     details = DestinationDetails(DID, "X2andX3", IpAddressAndPort("127.0.0.1", TcpPort(1)))  # type: ignore[arg-type]
 
     async def both() -> None:
-        context = ssl.create_default_context()
-        outlets = Outlets(Config(folder), MASTER, context, lambda _: unavailable, watch=watch)  # type: ignore[arg-type]
+        end = TlsEnd(ssl.create_default_context(), None)
+        outlets = Outlets(Config(folder), MASTER, end, lambda _: unavailable, watch=watch)  # type: ignore[arg-type]
         outlets.details = details  # type: ignore[attr-defined]
         outlets.order(intercept(), details, None)
         try:

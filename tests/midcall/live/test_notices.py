@@ -15,6 +15,7 @@ from imswire import hi
 from imswire.hi import hi1
 from imswire.x1 import DeliveryType, DestinationDetails, Uri
 from midcall.base.seal import SealKey
+from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Armed, Changed, DestinationSet, Disarmed, Order
 from midcall.base.x1_element.values import Mediated, Reason
 from midcall.config import Network, Profile
@@ -76,11 +77,11 @@ class Df:
     def __init__(self, folder: Path, profile: Profile, journal: InterceptJournal | None = None) -> None:
         config = Wanting(folder)
         config.profile = profile
-        context = ssl.create_default_context()
+        end = TlsEnd(ssl.create_default_context(), None)
         self.outlets = Outlets(
             config,  # type: ignore[arg-type]
             MASTER,
-            context,
+            end,
             lambda _: lambda gap: self.service.unavailable(gap),
             alarm=lambda gap, at: self.service.alarm(gap, at),
         )

@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from midcall import service
+from midcall import config, service
+from midcall.base.frame import Frame, RoleError
 from midcall.base.lab_pki import LabPki
+from midcall.base.metrics import Metrics
+from midcall.live import roles
 from tests.midcall.installation import CERTIFICATES, Installation
 
 LIMIT = 30
@@ -54,6 +57,9 @@ class House:
     @property
     def key(self) -> Path:
         return self.place.folder / "handed over" / self.role / f"{self.role}_tls.key"
+
+    def handed_over(self, name: str) -> str:
+        return str(self.key.parent / name)
 
     def serial(self) -> int:
         return x509.load_pem_x509_certificate(self.certificate.read_bytes()).serial_number
@@ -161,6 +167,18 @@ def test_files_that_do_not_fit_change_nothing_and_are_named_with_their_place(hou
         line = text[: text.index("\nkey = ", text.index("[df.agency]"))].count("\n") + 2
         said = f"{house.place.file('df')}: line {line}: df.agency.key: {house.key}: is not the key of"
         assert house.told(said) == 1
+
+    house.run(test)
+
+
+@pytest.mark.parametrize("role", ["poi", "df"])
+def test_a_second_process_on_the_same_folders_is_refused_and_the_first_goes_on(house: House) -> None:
+    async def test() -> None:
+        frame = Frame(house.role, 2, Metrics(), lambda: None)
+        table = config.placed(getattr(house.place.config(house.role), house.role), house.handed_over)
+        with pytest.raises(RoleError, match=r"x1\.db: another process has it"):
+            await getattr(roles, house.role)(table, frame, asyncio.Event())
+        await house.connect("x1")
 
     house.run(test)
 

@@ -23,12 +23,14 @@ from midcall.base.x1_element.settings import SECOND, Settings
 from midcall.base.x1_element.tasks import Tasks
 from midcall.base.x1_element.values import (
     Armed,
+    Change,
     DestinationGone,
     DestinationIssue,
     DestinationSet,
     DropDestination,
     DropTask,
     Held,
+    Intercepted,
     KeepDestination,
     KeepKnown,
     KeepTask,
@@ -60,7 +62,15 @@ _FAILED = {
 class Element:
     """One element. ``memory`` is what it knew before a restart; what follows from that is in ``restore``."""
 
-    def __init__(self, settings: Settings, trust: TrustList, now: Instant, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        trust: TrustList,
+        now: Instant,
+        memory: Memory | None = None,
+        intercepted: Callable[[str], Intercepted] = lambda _: Intercepted(),
+    ) -> None:
+        """``intercepted`` tells of a task what the element's own function has made of it."""
         memory = memory or Memory()
         self.settings = settings
         self._memory = memory
@@ -68,6 +78,7 @@ class Element:
         self._kept = {each.details.did: each for each in memory.destinations}
         self._tasks = Tasks(settings, trust, memory.known, memory.stops, self._destination, self._clock)
         self._faults = Faults()
+        self._intercepted = intercepted
         self._answers = Answers()
         silent = now.wall - memory.heard if memory.heard else 0
         self._heard = Instant(memory.heard, now.mono - silent) if silent > 0 else now
@@ -206,6 +217,18 @@ class Element:
         done = draft.step(x1.refusal(request, code, now.wall, "it could not be stored"))
         self.apply(done)
         return done
+
+    def stored(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """What a store has to have of the tasks and destinations that are in ``changes``, as they stand."""
+        found: list[Change] = []
+        for change in changes:
+            if isinstance(change, KeepTask | DropTask):
+                held = self._tasks.held.get(change.xid)
+                found.append(DropTask(change.xid) if held is None else KeepTask(change.xid, held))
+            elif isinstance(change, KeepDestination | DropDestination):
+                kept = self._kept.get(change.did)
+                found.append(DropDestination(change.did) if kept is None else KeepDestination(change.did, kept))
+        return tuple(found)
 
     def place(self, octets: bytes, now: Instant) -> tuple[Outcome, Step]:
         """A warrant or a revocation apart from a task: how it is judged, and a step to be kept and applied."""
@@ -350,7 +373,11 @@ class Element:
             request,
             draft.now.wall,
             interrogation.View(
-                self.settings, self._tasks.held, tuple(each.details for each in self._kept.values()), self._faults
+                self.settings,
+                self._tasks.held,
+                tuple(each.details for each in self._kept.values()),
+                self._faults,
+                self._intercepted,
             ),
         )
 

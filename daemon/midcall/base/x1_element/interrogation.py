@@ -14,7 +14,7 @@ from imswire.x1 import ErrorCode, Fault, ProvisioningStatus, Request, Response
 from imswire.x1.document import HASHED_ID
 from midcall.base.x1_element.faults import NE, Faults
 from midcall.base.x1_element.settings import Settings
-from midcall.base.x1_element.values import Held, Refusal, State
+from midcall.base.x1_element.values import Held, Intercepted, Refusal, State
 
 HASH_CONTEXT = f"Q{{{HASHED_ID}}}HashContext"
 _PROVISIONING = {
@@ -34,15 +34,20 @@ class View(Struct, frozen=True):
     held: Mapping[str, Held]
     destinations: tuple[x1.DestinationDetails, ...]
     faults: Faults
+    intercepted: Callable[[str], Intercepted]
 
     def task(self, held: Held) -> x1.TaskResponseDetails:
         faults = self.faults.of(held.details.xid)
         if held.state is not State.ARMED:
             code = ErrorCode.TERMINATING_FAULT if held.state is State.FAILED else ErrorCode.WARNING
             faults = (*faults, Fault(int(code), str(held.why or held.state)))
+        given = self.intercepted(held.details.xid)
         status = x1.TaskStatus(
             _PROVISIONING[held.state],
             faults,
+            last_intercept=given.last,
+            amount_of_x2_data=given.x2,
+            amount_of_x3_data=given.x3,
             last_modification=held.modified,
             modifications=held.modifications,
         )

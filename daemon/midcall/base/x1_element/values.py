@@ -111,7 +111,7 @@ class DestinationGone(Struct, frozen=True):
     did: str
 
 
-class TaskIssue(Struct, frozen=True):
+class TaskIssue(Struct, frozen=True, tag=True):
     """To be reported to the ADMF (TS 103 221-1 6.5.2)."""
 
     xid: str
@@ -120,7 +120,7 @@ class TaskIssue(Struct, frozen=True):
     details: str | None = None
 
 
-class DestinationIssue(Struct, frozen=True):
+class DestinationIssue(Struct, frozen=True, tag=True):
     """To be reported to the ADMF (6.5.3)."""
 
     did: str
@@ -129,12 +129,24 @@ class DestinationIssue(Struct, frozen=True):
     details: str | None = None
 
 
-class NeIssue(Struct, frozen=True):
+class NeIssue(Struct, frozen=True, tag=True):
     """To be reported to the ADMF (6.5.4)."""
 
     issue: NeIssueType
     description: str
     code: int | None = None
+
+
+class Intercepted(Struct, frozen=True):
+    """What a task has given since it was activated here, or since the element was started.
+
+    ``last``: when something was intercepted last (wall ns; None: nothing was); ``x2``, ``x3``: octets of events and of
+    content (None: this element has no content).
+    """
+
+    last: int | None = None
+    x2: int = 0
+    x3: int | None = None
 
 
 Issue = TaskIssue | DestinationIssue | NeIssue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from pathlib import Path
 from typing import IO
@@ -18,13 +17,10 @@ class SpoolInUse(Exception):
 
 def own(folder: Folder) -> IO[bytes]:
     """The lock of the one who writes, until it is closed. SpoolInUse."""
-    lock = owner_only.append(folder.lock)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return owner_only.hold(folder.lock)
     except BlockingIOError:
-        lock.close()
         raise SpoolInUse(f"{folder.path}: another process writes this spool") from None
-    return lock
 
 
 def trim(folder: Folder, last: int) -> bool:

@@ -17,7 +17,7 @@ from midcall.base.lab_pki import LabPki
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName
 from midcall.base.tls_end import TlsEnd
-from midcall.base.x1_element import Follow, Held, Settings
+from midcall.base.x1_element import Follow, Held, Intercepted, Settings
 from midcall.base.x1_element.shell.client import X1Client
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x1_element.shell.store import X1Store
@@ -70,6 +70,7 @@ class Place:
         self.trust = warrants.trust()
         self.admf = ""
         self.more: dict[str, Any] = {}
+        self.intercepted: Callable[[str], Intercepted] = lambda _: Intercepted()
 
     @property
     def store(self) -> Path:
@@ -89,7 +90,8 @@ class Place:
             store=self.store,
             **self.more,
         )
-        return X1Service(self.settings, endpoint, self.trust, SealKey(SEAL), self.follow, self.clock)
+        seal = SealKey(SEAL)
+        return X1Service(self.settings, endpoint, self.trust, seal, self.follow, self.clock, self.intercepted)
 
     def tasks(self) -> tuple[Held, ...]:
         """Those on the disk, while no service has them."""

@@ -20,9 +20,9 @@ from midcall.base.https import Unreachable
 from midcall.base.tls import TlsError
 from midcall.base.x1_element import Armed, DestinationSet, Disarmed, Reason, State
 from midcall.base.x1_element.shell.client import X1Client
-from midcall.base.x1_element.shell.reporter import WAITING, Reporter
+from midcall.base.x1_element.shell.reporter import Reporter, Waiting
 from midcall.base.x1_element.shell.service import X1Service
-from midcall.base.x1_element.shell.store import StoreError
+from midcall.base.x1_element.shell.store import REPORTS, StoreError
 from midcall.base.x1_element.values import NeIssue
 from tests.midcall import warrants
 from tests.midcall.base.x1_element import lab
@@ -178,9 +178,8 @@ def test_a_store_that_fails(at: Place) -> None:
     async def test(service: X1Service, client: X1Client) -> None:
         write = service.store.write
 
-        def broken(changes: tuple[object, ...]) -> None:
-            if changes:
-                raise StoreError("x1.db: full")
+        def broken(changes: tuple[object, ...], issues: tuple[object, ...]) -> tuple[int, ...]:
+            raise StoreError("x1.db: full")
 
         service.store.write = broken  # type: ignore[method-assign]
         assert code(await client.ask(x1.CreateDestinationRequest, place())) == ErrorCode.CREATE_DESTINATION_FAILED
@@ -193,7 +192,7 @@ def test_a_store_that_fails(at: Place) -> None:
         status = await client.ask(x1.GetNEStatusRequest)
         assert isinstance(status, x1.GetNEStatusResponse) and status.ne.status is x1.NeStatus.FAULTS
         with pytest.raises(StoreError):
-            service.place(signed(version=2, supersedes=1))
+            await service.place(signed(version=2, supersedes=1))
         service.store.write = write  # type: ignore[method-assign]
         assert isinstance(await client.ask(x1.DeactivateTaskRequest, XID), x1.DeactivateTaskResponse)
 
@@ -212,10 +211,10 @@ def test_placed_warrants_are_read_from_their_folder(at: Place, tmp_path: Path) -
         assert isinstance(answer, x1.ActivateTaskResponse) and answer.ok is x1.Ok.ACKNOWLEDGED
         (folder / "a.json").write_bytes(signed(warrants.ANN))
         (folder / "b.json").write_bytes(signed())
-        assert service.scan() == 1
+        assert await service.scan() == 1
         assert isinstance(at.follows[-1], Armed)
         (folder / "c.json").write_bytes(warrants.signed(warrants.revocation(2)))
-        assert service.scan() == 1, "what has been read once is not read again"
+        assert await service.scan() == 1, "what has been read once is not read again"
         assert isinstance(at.follows[-1], Disarmed)
 
     at.run(test)
@@ -269,9 +268,9 @@ def test_what_does_not_start(at: Place) -> None:
 def test_another_trust_list(at: Place) -> None:
     async def test(service: X1Service, client: X1Client) -> None:
         await arm(client)
-        service.trust(warrants.trust(warrants.entry(warrants.ANN), warrants.entry(warrants.EVE)))
+        await service.trust(warrants.trust(warrants.entry(warrants.ANN), warrants.entry(warrants.EVE)))
         assert isinstance(at.follows[-1], Disarmed)
-        service.fault(service.element.ne_fault("a", "text", at.clock()))
+        await service.happened(lambda now: service.element.ne_fault("a", "text", now))
 
     at.run(test)
 
@@ -300,16 +299,15 @@ def reporting(at: Place, test: Callable[[Admf, X1Service, X1Client], object], ro
 def test_reports_are_sent_in_their_order(at: Place) -> None:
     async def test(admf: Admf, service: X1Service, client: X1Client) -> None:
         await arm(client)
-        now = at.clock()
         element = service.element
-        service.fault(element.destination_fault(place().did, "link", "no connection", now))
-        service.fault(element.destination_clear(place().did, "link", now))
+        await service.happened(lambda now: element.destination_fault(place().did, "link", "no connection", now))
+        await service.happened(lambda now: element.destination_clear(place().did, "link", now))
         assert service._reporter is not None
-        service._reporter.put(NeIssue(NeIssueType.WARNING, "\0: no text of XML"))
-        service.fault(element.task_fault(XID, "b", "\0: no text of XML", now))
+        service._reporter.put(Waiting(None, NeIssue(NeIssueType.WARNING, "\0: no text of XML")))
+        await service.happened(lambda now: element.task_fault(XID, "b", "\0: no text of XML", now))
         assert isinstance(await client.ask(x1.GetAllDetailsRequest), x1.GetAllDetailsResponse)
-        service.fault(element.task_clear(XID, "b", now))
-        service.fault(element.task_fault(XID, "a", "text", now))
+        await service.happened(lambda now: element.task_clear(XID, "b", now))
+        await service.happened(lambda now: element.task_fault(XID, "a", "text", now))
         await service.reported()
 
     admf = reporting(at, test)
@@ -369,8 +367,8 @@ def test_only_the_admf_is_told(at: Place) -> None:
 
 def test_reports_that_wait_are_bounded(at: Place) -> None:
     async def test() -> None:
-        reporter = Reporter(at.settings, None, at.clock)  # type: ignore[arg-type]
-        reporter.put(*(NeIssue(NeIssueType.WARNING, str(number)) for number in range(WAITING + 2)))
+        reporter = Reporter(at.settings, None, at.clock, lambda _: None)  # type: ignore[arg-type]
+        reporter.put(*(Waiting(None, NeIssue(NeIssueType.WARNING, str(number))) for number in range(REPORTS + 2)))
         assert reporter.given_up == 2
 
     asyncio.run(test())

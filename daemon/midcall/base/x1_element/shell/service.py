@@ -1,7 +1,8 @@
 """An element's end of X1 as a service: the door for its ADMF, the store, the clock, and reports.
 
-What is acknowledged is on the disk, and has been handed to the element's own function. Writing takes the loop a few
-milliseconds a change: orders are rare, and one that waited for its turn would be one more thing that can go wrong.
+What is acknowledged is on the disk, and has been handed to the element's own function. One thing happens at a time:
+what asks meanwhile, and what time brings, waits for its turn, for as long as the one before waits for the disk. Nothing
+else in the process does.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +33,10 @@ from midcall.base.x1_element.element import Element
 from midcall.base.x1_element.peer import Peer
 from midcall.base.x1_element.settings import SECOND, Settings
 from midcall.base.x1_element.shell import binding
-from midcall.base.x1_element.shell.reporter import Reporter
+from midcall.base.x1_element.shell.keeper import Keeper, TooSlow
+from midcall.base.x1_element.shell.reporter import Reporter, Waiting
 from midcall.base.x1_element.shell.store import StoreError, X1Store
-from midcall.base.x1_element.values import Armed, Changed, Follow, Issue, NeIssue, Step
+from midcall.base.x1_element.values import Armed, Changed, Follow, Intercepted, Issue, NeIssue, Step
 from midcall.events import Instant
 
 PATH = "/X1/NE"
@@ -42,6 +44,8 @@ KIND = "application/xml"
 WATCH_SECONDS = 0.5
 """How often the wall clock is looked at while a task is held: a window is to end within a second by either clock."""
 LOOK_SECONDS = 60.0
+STOP_SECONDS = 0.5
+"""How long a request that has begun may take when the door closes; its ADMF asks again."""
 HEARD_NS = 60 * SECOND
 """How far behind the stored time of the last request may be."""
 MAX_CERTIFICATES = 256
@@ -80,7 +84,10 @@ def clock() -> Instant:
 
 
 class X1Service:
-    """One element. ``follow`` is told what to do, before the ADMF is; what it raises makes a task fail."""
+    """One element. ``follow`` is told what to do, before the ADMF is; what it raises makes a task fail.
+
+    ``intercepted`` tells what a task has given; ADMFs may ask for it.
+    """
 
     def __init__(
         self,
@@ -90,6 +97,7 @@ class X1Service:
         seal: SealKey,
         follow: OnFollow,
         now: Callable[[], Instant] = clock,
+        intercepted: Callable[[str], Intercepted] = lambda _: Intercepted(),
     ) -> None:
         """Read all files. TlsError, RoleError."""
         self.settings = settings
@@ -98,6 +106,8 @@ class X1Service:
         self._follow = follow
         self._now = now
         self._more = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._closed = False
         self._scanned: dict[Path, tuple[int, int]] = {}
         self._reporter: Reporter | None = None
         self._client: HttpsClient | None = None
@@ -112,12 +122,13 @@ class X1Service:
         except StoreError as error:
             raise RoleError(str(error)) from None
         try:
-            memory = self.store.read()
+            memory, self._unreported = self.store.read(), self.store.reports()
         except StoreError as error:
             self.store.close()
             raise RoleError(str(error)) from None
+        self._keeper = Keeper(self.store)
         self._stored_heard = memory.heard
-        self.element = Element(settings, trust, now(), memory)
+        self.element = Element(settings, trust, now(), memory, intercepted)
         if settings.unsigned == "accept":
             li_log.warning("warrants.unsigned = accept: tasks are armed WITHOUT A SIGNED WARRANT, on the ADMF's word")
 
@@ -127,9 +138,11 @@ class X1Service:
         """Arm what is to be armed, then open the door; returns its address. RoleError."""
         if self.endpoint.admf:
             self._client = HttpsClient(self.endpoint.admf, self._outwards, 1)
-            self._reporter = Reporter(self.settings, self._client, self._now)
-        self._keep_and_follow(self.element.restore(self._now()))
-        self.scan()
+            self._reporter = Reporter(self.settings, self._client, self._now, self._told)
+            self._reporter.put(*(Waiting(number, issue) for number, issue in self._unreported))
+        async with self._turn:
+            await self._follow_and_keep(self.element.restore(self._now()))
+        await self.scan()
         limits = Limits(connections=self.endpoint.connections)
         self._server = HttpsServer(self._handle, self._end, limits, _no_http)
         try:
@@ -146,10 +159,10 @@ class X1Service:
         scanned = self._now().mono
         try:
             while not stop.is_set():
-                now = self.look()
+                now = await self.look()
                 if now.mono - scanned >= LOOK_SECONDS * SECOND:
                     scanned = now.mono
-                    self.scan()
+                    await self.scan()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake(stop), self._pause(now))
         finally:
@@ -173,7 +186,7 @@ class X1Service:
     async def stop(self) -> None:
         """Close the door and the store; what is armed stays so for the next start."""
         if self._server is not None:
-            await self._server.stop(self.endpoint.body_seconds)
+            await self._server.stop(STOP_SECONDS)
             self._server = None
         if self._reporting is not None:
             self._reporting.cancel()
@@ -183,9 +196,11 @@ class X1Service:
         if self._client is not None:
             await self._client.close()
             self._client = None
-        with contextlib.suppress(StoreError):
-            self._note_heard(0)
-        self.store.close()
+        async with self._turn:
+            if not self._closed:
+                self._closed = True
+                self._note_heard(0)
+                await self._keeper.close()
 
     async def reported(self) -> None:
         """Until the ADMF has acknowledged all reports."""
@@ -194,49 +209,56 @@ class X1Service:
 
     # What happens
 
-    def look(self) -> Instant:
+    async def look(self) -> Instant:
         """What time has brought until now."""
+        async with self._turn:
+            return await self._look()
+
+    async def _look(self) -> Instant:
+        """Until nothing is due, which the disk may have taken time for."""
         now = self._now()
-        if self.element.due(now):
-            self._keep_and_follow(self.element.deadline(now))
+        while self.element.due(now):
+            await self._follow_and_keep(self.element.deadline(now))
+            now = self._now()
         return now
 
-    def stage(self, identity: tls.Identity, trust: TrustList) -> Callable[[], int]:
+    def stage(self, identity: tls.Identity, trust: TrustList) -> Callable[[], Awaitable[int]]:
         """Read other files of its own. What is returned goes over to them, and to another trust list; it gives how many
         connections ended since their peer is admitted no more. TlsError: it stays as it is.
         """
         end, outwards = _ends(self.settings, identity)
 
-        def commit() -> int:
-            self.trust(trust)
+        async def commit() -> int:
+            await self.trust(trust)
             return self._end.renew(end) + self._outwards.renew(outwards)
 
         return commit
 
-    def trust(self, trust: TrustList) -> None:
+    async def trust(self, trust: TrustList) -> None:
         """Another trust list."""
-        self.look()
-        self._keep_and_follow(self.element.trust(trust, self._now()))
+        await self.happened(lambda now: self.element.trust(trust, now))
 
-    def fault(self, step: Step) -> None:
-        """A step that the element made of a fault, or of its clearing."""
-        self._keep_and_follow(step)
+    async def happened(self, what: Callable[[Instant], Step]) -> None:
+        """Something that the element is to be told of, such as a fault, or its clearing."""
+        async with self._turn:
+            await self._follow_and_keep(what(await self._look()))
 
-    def place(self, octets: bytes) -> Outcome:
+    async def place(self, octets: bytes) -> Outcome:
         """A warrant or a revocation that comes apart from a task. StoreError."""
-        now = self.look()
-        outcome, step = self.element.place(octets, now)
-        try:
-            self.store.write(step.changes)
-        except StoreError:
-            # What it ends must not wait for a disk; what it allows must.
-            self._follow_all(self.element.unplaced(step, now))
-            raise
-        self.element.apply(step)
-        self._follow_all(step)
-        return outcome
+        async with self._turn:
+            now = await self._look()
+            outcome, step = self.element.place(octets, now)
+            try:
+                reports = await self._kept(step)
+            except StoreError:
+                # What it ends must not wait for a disk; what it allows must.
+                await self._follow_and_keep(self.element.unplaced(step, now))
+                raise
+            self.element.apply(step)
+            await self._carried_out(step, reports)
+            return outcome
 
-    def scan(self) -> int:
+    async def scan(self) -> int:
         """Read the folder of placed warrants; how many of them do not hold."""
         refused = 0
         folder = self.endpoint.placed
@@ -248,7 +270,7 @@ class X1Service:
                 if self._scanned.get(path) == seen:
                     continue
                 with path.open("rb") as file:
-                    outcome = self.place(file.read(MAX_OCTETS + 1))
+                    outcome = await self.place(file.read(MAX_OCTETS + 1))
             except (OSError, StoreError) as error:
                 li_log.error("%s: %s", path, error)
                 continue
@@ -260,32 +282,40 @@ class X1Service:
         self._scanned = {path: self._scanned[path] for path in files if path in self._scanned}
         return refused
 
-    def ask(self, request: x1.Request, peer: Peer) -> x1.Response:
-        """Judge, keep, do, answer."""
-        now = self.look()
-        step = self.element.ask(request, peer, now)
-        try:
-            self.store.write(step.changes)
-        except StoreError as error:
-            log.error("%s", error)
-            step = self.element.failed(request, step, now)
-            self._keep_and_follow(self.element.ne_fault(STORE, "the store cannot be written", now))
-        else:
-            self.element.apply(step)
-            if step.changes:
-                self._keep_and_follow(self.element.ne_clear(STORE, now))
-        step = self._done(request, step, now)
-        self.element.answered(step)
-        self._note_heard(HEARD_NS)
-        self._more.set()
-        assert step.response is not None
-        return step.response
+    async def ask(self, request: x1.Request, peer: Peer) -> x1.Response:
+        """Judge, keep, do, answer. Who does not wait for the answer any more changes nothing of that."""
+        return await asyncio.shield(asyncio.ensure_future(self._ask(request, peer)))
 
-    def _done(self, request: x1.Request, step: Step, now: Instant) -> Step:
+    async def _ask(self, request: x1.Request, peer: Peer) -> x1.Response:
+        async with self._turn:
+            now = await self._look()
+            step = self.element.ask(request, peer, now)
+            try:
+                reports = await self._kept(step)
+            except StoreError as error:
+                log.error("%s", error)
+                changes, step = step.changes, self.element.failed(request, step, now)
+                if isinstance(error, TooSlow):
+                    stands = self.element.stored(changes)
+                    self._keeper.later(lambda: self.store.write(stands))
+                reports = self._unkept(step)
+                await self._follow_and_keep(self.element.ne_fault(STORE, "the store cannot be written", now))
+            else:
+                self.element.apply(step)
+                if step.changes:
+                    await self._follow_and_keep(self.element.ne_clear(STORE, now))
+            step = await self._done(request, step, reports, now)
+            self.element.answered(step)
+            self._note_heard(HEARD_NS)
+            self._more.set()
+            assert step.response is not None
+            return step.response
+
+    async def _done(self, request: x1.Request, step: Step, reports: list[Waiting], now: Instant) -> Step:
         """What follows, or the answer that it could not be done."""
-        undone = self._follow_all(step)
+        undone = await self._carried_out(step, reports)
         if isinstance(request, x1.ActivateTaskRequest) and request.task.xid in undone:
-            self._keep_and_follow(self.element.withdraw(request.task.xid, now))
+            await self._follow_and_keep(self.element.withdraw(request.task.xid, now))
             code = ErrorCode.ACTIVATE_FAILED
         elif isinstance(request, x1.ModifyTaskRequest) and request.task.xid in undone:
             code = ErrorCode.MODIFY_FAILED
@@ -293,52 +323,76 @@ class X1Service:
             return step
         return Step(x1.refusal(request, code, now.wall, "the element's function cannot do it"))
 
-    def _keep_and_follow(self, step: Step) -> None:
-        """A step that counts already."""
+    # On the disk, and done
+
+    async def _kept(self, step: Step) -> list[Waiting]:
+        """A step that counts once it is on the disk; its reports. StoreError: it is not."""
+        issues = self._new(step)
+        numbers = await self._keeper.write(step.changes, issues)
+        return [Waiting(number, issue) for number, issue in zip(numbers, issues, strict=True)]
+
+    def _unkept(self, step: Step) -> list[Waiting]:
+        """Reports of a step that the store does not take."""
+        return [Waiting(None, issue) for issue in self._new(step)]
+
+    async def _follow_and_keep(self, step: Step) -> None:
+        """A step that counts already: what follows waits for no disk."""
+        faults = list(self._follow_all(step).values())
         try:
-            self.store.write(step.changes)
+            reports = await self._kept(step)
         except StoreError as error:
             log.error("%s", error)
-            self._follow_all(self.element.ne_fault(STORE, "the store cannot be written", self._now()))
-        self._follow_all(step)
+            reports = self._unkept(step)
+            faults.append(self.element.ne_fault(STORE, "the store cannot be written", self._now()))
+        self._report(reports)
+        for each in faults:
+            await self._follow_and_keep(each)
 
-    def _follow_all(self, step: Step) -> set[str]:
-        """Do what follows; XIDs of tasks for which that failed."""
-        undone: set[str] = set()
+    async def _carried_out(self, step: Step, reports: list[Waiting]) -> set[str]:
+        """Do what follows from a step that is kept, and report; XIDs of tasks for which that failed."""
+        faults = self._follow_all(step)
+        self._report(reports)
+        for each in faults.values():
+            await self._follow_and_keep(each)
+        return set(faults)
+
+    def _follow_all(self, step: Step) -> dict[str, Step]:
+        """Do what follows; by XID what becomes of tasks for which that failed."""
+        faults: dict[str, Step] = {}
         for each in step.follows:
             if isinstance(each, Issue):
-                self._report(each)
+                continue
+            try:
+                self._follow(each)
+            except Exception as error:  # its text may name a target
+                log.error("a %s failed: %s", type(each).__name__, type(error).__name__)
+                if isinstance(each, Armed | Changed):
+                    xid, text = each.order.task.xid, "the element's function cannot do it"
+                    faults[xid] = self.element.task_fault(xid, DOOR, text, self._now(), terminating=True)
+        return faults
+
+    def _new(self, step: Step) -> tuple[Issue, ...]:
+        """What the ADMF is to be told, as far as it does not wait to be told so already."""
+        for issue in step.issues:
+            if isinstance(issue, NeIssue):
+                li_log.warning("%s: %s", issue.issue, issue.description)
             else:
-                self._hand_over(each, undone)
-        return undone
+                li_log.info("%s %s", type(issue).__name__, issue.report)
+        reporter = self._reporter
+        return () if reporter is None else tuple(filter(reporter.is_new, step.issues))
 
-    def _hand_over(self, each: Follow, undone: set[str]) -> None:
-        try:
-            self._follow(each)
-        except Exception as error:  # its text may name a target
-            log.error("a %s failed: %s", type(each).__name__, type(error).__name__)
-            if isinstance(each, Armed | Changed):
-                xid = each.order.task.xid
-                undone.add(xid)
-                text = "the element's function cannot do it"
-                self._follow_all(self.element.task_fault(xid, DOOR, text, self._now(), terminating=True))
-
-    def _report(self, issue: Issue) -> None:
-        if isinstance(issue, NeIssue):
-            li_log.warning("%s: %s", issue.issue, issue.description)
-        else:
-            li_log.info("%s %s", type(issue).__name__, issue.report)
+    def _report(self, reports: list[Waiting]) -> None:
         if self._reporter is not None:
-            self._reporter.put(issue)
+            self._reporter.put(*reports)
+
+    def _told(self, number: int) -> None:
+        self._keeper.later(lambda: self.store.told(number))
 
     def _note_heard(self, behind: int) -> None:
         heard = self.element.heard.wall
         if heard - self._stored_heard > behind or heard < self._stored_heard:
-            try:
-                self.store.heard(heard)
-                self._stored_heard = heard
-            except StoreError as error:
-                log.error("%s", error)
+            self._stored_heard = heard
+            self._keeper.later(lambda: self.store.heard(heard))
 
     # The door
 
@@ -359,7 +413,7 @@ class X1Service:
             return https.closing(https.response(413))
         except https.TooSlow:
             return https.closing(https.response(408))
-        return https.response(200, self.answer(bytes(octets), peer), KIND)
+        return https.response(200, await self.answer(bytes(octets), peer), KIND)
 
     def _peer(self, request: web.BaseRequest) -> tuple[Peer | None, bytes]:
         transport = request.transport
@@ -376,7 +430,7 @@ class X1Service:
             self._peers.put(der, peer)
         return peer, der
 
-    def answer(self, octets: bytes, peer: Peer) -> bytes:
+    async def answer(self, octets: bytes, peer: Peer) -> bytes:
         """The document that answers a document (6.1)."""
         settings = self.settings
         try:
@@ -389,7 +443,7 @@ class X1Service:
             if isinstance(each, x1.Malformed):
                 responses.append(x1.correction(each, self._now().wall, settings.admf, settings.ne))
             else:
-                responses.append(self.ask(each, peer))
+                responses.append(await self.ask(each, peer))
         return x1.build_response(responses)
 
 

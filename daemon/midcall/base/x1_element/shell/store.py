@@ -8,16 +8,16 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from imswire import x1
-from midcall.base import sqlite
+from midcall.base import owner_only, sqlite
 from midcall.base.seal import SealError, SealKey
 from midcall.base.warrant import Known
 from midcall.base.x1_element.values import (
@@ -25,6 +25,7 @@ from midcall.base.x1_element.values import (
     DropDestination,
     DropTask,
     Held,
+    Issue,
     KeepDestination,
     KeepKnown,
     KeepPlaced,
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS tasks(tag BLOB PRIMARY KEY, sealed BLOB) WITHOUT ROWI
 CREATE TABLE IF NOT EXISTS destinations(tag BLOB PRIMARY KEY, sealed BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS known(tag BLOB PRIMARY KEY, sealed BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS placed(tag BLOB PRIMARY KEY, sealed BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reports(number INTEGER PRIMARY KEY AUTOINCREMENT, sealed BLOB);
 """
 _PUT = {
     "meta": "INSERT OR REPLACE INTO meta VALUES(?, ?)",
@@ -56,6 +58,8 @@ _GET = {
     "placed": "SELECT tag, sealed FROM placed",
 }
 _SALT = b"salt"
+REPORTS = 1_024
+"""Reports that wait for the ADMF; the oldest is given up for the next."""
 T = TypeVar("T")
 
 
@@ -89,24 +93,29 @@ class _Number(Struct, frozen=True):
     value: int
 
 
+def lock(path: Path) -> BinaryIO:
+    """Holds a store until it is closed. OSError; StoreError: another process has it."""
+    try:
+        return owner_only.hold(path.with_name(f"{path.name}.lock"))
+    except BlockingIOError:
+        reason = "another process has it: each POI and each DF needs a store of its own"
+        raise StoreError(f"{path}: {reason}") from None
+
+
 class X1Store:
-    """One element's database. ``seal`` stays its caller's to wipe, after ``close``."""
+    """One element's database, and nobody else's. ``seal`` stays its caller's to wipe, after ``close``."""
 
     def __init__(self, path: Path, seal: SealKey, admf: str, ne: str) -> None:
-        """Open, or begin. StoreError: no database, or one that was sealed with another key."""
-        self._path = path
+        """Open, or begin. StoreError: no database, one sealed with another key, or one that another process has."""
+        self.path = path
         self._seal = seal
         self._admf, self._ne = admf, ne
-        with self._faults():
+        with ExitStack() as opened, self._faults():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._database = sqlite.connect(path, "rw")
-        try:
-            with self._faults():
-                self._salt = self._begin()
-        except BaseException:
-            self._database.close()
-            raise
+            opened.enter_context(lock(path))
+            self._database = opened.enter_context(closing(sqlite.connect(path, "rwc")))
+            self._salt = self._begin()
+            self._opened = opened.pop_all()
 
     def _begin(self) -> bytes:
         self._database.execute("PRAGMA secure_delete=ON")
@@ -121,7 +130,7 @@ class X1Store:
         try:
             return self._seal.open(bytes(found[0]), b"x1/salt")
         except SealError:
-            raise StoreError(f"{self._path}: sealed with another key, or damaged") from None
+            raise StoreError(f"{self.path}: sealed with another key, or damaged") from None
 
     def read(self) -> Memory:
         """All that is in it. StoreError."""
@@ -136,13 +145,42 @@ class X1Store:
             numbers.get("heard", 0),
         )
 
-    def write(self, changes: tuple[Change, ...]) -> None:
-        """All of them or none; they are on the disk when this returns. StoreError."""
-        if not changes:
-            return
+    def write(self, changes: tuple[Change, ...], issues: tuple[Issue, ...] = ()) -> tuple[int, ...]:
+        """All of it or nothing; it is on the disk when this returns. The numbers of the reports. StoreError."""
+        if not changes and not issues:
+            return ()
         with self._faults(), sqlite.transaction(self._database):
             for change in changes:
                 self._write(change)
+            numbers = tuple(map(self._report, issues))
+            if numbers:
+                self._database.execute("DELETE FROM reports WHERE number <= ?", (numbers[-1] - REPORTS,))
+            return numbers
+
+    def _report(self, issue: Issue) -> int:
+        """A row of its own, sealed for that row."""
+        number = self._database.execute("INSERT INTO reports(sealed) VALUES(x'')").lastrowid
+        assert number is not None
+        sealed = self._seal.seal(msgspec.msgpack.encode(issue), _report_place(number))
+        self._database.execute("UPDATE reports SET sealed = ? WHERE number = ?", (sealed, number))
+        return number
+
+    def reports(self) -> list[tuple[int, Issue]]:
+        """Those that the ADMF has not acknowledged, with their numbers, the oldest first. StoreError."""
+        decoder: msgspec.msgpack.Decoder[Issue] = msgspec.msgpack.Decoder(Issue)
+        with self._faults():
+            try:
+                return [
+                    (number, decoder.decode(self._seal.open(bytes(sealed), _report_place(number))))
+                    for number, sealed in self._database.execute("SELECT number, sealed FROM reports ORDER BY number")
+                ]
+            except (SealError, msgspec.MsgspecError):
+                raise StoreError(f"{self.path}: a row of reports does not open") from None
+
+    def told(self, number: int) -> None:
+        """The ADMF has acknowledged a report. StoreError."""
+        with self._faults():
+            self._database.execute("DELETE FROM reports WHERE number = ?", (number,))
 
     def heard(self, wall: int) -> None:
         """When the ADMF was heard last. StoreError."""
@@ -150,7 +188,7 @@ class X1Store:
             self._put("meta", b"heard", _Number("heard", wall))
 
     def close(self) -> None:
-        self._database.close()
+        self._opened.close()
 
     def _write(self, change: Change) -> None:
         if isinstance(change, KeepTask):
@@ -192,9 +230,9 @@ class X1Store:
         try:
             (request,) = x1.parse_requests(octets)
         except (x1.X1Error, ValueError):
-            raise StoreError(f"{self._path}: a row is no X1") from None
+            raise StoreError(f"{self.path}: a row is no X1") from None
         if not isinstance(request, kind):
-            raise StoreError(f"{self._path}: a row is another order")
+            raise StoreError(f"{self.path}: a row is another order")
         return request
 
     # Rows
@@ -217,14 +255,18 @@ class X1Store:
                     if bytes(tag) != _SALT
                 ]
             except (SealError, msgspec.MsgspecError):
-                raise StoreError(f"{self._path}: a row of {table} does not open") from None
+                raise StoreError(f"{self.path}: a row of {table} does not open") from None
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self._path}: {type(error).__name__}: {error}") from None
+            raise StoreError(f"{self.path}: {type(error).__name__}: {error}") from None
+
+
+def _report_place(number: int) -> bytes:
+    return f"x1/reports/{number}".encode()
 
 
 def _place(table: str, tag: bytes) -> bytes:
