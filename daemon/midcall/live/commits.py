@@ -10,6 +10,9 @@ from typing import Protocol
 from midcall.events import CcRecord, EventRecord
 from midcall.live.intercepts import InterceptJournal
 
+# How long a disk that takes nothing is waited for at the end.
+CLOSING_SECONDS = 1.0
+
 
 class Writer(Protocol):
     """Where records go: futures that are done when they are on the disk."""
@@ -48,29 +51,36 @@ class Commits:
         if self._rounds is None or self._rounds.done():
             self._rounds = asyncio.create_task(self._run())
 
-    async def done(self) -> None:
-        """All that was given so far is on the disk. NotWritten: it will not be."""
+    async def done(self, seconds: float | None = None) -> None:
+        """All that was given so far is on the disk. NotWritten: it will not be, or not within ``seconds``."""
         waits = set(self._open)
         if waits:
-            await asyncio.wait(waits)
-        if any(each.cancelled() or each.exception() is not None for each in waits):
+            await asyncio.wait(waits, timeout=seconds)
+        if any(not each.done() or each.cancelled() or each.exception() is not None for each in waits):
             raise NotWritten
 
     async def _run(self) -> None:
         while self._promise is not None:
             promise, self._promise = self._promise, None
             records, self._records = self._records, []
-            if self._journal is not None and self._journal.waiting:
-                try:
-                    await self._journal.flush()
-                except sqlite3.Error:
-                    self.faults += 1
-            if records:
-                # Not waited for: what comes meanwhile is written behind it all the same.
-                written = asyncio.ensure_future(self._writer.iri(records))
-                written.add_done_callback(lambda written, promise=promise: _settle(promise, written))  # type: ignore[misc]
-            else:
-                promise.set_result(None)
+            try:
+                await self._round(promise, records)
+            except BaseException:
+                promise.cancel()
+                raise
+
+    async def _round(self, promise: asyncio.Future[None], records: list[EventRecord]) -> None:
+        if self._journal is not None and self._journal.waiting:
+            try:
+                await self._journal.flush()
+            except sqlite3.Error:
+                self.faults += 1
+        if records:
+            # Not waited for: what comes meanwhile is written behind it all the same.
+            written = asyncio.ensure_future(self._writer.iri(records))
+            written.add_done_callback(lambda written: _settle(promise, written))
+        else:
+            promise.set_result(None)
 
 
 def _settle(promise: asyncio.Future[None], written: asyncio.Future[list[None]]) -> None:

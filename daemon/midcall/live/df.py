@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import structs
 
@@ -44,7 +45,7 @@ from midcall.handover import gaps
 from midcall.handover.values import Gap
 from midcall.live import df_account, df_ladder, notices, tallies
 from midcall.live.clock import Alarm, Clock, LoopClock
-from midcall.live.commits import Commits, Writer
+from midcall.live.commits import CLOSING_SECONDS, Commits, NotWritten, Writer
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
 from midcall.live.df_world import KeySource, Order, Tap
@@ -480,7 +481,7 @@ class DfService:
         self._arrange()
 
     async def close(self) -> None:
-        """Wait for what is being asked and written."""
+        """Wait for what is being asked, and for a moment for what is being written."""
         for task in list(self._questions):
             task.cancel()
         await asyncio.gather(*self._questions, return_exceptions=True)
@@ -491,5 +492,6 @@ class DfService:
         self._df3.finish()
         self._arrange()
         self.commits.put()
-        await self.commits.done()
+        with suppress(NotWritten):  # who gave it was not told that it was taken
+            await self.commits.done(CLOSING_SECONDS)
         self._held.wipe()

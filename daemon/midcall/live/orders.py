@@ -10,6 +10,7 @@ from midcall.config import DfConfig
 from midcall.df2 import Agency, notifications
 from midcall.events import Instant, Intercept
 from midcall.live.clock import now
+from midcall.live.commits import CLOSING_SECONDS
 from midcall.live.df import DfService
 from midcall.live.notices import Owner
 from midcall.live.outlets import Outlets
@@ -85,5 +86,6 @@ class DfOrders:
                     outlet.writer.iri([notifications.notification(self._config.network, liid, kind, at)])
 
     async def close(self) -> None:
-        """Wait for the closing checks of what has ended."""
-        await asyncio.gather(*self._ended)
+        """Wait for a moment for the closing checks of what has ended; the next run makes those that are missing."""
+        if self._ended:
+            await asyncio.wait(self._ended, timeout=CLOSING_SECONDS)

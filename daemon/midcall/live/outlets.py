@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from imswire.x1 import DestinationDetails
 from midcall.base import owner_only
+from midcall.base.log import fault
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
 from midcall.base.tls_end import TlsEnd
@@ -75,6 +76,7 @@ class Outlet:
         book: LinkBook,
         watch: Watch | None,
         alarm: Alarm | None,
+        failed: Callable[[str], None],
     ) -> None:
         self.did = did
         self.name = name
@@ -116,13 +118,26 @@ class Outlet:
             report=told,
             lost=_lost,
         )
-        self._tasks = [asyncio.create_task(self.writer.run()), asyncio.create_task(self.sender.run())]
+        self._closing = False
+        self._tasks = {asyncio.create_task(each.run()): each for each in (self.writer, self.sender)}
+        for task in self._tasks:
+            task.add_done_callback(partial(self._done, failed))
+
+    def _done(self, failed: Callable[[str], None], task: asyncio.Task[None]) -> None:
+        """Both go on until they are stopped: what ends one before is a fault that they could not deal with."""
+        error = None if task.cancelled() else task.exception()
+        if error is None and self._closing:
+            return
+        what = "it ended by itself" if error is None else fault(error)
+        failed(f"{self.did}: {type(self._tasks[task]).__name__.lower()}: {what}")
 
     async def close(self) -> None:
+        self._closing = True
+        writing, sending = self._tasks
         self.writer.stop()
-        await self._tasks[0]
+        await asyncio.wait([writing])
         self.sender.stop(CLOSING_SECONDS)
-        await self._tasks[1]
+        await asyncio.wait([sending])
         self.spool.close()
         self.keys.close()
         self.sender_keys.close()
@@ -130,7 +145,10 @@ class Outlet:
 
 
 class Outlets:
-    """All destinations of one mediation function. Records go to the destination of their LIID."""
+    """All destinations of one mediation function. Records go to the destination of their LIID.
+
+    ``failed`` is told when one of them works no more: what waits for it goes out after a restart.
+    """
 
     def __init__(
         self,
@@ -142,6 +160,7 @@ class Outlets:
         book: LinkBook | None = None,
         watch: Watch | None = None,
         alarm: Alarm | None = None,
+        failed: Callable[[str], None] | None = None,
     ) -> None:
         self._config = config
         self._master = master
@@ -151,6 +170,7 @@ class Outlets:
         self._book = book or LinkBook()
         self._watch = watch
         self._alarm = alarm
+        self._failed = failed or log.error
         self._outlets: dict[_Key, Outlet] = {}
         self._named: dict[str, Outlet] = {}
         self._of: dict[str, Outlet] = {}
@@ -255,6 +275,7 @@ class Outlets:
             self._book,
             self._watch,
             self._alarm,
+            self._failed,
         )
         self._outlets[key] = self._named[name] = outlet
         return outlet

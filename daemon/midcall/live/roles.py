@@ -168,6 +168,26 @@ async def _read_mirror(mirror: Mirror, take: Callable[[SipSeen], None]) -> None:
         mirror.close()
 
 
+class _End:
+    """When a role is to stop: as it is told, or when a part of it works no more."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.came = asyncio.Event()
+        self._why = ""
+        self._told = asyncio.create_task(stop.wait())
+        self._told.add_done_callback(lambda _: self.came.set())
+
+    def failed(self, why: str) -> None:
+        self._why = self._why or why
+        self.came.set()
+
+    def close(self) -> None:
+        """The role has stopped. RoleError: it was not told to."""
+        self._told.cancel()
+        if self._why:
+            raise RoleError(self._why)
+
+
 async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The mediation functions. RoleError."""
     links.require_alone(config.x1)
@@ -185,9 +205,9 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
 
     first = reserve_cins(spool / "cins")
     inputs = recording.df_inputs(frame, config, first)
-    book, ends = LinkBook(), Ends("df", config)
+    book, ends, end = LinkBook(), Ends("df", config), _End(stop)
     sign = inputs.sign(links.signer(config.signing_key))
-    outlets = Outlets(config, seal, ends.client("agency"), gap_of, sign, book, inputs, alarm)
+    outlets = Outlets(config, seal, ends.client("agency"), gap_of, sign, book, inputs, alarm, end.failed)
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
     keys = links.xk_client(config, ends.client("kms"))
@@ -233,7 +253,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         await plane.start()
     frame.on_reload(_reload(frame, ends, x1, service))
     frame.ready()
-    await x1.run(stop)
+    await x1.run(end.came)
     if plane is not None:
         await plane.stop()
     desk.close()
@@ -248,6 +268,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         for descriptor in port.filenos():
             asyncio.get_running_loop().remove_reader(descriptor)
         port.close()
+    end.close()
 
 
 async def tap(config: TapConfig, frame: Frame, stop: asyncio.Event) -> None:

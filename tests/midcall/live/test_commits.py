@@ -89,6 +89,36 @@ def test_done_waits_for_what_was_given_before_it():
     asyncio.run(run())
 
 
+def test_what_takes_too_long_is_not_said_to_be_written():
+    async def run() -> None:
+        disk = Disk()
+        disk.slow = True
+        commits = Commits(disk)
+        commits.put([record(1)])
+        with pytest.raises(NotWritten):
+            await commits.done(0.0)
+
+    asyncio.run(run())
+
+
+def test_a_fault_of_writer_or_journal_leaves_nobody_waiting():
+    async def run() -> None:
+        disk = Disk()
+        commits = Commits(disk, disk)
+        disk.iri = None  # type: ignore[assignment, method-assign]
+        commits.put([record(1)])
+        rounds = commits._rounds
+        with pytest.raises(NotWritten):
+            await commits.done()
+        assert rounds is not None and isinstance(rounds.exception(), TypeError)
+        del disk.iri
+        commits.put([record(2)])
+        await commits.done()
+        assert disk.seen == [[2]]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 def test_what_is_not_written_is_not_said_to_be(how):
     async def run() -> None:

@@ -27,7 +27,10 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.reader import Reader
+from midcall.handover.shell.spool import FULL, Left
 from midcall.handover.values import Gap
+from midcall.live import df as df_module
+from midcall.live import orders as orders_module
 from midcall.live import outlets as outlets_module
 from midcall.live.clock import now
 from midcall.live.df import DfService
@@ -277,6 +280,32 @@ def test_a_destination_that_comes_back_later_is_told_then(tmp_path):
 
     run(tmp_path, begin, start=False)
     run(tmp_path, later, start=False)
+    assert told(tmp_path) == [("LAB-1", 0, BEGUN), ("LAB-1", 1, ENDED)]
+
+
+def test_a_disk_that_takes_nothing_keeps_nobody_from_stopping(tmp_path, monkeypatch):
+    for module in (df_module, orders_module):
+        monkeypatch.setattr(module, "CLOSING_SECONDS", 0.05)
+
+    async def whole() -> None:
+        async with asyncio.timeout(30):
+            df = Df(tmp_path, Wanting.profile)
+            df.start(order())
+            await df.service.commits.done()
+            ((_, outlet),) = df.outlets.all()
+            outlet.spool.take_iri = lambda records, _: Left([*records], FULL)
+            df.orders.follow(over())
+            await df.service.close()
+            await df.orders.close()
+            await df.outlets.close()
+
+    asyncio.run(whole())
+    assert told(tmp_path) == [("LAB-1", 0, BEGUN)]
+
+    async def again(df: Df) -> None:
+        df.start()
+
+    run(tmp_path, again, start=False)
     assert told(tmp_path) == [("LAB-1", 0, BEGUN), ("LAB-1", 1, ENDED)]
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from midcall.base.log import fault
 from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS
@@ -84,20 +84,26 @@ class Writer:
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._stopping = False
+        self._ended = False
+        # What is promised; nobody is to wait for it behind the end of :meth:`run`, however that comes.
+        self._open: set[asyncio.Future[Any]] = set()
         self._next = 0.0  # when content may be committed again
 
     def iri(self, records: Sequence[EventRecord]) -> asyncio.Future[None]:
-        """Done when all records are on the disk; while it is full that waits."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._iri.append((records, done))
-        self._more(len(records))
-        self._full.set()
+        """Done when all records are on the disk; while it is full that waits. Cancelled: they will not be."""
+        done: asyncio.Future[None] = self._promise()
+        if not self._ended:
+            self._iri.append((records, done))
+            self._more(len(records))
+            self._full.set()
         return done
 
     def cc(self, records: Sequence[CcRecord]) -> asyncio.Future[bool]:
         """Done when all records of the commit are on the disk (True) or were refused and declared (False)."""
         if self._cc_done is None or self._cc_done.done():
-            self._cc_done = asyncio.get_running_loop().create_future()
+            self._cc_done = self._promise()
+        if self._ended:
+            return self._cc_done
         if len(self._cc) + len(records) > self._settings.waiting_records:
             self._over += records
         else:
@@ -113,10 +119,20 @@ class Writer:
 
     def end(self, liid: str) -> asyncio.Future[None]:
         """The closing integrity checks of an intercept, behind all that was given before; done when written."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ends.append((liid, done))
-        self._more(1)
-        self._full.set()
+        done: asyncio.Future[None] = self._promise()
+        if not self._ended:
+            self._ends.append((liid, done))
+            self._more(1)
+            self._full.set()
+        return done
+
+    def _promise(self) -> asyncio.Future[Any]:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._ended:
+            done.cancel()
+        else:
+            self._open.add(done)
+            done.add_done_callback(self._open.discard)
         return done
 
     def _more(self, count: int) -> None:
@@ -132,20 +148,26 @@ class Writer:
         self._full.set()
 
     async def run(self) -> None:
+        try:
+            with ThreadPoolExecutor(1, "spool") as thread:
+                await self._run(thread)
+        finally:
+            self._ended = True
+            for done in [*self._open]:
+                done.cancel()
+
+    async def _run(self, thread: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "spool") as thread:
-            while True:
-                await self._collect()
-                self._next = loop.time() + self._settings.commit_seconds
-                given = self._take()
-                outcome = await self._written(thread, given)
-                self._settle(given, outcome)
-                if self._stopping and not self._cc and (outcome.why or not (self._iri or self._ends)):
-                    break
-                if outcome.why and outcome.why != KEYS:
-                    await self._pause()
-        for _, done in (*self._iri, *self._ends):
-            done.cancel()
+        while True:
+            await self._collect()
+            self._next = loop.time() + self._settings.commit_seconds
+            given = self._take()
+            outcome = await self._written(thread, given)
+            self._settle(given, outcome)
+            if self._stopping and not self._cc and (outcome.why or not (self._iri or self._ends)):
+                return
+            if outcome.why and outcome.why != KEYS:
+                await self._pause()
 
     def _take(self) -> _Given:
         """What is to be written next; ends stand behind all events."""
