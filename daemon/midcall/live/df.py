@@ -79,7 +79,7 @@ class DfService:
         writer: Writer,
         tap: Tap | None = None,
         owner: str = exchange.OWNER,
-        first_cin: int = 1,
+        communications: Communications | None = None,
         journal: InterceptJournal | None = None,
         mark_key: bytes = b"",
         clock: Clock | None = None,
@@ -103,7 +103,7 @@ class DfService:
         self._orders: dict[str, Order] = {}
         self._changing: dict[str, Instant] = {}
         self._outlets: dict[str, str] = {}
-        communications = Communications(first_cin)
+        communications = communications or Communications()
         self._taken_out: list[str] = []
         self._iri = IriMediation(communications, lambda _xid, kinds: self._taken_out.extend(kinds))
         self._df2 = Mediation(communications)

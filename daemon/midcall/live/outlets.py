@@ -37,8 +37,6 @@ from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook
 
 CLOSING_SECONDS = 5.0
-# CINs that one start of the service may give before it reserves more.
-CIN_BLOCK = 100_000
 
 log = logging.getLogger("midcall.li.handover")
 
@@ -304,18 +302,6 @@ class _Check(Struct, frozen=True):
         if self.pin and hashlib.sha256(octets).hexdigest() != self.pin:
             raise TlsError("the certificate is not the one that the warrant names")
         return shown
-
-
-def reserve_cins(path: Path) -> int:
-    """The first of a block of CINs that no earlier start has given."""
-    try:
-        first = int(path.read_text())
-    except (OSError, ValueError):
-        first = 1
-    fresh = path.with_suffix(".new")
-    fresh.write_text(str(first + CIN_BLOCK))
-    fresh.replace(path)
-    return first
 
 
 def _lost(lost: Lost) -> None:

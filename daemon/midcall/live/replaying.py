@@ -22,6 +22,7 @@ from midcall.base import owner_only
 from midcall.base.bounded import BoundedTable
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import Batch
+from midcall.df2 import Communications
 from midcall.events import CcRecord, EventRecord, Hi1Record, Instant, Intercept, KeyAnswer, KeyQuery, MediaPacket
 from midcall.handover import Assembler
 from midcall.handover.shell.files import MARKS
@@ -182,7 +183,11 @@ class DfReplay:
         self._keys = _Keys()
         self._outlets = _Outlets(begun, out, self.outcome)
         self._service = DfService(
-            self._keys, self._outlets, first_cin=begun.first_cin, clock=self._clock, foreign=begun.foreign
+            self._keys,
+            self._outlets,
+            communications=Communications(begun.first_cin),
+            clock=self._clock,
+            foreign=begun.foreign,
         )
 
     async def take(self, record: Record) -> None:

@@ -22,15 +22,17 @@ from midcall.base.x1_element.shell.service import X1Service
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import X2Server
 from midcall.config import DfConfig, PoiConfig, TapConfig
+from midcall.df2 import Communications
 from midcall.events import Hi1Record, Instant, SipSeen, Task
 from midcall.handover.values import Gap
 from midcall.live import links, recording
+from midcall.live.cins import Cins, CinsError
 from midcall.live.clock import now
 from midcall.live.df import DfService
 from midcall.live.ends import Ends
 from midcall.live.link_book import LinkBook
 from midcall.live.orders import DfOrders
-from midcall.live.outlets import OutletError, Outlets, reserve_cins
+from midcall.live.outlets import OutletError, Outlets
 from midcall.live.poi import PoiService
 from midcall.live.status import DfDesk, PoiDesk
 from midcall.poi import PointOfInterception
@@ -203,8 +205,11 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     def alarm(gap: Gap, at: int) -> list[Hi1Record]:
         return service_of[0].alarm(gap, at)
 
-    first = reserve_cins(spool / "cins")
-    inputs = recording.df_inputs(frame, config, first)
+    try:
+        cins = Cins(spool / "cins")
+    except CinsError as error:
+        raise RoleError(str(error)) from None
+    inputs = recording.df_inputs(frame, config, cins.first)
     book, ends, end = LinkBook(), Ends("df", config), _End(stop)
     sign = inputs.sign(links.signer(config.signing_key))
     outlets = Outlets(config, seal, ends.client("agency"), gap_of, sign, book, inputs, alarm, end.failed)
@@ -216,7 +221,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         inputs.keys(keys),
         outlets,
         port,
-        first_cin=first,
+        communications=Communications(cins.first, cins.reserve),
         journal=journal,
         mark_key=mark_key,
         clock=inputs.clock,
