@@ -127,7 +127,9 @@ class Site:
             files = {"certificate": str(pki / "cscf.pem"), "key": str(pki / "cscf.key"), "ca": str(pki / "ca.pem")}
             listen.append(CscfListen(transport="tls", address=f"127.0.0.1:{self.tls}", **files))
         routes = (
-            (CscfRoute(domain="far.example", hops=(CscfHop(uri=uri or f"sip:127.0.0.1:{to}"),)),) if to or uri else ()
+            (CscfRoute(domain="far.example", hops=(CscfHop(uri=uri or f"sip:127.0.0.1:{to}"),), probe_seconds=0),)
+            if to or uri
+            else ()
         )
         return CscfConfig(
             domains=("home.example",),
