@@ -216,11 +216,7 @@ class Delivery:
 
     def end(self, liid: str, now: int) -> None:
         self._now = now
-        try:
-            done = self._spool.end(liid, now)
-        except _DISK:
-            done = False
-        if not done:
+        if not self._written(lambda: self._spool.end(liid, now)):
             self._fault("the last integrity checks were not made: no room on the disk")
 
     def _written(self, write: Callable[[], bool]) -> bool:

@@ -14,6 +14,7 @@ from midcall import config, delivery
 from midcall.base.tls_end import TlsEnd
 from midcall.delivery import Delivery
 from midcall.events import EventRecord
+from midcall.handover import Kind
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.spool import FULL, Left
 from tests.midcall.handover.world import T0, cc, intercept, iri, streams, unavailable
@@ -56,6 +57,16 @@ def test_events_that_found_no_room_are_missing(made: Delivery, monkeypatch: pyte
     outcome = made.finish()
     assert (outcome.lost, outcome.missing) == (2, 2), "of two, one was taken"
     assert "1 events were lost: no room on the disk" in outcome.faults
+
+
+def test_closing_checks_wait_for_room(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    right, full = made._spool.end, iter([False, False])
+    monkeypatch.setattr(delivery, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(made._spool, "end", lambda *given: next(full, True) and right(*given))
+    made.iri([iri(0)], T0)
+    made.end("LAB-1", T0)
+    assert made._spool.next_number("LAB-1", 1, Kind.INTEGRITY) == 1
+    assert not any("integrity checks" in each for each in made._faults)
 
 
 def test_content_that_cannot_even_be_refused_is_missing(made: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:

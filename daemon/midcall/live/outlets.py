@@ -192,7 +192,7 @@ class Outlets:
         key = details.did, pin or ""
         outlet = self._outlets.get(key) or self._open(key, details)
         outlet.spool.add(intercept, about)
-        outlet.writer.expect(intercept.liid)
+        outlet.writer.ordered()
         self._of[intercept.liid] = outlet
         self._ordered[intercept.liid] = intercept
         return outlet.name

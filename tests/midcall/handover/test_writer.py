@@ -107,11 +107,11 @@ def test_the_first_content_waits_for_no_more(opened: Callable[..., Spool]) -> No
     assert [each.cc for each in told[:2]] == [1, 2], "then they come together"
 
 
-def test_an_intercept_that_is_expected_has_its_key(opened: Callable[..., Spool]) -> None:
+def test_an_intercept_that_is_ordered_has_its_key(opened: Callable[..., Spool]) -> None:
     spool = opened(commit_seconds=3_600.0)
 
     async def test(writer: Writer) -> None:
-        writer.expect("LAB-1")
+        writer.ordered()
         await writer.iri([])
         assert spool.keys.handles("LAB-1") == [spool.keys.handle("LAB-1")]
 

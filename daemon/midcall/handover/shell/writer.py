@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +44,6 @@ class _Given(NamedTuple):
     cc: list[CcRecord]
     over: list[CcRecord]
     ends: list[tuple[str, asyncio.Future[None]]]
-    expected: list[str]
     cc_done: asyncio.Future[bool] | None
 
     def records(self) -> list[EventRecord]:
@@ -79,7 +77,6 @@ class Writer:
         self._cc_done: asyncio.Future[bool] | None = None
         self._over: list[CcRecord] = []
         self._ends: list[tuple[str, asyncio.Future[None]]] = []
-        self._expected: list[str] = []
         self._count = 0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -111,11 +108,9 @@ class Writer:
         self._more(len(records))
         return self._cc_done
 
-    def expect(self, liid: str) -> None:
-        """An intercept gets its data key, for which its first record then need not wait."""
-        self._expected.append(liid)
+    def ordered(self) -> None:
+        """An intercept was added to the spool: it is noted, and has its data key before its first record comes."""
         self._more(1)
-        self._full.set()
 
     def end(self, liid: str) -> asyncio.Future[None]:
         """The closing integrity checks of an intercept, behind all that was given before; done when written."""
@@ -176,8 +171,8 @@ class Writer:
         ends: list[tuple[str, asyncio.Future[None]]] = []
         if not self._iri:
             ends, self._ends = self._ends, ends
-        given = _Given(iri, self._cc, self._over, ends, self._expected, self._cc_done)
-        self._cc, self._over, self._expected, self._cc_done = [], [], [], None
+        given = _Given(iri, self._cc, self._over, ends, self._cc_done)
+        self._cc, self._over, self._cc_done = [], [], None
         self._count = self._waiting()
         return given
 
@@ -218,9 +213,6 @@ class Writer:
 
     def _commit(self, given: _Given) -> _Outcome:
         now = time.time_ns()
-        for liid in given.expected:
-            with suppress(sqlite3.Error):  # there is no room: its first record will ask for one again
-                self.spool.keys.handle(liid)
         left, why = self.spool.take_iri(given.records(), now)
         kept = self.spool.write_cc(given.cc, now)
         if given.over:
@@ -246,9 +238,7 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
                     await self._wake.wait()
-        if self._count < self._settings.commit_records and not (
-            self._iri or self._ends or self._expected or self._stopping
-        ):
+        if self._count < self._settings.commit_records and not (self._iri or self._ends or self._stopping):
             self._full.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._next if self._count else 0):
