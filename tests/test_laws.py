@@ -60,6 +60,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "df2.phases": "daemon/midcall/df2/phases.py",
     "df2.subjects": "daemon/midcall/df2/iri.py",
     "df2.templates": "daemon/midcall/df2/iri.py",
+    "df3.dialogs": "daemon/midcall/df3/core.py",
     "df3.passed": "daemon/midcall/df3/passed.py",
     "df3.passed.told": "daemon/midcall/df3/passed.py",
     "df3.recalled": "daemon/midcall/df3/core.py",

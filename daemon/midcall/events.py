@@ -294,11 +294,15 @@ class MediaPlan(Struct, frozen=True, gc=False):
     encrypted: bool = False
 
 
+CROWDED_OUT = "more sessions are intercepted at once than there is room for: content of this one is not handed over"
+
+
 class Failure(Struct, frozen=True, gc=False):
     """Why a dialog, or a part of it, gives no content in clear; ``frame`` says where the cause stood (0: none).
 
     ``keys``: because keys are missing, which the agency is told (mediaSecFailureIndication, TS 33.107 7A.7.2).
     ``missing``: content is not handed over, which it is told too (ccUnavailable); ``reason`` is what it is told.
+    ``after``: the newest key that the dialog had, by ``CryptoContext.order``; 0: none.
     """
 
     xid: str
@@ -309,6 +313,7 @@ class Failure(Struct, frozen=True, gc=False):
     reason: str
     keys: bool
     missing: bool = False
+    after: int = 0
 
 
 class MediaPacket(NamedTuple):

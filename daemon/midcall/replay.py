@@ -245,12 +245,11 @@ class Replay:
                 self._content(self._df3.close(output.xid, output.dialog, output.at, linger=output.linger))
             elif isinstance(output, Failure):
                 self._failed(output)
+                self._report.failure(output.dialog, output.frame, output.reason)
             elif isinstance(output, KeysFound) and self._records is not None:
                 self._records.keys(output)
 
     def _failed(self, failure: Failure) -> None:
-        if not failure.missing:  # the report counts that by stream
-            self._report.failure(failure.dialog, failure.frame, failure.reason)
         if self._records is not None:
             self._records.failure(failure)
 
@@ -261,6 +260,8 @@ class Replay:
                 self._records.content(content)
         for failure in self._df3.take_failures():
             self._failed(failure)
+            if not failure.missing:  # the report counts that by stream
+                self._report.failure(failure.dialog, failure.frame, failure.reason)
 
     def _ask(self, query: KeyQuery) -> KeyAnswer:
         try:

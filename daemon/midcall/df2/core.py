@@ -14,6 +14,7 @@ from midcall.df2.communications import Communications
 from midcall.df2.media import SessionMedia, newest_last, place
 from midcall.df2.sdes import SdesKeys
 from midcall.events import (
+    CROWDED_OUT,
     CryptoContext,
     DialogFault,
     DialogId,
@@ -73,8 +74,17 @@ class _Dialog:
         self.contexts: dict[int, list[CryptoContext]] = {}
         self.sdes = SdesKeys()
         self.asked: dict[tuple[int, bytes], int] = {}
-        self.failures: set[tuple[int, str]] = set()
+        self.open: set[int] = set()
+        self.failures: dict[tuple[int, str], int] = {}
         self.told: set[tuple[int, int, int]] = set()
+
+    def all_contexts(self) -> tuple[CryptoContext, ...]:
+        return newest_last([*self.sdes.contexts, *(each for some in self.contexts.values() for each in some)])
+
+    @property
+    def newest(self) -> int:
+        """The order of its newest key; 0: none is known."""
+        return max((each.order for each in self.all_contexts()), default=0)
 
 
 class Mediation:
@@ -96,9 +106,7 @@ class Mediation:
         """A task is over: its dialogs are forgotten, and answers that still come for them."""
         self._terms.pop(xid, None)
         for key in [key for key in self._dialogs if key[0] == xid]:
-            self._dialogs.pop(key)
-        for query in [query for query, (asked, _) in self._queries.items() if asked[0] == xid]:
-            del self._queries[query]
+            self._forget(self._dialogs.pop(key))
 
     def reports(self, xid: str) -> list[SessionReport]:
         """The sessions of a task's dialogs, as they were reported last."""
@@ -133,6 +141,7 @@ class Mediation:
         dialog = self._dialogs.get(key)
         if dialog is None:
             return []
+        dialog.open.discard(answer.query)
         outputs: list[Output] = []
         correlation = dialog.report.correlation
         for reason in answer.failures:
@@ -150,7 +159,7 @@ class Mediation:
             for old in sorted(dialog.contexts)[:-BUNDLES]:
                 del dialog.contexts[old]
         outputs += self._tell(key, dialog, bundle, exchange, answer.keys, now)
-        return [*outputs, self._plan(key, dialog, now)]
+        return [*outputs, self._plan(dialog, now)]
 
     def _tell(
         self,
@@ -178,27 +187,43 @@ class Mediation:
         outputs: list[Output] = []
         if dialog is None:
             dialog = _Dialog(report)
-            self._dialogs.put(key, dialog)
+            outputs += self._crowded_out(self._dialogs.put(key, dialog), report.at)
         else:
             dialog.report, dialog.media = report, SessionMedia(report)
+        self._order = dialog.sdes.learn(dialog.media.sdes, self._order)
         for frame, reason, keys in dialog.media.faults:
             outputs += self._fail(key, report.correlation, report.at, frame, reason, keys=keys)
-        self._order = dialog.sdes.learn(dialog.media.sdes, self._order)
         queries: list[Output] = []
         for exchange in report.exchanges:
             queries += self._ask(key, dialog, exchange)
         outputs += self._without_ticket(key, dialog)
-        outputs.append(self._plan(key, dialog, report.at))
+        outputs.append(self._plan(dialog, report.at))
         if report.dialog.callee_tag:
             outputs += self._superseded(report)
         # Last, so that an answer that comes at once finds the plan in force.
         return outputs + queries
 
+    def _crowded_out(self, gone: _Dialog | None, at: Instant) -> list[Output]:
+        """More dialogs than there is room for: the oldest is followed no more, and its agency is told."""
+        if gone is None:
+            return []
+        self._forget(gone)
+        xid, dialog = gone.report.xid, gone.report.dialog
+        told = Failure(xid, gone.report.correlation, dialog, at, 0, CROWDED_OUT, keys=False, missing=True)
+        return [MediaClose(xid, dialog, at, linger=False), told]
+
+    def _forget(self, dialog: _Dialog | None) -> None:
+        """Nobody waits any more for what the KMS answers for a dialog."""
+        for query in () if dialog is None else dialog.open:
+            self._queries.pop(query, None)
+
     def _superseded(self, report: SessionReport) -> list[Output]:
         """A fork has answered: what was planned for the call before anybody had is its business now."""
         before = DialogId(report.dialog.call_id, report.dialog.caller_tag, "")
-        if self._dialogs.pop((report.xid, before)) is None:
+        gone = self._dialogs.pop((report.xid, before))
+        if gone is None:
             return []
+        self._forget(gone)
         return [MediaClose(report.xid, before, report.at, linger=False)]
 
     def _ask(self, key: _Key, dialog: _Dialog, exchange: TicketExchange) -> list[Output]:
@@ -222,6 +247,7 @@ class Mediation:
         query = self._next_query
         self._next_query += 1
         dialog.asked[mark] = query
+        dialog.open.add(query)
         self._queries[query] = (key, exchange)
         return [KeyQuery(query, report.xid, report.identity, exchange, dialog.media.parties)]
 
@@ -237,12 +263,10 @@ class Mediation:
         reason = "secure media without a MIKEY-TICKET exchange and without a=crypto"
         return self._fail(key, report.correlation, report.at, frame, reason, keys=True)
 
-    def _plan(self, key: _Key, dialog: _Dialog, now: Instant) -> MediaPlan:
+    def _plan(self, dialog: _Dialog, now: Instant) -> MediaPlan:
         report = dialog.report
         terms = self._terms[report.xid]
-        in_flight = any(asked == key for asked, _ in self._queries.values())
         unanswered = report.answer is None and any(flow.secure for flow in dialog.media.flows)
-        contexts = newest_last([*dialog.sdes.contexts, *(c for some in dialog.contexts.values() for c in some)])
         return MediaPlan(
             xid=report.xid,
             cin=self._communications.cin(report.xid, report.correlation),
@@ -254,8 +278,8 @@ class Mediation:
             invited_at=report.invited_at,
             target=report.target,
             flows=dialog.media.flows,
-            contexts=contexts,
-            awaiting=in_flight or unanswered or report.pending,
+            contexts=dialog.all_contexts(),
+            awaiting=bool(dialog.open) or unanswered or report.pending,
             encrypted=terms.encrypted,
         )
 
@@ -263,20 +287,21 @@ class Mediation:
 
     def _released(self, event: DialogReleased) -> list[Output]:
         key = (event.xid, event.dialog)
-        if self._dialogs.pop(key) is None:
+        gone = self._dialogs.pop(key)
+        if gone is None:
             return []
-        for query in [query for query, (asked, _) in self._queries.items() if asked == key]:
-            del self._queries[query]
+        self._forget(gone)
         return [MediaClose(event.xid, event.dialog, event.at, linger=event.reason != "task ended")]
 
     def _fail(self, key: _Key, correlation: bytes, at: Instant, frame: int, reason: str, *, keys: bool) -> list[Output]:
-        """Report a failure once."""
+        """Report a failure once, and once more when keys have come since."""
         dialog = self._dialogs.get(key)
+        newest = 0 if dialog is None else dialog.newest
         if dialog is not None:
-            if (frame, reason) in dialog.failures:
+            if dialog.failures.get((frame, reason)) == newest:
                 return []
-            dialog.failures.add((frame, reason))
-        return [Failure(key[0], correlation, key[1], at, frame, reason, keys)]
+            dialog.failures[frame, reason] = newest
+        return [Failure(key[0], correlation, key[1], at, frame, reason, keys, after=newest)]
 
 
 def _mark(exchange: TicketExchange) -> tuple[int, bytes]:

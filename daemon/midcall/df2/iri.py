@@ -56,7 +56,7 @@ class IriMediation:
         self._agencies: dict[str, Agency] = {}
         self._removed = removed
         self._subjects: BoundedTable[tuple[str, int], _Subject] = BoundedTable("df2.subjects", SUBJECTS)
-        self._failed: BoundedTable[tuple[str, DialogId], None] = BoundedTable("df2.failed", SUBJECTS)
+        self._failed: BoundedTable[tuple[str, DialogId], int] = BoundedTable("df2.failed", SUBJECTS)
         # What messages have in common: by task, subject, kind of record and size of the correlation.
         self._templates: BoundedTable[_Common, tuple[Agency, EpsTemplate]] = BoundedTable("df2.templates", TEMPLATES)
         self._next_key = 1
@@ -92,14 +92,14 @@ class IriMediation:
         return [self._record(agency, cin, about, forms.keys(agency, about, infos))]
 
     def failure(self, failure: Failure) -> list[IriRecord]:
-        """That media of a dialog stay encrypted, said once a dialog; or that some are missing."""
+        """That media of a dialog stay encrypted, said once and again when keys have come since; or some are missing."""
         agency = self._agencies.get(failure.xid)
         place = (failure.xid, failure.dialog)
         if agency is not None and failure.missing:
             return [self._missing(agency, failure)]
-        if agency is None or not failure.keys or place in self._failed:
+        if agency is None or not failure.keys or self._failed.get(place) == failure.after:
             return []
-        self._failed.put(place, None)
+        self._failed.put(place, failure.after)
         cin = self._cin(failure.xid, failure.correlation)
         about = self._about(agency, failure.xid, cin, failure.at.wall)
         return [self._record(agency, cin, about, forms.no_keys(agency, about))]

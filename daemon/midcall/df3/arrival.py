@@ -8,7 +8,7 @@ from midcall.df3.dialog import Proof, TappedDialog, crypto_key
 from midcall.df3.doubt import Judged
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, Crypto, Stream
-from midcall.events import Failure, Instant, MediaPacket
+from midcall.events import CROWDED_OUT, Failure, Instant, MediaPacket
 
 _RTP_HEADER = 12
 _RTCP_HEADER = 8
@@ -111,6 +111,13 @@ class Arrival:
         """A dialog ends: what of its media is missing is told, unless just that was told before."""
         if dialog.missing.count > dialog.missing.told:
             self._tell_missing(dialog, now, 0)
+
+    def crowded_out(self, dialog: TappedDialog, now: Instant) -> None:
+        """A dialog makes room for another: what would follow of its media is missing."""
+        plan = dialog.plan
+        self.failures.append(
+            Failure(plan.xid, plan.correlation, plan.dialog, now, 0, CROWDED_OUT, keys=False, missing=True)
+        )
 
     def take_late(self) -> list[Content]:
         """What is content after all, since the last call."""
@@ -383,12 +390,14 @@ class Arrival:
         )
 
     def _tell(self, dialog: TappedDialog, packet: MediaPacket) -> None:
-        """Once a dialog: its keys do not open what it sends."""
-        if not dialog.failed:
-            dialog.failed, plan, at = True, dialog.plan, Instant.of_capture(packet.time)
-            self.failures.append(
-                Failure(plan.xid, plan.correlation, plan.dialog, at, packet.frame, NOT_OPENED, keys=True)
-            )
+        """Its keys do not open what a dialog sends: once, and once more when others have come."""
+        newest = dialog.contexts[-1].order if dialog.contexts else 0
+        if dialog.failed_after == newest:
+            return
+        dialog.failed_after, plan, at = newest, dialog.plan, Instant.of_capture(packet.time)
+        self.failures.append(
+            Failure(plan.xid, plan.correlation, plan.dialog, at, packet.frame, NOT_OPENED, keys=True, after=newest)
+        )
 
     def _proved(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Stream:
         """The stream of a packet that is certainly its dialog's."""

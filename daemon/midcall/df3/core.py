@@ -6,6 +6,7 @@ and negotiated destinations is decrypted, held or returned.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
@@ -24,6 +25,8 @@ from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, M
 _RTP_VERSION_BITS = 0x80
 # Each packet comes through here: for the usual one nothing is called that need not be.
 _make: Callable[[type[Content], tuple[int, Stream, bytes, Datagram, bool]], Content] = tuple.__new__
+# As many as DF2 follows at once, and as many again of which packets are still under way.
+DIALOGS = 131_072
 # Dialogs of a former run whose plan is still to come.
 RECALLED = 65_536
 
@@ -63,9 +66,11 @@ class ContentMediation:
         self.limits = limits or Df3Limits()
         self._arrival = Arrival(self.limits)
         self._destinations: dict[bytes, list[Destination]] = {}
-        self._dialogs: dict[_Key, TappedDialog] = {}
+        self._dialogs: BoundedTable[_Key, TappedDialog] = BoundedTable("df3.dialogs", DIALOGS)
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
-        self._lingering: list[tuple[_Key, bytes, Claim]] = []
+        # Claims of which packets are under way, by when they are let go, and again by dialog with their places.
+        self._lingering: OrderedDict[Claim, None] = OrderedDict()
+        self._left: dict[_Key, dict[Claim, bytes]] = {}
         self._finished: list[Finished] = []
         self._waiting = Waiting()
         self._recalled: BoundedTable[_Key, dict[bytes, int]] = BoundedTable("df3.recalled", RECALLED)
@@ -87,8 +92,12 @@ class ContentMediation:
         """Follow a new plan of a dialog; returns what packets that waited for it turn out to be."""
         key = (plan.xid, plan.dialog)
         dialog = self._dialogs.get(key)
+        content: list[Content] = []
         if dialog is None:
-            dialog = self._dialogs[key] = TappedDialog(plan, self._recalled.pop(key))
+            dialog = TappedDialog(plan, self._recalled.pop(key))
+            gone = self._dialogs.put(key, dialog)
+            if gone is not None:
+                content = self._crowded_out(gone, now)
         else:
             dialog.renew(plan)
         former = self._claims.get(key, {})
@@ -105,15 +114,21 @@ class ContentMediation:
             self._settle(place[0], claim)
             self._let_linger(key, place[0], claim, now)
         self._claims[key] = claims
-        content = self._retry(plan.xid, (place[0] for place in claims))
-        return self._arrival.take_late() + content
+        found = self._retry(plan.xid, (place[0] for place in claims))
+        return content + self._arrival.take_late() + found
 
     def close(self, xid: str, dialog: DialogId, now: Instant, *, linger: bool) -> list[Content]:
         """A dialog is over; with ``linger`` packets under way of its proved streams count for a moment more."""
-        key = (xid, dialog)
-        tapped = self._dialogs.get(key)
-        if tapped is None:
-            return []
+        tapped = self._dialogs.get((xid, dialog))
+        return [] if tapped is None else self._close(tapped, now, linger=linger)
+
+    def _crowded_out(self, gone: TappedDialog, now: Instant) -> list[Content]:
+        if (gone.plan.xid, gone.plan.dialog) in self._claims:
+            self._arrival.crowded_out(gone, now)
+        return self._close(gone, now, linger=False)
+
+    def _close(self, tapped: TappedDialog, now: Instant, *, linger: bool) -> list[Content]:
+        xid, key = tapped.plan.xid, (tapped.plan.xid, tapped.plan.dialog)
         tapped.over()
         claims = self._claims.pop(key, {})
         content = self._retry(xid, (place[0] for place in claims))
@@ -126,26 +141,31 @@ class ContentMediation:
         content += self._arrival.take_late()
         self._arrival.over(tapped, now)
         if not linger:
-            for each in [each for each in self._lingering if each[0] == key]:
-                self._lingering.remove(each)
-                self._remove(each[1], each[2])
-        self._finish(key)
+            for claim, at in self._left.pop(key, {}).items():
+                del self._lingering[claim]
+                self._remove(at, claim)
+        self._finish(key, tapped)
         return content
 
     def next_deadline(self) -> int | None:
         """Wall ns at which the next lingering destination is let go."""
-        return self._lingering[0][2].until if self._lingering else None
+        return next(iter(self._lingering)).until if self._lingering else None
 
     def deadline(self, now: int) -> None:
         """Let go of what was only waiting for packets under way."""
-        while self._lingering and (self._lingering[0][2].until or 0) <= now:
-            key, place, claim = self._lingering.pop(0)
+        while self._lingering:
+            claim = next(iter(self._lingering))
+            if (claim.until or 0) > now:
+                break
+            key = (claim.dialog.plan.xid, claim.dialog.plan.dialog)
+            place = self._left[key][claim]
             if self._goes_on(place, claim):
                 claim.until = (claim.until or 0) + self.limits.linger
-                self._lingering.append((key, place, claim))
+                self._lingering.move_to_end(claim)
                 continue
+            del self._lingering[claim], self._left[key][claim]
             self._remove(place, claim)
-            self._finish(key)
+            self._finish(key, claim.dialog)
 
     def _goes_on(self, place: bytes, claim: Claim) -> bool:
         """Whether packets still prove to be the dialog's: a feigned BYE does not end what goes on under its keys."""
@@ -304,7 +324,8 @@ class ContentMediation:
 
     def _let_linger(self, key: _Key, place: bytes, claim: Claim, now: Instant) -> None:
         claim.until = now.wall + self.limits.linger
-        self._lingering.append((key, place, claim))
+        self._lingering[claim] = None
+        self._left.setdefault(key, {})[claim] = place
 
     def _remove(self, place: bytes, claim: Claim) -> None:
         lane = self._find(place, claim.dialog.plan.xid)
@@ -319,14 +340,14 @@ class ContentMediation:
             if not lane.lanes:
                 del self._destinations[place]
 
-    def _finish(self, key: _Key) -> None:
+    def _finish(self, key: _Key, dialog: TappedDialog) -> None:
         """Report a dialog once nothing claims a packet for it any more."""
-        if key in self._claims or any(each[0] == key for each in self._lingering):
+        if key in self._claims or self._left.get(key):
             return
-        dialog = self._dialogs.pop(key, None)
-        if dialog is not None:
-            dialog.close()
-            self._finished.append(Finished(key[0], key[1], *dialog.final()))
+        self._left.pop(key, None)
+        self._dialogs.pop(key)
+        dialog.close()
+        self._finished.append(Finished(key[0], key[1], *dialog.final()))
 
 
 def _places(plan: MediaPlan) -> Iterator[tuple[_Place, MediaFlow, str]]:

@@ -68,7 +68,8 @@ class TappedDialog:
         self.dropped: Counter[str] = Counter()
         self.let_go: Counter[str] = Counter()
         self.missing = Missing()
-        self.failed = False
+        # The newest key under which it was told that none opens the media.
+        self.failed_after: int | None = None
 
     def counters(self) -> dict[bytes, int]:
         """The rollover counter of each stream that a key opens."""

@@ -9,7 +9,7 @@ from imswire import hi
 from imswire.hi import eps
 from midcall.config import Network, Profile
 from midcall.df2 import Agency, Communications, IriMediation
-from midcall.events import DialogId, Instant, Side, SipReport, SipSeen, Terms
+from midcall.events import DialogId, Failure, Instant, Side, SipReport, SipSeen, Terms
 
 ALICE, CORRELATION = "sip:alice@example.com", b"12345678"
 NETWORK = Network(network_operator="99999", element="df2")
@@ -87,3 +87,10 @@ def test_records_follow_a_task_that_was_changed():
 def test_other_forms(form, tag):
     (record,) = mediation(Terms("L"), Profile(iri=form)).x2(MESSAGES[0])
     assert record.contents[0] & 0x1F == tag
+
+
+def test_no_keys_is_said_again_when_keys_have_come_since():
+    made = mediation(Terms("L"), Profile())
+    failure = Failure("x", CORRELATION, DialogId("1", "1", "2"), Instant.of_capture(SECOND), 0, "KMS: no", keys=True)
+    said = [bool(made.failure(replace(failure, after=newest))) for newest in (0, 0, 3, 3, 7)]
+    assert said == [True, False, True, False, True]

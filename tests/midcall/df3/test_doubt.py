@@ -84,6 +84,17 @@ def test_where_as_captured_is_not_wanted_all_of_it_is_told():
     assert told(df3) == ["missing: 50", "missing: 60"]
 
 
+def test_that_no_key_opens_them_is_told_again_under_newer_keys():
+    df3 = tapped()
+    handed(df3, *spoilt(3))
+    assert told(df3) == ["keys"]
+    for order, expected in ((1, []), (2, ["keys"])):
+        newer = structs.replace(context(), order=order)
+        df3.plan(structs.replace(plan(newer), encrypted=True), NOW)
+        handed(df3, *spoilt(3, 3))
+        assert told(df3) == expected
+
+
 # By source
 
 
