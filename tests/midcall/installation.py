@@ -73,7 +73,7 @@ class Installation:
     def _role(self, role: str) -> None:
         text = decided((ROOT / f"config/{role}.toml").read_text())
         # Ports that nobody has, an interface and a user that every host has.
-        text = re.sub(r'^(listen = )"[^"]+:\d+"', r'\1"127.0.0.1:0"', text, flags=re.MULTILINE)
+        text = re.sub(r'^((?:listen|address) = )"[^"]+:\d+"', r'\1"127.0.0.1:0"', text, flags=re.MULTILINE)
         text = text.replace('"eth1"', '"lo"').replace('"midcall-df"', f'"{getpass.getuser()}"')
         text = text.replace('"midcall-poi"', f'"{getpass.getuser()}"')
         text = re.sub(r'"(/(?:etc|var|run)/)', rf'"{self.folder}\1', text)

@@ -161,7 +161,7 @@ def test_files_of_one_host_agree():
     listens = [poi.x1.listen, poi.hep.tls.listen, poi.li.listen, kms.users.listen, kms.xk.listen]
     listens += [df.x1.listen, df.x2.listen, df.li.listen]
     listens += [each.operator.listen for each in read.values() if not each.operator.listen.startswith("unix:")]
-    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 11
+    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 12
 
 
 def test_the_key_that_signs_is_a_credential_of_the_service():
