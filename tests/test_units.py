@@ -244,6 +244,20 @@ def test_a_second_time_changes_nothing(installed):
     assert list(everything(installed)) == before
 
 
+@needs_root
+def test_without_systemd_nothing_is_begun(tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "dirname"):
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tools))
+    done = install("--destdir", tmp_path / "to", "--files-only")
+    assert done.returncode == 2 and "systemd-sysusers is missing" in done.stderr
+    assert not (tmp_path / "to").exists()
+
+
 @pytest.mark.parametrize("options", [["--help"], ["--prefix", "relative"], ["--prefix", "/a b"]])
 def test_wrong_options_install_nothing(options):
     done = install(*options)
