@@ -141,7 +141,7 @@ def test_where_nobody_may_tap_media_come_by_x3_and_a_second_run_begins_anew(done
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.proof)])
 def test_told_to_stop_it_leaves_no_process_behind(tmp_path, number):
     code = "from midcall.cli.main import main; main()"
     running = subprocess.Popen(
