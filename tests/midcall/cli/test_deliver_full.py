@@ -49,7 +49,17 @@ def whole(made, tmp_path_factory):  # noqa: F811 - a fixture of the other module
     return received(folder / "lemf")
 
 
-@pytest.mark.parametrize("filled", [300, *(pytest.param(each, marks=pytest.mark.proof) for each in (370, 396, 400))])
+def long_form(*values: object) -> list:
+    """Values that only the long form of the tests tries."""
+    return [
+        pytest.param(*each, marks=pytest.mark.proof)
+        if isinstance(each, tuple)
+        else pytest.param(each, marks=pytest.mark.proof)
+        for each in values
+    ]
+
+
+@pytest.mark.parametrize("filled", [300, *long_form(370, 396, 400)])
 def test_a_full_disk_of_results_costs_the_copy_and_nothing_else(made, whole, disk, tmp_path, filled):  # noqa: F811
     folder, _ = made
     (disk / "fill").write_bytes(bytes(filled << 10))
@@ -68,9 +78,7 @@ def test_a_full_disk_of_results_costs_the_copy_and_nothing_else(made, whole, dis
         assert "report.json: No space left on device; there is no report" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "size", ["1200k", *(pytest.param(each, marks=pytest.mark.proof) for each in ("900k", "1500k", "2m"))]
-)
+@pytest.mark.parametrize("size", ["1200k", *long_form("900k", "1500k", "2m")])
 def test_no_other_disk_to_wait_on(made, whole, disk, tmp_path, monkeypatch, size):  # noqa: F811
     """The spool shares a disk with results that fill it: all events arrive, and gaps of content are declared."""
     folder, _ = made
@@ -98,9 +106,7 @@ def test_no_other_disk_to_wait_on(made, whole, disk, tmp_path, monkeypatch, size
         assert any(b"disk full" in each for each in there["hi2.ber"])
 
 
-@pytest.mark.parametrize(
-    ("end", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.proof)]
-)
+@pytest.mark.parametrize(("end", "status"), [(signal.SIGTERM, 143), *long_form((signal.SIGINT, 130))])
 def test_what_a_killed_replay_left_goes_with_the_next_one_and_a_living_one_keeps_its_own(made, tmp_path, end, status):  # noqa: F811
     folder, _ = made
     out = tmp_path / "out"
