@@ -19,12 +19,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from midcall.base.link_report import LinkEvent
 from midcall.base.passing_folder import PassingFolder, clear
 from midcall.base.seal import SealKey
 from midcall.base.sqlite import is_writing
 from midcall.config import ReplayConfig
 from midcall.events import CcRecord, EventRecord, Intercept
-from midcall.handover import Completeness, LinkEvent, Lost
+from midcall.handover import Completeness, Lost
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell.channel import Peer

@@ -121,19 +121,6 @@ class Lost(Struct, frozen=True):
         return 0 if self.last is None else (self.last - self.first) % NUMBERS + 1
 
 
-class LinkEvent(Struct, frozen=True):
-    """A link to a destination came ``up`` or went ``down``; a ``fault`` of it began or was ``cleared``.
-
-    Up and down alternate strictly, and so do fault and cleared. ``at`` in wall ns.
-    """
-
-    destination: str
-    link: str
-    state: Literal["up", "down", "fault", "cleared"]
-    reason: str
-    at: int
-
-
 class Completeness(Struct, frozen=True):
     """Records of one intercept on one interface: every one observed is delivered, queued or refused."""
 

@@ -8,9 +8,8 @@ import threading
 from msgspec import Struct, structs
 
 from midcall.base.bounded import BoundedTable
+from midcall.base.link_report import LinkEvent
 from midcall.base.log import redacted
-from midcall.base.x2_link import LinkEvent as X2Event
-from midcall.handover import LinkEvent as HandoverEvent
 from midcall.live.ladder import moment
 
 LINKS = 4_096
@@ -42,29 +41,22 @@ class LinkBook:
         self._lock = threading.Lock()
         self._links: BoundedTable[tuple[str, str], Link] = BoundedTable("live.links", LINKS)
 
-    def x2(self, event: X2Event) -> None:
-        """A change of an X2 link, or of its buffer."""
-        self._told(event.link, event.part, event.state, event.reason, event.at)
-
-    def handover(self, event: HandoverEvent) -> None:
-        """A change of a link to a destination, or of its spool."""
-        self._told(event.destination, event.link, event.state, event.reason, event.at)
-
-    def links(self, name: str | None = None) -> tuple[Link, ...]:
-        """All of them, or those of one name."""
+    def told(self, event: LinkEvent) -> None:
+        """A change of a link, or of what stands in front of it."""
+        said, place = redacted(event.reason), (event.link, event.part)
         with self._lock:
-            return tuple(each for each in self._links.values() if name in (None, each.name))
-
-    def _told(self, name: str, part: str, state: str, reason: str, at: int) -> None:
-        said = redacted(reason)
-        with self._lock:
-            known = self._links.get((name, part)) or Link(name, part, False, "")
+            known = self._links.get(place) or Link(*place, False, "")
             changed = {
                 "up": structs.replace(known, is_up=True, down=""),
                 "down": structs.replace(known, is_up=False, down=said),
                 "fault": structs.replace(known, fault=said),
                 "cleared": structs.replace(known, fault=""),
-            }[state]
-            self._links.put((name, part), structs.replace(changed, since=moment(at)))
-        level = logging.INFO if state in ("up", "cleared") else logging.WARNING
-        log.log(level, "%s: %s is %s %s", name, part, state, reason)
+            }[event.state]
+            self._links.put(place, structs.replace(changed, since=moment(event.at)))
+        level = logging.INFO if event.state in ("up", "cleared") else logging.WARNING
+        log.log(level, "%s: %s is %s %s", event.link, event.part, event.state, event.reason)
+
+    def links(self, name: str | None = None) -> tuple[Link, ...]:
+        """All of them, or those of one name."""
+        with self._lock:
+            return tuple(each for each in self._links.values() if name in (None, each.name))

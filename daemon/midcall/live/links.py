@@ -136,7 +136,7 @@ def _hash_context(table: HashContextTable) -> HashContext:
 def x2_client(config: PoiConfig, end: TlsEnd, seal: SealKey, book: LinkBook) -> X2Client:
     host, port = config_file.address(config.x2.to)
     try:
-        return X2Client(TlsPeer(host, port, end), journal=Journal(Path(config.x2.journal), seal), report=book.x2)
+        return X2Client(TlsPeer(host, port, end), journal=Journal(Path(config.x2.journal), seal), report=book.told)
     except JournalError as error:
         raise RoleError(str(error)) from None
 

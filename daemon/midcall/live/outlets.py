@@ -86,7 +86,7 @@ class Outlet:
         self.keys = KeyStore(keys, SealKey(master))
         self.sender_keys = KeyStore(keys, SealKey(master))
         self.status_keys = KeyStore(keys, SealKey(master))
-        told, integrity = book.handover, config.integrity
+        told, integrity = book.told, config.integrity
         self.spool = Spool(
             folder,
             did,

@@ -232,7 +232,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     # The POI looks at them: what comes from there is of the right calls.
     conditions: tuple[links.Condition, ...] = ("callPartyRole", "nonLocalIdentifier")
     x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, conditions, service.intercepted)
-    server = X2Server(inputs.x2(service.commit), report=book.x2)
+    server = X2Server(inputs.x2(service.commit), report=book.told)
     x2_end = ends.server("x2")
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
     plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imswire import hi
-from midcall.handover import LinkEvent
+from midcall.base.link_report import LinkEvent
 from midcall.handover.rows import split
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.cursor import Cursor

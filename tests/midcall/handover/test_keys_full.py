@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imswire import hi
-from midcall.handover import LinkEvent
+from midcall.base.link_report import LinkEvent
 from midcall.handover.shell.keys import KeysFail
 from midcall.handover.shell.spool import KEYS, Left, Spool
 from midcall.handover.shell.status import completeness

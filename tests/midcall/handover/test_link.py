@@ -6,9 +6,7 @@ import pytest
 
 from imswire import hi
 from midcall.handover.link import FIRST_PDUS, FIRST_WINDOW, Link, LinkLost, TriNumbers
-from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import LinkSettings
-from midcall.handover.values import LinkEvent
 from tests.midcall.handover.world import SECOND, T0
 
 CID = hi.CommunicationId(b"operator")
@@ -192,17 +190,3 @@ def test_each_kind_of_tri_counts_on_over_connections() -> None:
         made.sent(1, 1, 0)
         seen.append(hi.parse(made.ask(0, T0)).header.sequence)
     assert seen == [0, 0, 1, 1]
-
-
-def test_reports_alternate() -> None:
-    told: list[LinkEvent] = []
-    report = LinkReport("lemf", "hi2", told.append)
-    for act in (report.up, report.up, lambda at: report.down("why", at), lambda at: report.down("why", at)):
-        act(1)
-    for _ in range(2):
-        report.failed("first", 2)
-    for _ in range(2):
-        report.cleared(3)
-    assert [(each.state, each.reason) for each in told] == [
-        ("up", ""), ("down", "why"), ("fault", "first"), ("cleared", ""),
-    ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from imswire import hi
-from midcall.handover import LinkEvent
+from midcall.base.link_report import LinkEvent
 from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell import channel
 from midcall.handover.shell.folder import Folder

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from midcall.base.link_report import LinkEvent
 from midcall.events import CcRecord, EventRecord, IriRecord
-from midcall.handover import Kind, LinkEvent
+from midcall.handover import Kind
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.spool import FULL, Left, Spool

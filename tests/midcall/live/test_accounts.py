@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from midcall.base.link_report import LinkEvent
 from midcall.df3 import Finished
 from midcall.events import (
     DialogFault,
@@ -21,7 +22,6 @@ from midcall.events import (
     Terms,
 )
 from midcall.handover import Completeness
-from midcall.handover import LinkEvent as HandoverEvent
 from midcall.live import accounts, df_ladder
 from midcall.live.accounts import Accounts, Forks, note
 from midcall.live.df_account import Account, DfAccounts, ForkAccount, Media
@@ -197,11 +197,11 @@ def test_rungs_of_the_hand_over():
 def test_links_stand_as_they_told_last():
     book = LinkBook()
     for state, reason in (("up", ""), ("fault", "the LEMF does not answer"), ("down", "closed by 10.0.0.1")):
-        book.handover(HandoverEvent("d1", "hi2+hi3", state, reason, 0))
+        book.told(LinkEvent("d1", "hi2+hi3", state, reason, 0))
     (link,) = book.links("d1")
     assert (link.is_up, link.down, link.fault) == (False, "closed by 10.0.0.1", "the LEMF does not answer")
     assert link.why == "the LEMF does not answer"
     for state in ("up", "cleared"):
-        book.handover(HandoverEvent("d1", "hi2+hi3", state, "", 10**9))
+        book.told(LinkEvent("d1", "hi2+hi3", state, "", 10**9))
     (link,) = book.links()
     assert (link.is_up, link.why, link.since) == (True, "", "1970-01-01T00:00:01.000Z") and not book.links("d2")

@@ -9,14 +9,13 @@ from midcall.base.x2_link.media import X3Counters, X3Packet, X3Reader
 from midcall.base.x2_link.peers import TlsPeer, UnixPeer
 from midcall.base.x2_link.server import X2Server
 from midcall.base.x2_link.settings import X2LinkSettings
-from midcall.base.x2_link.values import Batch, ClientCounters, LinkEvent, SequenceGap, ServerCounters
+from midcall.base.x2_link.values import Batch, ClientCounters, SequenceGap, ServerCounters
 
 __all__ = [
     "Batch",
     "ClientCounters",
     "Journal",
     "JournalError",
-    "LinkEvent",
     "SequenceGap",
     "ServerCounters",
     "TlsPeer",

@@ -16,11 +16,12 @@ from contextlib import suppress
 from struct import Struct as Layout
 
 from imswire.x2x3 import PduType
+from midcall.base.link_report import LinkReport
 from midcall.base.seal import SealError
 from midcall.base.x2_link.journal import Journal, Row
 from midcall.base.x2_link.proof import NS
 from midcall.base.x2_link.settings import X2LinkSettings
-from midcall.base.x2_link.values import ClientCounters, Report
+from midcall.base.x2_link.values import ClientCounters
 
 # A full disk is tried again after so long.
 RETRY_SECONDS = 1.0
@@ -42,7 +43,7 @@ class Buffer:
         journal: Journal | None,
         settings: X2LinkSettings,
         counters: ClientCounters,
-        report: Report,
+        report: LinkReport,
         clock: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:

@@ -14,13 +14,14 @@ from contextlib import suppress
 from typing import Any
 
 from imswire import x2x3
+from midcall.base.link_report import LinkEvent, LinkReport
 from midcall.base.tls import TlsError
 from midcall.base.x2_link.buffer import Buffer
 from midcall.base.x2_link.journal import Journal
 from midcall.base.x2_link.peers import NotAllowed, TlsPeer, UnixPeer
 from midcall.base.x2_link.proof import NS, LinkLost, Numbers, Proof
 from midcall.base.x2_link.settings import X2LinkSettings
-from midcall.base.x2_link.values import ClientCounters, LinkEvent, Report
+from midcall.base.x2_link.values import ClientCounters
 
 WRITE_OCTETS = 256 << 10
 WRITE_BUFFER = 512 << 10
@@ -51,10 +52,10 @@ class X2Client:
         self.settings = settings or X2LinkSettings()
         self._peer = peer
         tell = report or (lambda _: None)
-        self._link = Report(name, "connection", tell, wall)
+        self._link = LinkReport(name, "connection", tell, wall)
         self._wake = asyncio.Event()
         self._buffer = Buffer(
-            journal, self.settings, self.counters, Report(name, "buffer", tell, wall), _steady(wall), self._wake.set
+            journal, self.settings, self.counters, LinkReport(name, "buffer", tell, wall), _steady(wall), self._wake.set
         )
         self._numbers = Numbers()
         self._stop_at: float | None = None

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from imswire import x2x3
 from midcall.base.bounded import BoundedTable
+from midcall.base.link_report import LinkEvent, LinkReport
 from midcall.base.tls import TlsError
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x2_link.peers import SHUTDOWN_SECONDS, NotAllowed, user
 from midcall.base.x2_link.rows import Rows
 from midcall.base.x2_link.session import Commit, CommitFailed, Lane, Session
 from midcall.base.x2_link.settings import X2LinkSettings
-from midcall.base.x2_link.values import LinkEvent, Report, SequenceGap, ServerCounters
+from midcall.base.x2_link.values import SequenceGap, ServerCounters
 
 BACKLOG = 64
 PEERS = 4_096
@@ -232,7 +233,7 @@ class X2Server:
     def _lane(self, name: str) -> Lane:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = Lane(name, Report(name, "connection", self._tell))
+            lane = Lane(name, LinkReport(name, "connection", self._tell))
             self._lanes.put(name, lane)
         self._lanes.touch(name)
         return lane

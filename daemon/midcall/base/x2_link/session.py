@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 
 from imswire import x2x3
 from imswire.x2x3 import Packet, Pdu, PduType, SequenceKey
+from midcall.base.link_report import LinkReport
 from midcall.base.x2_link.rows import Rows
 from midcall.base.x2_link.settings import X2LinkSettings
-from midcall.base.x2_link.values import Batch, Report, ServerCounters
+from midcall.base.x2_link.values import Batch, ServerCounters
 
 Commit = Callable[[Batch], Awaitable[None]]
 UNDER_WAY: Final = 8
@@ -35,7 +36,7 @@ class Lane:
 
     __slots__ = ("connections", "name", "report", "under_way")
 
-    def __init__(self, name: str, report: Report) -> None:
+    def __init__(self, name: str, report: LinkReport) -> None:
         self.name = name
         self.connections = 0
         self.under_way: dict[asyncio.Task[None], Session] = {}

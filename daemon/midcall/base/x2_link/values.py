@@ -1,30 +1,12 @@
-"""What links tell: changes of their state, numbers that are missing, and what they have done so far."""
+"""What links tell: numbers that are missing, and what they have done so far."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from imswire.x2x3 import Packet, Pdu, SequenceKey
-
-State = Literal["up", "down", "fault", "cleared"]
-
-
-class LinkEvent(Struct, frozen=True):
-    """A change, for a report over X1 (TS 103 221-1 6.5) and for the LI plane.
-
-    ``link`` is the destination's or the peer's name, ``part`` what has changed: the connection, or the buffer of
-    the POI's end. Up and down of one part follow each other strictly, and so do fault and cleared.
-    """
-
-    link: str
-    part: Literal["connection", "buffer"]
-    state: State
-    reason: str
-    at: int
 
 
 class SequenceGap(Struct, frozen=True):
@@ -94,44 +76,3 @@ class ServerCounters(Struct):
     unnumbered: int = 0
     unknown: int = 0
     keepalives: int = 0
-
-
-Tell = Callable[[LinkEvent], None]
-
-
-class Report:
-    """Remembers what was told last of one part of a link, and tells only what is new. ``wall``: ns since 1970."""
-
-    def __init__(
-        self, link: str, part: Literal["connection", "buffer"], tell: Tell, wall: Callable[[], int] = time.time_ns
-    ) -> None:
-        self.is_up = False
-        self.fault: str | None = None
-        self._link = link
-        self._part: Literal["connection", "buffer"] = part
-        self._tell = tell
-        self._wall = wall
-
-    def up(self) -> None:
-        if not self.is_up:
-            self.is_up = True
-            self._say("up", "")
-
-    def down(self, reason: str) -> None:
-        if self.is_up:
-            self.is_up = False
-            self._say("down", reason)
-
-    def failed(self, reason: str) -> None:
-        """A fault begins; while it lasts no other is told."""
-        if self.fault is None:
-            self.fault = reason
-            self._say("fault", reason)
-
-    def cleared(self) -> None:
-        if self.fault is not None:
-            self.fault = None
-            self._say("cleared", "")
-
-    def _say(self, state: State, reason: str) -> None:
-        self._tell(LinkEvent(self._link, self._part, state, reason, self._wall()))

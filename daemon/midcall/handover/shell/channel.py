@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from imswire import hi
 from imswire.errors import WireError
+from midcall.base.link_report import LinkReport
 from midcall.base.tls_end import Check, TlsEnd
 from midcall.handover.link import Link, LinkLost, TriNumbers
-from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import LinkSettings
 from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.reader import Counts, Item, Reader

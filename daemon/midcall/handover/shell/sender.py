@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from imswire import hi
-from midcall.handover.reporting import LinkReport
+from midcall.base.link_report import LinkEvent, LinkReport
 from midcall.handover.settings import LinkSettings
 from midcall.handover.shell import bell
 from midcall.handover.shell.channel import Channel, Counters, Peer
@@ -16,7 +16,7 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.reader import Reader
-from midcall.handover.values import INTERFACES, Interface, LinkEvent, Lost
+from midcall.handover.values import INTERFACES, Interface, Lost
 
 
 class Sender:

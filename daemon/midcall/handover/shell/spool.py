@@ -15,11 +15,11 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from imswire import hi
+from midcall.base.link_report import LinkEvent, LinkReport
 from midcall.base.sqlite import is_damage, is_full, is_writing, read_only, unlink
 from midcall.config import Integrity
 from midcall.events import CcRecord, EventRecord, Intercept
 from midcall.handover.assembler import Assembler, Recall, Sign, context_key, header
-from midcall.handover.reporting import LinkReport
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
 from midcall.handover.shell.cursor import passed
@@ -32,7 +32,7 @@ from midcall.handover.shell.owed import Alarm, Owed, Unavailable
 from midcall.handover.shell.reserve import Reserve
 from midcall.handover.shell.segments import own, trim
 from midcall.handover.shell.store import summary
-from midcall.handover.values import Interface, Kind, LinkEvent, Lost, Run
+from midcall.handover.values import Interface, Kind, Lost, Run
 
 FULL = "disk full"
 BROKEN = "disk does not write"

@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 from typing import Any
 
+from midcall.base.link_report import LinkEvent, LinkReport
 from midcall.base.x2_link.buffer import Buffer
 from midcall.base.x2_link.proof import NS
 from midcall.base.x2_link.settings import X2LinkSettings
-from midcall.base.x2_link.values import ClientCounters, LinkEvent, Report
+from midcall.base.x2_link.values import ClientCounters
 from tests.midcall.base.x2_link.world import KEY, TIME, event, events, journal, run
 
 SIZE = len(event(0))
@@ -22,7 +23,7 @@ class Desk:
         self.now = TIME
         self.counters = ClientCounters()
         self.wakes = asyncio.Event()
-        report = Report("df2", "buffer", self.told.append)
+        report = LinkReport("df2", "buffer", self.told.append)
         self.buffer = Buffer(kept, settings, self.counters, report, lambda: self.now, self.wakes.set)
 
     def taken(self) -> list[bytes]:

@@ -13,13 +13,13 @@ from typing import Any
 from imswire import x2x3
 from imswire.x2x3 import Attribute, AttributeType, Direction, PayloadFormat, Pdu, PduType
 from midcall.base.lab_pki import LabPki, uri
+from midcall.base.link_report import LinkEvent
 from midcall.base.seal import SealKey
 from midcall.base.tls import Identity, PeerName, client_context, server_context
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x2_link import (
     Batch,
     Journal,
-    LinkEvent,
     SequenceGap,
     TlsPeer,
     UnixPeer,
