@@ -188,6 +188,11 @@ class ContentMediation:
         held = sum(len(lane.held) for lane in lanes)
         return Tapped(len(places), held, tuple(tapped.streams), dict(tapped.dropped))
 
+    def held_since(self) -> int | None:
+        """When the oldest packet came that waits for keys, wall ns."""
+        held = (lane.held[0].time for lanes in self._destinations.values() for lane in lanes if lane.held)
+        return min(held, default=None)
+
     def places(self) -> set[bytes]:
         """Every place that packets are wanted from: what a tap lets through."""
         return set(self._destinations)
@@ -308,13 +313,14 @@ class ContentMediation:
         return content
 
     def _retry(self, xid: str, places: Iterable[bytes]) -> list[Content]:
-        content: list[Content] = []
+        """Packets that were held at some places, in the order in which they came: it is that of their records."""
+        held: list[tuple[Destination, MediaPacket]] = []
         for place in dict.fromkeys(places):
             lane = self._find(place, xid)
             if lane is not None:
-                for packet in lane.take_held():
-                    content += self._arrival.unknown(lane, packet)
-        return content
+                held += [(lane, packet) for packet in lane.take_held()]
+        held.sort(key=lambda each: each[1].time)
+        return [content for lane, packet in held for content in self._arrival.unknown(lane, packet)]
 
     def _settle(self, place: bytes, claim: Claim) -> None:
         """Nothing more is expected of a claim: what waits at its place is content now, or missing."""

@@ -96,6 +96,23 @@ def test_held_until_the_keys_come_then_in_order():
     assert [content.payload for content in found] == [clear(seq) for seq in range(1, 6)]
 
 
+def test_what_was_held_at_several_places_comes_in_the_order_of_its_times():
+    df3 = ContentMediation()
+    both = (flow(), flow(sender=Side.CALLEE, to=CALLER))
+    df3.plan(plan(awaiting=True, flows=both), Instant(0, 0))
+    there, back = packets(*protected(3)), packets(*protected(3), to=CALLER, source="10.0.0.2")
+    timed = [
+        each._replace(time=SECOND + 2 * number + way)
+        for way, some in enumerate((there, back))
+        for number, each in enumerate(some)
+    ]
+    df3.packets(sorted(timed))
+    assert df3.held_since() == SECOND
+    found = df3.plan(plan(context(), flows=both), Instant(0, 0))
+    assert [content.time - SECOND for content in found] == [0, 1, 2, 3, 4, 5]
+    assert df3.held_since() is None
+
+
 def test_held_within_bounds_and_counted_when_no_key_comes():
     df3 = ContentMediation(Df3Limits(held_packets=3))
     df3.plan(plan(awaiting=True), Instant(0, 0))
