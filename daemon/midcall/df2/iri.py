@@ -121,12 +121,13 @@ class IriMediation:
         liid, cin = self._agencies[xid].terms.liid, self._cin(xid, correlation)
         who = self._subjects.get((xid, cin)) or _NOBODY
         answered, ended = self._phases.state(liid, cin)
-        return Communication(correlation, cin, answered, ended, who.identity, who.target)
+        dialogs = self._communications.dialogs(xid, correlation)
+        return Communication(correlation, cin, answered, ended, who.identity, who.target, dialogs)
 
     def recall(self, xid: str, state: Communication) -> None:
         """Go on with a communication of a former run. KeyError: no such task."""
         liid = self._agencies[xid].terms.liid
-        self._communications.recall(xid, state.correlation, state.cin)
+        self._communications.recall(xid, state)
         self._phases.recall(liid, state.cin, answered=state.answered, ended=state.ended)
         self._subjects.put((xid, state.cin), _Subject(state.identity, state.target, state.correlation))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from midcall.live.intercepts import InterceptJournal
 
 # How long a disk that takes nothing is waited for at the end.
 CLOSING_SECONDS = 1.0
+# What a tap has seen and nobody has read yet is not older than this.
+UNREAD_NS = 250_000_000
 
 
 class Writer(Protocol):
@@ -90,3 +93,21 @@ def _settle(promise: asyncio.Future[None], written: asyncio.Future[list[None]]) 
         promise.cancel()
     else:
         promise.set_result(None)
+
+
+class OnTheWay:
+    """Content that was given to a writer; times are those of packets, wall ns."""
+
+    def __init__(self) -> None:
+        self._given: deque[tuple[list[CcRecord], asyncio.Future[list[bool]]]] = deque()
+
+    def put(self, records: list[CcRecord], written: asyncio.Future[list[bool]]) -> None:
+        """``written`` is done when it is on the disk, or declared missing."""
+        while self._given and self._given[0][1].done():
+            self._given.popleft()
+        self._given.append((records, written))
+
+    def kept_until(self, now: int, held: int | None) -> int:
+        """Until when all content is on the disk; ``held``: since when some waits for keys, in memory alone."""
+        waiting = [each.time for records, written in self._given if not written.done() for each in records]
+        return min([now - UNREAD_NS, *waiting, *([] if held is None else [held])])

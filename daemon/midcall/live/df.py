@@ -43,9 +43,9 @@ from midcall.events import (
 )
 from midcall.handover import gaps
 from midcall.handover.values import Gap
-from midcall.live import df_account, df_ladder, notices, tallies
+from midcall.live import df_ladder, notices, tallies
 from midcall.live.clock import Alarm, Clock, LoopClock
-from midcall.live.commits import CLOSING_SECONDS, Commits, NotWritten, Writer
+from midcall.live.commits import CLOSING_SECONDS, Commits, NotWritten, OnTheWay, Writer
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
 from midcall.live.df_world import KeySource, Order, Tap
@@ -56,8 +56,8 @@ from midcall.live.ladder import TaskLadder
 from midcall.live.notices import Notices, Owner
 from midcall.live.tallies import Tallies
 
-# How often counters of streams are noted, and that the service is at work.
-REMEMBER_SECONDS = 1.0
+# How often counters of streams are noted, and that the service is at work: what a gap begins with may be so late.
+REMEMBER_SECONDS = 0.5
 MARK_OCTETS = 16
 _REPORT = 4
 
@@ -103,7 +103,7 @@ class DfService:
         self._orders: dict[str, Order] = {}
         self._changing: dict[str, Instant] = {}
         self._outlets: dict[str, str] = {}
-        communications = communications or Communications()
+        self._communications = communications = communications or Communications()
         self._taken_out: list[str] = []
         self._iri = IriMediation(communications, lambda _xid, kinds: self._taken_out.extend(kinds))
         self._df2 = Mediation(communications)
@@ -116,6 +116,7 @@ class DfService:
         self._held = HeldProduct()
         self._timer: Alarm | None = None
         self._remembering: asyncio.TimerHandle | None = None
+        self._unwritten = OnTheWay()
 
     def know_foreign(self, names: Collection[str]) -> None:
         """The peers whose POIs are not ours, from now on."""
@@ -185,6 +186,7 @@ class DfService:
         if order is not None:
             self._outlets.pop(order.agency.terms.liid, None)
         self._df2.end(xid)
+        self._communications.end(xid)
         self._passed.end(xid)
         self._sessions.end(xid)
         self._x3_reader.forget(x2x3.xid_octets(xid))
@@ -202,36 +204,36 @@ class DfService:
         if self._journal is None:
             return 0
         last, tasks = self._journal.recall()
+        recalled: list[SessionReport] = []
         for xid, held in tasks.items():
             order = self._orders.get(xid)
             if order is None:
                 self._journal.ended(xid)
                 continue
-            missing = False
-            running = {report.correlation for report, _ in held.dialogs}
-            for state in held.communications:
-                if state.ended and state.correlation not in running:
-                    self._journal.over(xid, state.correlation)
-                else:
-                    self._iri.recall(xid, state)
+            for state in held.over():
+                self._journal.over(xid, state.correlation)
+            for state in held.going_on():
+                self._iri.recall(xid, state)
             for report, counters in held.dialogs if order.covers(now.wall) else ():
-                self.counts["recalled"] += 1
                 self._df3.recall(xid, report.dialog, counters)
                 self._go_on(structs.replace(report, at=now))
-                if counters and last is not None:
-                    missing = True
-                    self._declare(order.agency, report, notices.restarted(last, now), now.wall)
-            if missing and last is not None:
-                self._write(self._notices.missing(order.agency, notices.restarted(last, now), now.wall))
+                recalled.append(report)
+        if last is not None:  # not before all of it is armed again
+            self._declare(recalled, last, notices.restarted(self._journal.kept or last, self._clock.now()))
+        self.counts["recalled"] += len(recalled)
         self.commits.put()
         self._remember()
-        return self.counts["recalled"]
+        return len(recalled)
 
-    def _declare(self, agency: Agency, report: SessionReport, text: str, at: int) -> None:
-        """Content of a dialog that was being handed over may be missing."""
-        cin = self._iri.state(report.xid, report.correlation).cin
-        contents = self._iri.cc_unavailable(agency, report.xid, cin, at, text)
-        self._write([IriRecord(agency.terms.liid, cin, _REPORT, at, contents, 0)])
+    def _declare(self, reports: Sequence[SessionReport], at: int, text: str) -> None:
+        """Content of these dialogs may be missing, whether anything tells of any or not."""
+        for report in reports:
+            agency = self._orders[report.xid].agency
+            cin = self._communications.cin(report.xid, report.correlation)
+            contents = self._iri.cc_unavailable(agency, report.xid, cin, at, text)
+            self._write([IriRecord(agency.terms.liid, cin, _REPORT, at, contents, 0)])
+        for xid in dict.fromkeys(report.xid for report in reports):
+            self._write(self._notices.missing(self._orders[xid].agency, text, at))
 
     def _remember(self) -> None:
         """Note what changes with every packet, now and then."""
@@ -239,7 +241,8 @@ class DfService:
             return
         for (xid, dialog), counters in self._df3.counters().items():
             self._journal.counters(xid, dialog, counters)
-        self._journal.alive(time.time_ns())
+        at = time.time_ns()
+        self._journal.alive(at, self._unwritten.kept_until(at, self._df3.held_since()))
         self.commits.put()
         loop = asyncio.get_running_loop()
         self._remembering = loop.call_later(REMEMBER_SECONDS, self._remember)
@@ -320,6 +323,8 @@ class DfService:
             self._write([structs.replace(each, mark=mark) for each in self._iri.failure(event)])
             return
         for each in (event,) if own else self._sessions.take(event, self._clock.now()):
+            if own and self._communications.is_told(each, mark):
+                continue
             self.accounts.event(each)
             records = self._iri.x2(each)
             if self._taken_out:
@@ -395,6 +400,7 @@ class DfService:
         if records:
             self.counts["content"] += len(records)
             written = self._writer.cc(records)
+            self._unwritten.put(records, written)
         for failure in self._df3.take_failures():
             self.accounts.failure(failure)
             self._write(self._iri.failure(failure))
@@ -458,11 +464,7 @@ class DfService:
                 continue
             terms = order.agency.terms
             at = df_ladder.At(terms, has_media, products.get(terms.liid) or Product(False))
-            forks = [
-                df_ladder.fork(number, account, found, df_account.media(self._df3.look(xid, dialog), found), at)
-                for number, (dialog, found) in enumerate(account.forks.items(), 1)
-            ]
-            ladders.append(TaskLadder(xid, account.mid_call, tuple(forks or [df_ladder.nothing(account)]), terms.liid))
+            ladders.append(df_ladder.task(xid, account, at, self._df3))
         return tuple(ladders)
 
     # Time

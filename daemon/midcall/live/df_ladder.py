@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from midcall.df3 import ContentMediation
 from midcall.events import Terms
 from midcall.handover import Completeness
 from midcall.live.df_account import Account, ForkAccount, Media
-from midcall.live.ladder import Fork, Reason, Rung, State, many, moment, unauthenticated
+from midcall.live.df_account import media as media_of
+from midcall.live.ladder import Fork, Reason, Rung, State, TaskLadder, many, moment, unauthenticated
 
 
 class Product(Struct, frozen=True):
@@ -26,6 +28,15 @@ class At(Struct, frozen=True):
     terms: Terms
     has_media: bool
     product: Product
+
+
+def task(xid: str, account: Account, at: At, df3: ContentMediation) -> TaskLadder:
+    """A call under one task, and how its dialogs stand at DF3."""
+    forks = [
+        fork(number, account, found, media_of(df3.look(xid, dialog), found), at)
+        for number, (dialog, found) in enumerate(account.forks.items(), 1)
+    ]
+    return TaskLadder(xid, account.mid_call, tuple(forks or [nothing(account)]), at.terms.liid)
 
 
 def nothing(account: Account) -> Fork:

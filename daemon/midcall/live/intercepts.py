@@ -53,9 +53,22 @@ class Recalled(Struct):
     communications: list[Communication]
     dialogs: list[tuple[SessionReport, dict[bytes, int]]]
 
+    def over(self) -> list[Communication]:
+        """Those that have ended, of which no dialog runs."""
+        return [each for each in self.communications if not self._goes_on(each)]
+
+    def going_on(self) -> list[Communication]:
+        """The others."""
+        return [each for each in self.communications if self._goes_on(each)]
+
+    def _goes_on(self, state: Communication) -> bool:
+        return not state.ended or any(report.correlation == state.correlation for report, _ in self.dialogs)
+
 
 class InterceptJournal:
     """Told of what changes; :meth:`flush` writes it. Rows that no longer open are counted in ``lost``.
+
+    ``kept``: until when all content of the former run is on the disk, wall ns; None before :meth:`recall`.
 
     ``path`` and ``keys`` are files, better on two disks; ``master`` wraps the keys. A crash of the process loses
     nothing that was flushed; one of the machine may lose the last moments.
@@ -74,7 +87,8 @@ class InterceptJournal:
         self._fresh: dict[bytes, tuple[str, int, bytes | None]] = {}
         self._over: list[str] = []
         self._begun: list[str] = []
-        self._alive = 0
+        self._alive: tuple[int, int] | None = None
+        self.kept: int | None = None
         self._writing = asyncio.Lock()
         self.lost = 0
 
@@ -97,9 +111,9 @@ class InterceptJournal:
         """The rollover counters of a dialog's streams."""
         self._put(xid, _COUNTERS, _name(dialog), msgspec.msgpack.encode(_Counters(dialog, counters)))
 
-    def alive(self, now: int) -> None:
-        """The service was at work at this time (wall ns)."""
-        self._alive = now
+    def alive(self, now: int, kept: int | None = None) -> None:
+        """The service was at work at this time (wall ns), and had all content until ``kept`` on the disk."""
+        self._alive = now, now if kept is None else kept
 
     def over(self, xid: str, correlation: bytes) -> None:
         """Nothing more is expected of a communication."""
@@ -143,7 +157,7 @@ class InterceptJournal:
             fresh, self._fresh = self._fresh, {}
             over, self._over = self._over, []
             begun, self._begun = self._begun, []
-            alive, self._alive = self._alive, 0
+            alive, self._alive = self._alive, None
             try:
                 await asyncio.to_thread(self._write, fresh, over, begun, alive)
             except sqlite3.Error:
@@ -153,7 +167,11 @@ class InterceptJournal:
                 raise
 
     def _write(
-        self, fresh: dict[bytes, tuple[str, int, bytes | None]], over: list[str], begun: list[str], alive: int
+        self,
+        fresh: dict[bytes, tuple[str, int, bytes | None]],
+        over: list[str],
+        begun: list[str],
+        alive: tuple[int, int] | None,
     ) -> None:
         # First, for a task that is ordered anew has a key of its own.
         for xid in over:
@@ -173,7 +191,7 @@ class InterceptJournal:
                 sealed = self._keys.key(handle).seal(plain, _place(tag, kind))
                 database.execute("INSERT OR REPLACE INTO rows VALUES(?,?,?,?)", (tag, handle, kind, sealed))
             if alive:
-                database.execute("INSERT OR REPLACE INTO alive VALUES(1, ?)", (alive,))
+                database.execute("INSERT OR REPLACE INTO alive VALUES(1, ?), (2, ?)", alive)
 
     def _end(self, xid: str) -> None:
         handles = [(handle,) for handle in self._keys.handles(xid)]
@@ -197,8 +215,10 @@ class InterceptJournal:
                 counters[xid, held.dialog] = held.counters
         for report in reports:
             found[report.xid].dialogs.append((report, counters.get((report.xid, report.dialog), {})))
-        row = self._database.execute("SELECT at FROM alive").fetchone()
-        return None if row is None else int(row[0]), found
+        alive = dict(self._database.execute("SELECT id, at FROM alive"))
+        last = alive.get(1)
+        self.kept = alive.get(2, last)
+        return last, found
 
     def _opened(self) -> Iterator[tuple[str, int, msgspec.Raw]]:
         for tag, handle, kind, sealed in self._database.execute("SELECT tag, handle, kind, sealed FROM rows"):

@@ -15,6 +15,7 @@ from midcall.handover import gaps
 from midcall.handover.values import Gap
 from midcall.live.clock import Clock
 
+_MILLI: Final = 1_000_000
 RESTARTED: Final = "mediation was restarted, content may be missing"
 
 
@@ -94,9 +95,9 @@ class Notices:
 
 
 def restarted(last: int, now: Instant) -> str:
-    """Content is missing since the last sign of life, at ``last`` (wall ns)."""
-    return f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall)} (UTC seconds)"
+    """Content may be missing since ``last`` (wall ns); in whole milliseconds, which hold both ends."""
+    return f"{RESTARTED}, from {_seconds(last)} to {_seconds(now.wall + _MILLI - 1)} (UTC seconds)"
 
 
 def _seconds(at: int) -> str:
-    return f"{at // 1_000_000_000}.{at % 1_000_000_000 // 1_000_000:03}"
+    return f"{at // 1_000_000_000}.{at % 1_000_000_000 // _MILLI:03}"

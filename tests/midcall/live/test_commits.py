@@ -7,8 +7,9 @@ import sqlite3
 
 import pytest
 
-from midcall.events import IriRecord
-from midcall.live.commits import Commits, NotWritten
+from imswire import hi
+from midcall.events import CcRecord, CcStream, IriRecord
+from midcall.live.commits import UNREAD_NS, Commits, NotWritten, OnTheWay
 
 
 def record(key: int) -> IriRecord:
@@ -135,5 +136,26 @@ def test_what_is_not_written_is_not_said_to_be(how):
             disk.written[0].set_exception(OSError())
         with pytest.raises(NotWritten):
             await waits
+
+    asyncio.run(run())
+
+
+def test_content_is_kept_until_the_first_packet_that_is_not_on_the_disk():
+    stream = CcStream("LI-1", 1, 0, hi.IpmmStream())
+    now = 10 * UNREAD_NS
+
+    async def run() -> None:
+        way = OnTheWay()
+        assert way.kept_until(now, None) == now - UNREAD_NS, "a tap may have seen what nobody has read"
+        first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
+        way.put([CcRecord(7, stream, b""), CcRecord(5, stream, b"")], first)
+        way.put([CcRecord(6, stream, b"")], second)
+        assert way.kept_until(now, None) == 5
+        first.set_result([True])
+        assert way.kept_until(now, None) == 6
+        second.set_result([True])
+        way.put([CcRecord(8, stream, b"")], asyncio.get_running_loop().create_future())
+        assert way.kept_until(now, None) == 8
+        assert way.kept_until(now, 3) == 3, "what waits for keys is in memory alone"
 
     asyncio.run(run())

@@ -221,7 +221,11 @@ def test_when_the_former_run_was_at_work_last(disk: Disk) -> None:
         journal.alive(AT.wall)
         await journal.close()
         again = disk.open()
-        assert again.recall() == (AT.wall, {})
+        assert again.recall() == (AT.wall, {}) and again.kept == AT.wall
+        again.alive(AT.wall + 2, AT.wall + 1)
         await again.close()
+        third = disk.open()
+        assert third.recall() == (AT.wall + 2, {}) and third.kept == AT.wall + 1
+        await third.close()
 
     asyncio.run(run())
