@@ -39,11 +39,14 @@ class Voice(NamedTuple):
 
 
 class Voices:
-    """``sent`` counts packets, ``late`` frames that began more than 20 ms behind their time."""
+    """``sent`` counts packets, ``late`` frames that began one frame behind their time; ``times`` is when each began,
+    wall ns.
+    """
 
     def __init__(self, sock: socket.socket, voices: Sequence[Voice]) -> None:
         self.sent = 0
         self.late = 0
+        self.times: list[int] = []
         self._socket = sock
         self._frame = 0
         self._sessions = [
@@ -96,18 +99,19 @@ class Voices:
         self._send(0, self.count)
         self._frame += 1
 
-    def run(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> None:
-        """A packet of each in each 20 ms. What is late is made up for: none is left out."""
+    def run(self, seconds: float, stop: Callable[[], bool] = lambda: False, frame_ns: int = FRAME_NS) -> None:
+        """A packet of each in each frame. What is late is made up for: none is left out."""
         cuts = [self.count * each // SLICES for each in range(SLICES + 1)]
         begun = time.monotonic_ns()
-        for number in range(round(seconds * 1e9 / FRAME_NS)):
+        for number in range(round(seconds * 1e9 / frame_ns)):
             if stop():
                 return
-            due = begun + number * FRAME_NS
-            self.late += time.monotonic_ns() > due + FRAME_NS
+            due = begun + number * frame_ns
+            self.late += time.monotonic_ns() > due + frame_ns
+            self.times.append(time.time_ns())
             for each in range(SLICES):
                 self._protect(cuts[each], cuts[each + 1])
-                left = due + each * FRAME_NS // SLICES - time.monotonic_ns()
+                left = due + each * frame_ns // SLICES - time.monotonic_ns()
                 if left > 0:
                     time.sleep(left / 1e9)
                 self._send(cuts[each], cuts[each + 1])

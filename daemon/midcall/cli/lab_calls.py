@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 from imswire import hep, inet, sip
 from imswire.mikey.exchange import SUITE_128
@@ -23,7 +24,7 @@ RECEIVE_SECONDS = 5.0
 FRAME_SECONDS = 0.02
 MAX_DATAGRAM = 65_535
 # UEs have addresses of their own behind 127.0.0.1: the kernel takes all of 127.0.0.0/8 for loopback.
-NETWORK = "127.0.1."
+NETWORK = IPv4Address("127.0.1.0")
 
 Tell = Callable[[str], None]
 Place = tuple[bytes, int]
@@ -172,7 +173,7 @@ class LiveCall:
         self.call = Call(self.wire, self._asked, alice, bob, f"demo-{number + 1}@example.com", _now())
 
     def _party(self, user: TicketUser, number: int) -> Party:
-        address = f"{NETWORK}{number}"
+        address = str(NETWORK + number)
         ports = {"sip_port": self.wire.open(address), "rtp_port": self.wire.open(address, even=True)}
         return lab.party(user, number, address=address, **ports)
 

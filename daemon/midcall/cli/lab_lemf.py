@@ -52,6 +52,10 @@ class LabLemf:
         self._process.end()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def status(self) -> int:
         """Its exit status, after the end."""
         return self._process.status or 0

@@ -66,6 +66,10 @@ class LabProcess:
         self._reader.start()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def status(self) -> int | None:
         """Its exit status; None: it runs."""
         return self._process.poll()
@@ -130,6 +134,10 @@ class LabRole:
 
     def __exit__(self, *_: object) -> None:
         self._process.end()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def status(self) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pwd
 import secrets
 import socket
 import ssl
@@ -135,6 +137,13 @@ peers = ["{kms}"]
 {own}"""
 
 _TAP = '[df.tap]\ninterfaces = ["lo"]\n'
+_BEHIND_DOOR = "[df.tap]\ndoor = {door}\n"
+_DOOR = """\
+[tap]
+interfaces = ["lo"]
+door = {door}
+media = ["{user}"]
+"""
 
 _X1 = """\
 [{role}.x1]
@@ -151,10 +160,10 @@ class LabSite:
     """Files of a site in ``folder``, certificates and secrets in ``pki``; ``keys`` is the KEYS.toml of its KMS.
 
     Each role is a process of ``midcall run``. With ``tap`` the DF takes media from the loopback interface, without it
-    by X3 from the laboratory's media node.
+    by X3 from the laboratory's media node; with ``door`` it has its tap from the role ``tap``.
     """
 
-    def __init__(self, folder: Path, pki: Path, keys: Path, *, tap: bool = True) -> None:
+    def __init__(self, folder: Path, pki: Path, keys: Path, *, tap: bool = True, door: bool = False) -> None:
         """Draw secrets and ports, and write everything down. OSError."""
         self.folder, self.pki = folder.absolute(), pki.absolute()
         self.trust = self.folder / "trust.toml"
@@ -164,7 +173,8 @@ class LabSite:
             self._secret(name)
         self.agent = self._secret("agent")
         self._approvers = [Ed25519PrivateKey.generate() for _ in PERSONS]
-        names = ("users", "xk", "x2", "hep", *(f"{kind} {role}" for kind in ("x1", "operator") for role in ROLES))
+        names = ["users", "xk", "x2", "hep", "operator tap"]
+        names += [f"{kind} {role}" for kind in ("x1", "operator") for role in ROLES]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
         self.hep = self._ports["hep"]
         begins = datetime.now(UTC).replace(microsecond=0)
@@ -173,7 +183,10 @@ class LabSite:
             for person, each in zip(PERSONS, self._approvers, strict=True)
         ]
         _write(self.trust, "\n".join([f"max_days = {2 * DAYS}", *entries, ""]))
-        texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df(tap)}
+        own, place = pwd.getpwuid(os.getuid()).pw_name, self._file("tap")
+        media = _BEHIND_DOOR.format(door=place) if door else _TAP if tap else ""
+        texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df(media)}
+        texts["tap"] = _DOOR.format(door=place, user=own)
         for role, text in texts.items():
             _write(self.folder / f"{role}.toml", self._process(role) + text)
 
@@ -278,7 +291,7 @@ class LabSite:
             hep=self.hep,
         )
 
-    def _df(self, tap: bool) -> str:
+    def _df(self, tap: str) -> str:
         text = _DF.format(
             spool=self._file("spool"),
             keys=self._file("spool-keys"),
@@ -291,7 +304,7 @@ class LabSite:
             xk=self._ports["xk"],
             kms=uri("kms"),
         )
-        return text + _TAP if tap else text
+        return text + tap
 
     def _x1(self, role: str) -> str:
         return _X1.format(

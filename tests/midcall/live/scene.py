@@ -131,7 +131,7 @@ class Scene:
     def party(self, user: TicketUser, **options: object) -> Party:
         self._parties += 1
         number = 4 * self.number + self._parties
-        address = str(options.setdefault("address", f"{NETWORK}{number}"))
+        address = str(options.setdefault("address", str(NETWORK + number)))
         lines = 2 if options.get("video") else 1
         ports = {"sip_port": self.wire.open(address), "rtp_port": self.wire.open_lines(address, lines)}
         return lab.party(user, number, **ports, **options)
