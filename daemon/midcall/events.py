@@ -250,7 +250,10 @@ class KeyAnswer(Struct, frozen=True, gc=False):
 
 
 class MediaFlow(Struct, frozen=True, gc=False):
-    """One direction of one m-line: what is sent by ``sender`` to any of ``destinations``."""
+    """One direction of one m-line: what is sent by ``sender`` to any of ``destinations``, RTCP to ``control`` as well.
+
+    ``expected_source`` and ``control_source``: where the session says that the sender is, and that its RTCP comes from.
+    """
 
     media: int
     kind: str
@@ -260,6 +263,7 @@ class MediaFlow(Struct, frozen=True, gc=False):
     expected_source: Endpoint | None
     codecs: dict[int, Codec]
     secure: bool
+    control_source: Endpoint | None = None
 
 
 class CryptoContext(Struct, frozen=True, gc=False):

@@ -93,20 +93,11 @@ class SessionMedia:
             sender=sender,
             destinations=usable,
             control=tuple(each for each in control if self._numeric(each, message)),
-            expected_source=self._source(peer),
+            expected_source=_numeric(None if peer is None else peer.endpoint),
             codecs=receiver.codecs,
             secure=secure or receiver.proto.upper() in sdp.DTLS_PROFILES,
+            control_source=_numeric(None if peer is None else peer.rtcp),
         )
-
-    @staticmethod
-    def _source(peer: sdp.Media | None) -> Endpoint | None:
-        if peer is None or peer.endpoint is None:
-            return None
-        try:
-            inet.pack(peer.endpoint.address)
-        except inet.InetError:
-            return None
-        return peer.endpoint
 
     def _numeric(self, endpoint: Endpoint, message: Kept | None) -> bool:
         try:
@@ -117,6 +108,14 @@ class SessionMedia:
             self.faults.append((frame, reason, False))
             return False
         return True
+
+
+def _numeric(endpoint: Endpoint | None) -> Endpoint | None:
+    """None as well for a name: nobody can say what comes from there."""
+    try:
+        return None if endpoint is None or not inet.pack(endpoint.address) else endpoint
+    except inet.InetError:
+        return None
 
 
 def _port_pairs(line: sdp.Media) -> list[Endpoint]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from imswire import inet, srtp
+from imswire import srtp
+from midcall.df3 import sources
 from midcall.df3.destination import Claim, Destination, Trial
 from midcall.df3.dialog import Proof, TappedDialog, crypto_key
 from midcall.df3.doubt import Judged
 from midcall.df3.limits import Df3Limits
-from midcall.df3.stream import Content, Crypto, Stream
+from midcall.df3.stream import Content, Crypto, Stream, stream_key
 from midcall.events import CROWDED_OUT, Failure, Instant, MediaPacket
 
 _RTP_HEADER = 12
@@ -25,7 +26,10 @@ def _is_media(payload: bytes) -> bool:
 
 
 class Arrival:
-    """The long way of a packet. The tag decides whose it is; without tags the source has to be the expected one."""
+    """The long way of a packet. The tag decides whose it is; without tags the source has to be the expected one.
+
+    RTCP and SRTCP take the same way, under the same correlation, and are counted apart from the media.
+    """
 
     def __init__(self, limits: Df3Limits) -> None:
         self.limits = limits
@@ -55,11 +59,12 @@ class Arrival:
 
     def missed(self, destination: Destination, packet: MediaPacket) -> list[Content]:
         """What becomes of a packet that no key of this task opened."""
-        claims = [claim for claim in destination.standing(packet.time) if not claim.control]
+        control = srtp.is_rtcp(packet.payload)
+        claims = [claim for claim in destination.standing(packet.time) if control or not claim.control]
         return self._unopened(destination, claims, packet)
 
     def _look(self, destination: Destination, packet: MediaPacket) -> list[Content] | None:
-        """Whose a packet is; None: media that no key opened."""
+        """Whose a packet is; None: no key opened it, and no source speaks for it."""
         payload = packet.payload
         claims = list(destination.standing(packet.time))
         if not claims:
@@ -67,8 +72,8 @@ class Arrival:
         if len(payload) < _RTCP_HEADER or payload[0] & 0xC0 != _VERSION_BITS:
             claims[0].dialog.dropped["not_rtp"] += 1
             return []
-        if 192 <= payload[1] <= 223:
-            return self._control(destination, claims, packet)
+        if srtp.is_rtcp(payload):
+            return self._claimed(destination, claims, packet)
         if len(payload) < _RTP_HEADER:
             claims[0].dialog.dropped["not_rtp"] += 1
             return []
@@ -91,18 +96,17 @@ class Arrival:
                 continue
             del destination.trials[ssrc]
             trial.proof.unprotector.close()
-            stream = self._stream(destination, claim, ssrc)
+            stream = self._stream(destination, claim, trial.packet)
             self._seen(stream, trial.packet)
             stream.unopened += 1
 
     def settle(self, destination: Destination, claim: Claim) -> None:
         """Nothing more is expected of a claim: what waits in doubt there is content now (``late``), or missing."""
-        if claim.control:
-            return
-        if self._is_known(destination, claim):
-            self._refuse(destination, claim, claim.strangers.refuse())
-        else:
-            self.late += self._judge(destination, claim, claim.strangers.rest(claim.known, self.limits))
+        for control, seen in enumerate(claim.sources):
+            if sources.is_known(destination, claim, control=bool(control)):
+                self.late += self._sort(destination, claim, seen.strangers.refuse())
+            else:
+                self.late += self._judge(destination, claim, seen.strangers.rest(seen.known, self.limits))
         for stream in destination.streams.values():
             if stream.flow is claim.flow:
                 self._end_doubt(claim.dialog, stream)
@@ -141,9 +145,10 @@ class Arrival:
 
     def _claimed(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content] | None:
         """Try the claims in their order."""
+        open_ = self._open_control if srtp.is_rtcp(packet.payload) else self._open
         for claim in claims:
             if claim.flow.secure:
-                opened = self._open(destination, claim, packet)
+                opened = open_(destination, claim, packet)
             else:
                 opened = self._pass(destination, claims, claim, packet)
             if opened is not None:
@@ -159,7 +164,7 @@ class Arrival:
             if isinstance(verdict, bytes):
                 return [self._deliver(destination, claim, packet, crypto, verdict)]
             if verdict is not srtp.Refusal.AUTH_FAILED:
-                stream = self._stream(destination, claim, payload[8:12])
+                stream = self._stream(destination, claim, packet)
                 stream.packets += 1
                 stream.refused(verdict, packet.frame)
                 return []
@@ -173,6 +178,20 @@ class Arrival:
             destination.trials[payload[8:12]] = Trial(claim, proof, packet)
             return []
         return [self._adopt(destination, claim, packet, proof)]
+
+    def _open_control(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content] | None:
+        """The same for SRTCP, whose index stands in the packet."""
+        crypto = claim.dialog.cryptos.get(crypto_key(claim.flow, packet.payload[4:8]))
+        clear = None if crypto is None else crypto.unprotector.unprotect_rtcp(packet.payload)
+        if not isinstance(clear, bytes):
+            clear, spent = claim.dialog.open_control(packet.payload, claim.flow, destination.budget)
+            destination.spend(spent, self.limits)
+        if clear is None:
+            return None
+        stream = self._proved(destination, claim, packet)
+        stream.decrypted += 1
+        stream.opened_last = packet.datagram
+        return [Content(packet.time, stream, clear, packet.datagram)]
 
     def _confirm(self, destination: Destination, trial: Trial, packet: MediaPacket) -> list[Content]:
         """A second packet under a searched counter: both count, or neither does."""
@@ -209,76 +228,16 @@ class Arrival:
     ) -> list[Content] | None:
         """RTP/AVP: content as it is, from the source that the session names, or the first one seen."""
         if claim.until is not None:
+            return self._as_it_is(destination, claim, packet) if sources.goes_on(destination, claim, packet) else None
+        if not sources.speaks(destination, claims, claim, packet) and not sources.is_first(destination, claim, packet):
             return None
-        if not self._from_named(destination, claims, claim, packet) and not self._from_first(
-            destination, claim, packet
-        ):
-            return None
-        claim.known += 1
-        return [self._as_it_is(destination, claim, packet)]
+        claim.sources[srtp.is_rtcp(packet.payload)].known += 1
+        return self._as_it_is(destination, claim, packet)
 
-    def _as_it_is(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Content:
+    def _as_it_is(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content]:
         stream = self._proved(destination, claim, packet)
         stream.clear += 1
-        return Content(packet.time, stream, packet.payload, packet.datagram)
-
-    # Sources
-
-    def _from_named(self, destination: Destination, claims: list[Claim], claim: Claim, packet: MediaPacket) -> bool:
-        """Whether it comes from where the session says that the sender is; among several claims, in its codecs."""
-        expected = claim.flow.expected_source
-        if expected is None or packet.source != inet.endpoint(inet.pack(expected.address), expected.port):
-            return False
-        alone = len(claims) == 1 and len(destination.lanes) == 1
-        if not (alone or not claim.flow.codecs or packet.payload[1] & 0x7F in claim.flow.codecs):
-            return False
-        claim.named = expected
-        return True
-
-    def _from_opened(self, destination: Destination, claim: Claim, packet: MediaPacket) -> bool:
-        """Whether a key opens what comes from there; between several dialogs that tells nothing."""
-        at = packet.datagram.src, packet.datagram.sport
-        return at in _opened(destination, claim) and len(destination.dialogs(packet.time)) == 1
-
-    def _from_first(self, destination: Destination, claim: Claim, packet: MediaPacket) -> bool:
-        """Media in clear prove nothing: until the named source is seen, those seen so far count."""
-        if len(destination.dialogs(packet.time)) > 1 or self._is_known(destination, claim):
-            return False
-        others = {s.source for s in destination.streams.values() if s.flow is claim.flow and s.clear}
-        return not others or packet.source in others
-
-    def _is_known(self, destination: Destination, claim: Claim) -> bool:
-        """Whether there is a source that others cannot be taken for: the named one was seen, or a key opened one."""
-        if claim.named is not None and claim.named == claim.flow.expected_source:
-            return True
-        return bool(_opened(destination, claim))
-
-    # Control
-
-    def _control(self, destination: Destination, claims: list[Claim], packet: MediaPacket) -> list[Content]:
-        """RTCP and SRTCP: content under the same correlation, counted apart from the media."""
-        ssrc = packet.payload[4:8]
-        for claim in claims:
-            if not claim.flow.secure:
-                clear: bytes | None = packet.payload
-            else:
-                clear = self._open_control(claim, packet.payload, ssrc)
-            if clear is not None:
-                stream = self._stream(destination, claim, b"rtcp" + ssrc, control=True)
-                self._seen(stream, packet)
-                stream.decrypted += 1
-                return [Content(packet.time, stream, clear, packet.datagram)]
-        claims[0].dialog.dropped["rtcp_failed"] += 1
-        self._miss(claims[0].dialog, [packet])
-        return []
-
-    def _open_control(self, claim: Claim, payload: bytes, ssrc: bytes) -> bytes | None:
-        crypto = claim.dialog.cryptos.get(crypto_key(claim.flow, ssrc))
-        if crypto is not None:
-            clear = crypto.unprotector.unprotect_rtcp(payload)
-            if isinstance(clear, bytes):
-                return clear
-        return claim.dialog.open_control(payload, claim.flow)
+        return [Content(packet.time, stream, packet.payload, packet.datagram)]
 
     # Counting
 
@@ -289,22 +248,29 @@ class Arrival:
         There is no tag to tell whose it is, so its source has to: see :meth:`_as_captured`.
         """
         standing = [claim for claim in claims if claim.until is None]
+        control = srtp.is_rtcp(packet.payload)
         waiting = next((claim for claim in standing if claim.dialog.plan.awaiting and claim.flow.secure), None)
         if waiting is not None:
             if not destination.hold(packet, self.limits):
                 waiting.dialog.dropped["too_many_held"] += 1
                 self._miss(waiting.dialog, [packet])
             return []
-        known = destination.streams.get(packet.payload[8:12])
+        known = destination.streams.get(stream_key(packet.payload))
         if not standing:
             if known is not None:
                 self._count(known, packet, known.open or not known.flow.secure)
+            elif control and claims:
+                claims[0].dialog.dropped["rtcp_failed" if claims[0].flow.secure else "foreign"] += 1
             return []
         claims = [claim for claim in standing if known is None or claim.flow is known.flow] or standing
         claim = next((claim for claim in claims if claim.flow.secure), claims[0])
         if not (claim.flow if known is None else known.flow).secure:
             return self._strange(destination, claim, packet)
-        stream = known or self._stream(destination, claim, packet.payload[8:12])
+        if control and not claim.dialog.plan.encrypted:
+            claim.dialog.dropped["rtcp_failed"] += 1
+            self._miss(claim.dialog, [packet])
+            return []
+        stream = known or self._stream(destination, claim, packet)
         self._count(stream, packet, stream.open or any(each.dialog.contexts for each in standing))
         if not claim.dialog.plan.encrypted:
             self._miss(claim.dialog, [packet])
@@ -315,40 +281,52 @@ class Arrival:
         self, destination: Destination, claims: list[Claim], claim: Claim, stream: Stream, packet: MediaPacket
     ) -> list[Content]:
         """From the source that the session names, or one whose packets a key opens, unless its share is a forger's."""
-        if not self._from_opened(destination, claim, packet) and not self._from_named(
-            destination, claims, claim, packet
-        ):
+        if not sources.speaks(destination, claims, claim, packet):
             return self._strange(destination, claim, packet)
-        self._refuse(destination, claim, claim.strangers.refuse())
+        before = self._sort(destination, claim, claim.sources[stream.control].strangers.refuse())
         if not stream.decrypted:
-            return self._hand(claim.dialog, stream, [packet])
+            return before + self._hand(claim.dialog, stream, [packet])
         judged = stream.doubt.take(stream.decrypted, packet, self.limits)
         self._refuse(destination, claim, judged.refused)
-        return self._hand(claim.dialog, stream, judged.believed)
+        return before + self._hand(claim.dialog, stream, judged.believed)
 
     def _strange(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content]:
         """From another source: only where nothing is seen of any that counts, for what nobody proved teaches nothing.
 
         It waits a little, since what counts may be a moment late.
         """
-        if self._is_known(destination, claim) or len(destination.dialogs(packet.time)) > 1:
-            self._refuse(destination, claim, [*claim.strangers.refuse(), packet])
+        control = srtp.is_rtcp(packet.payload)
+        seen = claim.sources[control]
+        if sources.is_known(destination, claim, control=control) or len(destination.dialogs(packet.time)) > 1:
+            return self._sort(destination, claim, [*seen.strangers.refuse(), packet])
+        return self._judge(destination, claim, seen.strangers.take(seen.known, packet, self.limits))
+
+    def _sort(self, destination: Destination, claim: Claim, packets: list[MediaPacket]) -> list[Content]:
+        """It is known better by now: RTCP from where its media turned out to come from is believed, nothing else."""
+        if not packets:
             return []
-        return self._judge(destination, claim, claim.strangers.take(claim.known, packet, self.limits))
+        judged = Judged[MediaPacket]([], [])
+        for packet in packets:
+            believed = srtp.is_rtcp(packet.payload) and sources.speaks(destination, [claim], claim, packet)
+            (judged.believed if believed else judged.refused).append(packet)
+        return self._judge(destination, claim, judged)
 
     def _judge(self, destination: Destination, claim: Claim, judged: Judged[MediaPacket]) -> list[Content]:
         self._refuse(destination, claim, judged.refused)
-        if not claim.flow.secure:
-            return [self._as_it_is(destination, claim, packet) for packet in judged.believed]
         content: list[Content] = []
         for packet in judged.believed:
-            content += self._hand(claim.dialog, self._stream(destination, claim, packet.payload[8:12]), [packet])
+            if not claim.flow.secure:
+                content += self._as_it_is(destination, claim, packet)
+                continue
+            content += self._hand(claim.dialog, self._stream(destination, claim, packet), [packet])
         return content
 
     def _hand(self, dialog: TappedDialog, stream: Stream, packets: list[MediaPacket]) -> list[Content]:
-        """As captured; that they do not open is told, unless it is known that there are no keys."""
-        if packets and dialog.contexts:
+        """As captured; that media do not open is told, unless it is known that there are no keys."""
+        if packets and dialog.contexts and not stream.control:
             self._tell(dialog, packets[-1])
+        if packets and not stream.source:
+            stream.source = packets[0].source
         stream.encrypted += len(packets)
         return [Content(each.time, stream, each.payload, each.datagram, encrypted=True) for each in packets]
 
@@ -368,7 +346,7 @@ class Arrival:
     def _refuse(self, destination: Destination, claim: Claim, packets: list[MediaPacket]) -> None:
         """As far as anybody can tell they are not the session's."""
         for packet in packets if not claim.flow.secure else ():
-            stream = destination.streams.get(packet.payload[8:12])
+            stream = destination.streams.get(stream_key(packet.payload))
             if stream is None:
                 claim.dialog.dropped["foreign"] += 1
             else:
@@ -401,9 +379,9 @@ class Arrival:
 
     def _proved(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Stream:
         """The stream of a packet that is certainly its dialog's."""
-        stream = self._stream(destination, claim, packet.payload[8:12])
+        stream = self._stream(destination, claim, packet)
         if not stream.proved:
-            self._make_room(destination, (False, True))
+            self._make_room(destination, (stream.control, True))
         if not stream.source:
             stream.source = packet.source
         self._seen(stream, packet)
@@ -416,21 +394,22 @@ class Arrival:
         if not stream.seen_source:
             stream.seen_source = packet.source
 
-    def _stream(self, destination: Destination, claim: Claim, ssrc: bytes, *, control: bool = False) -> Stream:
-        """The stream of an SSRC at a destination for a dialog; room is made for a new one."""
-        plan = claim.dialog.plan
-        stream = destination.streams.get(ssrc)
+    def _stream(self, destination: Destination, claim: Claim, packet: MediaPacket) -> Stream:
+        """The stream of a packet's SSRC at a destination for a dialog; room is made for a new one."""
+        plan, key = claim.dialog.plan, stream_key(packet.payload)
+        stream = destination.streams.get(key)
         if stream is not None and stream.dialog == plan.dialog and stream.flow.media == claim.flow.media:
             return stream
+        control = srtp.is_rtcp(packet.payload)
         if stream is None:
-            self._make_room(destination, (control, control))
-        stream = Stream(plan, claim.flow, int.from_bytes(ssrc[-4:], "big"), destination.name, control)
-        destination.streams[ssrc] = stream
+            self._make_room(destination, (control, False))
+        stream = Stream(plan, claim.flow, int.from_bytes(key[-4:], "big"), destination.name, control)
+        destination.streams[key] = stream
         claim.dialog.streams[stream] = None
         return stream
 
     def _make_room(self, destination: Destination, kind: tuple[bool, bool]) -> None:
-        """The oldest of the control streams, of those that proved, or of those that did not, is let go for another."""
+        """The oldest stream of a kind is let go for another: RTCP or media, proved or not."""
         alike = [ssrc for ssrc, each in destination.streams.items() if (each.control, each.proved) == kind]
         if len(alike) < self.limits.streams_of_a_destination:
             return
@@ -439,9 +418,3 @@ class Arrival:
         if dialog is not None:
             self._end_doubt(dialog, gone)
             dialog.let_stream_go(gone)
-
-
-def _opened(destination: Destination, claim: Claim) -> set[tuple[bytes, int]]:
-    """Where packets of a flow came from that a key has opened: the last one of each stream."""
-    last = (each.opened_last for each in destination.streams.values() if each.flow is claim.flow)
-    return {(datagram.src, datagram.sport) for datagram in last if datagram is not None}

@@ -18,14 +18,23 @@ from midcall.df3.stream import Stream
 from midcall.events import DialogId, MediaFlow, MediaPacket
 
 
+class Seen:
+    """``strangers``: packets of sources that nothing speaks for; ``known`` counts those of the others."""
+
+    __slots__ = ("known", "strangers")
+
+    def __init__(self) -> None:
+        self.strangers: Doubt[MediaPacket] = Doubt()
+        self.known = 0
+
+
 class Claim:
     """A dialog that expects a flow here; ``until`` is set when it no longer does, but packets are under way.
 
-    ``named``: the source that the session names, once it was seen. ``strangers``: packets of other sources that
-    nothing speaks for, ``known`` counts those of sources that something does.
+    ``named``: the source that the session names, once it was seen. ``sources``: of media, and of RTCP.
     """
 
-    __slots__ = ("control", "dialog", "flow", "known", "named", "strangers", "until")
+    __slots__ = ("control", "dialog", "flow", "named", "sources", "until")
 
     def __init__(self, dialog: TappedDialog, flow: MediaFlow, control: bool) -> None:
         self.dialog = dialog
@@ -33,8 +42,7 @@ class Claim:
         self.control = control
         self.until: int | None = None
         self.named: Endpoint | None = None
-        self.strangers: Doubt[MediaPacket] = Doubt()
-        self.known = 0
+        self.sources = Seen(), Seen()
 
     def within(self, time: int) -> bool:
         """Inside the warrant's window, and the claim still stands."""

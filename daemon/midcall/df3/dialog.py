@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from imswire import srtp
+from imswire.sdp import Endpoint
 from midcall.base.bounded import BoundedTable
 from midcall.df3 import rollover
 from midcall.df3.doubt import Missing
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Crypto, Stream
-from midcall.events import CryptoContext, MediaFlow, MediaPlan
+from midcall.events import CryptoContext, MediaFlow, MediaPlan, Side
 
 # SSRCs whose counters are remembered in one dialog; a genuine one has a few.
 SSRCS = 256
@@ -52,8 +53,9 @@ class TappedDialog:
     """Contexts and SSRC states of one dialog under one task.
 
     ``recalled``: rollover counters of its streams from a former run. ``dropped`` counts, by reason, packets to its
-    destinations that belong to no stream: ``not_rtp``; ``foreign``, clear RTP from a source that the session does not
-    name; ``too_many_ssrcs`` and ``too_many_held``, beyond the bounds; ``rtcp_failed``, SRTCP that no key opened.
+    destinations that belong to no stream: ``not_rtp``; ``foreign``, RTP and RTCP in clear from a source that the
+    session does not name; ``too_many_ssrcs`` and ``too_many_held``, beyond the bounds; ``rtcp_failed``, SRTCP that no
+    key opened.
     ``let_go`` counts streams that made room for others: how many, their packets, and those that were handed over.
     ``missing`` is what the agency is to be told.
     """
@@ -64,6 +66,8 @@ class TappedDialog:
         self.contexts = plan.contexts
         self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
         self.streams: dict[Stream, None] = {}
+        # The source that the session names for a flow, once media or RTCP came from there.
+        self.named: dict[tuple[int, Side], Endpoint] = {}
         self.errors: dict[str, None] = {}
         self.dropped: Counter[str] = Counter()
         self.let_go: Counter[str] = Counter()
@@ -97,18 +101,22 @@ class TappedDialog:
         """No more keys are to come."""
         self.plan = structs.replace(self.plan, awaiting=False)
 
-    def open_control(self, packet: bytes, flow: MediaFlow) -> bytes | None:
-        """Open an SRTCP packet of a sender whose media was not seen; its index stands in the packet."""
+    def open_control(self, packet: bytes, flow: MediaFlow, budget: int) -> tuple[bytes | None, int]:
+        """Open an SRTCP packet of a sender whose media was not seen; returns also what it cost, in candidates."""
         ssrc = int.from_bytes(packet[4:8], "big")
-        for context in self.likely(ssrc, flow):
+        spent = 0
+        for place, context in enumerate(self.likely(ssrc, flow)):
+            if place >= LIKELIEST and spent >= budget:
+                break
             key = context.key
             for width in {len(key.master.mki), 0}:
+                spent += KEY_COST
                 unprotector = srtp.open_stream(key.policy, key.master, ssrc, roc=0, mki_length=width)
                 clear = unprotector.unprotect_rtcp(packet)
                 unprotector.close()
                 if isinstance(clear, bytes):
-                    return clear
-        return None
+                    return clear, spent
+        return None, spent
 
     def renew(self, plan: MediaPlan) -> None:
         self.plan = plan

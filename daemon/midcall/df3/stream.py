@@ -76,10 +76,15 @@ def _closed(_packet: bytes) -> bytes | srtp.Refusal:
     return srtp.Refusal.AUTH_FAILED
 
 
+def stream_key(payload: bytes) -> bytes:
+    """By which a stream is found at its destination: the SSRC of RTP, that of RTCP apart from it."""
+    return b"rtcp" + payload[4:8] if srtp.is_rtcp(payload) else payload[8:12]
+
+
 class Stream:
     """What was seen and done of one SSRC at one destination; ``source`` and ``destination`` as "ip:port".
 
-    ``source`` is learnt from the first packet that proved to be the dialog's, ``seen_source`` from any, and
+    ``source`` is learnt from the first packet that counted as the dialog's, ``seen_source`` from any, and
     ``opened_last`` is the last one that a key opened. While ``open``, ``unprotect`` is that of the key in use.
     ``doubt`` holds what that key does not open. ``records`` is for whoever makes records of the content: what is the
     same in all those of the stream.

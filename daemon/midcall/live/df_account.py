@@ -51,8 +51,11 @@ class Media(Struct, frozen=True):
     def of(cls, streams: Iterable[Stream], dropped: Mapping[str, int], places: int = 0, held: int = 0) -> Media:
         counts = sorted(map(_counts, streams), key=lambda each: -each.packets)
         sums = {name: sum(getattr(each, name) for each in counts if not each.rtcp) for name in SUMS}
-        sums["rtcp"] = sum(each.decrypted for each in counts if each.rtcp)
-        return cls(places, held, tuple(counts[:MAX_STREAMS]), sums, dict(dropped))
+        control = [each for each in counts if each.rtcp]
+        sums["rtcp"] = sum(each.decrypted + each.clear + each.encrypted for each in control)
+        failed = sum(each.packets for each in control) - sums["rtcp"]
+        lost = {"rtcp_failed": dropped.get("rtcp_failed", 0) + failed} if failed else {}
+        return cls(places, held, tuple(counts[:MAX_STREAMS]), sums, {**dropped, **lost})
 
     @property
     def seen(self) -> int:

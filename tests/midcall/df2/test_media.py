@@ -52,3 +52,10 @@ def test_a_count_of_ports():
 def test_a_hostile_count_is_bounded():
     assert len(flows("m=audio 65000/65535 RTP/AVP 0")[Side.CALLEE].destinations) == 16
     assert [e.port for e in flows("m=audio 65532/9 RTP/AVP 0")[Side.CALLEE].destinations] == [65532, 65534]
+
+
+def test_where_rtcp_comes_from():
+    """RFC 3605: a=rtcp, else the port beside that of the media."""
+    line = "m=audio 4000 RTP/AVP 0"
+    sources = [flows(line, *more)[Side.CALLER].control_source for more in ((), ("a=rtcp:4010",))]
+    assert sources == [Endpoint("10.0.0.1", 4001), Endpoint("10.0.0.1", 4010)]

@@ -28,6 +28,9 @@ from midcall.live.df_account import Account, DfAccounts, ForkAccount, Media
 from midcall.live.df_ladder import At, Product
 from midcall.live.link_book import LinkBook
 from midcall.live.poi_account import PoiAccounts, X2State
+from tests.midcall.df3.test_control import THIRD, handed, secured, tapped
+from tests.midcall.df3.test_control import report as rtcp
+from tests.midcall.df3.test_core import DIALOG
 
 NOW = Instant(1_000_000_000, 5)
 EARLY, FIRST, SECOND = (DialogId("c@lab", "a", tag) for tag in ("", "b1", "b2"))
@@ -66,6 +69,16 @@ def test_the_first_fork_has_what_was_known_before_anybody_answered():
     for number in range(100):
         forks.of(DialogId("c@lab", "a", str(number)))
     assert len(forks.items()) == accounts.FORKS
+
+
+def test_rtcp_that_was_not_handed_over_is_counted_as_dropped():
+    df3 = tapped(secure=True, encrypted=True)
+    first, second = secured(rtcp(1), rtcp(2))
+    assert len(handed(df3, first, second[:-1] + b"\0")) == 1, "the second waits"
+    assert handed(df3, second, **THIRD) == [rtcp(2)], "a tag speaks for it"
+    stands = df3.look("x", DIALOG)
+    found = Media.of(stands.streams, stands.dropped)
+    assert found.sums["rtcp"] == 2 and found.dropped == {"rtcp_failed": 1} and found.seen == 3
 
 
 def test_reasons_are_few_and_have_no_identities():
