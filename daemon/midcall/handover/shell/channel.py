@@ -260,8 +260,9 @@ class Channel:
                 self.report.failed("the LEMF does not answer", wall)
             self._release()
             sent = self._write(send, link)
-            question = link.ask(now, wall) if sent or self._stop_at is None else link.urge(now, wall)
-            send.write(question)
+            # Nothing more goes before an answer when the window is full, and at the end.
+            waits = self._octets >= link.window or (not sent and self._stop_at is not None)
+            send.write(link.urge(now, wall) if waits else link.ask(now, wall))
             self._empty = not sent and not self._under_way and self._octets == 0
             if self._stop_at is not None and (self._empty or loop.time() >= self._stop_at):
                 return
