@@ -34,6 +34,17 @@ def _octets_by(field: str, table: Mapping[int, int]) -> Callable[[Any], int]:
     return length
 
 
+def _field(*names: str) -> Callable[[Any], Any]:
+    """A field, or one inside it, that tells something of those behind it."""
+
+    def told(context: Any) -> Any:
+        for name in names:
+            context = context[name]
+        return context
+
+    return told
+
+
 _coordinate = _octets_by("curve", ECC_OCTETS)
 
 
@@ -51,7 +62,7 @@ GENERIC_SESSION = c.Struct(
     "cs_id" / c.Byte,
     "protocol" / c.Byte,
     "bits" / c.BitStruct("has_roc" / c.Flag, "count" / c.BitsInteger(7)),
-    "policies" / c.Array(c.this.bits.count, c.Byte),
+    "policies" / c.Array(_field("bits", "count"), c.Byte),
     "session_data" / _long,
     "spi" / _short,
 )
@@ -66,18 +77,18 @@ HEADER = c.Struct(
     "map_type" / c.Byte,
     "sessions"
     / c.Switch(
-        c.this.map_type,
+        _field("map_type"),
         {
-            int(MapType.SRTP_ID): c.Array(c.this.count, SRTP_SESSION),
+            int(MapType.SRTP_ID): c.Array(_field("count"), SRTP_SESSION),
             int(MapType.EMPTY): c.Array(0, c.Byte),
-            int(MapType.GENERIC_ID): c.Array(c.this.count, GENERIC_SESSION),
+            int(MapType.GENERIC_ID): c.Array(_field("count"), GENERIC_SESSION),
         },
         default=c.Error,
     ),
 )
 
 _KV_DATA = c.Switch(
-    c.this.bits.kv,
+    _field("bits", "kv"),
     {
         int(KvType.NULL): c.Struct(),
         int(KvType.SPI): c.Struct("spi" / _short),
@@ -116,7 +127,7 @@ PAYLOADS: dict[int, c.Construct[Any, Any]] = {
     ),
     PayloadType.PKE: c.Struct(
         "bits" / c.BitStruct("cache" / c.BitsInteger(2), "length" / c.BitsInteger(14)),
-        "data" / c.Bytes(c.this.bits.length),
+        "data" / c.Bytes(_field("bits", "length")),
     ),
     PayloadType.DH: c.Struct(
         "group" / c.Byte,
@@ -126,7 +137,7 @@ PAYLOADS: dict[int, c.Construct[Any, Any]] = {
     ),
     PayloadType.SIGN: c.Struct(
         "bits" / c.BitStruct("sign_type" / c.BitsInteger(4), "length" / c.BitsInteger(12)),
-        "signature" / c.Bytes(c.this.bits.length),
+        "signature" / c.Bytes(_field("bits", "length")),
     ),
     PayloadType.T: c.Struct("ts_type" / c.Byte, "value" / c.Bytes(_octets_by("ts_type", TS_OCTETS))),
     PayloadType.ID: c.Struct("id_type" / c.Byte, "data" / _long),

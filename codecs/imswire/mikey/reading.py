@@ -178,6 +178,8 @@ def _optional(layout: Any) -> _Part:
 def _array(layout: Any) -> _Part:
     """So many of one form."""
     count, part = layout.count, _part(layout.subcon)
+    if isinstance(layout.subcon, c.FormatField) and layout.subcon.length == 1:
+        return _octet_array(count)
 
     def read(octets: bytes, at: int, fields: Fields) -> tuple[list[Any], int]:
         found = []
@@ -187,6 +189,16 @@ def _array(layout: Any) -> _Part:
             each, at = part(octets, at, fields)
             found.append(each)
         return found, at
+
+    return read
+
+
+def _octet_array(count: Any) -> _Part:
+    """Numbers of one octet each."""
+
+    def read(octets: bytes, at: int, fields: Fields) -> tuple[list[int], int]:
+        end = at + (count(fields) if callable(count) else count)
+        return list(octets[at:end]), end
 
     return read
 
