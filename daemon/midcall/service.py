@@ -107,14 +107,18 @@ ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(n
 async def serve(
     roles: Sequence[str],
     config_path: Path,
-    instance: int,
+    instance: str,
     stop: asyncio.Event,
     *,
     record: Path | None = None,
     registry: Mapping[str, Loader] = ROLES,
     kind: type[DaemonConfig] = DaemonConfig,
 ) -> int:
-    """Run ``roles`` (none: those of the file) until ``stop``, SIGTERM or SIGINT; the exit status. Refused."""
+    """Run ``roles`` (none: those of the file) until ``stop``, SIGTERM or SIGINT; the exit status. Refused.
+
+    ``instance``: which one of its role, a number or a name. One that has a file of its own runs with that.
+    """
+    config_path, number = _own_file(config_path, instance)
     config, text = _read(config_path, kind)
     chosen = _chosen(roles, config, registry, config_path)
     if record is not None and not config.service.lab:
@@ -129,9 +133,19 @@ async def serve(
     try:
         with logs.planes(config.log.level, config.log.operator, config.log.li, instance):
             runs = {name: registry[name]() for name in chosen}
-            return await _Process(config, text, config_path, kind, instance, stop, record).run(runs)
+            return await _Process(config, text, config_path, kind, number, stop, record).run(runs)
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
+
+
+def _own_file(path: Path, instance: str) -> tuple[Path, int]:
+    """The file of an instance, and its number among those that share the file. Refused: a name without a file."""
+    own = path.with_name(f"{path.stem}@{instance}{path.suffix}")
+    if own.is_file():
+        return own, 1
+    if not instance.isdigit():
+        raise Refused(f"{own}: not there; an instance with a name has a file of its own")
+    return path, int(instance)
 
 
 def _read(path: Path, kind: type[DaemonConfig]) -> tuple[DaemonConfig, str]:

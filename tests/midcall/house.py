@@ -40,6 +40,7 @@ class House:
         self.seen: list[Toy] = []
         self.roles: dict[str, service.Loader] = {"toy": lambda: self.toy}
         self.frames: dict[str, Frame] = {}
+        self.instance = "1"
         self.stop = asyncio.Event()
         self.ready = asyncio.Event()
         self.write()
@@ -68,7 +69,9 @@ class House:
         async def both() -> int:
             async with asyncio.timeout(WAIT), asyncio.TaskGroup() as group:
                 served = group.create_task(
-                    service.serve(roles, self.path, 1, self.stop, registry=self.roles, kind=ToyConfig, **options)
+                    service.serve(
+                        roles, self.path, self.instance, self.stop, registry=self.roles, kind=ToyConfig, **options
+                    )
                 )
                 if during is not None:
                     await self.ready.wait()

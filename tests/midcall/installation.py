@@ -64,11 +64,20 @@ class Installation:
     def handed_over(self, role: str) -> Path:
         """What a service manager makes of the folder of secrets."""
         folder = self.folder / "handed over" / role
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         for path in self.secrets(role).iterdir():
             (folder / f"{role}_{path.name}").write_bytes(path.read_bytes())
             (folder / f"{role}_{path.name}").chmod(0o600)
         return folder
+
+    def second(self, role: str, name: str, identifier: str) -> None:
+        """Certificate and secrets of an instance with a name; ``identifier``: what its certificate is bound to."""
+        LabPki(self.folder / "pki").make((identifier,))
+        own = self.folder / "pki" / identifier
+        (self.etc / f"tls/{role}-{name}.pem").write_bytes(own.with_suffix(".pem").read_bytes())
+        for path in list(self.secrets(role).iterdir()):
+            self._write(self.secrets(role) / f"{name}_{path.name}", path.read_text())
+        self._write(self.secrets(role) / f"{name}_tls.key", own.with_suffix(".key").read_text())
 
     def _role(self, role: str) -> None:
         text = decided((ROOT / f"config/{role}.toml").read_text())

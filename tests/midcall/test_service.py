@@ -68,6 +68,28 @@ def test_an_error_names_file_and_line(house):
     assert str(refused.value).startswith(f"{house.path}: line {line}: toy.word: ")
 
 
+def test_an_instance_with_a_file_of_its_own_runs_with_that(house):
+    house.write("[toy]\nword = 'common'\n")
+    common = house.path.read_text()
+    house.path.with_name("midcall@a.toml").write_text(common.replace("common", "own"))
+    house.instance = "a"
+    assert house.run(nothing) == 0
+    assert [each.word for each in house.seen] == ["own"]
+    assert {line["instance"] for line in house.lines(house.operator)} == {"a"}
+
+
+def test_a_number_shares_the_file_and_a_name_does_not(house):
+    house.instance = "b"
+    with pytest.raises(service.Refused, match=r"midcall@b\.toml: not there; an instance with a name has a file"):
+        house.run()
+
+    async def counted() -> None:
+        assert (await asyncio.to_thread(ask, house.port() + 1, "/health"))[0] == 200
+
+    house.instance = "2"
+    assert house.run(counted) == 0
+
+
 def test_inputs_are_recorded_in_laboratories_alone(house, tmp_path):
     assert house.run(nothing, record=tmp_path / "trace") == 0
     assert house.frames["toy"].record == tmp_path / "trace"

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from midcall.base.tap import NotPermitted, Source, Tap
+from midcall.cli.checks import beside
+from midcall.cli.checks.finding import State
 from tests.midcall.base.tap.conftest import unable
-from tests.midcall.installation import ROLES, ROOT, Installation
+from tests.midcall.installation import CERTIFICATES, ROLES, ROOT, Installation
 
 WAIT = 60
 INSTALL = ROOT / "docs/how-to/install.md"
@@ -29,16 +31,16 @@ def place(tmp_path: Path) -> Installation:
 
 
 @contextlib.contextmanager
-def started(place: Installation, role: str) -> Iterator[subprocess.Popen[str]]:
+def started(place: Installation, role: str, instance: str = "1") -> Iterator[subprocess.Popen[str]]:
     """The service of a role, which has told that it is ready."""
-    runtime = place.folder / "run/midcall" / f"{role}-1"
+    runtime = place.folder / "run/midcall" / f"{role}-{instance}"
     runtime.mkdir(parents=True, exist_ok=True)
-    notify = place.folder / f"notify-{role}"
+    notify = place.folder / f"notify-{role}-{instance}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(notify))
         manager.settimeout(WAIT)
         command = [sys.executable, "-c", "from midcall.cli.main import main; main()", "run"]
-        command += ["--config", str(place.file(role)), "--role", role, "--instance", "1"]
+        command += ["--config", str(place.file(role)), "--role", role, "--instance", instance]
         environment = os.environ | {
             "NOTIFY_SOCKET": str(notify),
             "CREDENTIALS_DIRECTORY": str(place.handed_over(role)),
@@ -106,20 +108,48 @@ def test_a_point_of_interception_takes_the_mirror_of_the_tap(place):
         stop(tap)
 
 
-# The laboratory of the how-to
+# What the how-to says
 
 
-def commands() -> list[str]:
-    """Those by which the page makes its files, and the last one, which runs them."""
-    section = INSTALL.read_text().split("## A laboratory")[1]
+def commands(heading: str) -> list[str]:
+    """The first ones under a heading."""
+    section = INSTALL.read_text().split(f"## {heading}\n")[1]
     block = re.search(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert block is not None
     return block[1].splitlines()
 
 
+@pytest.mark.parametrize("role", [pytest.param("poi", marks=pytest.mark.proof), "df"])
+def test_a_second_one_of_a_role_runs_beside_the_first(place, role):
+    """Made as the page says; who looks at it finds what was left to be edited, and then nothing."""
+    if role == "df":
+        place.edit("df", ("[df.tap]\n", ""), (f'door = "{place.folder}/run/midcall/tap-1/door"\n', ""))
+    cd, chosen, *making = commands("Several of one role")
+    assert (cd, chosen) == ("cd /etc/midcall", "role=df name=a")
+    done = subprocess.run(["bash", "-euc", "\n".join((f"role={role} name=a", *making))], cwd=place.etc, check=True)
+    assert done.returncode == 0
+    second, number = place.etc / f"{role}@a.toml", CERTIFICATES[role].replace("1", "2")
+    assert {each.subject for each in beside.findings(second, place.config(f"{role}@a"))} >= {f"{role}.x1.ne"}
+    place.edit(f"{role}@a", (f'"{role}-1"', f'"{number}"'))
+    if role == "poi":
+        place.edit("poi@a", ('"sip-1"', '"sip-2"'))
+    place.second(role, "a", number)
+    assert [each.state for each in beside.findings(second, place.config(f"{role}@a"))] == [State.GOOD]
+    with started(place, role) as one, started(place, role, "a") as other:
+        assert {line["instance"] for line in lines(place, role)} == {1}
+        assert {line["instance"] for line in lines(place, f"{role}@a")} == {"a"}
+        stop(one)
+        stop(other)
+
+
+def lines(place: Installation, file: str) -> list[dict[str, object]]:
+    """Of the log of its LI plane."""
+    return [json.loads(line) for line in Path(place.config(file).log.li).read_text().splitlines()]
+
+
 def test_the_laboratory_of_the_how_to_runs(tmp_path):
     """As the page says, in a folder of its own, with ports that nobody has."""
-    *making, running = commands()
+    *making, running = commands("A laboratory")
     (tmp_path / "scripts").mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for path, code in (

@@ -89,9 +89,9 @@ def _place(trace: TracebackType | None) -> tuple[str, str]:
 class JsonLines(logging.Formatter):
     """A line of JSON: time, level, message, and what ``extra`` gave as text, number or truth."""
 
-    def __init__(self, instance: int) -> None:
+    def __init__(self, instance: str) -> None:
         super().__init__()
-        self._instance = instance
+        self._instance: int | str = int(instance) if instance.isdigit() else instance
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
@@ -158,7 +158,7 @@ def _handler(where: str, default: TextIO | None) -> logging.Handler:
 
 
 @contextlib.contextmanager
-def planes(level: str, operator: str, li: str, instance: int) -> Iterator[None]:
+def planes(level: str, operator: str, li: str, instance: str) -> Iterator[None]:
     """Both logs, and the hooks for what nobody catches; all as it was at the end. OSError: a file cannot be opened."""
     root, midcall = logging.getLogger(), logging.getLogger("midcall")
     former = root.handlers[:], root.level, midcall.level

@@ -21,6 +21,7 @@ from midcall import config
 from midcall.base.log import LI_WORDS, tell
 
 Reading = float | Mapping[str, float]
+STOP_SECONDS = 0.1
 IDLE_SECONDS = 15.0
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -104,7 +105,8 @@ class OperatorDoor:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-            await self._manager.shutdown(0.0)
+            self._manager.pre_shutdown()  # who asks nothing now is not waited for
+            await self._manager.shutdown(STOP_SECONDS)
             await self._server.wait_closed()
         if self._path is not None:
             self._path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +12,24 @@ import click
 from midcall.cli.fail import USAGE, Failed
 
 
+class _Instance(click.ParamType[str]):
+    name = "N|NAME"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        if not re.fullmatch(r"[1-9][0-9]{0,2}|[a-z][a-z0-9-]{0,30}", value):
+            self.fail(f"{value!r} is neither a number from 1 to 999 nor a name of small letters, digits and hyphens")
+        return value
+
+
 @click.command()
 @click.option("--config", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Its configuration.")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="What to run; default: the roles in the file.")
-@click.option("--instance", type=click.IntRange(1, 999), default=1, show_default=True, help="Which one of its role.")
+@click.option("--instance", type=_Instance(), default="1", show_default=True, help="Which one of its role: N or NAME.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Write inputs down; laboratories only.")
-def run(config: Path, roles: tuple[str, ...], instance: int, record: Path | None) -> int:
+def run(config: Path, roles: tuple[str, ...], instance: str, record: Path | None) -> int:
     """Run roles until SIGTERM or SIGINT; SIGHUP reads the configuration anew.
+
+    An instance that has a file of its own, STEM@INSTANCE.toml beside FILE, runs with that.
 
     Exit status 0: stopped as told; 1: a role failed or did not stop in time; 2: nothing was started.
     """

@@ -49,6 +49,8 @@ STOP_SECONDS = 5.0
 async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The point of interception. RoleError."""
     links.require_alone(config.x1)
+    for file in (config.cache, config.x2.journal):
+        owner_only.make_folder(Path(file).parent)
     seal = links.secret(config.seal)
     journal = SipJournal(Path(config.cache), SealKey(seal)) if config.tickets.keep else None
     limits = PoiLimits(max_age=round(config.tickets.max_age_hours * HOUR_NS) if config.tickets.keep else 0)

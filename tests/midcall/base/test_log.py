@@ -46,7 +46,7 @@ HARMLESS = [
 def two(tmp_path):
     """Both logs as files, and a function that reads them."""
     operator, li = tmp_path / "operator.log", tmp_path / "li.log"
-    with log.planes("info", str(operator), str(li), 3):
+    with log.planes("info", str(operator), str(li), "3"):
         yield lambda: tuple([json.loads(line) for line in path.read_text().splitlines()] for path in (operator, li))
 
 
@@ -127,14 +127,14 @@ def test_only_its_owner_reads_a_log_and_it_may_be_moved_away(two, tmp_path):
 
 def test_a_log_may_be_an_open_descriptor(tmp_path):
     with (tmp_path / "log").open("wb") as file:
-        with log.planes("info", f"fd:{file.fileno()}", str(tmp_path / "li"), 1):
+        with log.planes("info", f"fd:{file.fileno()}", str(tmp_path / "li"), "1"):
             logging.getLogger("midcall.kms").info("there")
         os.fstat(file.fileno())
     assert "there" in (tmp_path / "log").read_text()
 
 
 def test_a_full_disk_stops_nobody(capfd):
-    with log.planes("info", "/dev/full", "/dev/full", 1):
+    with log.planes("info", "/dev/full", "/dev/full", "1"):
         logging.getLogger("midcall.kms").info("lost")
         logging.getLogger("midcall.li.kms").info("lost")
     assert capfd.readouterr() == ("", "")
@@ -165,7 +165,7 @@ def test_hooks_tell_type_and_place(two):
 def test_what_nobody_catches_ends_without_a_traceback():
     code = (
         "import sys\nfrom midcall.base import log\n"
-        "with log.planes('info', '', 'fd:1', 1): sys.excepthook(OSError, OSError('tel:+15550001234'), None)"
+        "with log.planes('info', '', 'fd:1', '1'): sys.excepthook(OSError, OSError('tel:+15550001234'), None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "OSError at no known place" in done.stdout and "1555" not in done.stdout and done.stderr == ""

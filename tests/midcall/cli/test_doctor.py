@@ -75,6 +75,19 @@ def test_nothing_to_mend(place):
     assert done.stdout.endswith("nothing to mend\n") and "MEND" not in done.stdout
 
 
+def test_instances_that_have_something_in_common(place):
+    place.write(users="127.0.0.1:9998")
+    other = place.file.with_name("kms@a.toml")
+    other.write_text(place.file.read_text().replace("li.log", "a.log"))
+    done = midcall("doctor", "--config", other)
+    assert done.returncode == 1
+    assert f"kms.users.listen: 127.0.0.1:9998: {place.file} has it too; give each instance its own" in done.stdout
+    assert done.stdout.count("has it too") == 1, "KMSs may share a store"
+    other.write_text(other.read_text().replace("9998", "9997"))
+    done = midcall("doctor", "--config", other)
+    assert f"{place.file}: another instance, which shares nothing with this one" in done.stdout
+
+
 def wide_secret(place: Place) -> None:
     (place.secrets / "seal").chmod(0o644)
 

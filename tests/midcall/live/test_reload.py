@@ -102,7 +102,7 @@ class House:
         async def both() -> int:
             stop = asyncio.Event()
             async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as group:
-                served = group.create_task(service.serve((self.role,), self.place.file(self.role), 1, stop))
+                served = group.create_task(service.serve((self.role,), self.place.file(self.role), "1", stop))
                 while not self._ready():
                     await asyncio.sleep(0.005)
                 await during()
