@@ -18,6 +18,7 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.reader import Reader
 from midcall.handover.shell.reserve import Reserve
+from midcall.handover.shell.segments import drop_oldest
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.status import completeness
 from midcall.handover.values import INTERFACES
@@ -209,6 +210,34 @@ def test_a_start_on_a_disk_without_any_room(site: Site) -> None:
     site.step(1)
     site.drain()
     site.check()
+
+
+def test_a_start_on_a_disk_that_content_has_filled(site: Site) -> None:
+    """The reserve is spent: what opens the files is made by giving up the oldest content, which is declared."""
+    for _ in range(25):
+        site.step()
+    site.spool.close()
+    site.spool.folder.reserve.unlink()
+    other = fill_up(site)
+    before = len(site.spool.folder.segments("hi3"))
+    site.spool = site.open()
+    assert 1 <= len(site.spool.folder.segments("hi3")) < before
+    other.unlink()
+    for _ in range(3):
+        site.step()
+    site.drain()
+    site.step(1)
+    site.drain()
+    assert site.check()["disk full"] > 0
+
+
+def test_nothing_is_given_up_for_a_start_that_fails_for_another_reason(site: Site) -> None:
+    for _ in range(10):
+        site.step()
+    segments = site.spool.folder.segments("hi3")
+    assert len(segments) > 1
+    assert drop_oldest(site.spool.folder, site.keys, 0) is None, "there is room"
+    assert site.spool.folder.segments("hi3") == segments
 
 
 def test_the_only_segment_goes_when_there_is_no_room_for_another(site: Site) -> None:

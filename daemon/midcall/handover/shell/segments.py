@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
 from midcall.base import owner_only
 from midcall.base.sqlite import read_only, unlink
 from midcall.handover.shell.folder import Folder
+from midcall.handover.shell.keys import KeysFail, KeyStore
+from midcall.handover.shell.store import Summary, summary
+
+# With so much free all files of a spool can be opened.
+START_OCTETS = 1 << 20
 
 
 class SpoolInUse(Exception):
@@ -34,6 +40,43 @@ def trim(folder: Folder, last: int) -> bool:
         unlink(path)
         removed = True
     return removed
+
+
+def drop_oldest(folder: Folder, keys: KeyStore, last: int) -> list[Summary] | None:
+    """Where nothing opens, for the disk is full: the oldest file of content goes, unless it is the only one.
+
+    Returns what of it was not delivered, to be declared as soon as that can be written; None: there is room, or nothing
+    that may go. KeysFail.
+    """
+    segments = [*folder.segments("hi3").values()]
+    if folder.free() >= START_OCTETS or len(segments) < 2:
+        return None
+    found = undelivered(segments[0], keys, last)
+    unlink(segments[0])
+    return [] if found is None else [found]
+
+
+def undelivered(path: Path, keys: KeyStore, last: int) -> Summary | None:
+    """What of a closed file of content is not delivered, when all up to row ``last`` is; None: it cannot be read.
+
+    KeysFail.
+    """
+    try:
+        segment = read_only(path, closed=True)
+    except sqlite3.Error:
+        return None
+    with closing(segment):
+        return undelivered_in(segment, keys, last)
+
+
+def undelivered_in(segment: sqlite3.Connection, keys: KeyStore, last: int) -> Summary | None:
+    """The same of a file that is open."""
+    try:
+        return summary(segment, keys, last)
+    except KeysFail:
+        raise
+    except sqlite3.Error:
+        return None
 
 
 def _first_row(path: Path, closed: bool) -> int | None:

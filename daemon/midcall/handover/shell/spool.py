@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from imswire import hi
 from midcall.base.link_report import LinkEvent, LinkReport
-from midcall.base.sqlite import is_damage, is_full, is_writing, read_only, unlink
+from midcall.base.sqlite import is_damage, is_full, is_writing, unlink
 from midcall.config import Integrity
 from midcall.events import CcRecord, EventRecord, Intercept
 from midcall.handover.assembler import Assembler, Recall, Sign, context_key, header
@@ -30,8 +30,8 @@ from midcall.handover.shell.keys import Keyless, KeysFail, KeyStore
 from midcall.handover.shell.news import NOTHING, News, news
 from midcall.handover.shell.owed import Alarm, Owed, Unavailable
 from midcall.handover.shell.reserve import Reserve
-from midcall.handover.shell.segments import own, trim
-from midcall.handover.shell.store import summary
+from midcall.handover.shell.segments import drop_oldest, own, trim, undelivered, undelivered_in
+from midcall.handover.shell.store import Summary
 from midcall.handover.values import Interface, Kind, Lost, Run
 
 FULL = "disk full"
@@ -107,13 +107,21 @@ class Spool:
         self._reserve.keep(self.folder.free())
 
     def _begin(self, now: int) -> None:
-        try:
-            self.files.open(now)
-        except sqlite3.Error as error:
-            if not (is_writing(error) and self._reserve.release()):
-                raise
-            self.files.open(now)
+        gone: list[Summary] = []
+        while True:
+            try:
+                self.files.open(now)
+                break
+            except sqlite3.Error as error:
+                if not is_writing(error):
+                    raise
+                if not self._reserve.release():
+                    if (dropped := drop_oldest(self.folder, self.keys, self.passed("hi3"))) is None:
+                        raise
+                    gone += dropped
         self.intercepts.load(self.files.intercepts(), self.files.content.next_row - 1)
+        for each in gone:
+            self._owe(each)
 
     def _assembler(self, recall: Recall) -> Assembler:
         made = Assembler((), self._integrity, self._sign, recall)
@@ -363,17 +371,13 @@ class Spool:
                 return False
         return True
 
-    def _owe_rows(self, segment: sqlite3.Connection) -> None:
-        """Note what of a segment is not delivered."""
-        try:
-            self._owed.give_up(summary(segment, self.keys, self.passed("hi3")), FULL)
-        except KeysFail:
-            raise
-        except sqlite3.Error:
-            pass  # what it held is not known: the sender reports the numbers
+    def _owe(self, found: Summary | None) -> None:
+        """Note what of a file of content is not delivered; where that is not known the sender reports the numbers."""
+        if found is not None:
+            self._owed.give_up(found, FULL)
 
     def _replace(self, now: int) -> bool:
-        self._owe_rows(self.files.content.database)
+        self._owe(undelivered_in(self.files.content.database, self.keys, self.passed("hi3")))
         self.files.keep_chains()
         try:
             self.files.replace()
@@ -387,13 +391,7 @@ class Spool:
     def _give_up(self, path: Path, now: int) -> None:
         """Declare what of a segment is not delivered, then remove it."""
         self.files.keep_chains()
-        try:
-            segment = read_only(path, closed=True)
-        except sqlite3.Error:
-            pass  # as it is where it opens and cannot be read
-        else:
-            with closing(segment):
-                self._owe_rows(segment)
+        self._owe(undelivered(path, self.keys, self.passed("hi3")))
         if not self._declare(now) and self._reserve.release():
             self._declare(now)
         unlink(path)
