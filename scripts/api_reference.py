@@ -75,6 +75,15 @@ def public(module: ModuleType) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
+def members(value: type) -> dict[str, object]:
+    """A class's own, and what it has from others of ours."""
+    found: dict[str, object] = {}
+    for each in reversed(value.__mro__):
+        if each.__module__.startswith("imswire."):
+            found |= vars(each)
+    return found
+
+
 def entry(name: str, value: object) -> Iterator[str]:
     doc = inspect.getdoc(value) or ""
     if inspect.isclass(value) and issubclass(value, Enum):
@@ -82,7 +91,7 @@ def entry(name: str, value: object) -> Iterator[str]:
         return
     yield f"### {name}\n\n```\n{name}{signature(value)}\n```\n\n{doc}"
     if inspect.isclass(value) and not issubclass(value, BaseException):
-        for each, method in sorted(vars(value).items()):
+        for each, method in sorted(members(value).items()):
             if each.startswith("_"):
                 continue
             function = method.__func__ if isinstance(method, classmethod | staticmethod) else method

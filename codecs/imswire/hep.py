@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from imswire.errors import WireError
+from imswire.units import UnitSplitter
 
 MAGIC: Final = b"HEP3"
 MAX_LENGTH: Final = 0xFFFF
@@ -341,55 +342,21 @@ def _chunk(type_: int, value: int | bytes) -> bytes:
 # Streams
 
 
-class Splitter:
+class Splitter(UnitSplitter[HepError]):
     """Whole messages of one connection (HEP over TCP or TLS), which are at most 65 535 octets long."""
 
-    __slots__ = ("_buffer", "_fault")
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._fault: HepError | None = None
+        super().__init__(HepError)
 
-    @property
-    def pending(self) -> int:
-        """Octets kept of a message that is not complete yet."""
-        return len(self._buffer)
-
-    @property
-    def fault(self) -> HepError | None:
-        """Why the stream cannot be read any further."""
-        return self._fault
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that ``data`` completes.
-
-        What follows octets that are no header cannot be found: messages before them are returned first; then,
-        when there are none or at the next call, HepError, and so ever after.
-        """
-        if self._fault is not None:
-            raise self._fault
-        found: list[bytes] = []
-        self._buffer += data
-        at = 0
-        try:
-            while (end := self._end(at)) is not None:
-                found.append(bytes(self._buffer[at:end]))
-                at = end
-        except HepError as fault:
-            self._fault = fault
-            self._buffer.clear()
-            if not found:
-                raise
-        del self._buffer[:at]
-        return found
-
-    def _end(self, at: int) -> int | None:
-        there = len(self._buffer) - at
+    def _end(self, octets: bytes | bytearray, at: int) -> int | None:
+        there = len(octets) - at
         if there < _HEAD.size:
             return None
-        magic, length = _HEAD.unpack_from(self._buffer, at)
+        magic, length = _HEAD.unpack_from(octets, at)
         if magic != MAGIC:
-            raise _no_hep3(self._buffer[at : at + 1])
+            raise _no_hep3(octets[at : at + 1])
         if length < _HEAD.size:
             raise HepError("header", f"length {length}")
         return at + length if length <= there else None

@@ -4,72 +4,28 @@ from __future__ import annotations
 
 from imswire.ber import MAX_DEPTH, MAX_LENGTH_OCTETS
 from imswire.hi.errors import HiError
+from imswire.units import UnitSplitter
 
 DEFAULT_LIMIT = 1 << 20  # octets of one PS-PDU: SIP messages of 64 KiB in several members, with room
 _SEQUENCE = 0x30
 _INDEFINITE = 0x80
 
 
-class Splitter:
+class Splitter(UnitSplitter[HiError]):
     """Whole PS-PDUs of one connection, TLV by TLV; indefinite lengths are followed to their end.
 
     ``limit`` is the most octets that a PS-PDU may have.
     """
 
-    __slots__ = ("_buffer", "_depth", "_fault", "_limit", "_place", "_taken")
+    __slots__ = ("_depth", "_limit", "_place")
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        super().__init__(HiError)
         self._limit = limit
-        self._buffer = bytearray()  # a PS-PDU that is not complete yet
-        self._place = 0  # how far an indefinite length has been followed in it
+        self._place = 0  # how far an indefinite length has been followed in what is not complete
         self._depth = 0  # how many of them are open there
-        self._taken = 0  # octets of the stream before it
-        self._fault: HiError | None = None
-
-    @property
-    def pending(self) -> int:
-        """Octets kept of a PS-PDU that is not complete yet."""
-        return len(self._buffer)
-
-    @property
-    def fault(self) -> HiError | None:
-        """Why the stream cannot be read any further; its offset counts from the start of the stream."""
-        return self._fault
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The PS-PDUs that ``data`` completes, as they came.
-
-        What follows a PS-PDU that is none, or is longer than the limit, cannot be found: PS-PDUs before it are
-        returned first; then, when there are none or at the next call, HiError, and so ever after.
-        """
-        if self._fault is not None:
-            raise self._fault
-        found: list[bytes] = []
-        try:
-            self._split(data, found)
-        except HiError as fault:
-            self._fault = fault
-            self._buffer.clear()
-            if not found:
-                raise
-        return found
-
-    def _split(self, data: bytes, found: list[bytes]) -> None:
-        if self._buffer:
-            self._buffer += data
-            if self._end(self._buffer, 0) is None:
-                return
-            data = bytes(self._buffer)
-            self._buffer.clear()
-        at = 0
-        while (end := self._end(data, at)) is not None:
-            found.append(data[at:end])
-            at = end
-        self._buffer += data[at:]
-        self._taken += at
 
     def _end(self, octets: bytes | bytearray, at: int) -> int | None:
-        """Where the PS-PDU at ``at`` ends; None: further on than the octets are."""
         there = len(octets) - at
         if there < 2:
             if there and octets[at] != _SEQUENCE:
