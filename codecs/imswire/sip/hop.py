@@ -148,8 +148,12 @@ def returned(message: SipMessage, *, stream: bool = False) -> bytes:
         and not (stream and message.raw(b"content-length") is None)
     ):
         end = head.find(b"\r\n", place + 7)
-        if b"," not in head[place:end] and head[end : end + 3] not in _FOLDS and len(message.raws(b"via")) > 1:
-            return b"%b%b%b" % (head[:place], head[end:], message.body)
+        if head[end : end + 3] not in _FOLDS:
+            top, comma, rest = head[place + 7 : end].partition(b",")
+            if comma and b'"' not in top and rest.strip():
+                return b"%b%b%b%b" % (head[: place + 7], rest.lstrip(), head[end:], message.body)
+            if not comma and len(message.raws(b"via")) > 1:
+                return b"%b%b%b" % (head[:place], head[end:], message.body)
     if len(message.values("Via")) < 2:
         raise SipError("Via", "the response is for this element alone")
     editor = Editor(message)

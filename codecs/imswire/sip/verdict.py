@@ -151,7 +151,7 @@ def _check_form(message: SipMessage) -> None:
         if len(fields[header]) > 1:
             raise SipError(header.decode(), "more than one")
     vias = message.raws(b"via")
-    if not all(map(_PLAIN_VIA, vias)):
+    if not all(map(_PLAIN_VIA, vias)) and not all(map(_plain_vias, vias)):
         _check_vias(message)
     if not vias or not any(vias):
         raise SipError("Via", "missing")
@@ -175,6 +175,11 @@ def _check_lines(head: bytes) -> None:
         return
     if _BLANK_LINE.search(head, 0, end):
         raise SipError("head", "a blank line inside it, where others may see its end")
+
+
+def _plain_vias(line: bytes) -> bool:
+    """Several in one line."""
+    return b'"' not in line and all(_PLAIN_VIA(each.strip()) for each in line.split(b","))
 
 
 def _check_vias(message: SipMessage) -> None:

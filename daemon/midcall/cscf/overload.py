@@ -13,10 +13,10 @@ from midcall.base.bounded import BoundedTable
 from midcall.cscf.proxy import Admission
 from midcall.cscf.timers import MS
 
-LATE = 20 * MS
+LATE = 100 * MS
 """Delay from which on new requests are shed."""
-VERY_LATE = 200 * MS
-"""Delay at which all of them are."""
+VERY_LATE = 400 * MS
+"""Delay at which all of them are: at 500 ms (T1) everybody would send again."""
 STANDING = 10
 """Observations of which the best counts (RFC 8289 3.1): a burst makes all late for a moment, a standing queue does not
 go away.
