@@ -72,6 +72,7 @@ class ContentMediation:
         self._lingering: OrderedDict[Claim, None] = OrderedDict()
         self._left: dict[_Key, dict[Claim, bytes]] = {}
         self._finished: list[Finished] = []
+        self._moved: dict[bytes, None] = {}
         self._waiting = Waiting()
         self._recalled: BoundedTable[_Key, dict[bytes, int]] = BoundedTable("df3.recalled", RECALLED)
 
@@ -197,6 +198,11 @@ class ContentMediation:
         """Every place that packets are wanted from: what a tap lets through."""
         return set(self._destinations)
 
+    def take_moved(self) -> list[bytes]:
+        """Places that have become wanted since the last call, or are not any more: see :meth:`tapped`."""
+        moved, self._moved = self._moved, {}
+        return list(moved)
+
     def finish(self, now: Instant | None = None) -> list[Content]:
         """Nothing more comes (the capture ended): close every dialog; returns what waited and is content."""
         content: list[Content] = []
@@ -285,6 +291,8 @@ class ContentMediation:
         """The lane of a task at a place; a new one when it has none."""
         lane = self._find(place, xid)
         if lane is None:
+            if place not in self._destinations:
+                self._moved[place] = None
             lanes = self._destinations.setdefault(place, [])
             lane = Destination(name, self.limits, self._waiting, xid, lanes)
             lanes.append(lane)
@@ -345,6 +353,7 @@ class ContentMediation:
             lane.lanes.remove(lane)
             if not lane.lanes:
                 del self._destinations[place]
+                self._moved[place] = None
 
     def _finish(self, key: _Key, dialog: TappedDialog) -> None:
         """Report a dialog once nothing claims a packet for it any more."""

@@ -421,13 +421,15 @@ class DfService:
         """Let the tap pass what is planned, and nothing else; note what is over."""
         for each in self._df3.take_finished():
             self.accounts.finished(each)
-        wanted = self._df3.places()
-        if self._tap is not None:
-            for place in wanted - self._armed:
-                self._tap.arm(place)
-            for place in self._armed - wanted:
+        for place in self._df3.take_moved():
+            if self._tap is None or self._df3.tapped(place) == (place in self._armed):
+                continue
+            if place in self._armed:
+                self._armed.remove(place)
                 self._tap.disarm(place)
-        self._armed = wanted
+            else:
+                self._armed.add(place)
+                self._tap.arm(place)
         self._schedule()
 
     # The LI plane

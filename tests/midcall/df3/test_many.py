@@ -103,3 +103,15 @@ def test_a_dialog_that_comes_back_while_it_lingers_goes_on():
     assert df3.take_finished() == [] and len(df3.places()) == 2
     df3.close("x", dialog(0), Instant(10 * SECOND, 0), linger=False)
     assert len(df3.take_finished()) == 1 and df3.places() == set()
+
+
+def test_only_what_has_changed_is_armed_and_disarmed():
+    df3 = tapped(2)
+    first = df3.take_moved()
+    assert len(first) == 4 and set(first) == df3.places() and df3.take_moved() == []
+    tapped(2, df3)
+    assert df3.take_moved() == []
+    df3.close("x", dialog(0), Instant(SECOND, 0), linger=False)
+    tapped(3, df3, first=2)
+    moved = df3.take_moved()
+    assert [df3.tapped(each) for each in moved] == [False, False, True, True] and moved[:2] == first[:2]
