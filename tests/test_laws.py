@@ -93,10 +93,12 @@ BOUNDED_TABLES: dict[str, str] = {
     "poi.calls.answered": "daemon/midcall/poi/calls.py",
     "poi.calls.intercepted": "daemon/midcall/poi/calls.py",
     "poi.calls.unanswered": "daemon/midcall/poi/calls.py",
+    "poi.closing": "daemon/midcall/poi/tracker.py",
+    "poi.contacts": "daemon/midcall/poi/identity.py",
     "poi.icids": "daemon/midcall/poi/core.py",
-    "poi.journal.calls": "daemon/midcall/poi/shell/journal.py",
     "poi.registrations": "daemon/midcall/poi/registrations.py",
     "poi.identity_hashes": "daemon/midcall/poi/identity.py",
+    "poi.identity_lists": "daemon/midcall/poi/identity.py",
     "product.streams": "daemon/midcall/product.py",
 }
 

@@ -174,16 +174,21 @@ def _sent_by(text: str) -> tuple[str, int | None]:
 
 def parse_cseq(text: str) -> CSeq:
     """CSeq: a number below 2^31 and a method."""
-    return _usual_cseq(text) if len(text) <= _USUAL_CSEQ else _cseq(text)
+    return cseq_of(text.encode("utf-8", "surrogateescape"))
+
+
+def cseq_of(octets: bytes) -> CSeq:
+    """The same of octets."""
+    return _usual_cseq(octets) if len(octets) <= _USUAL_CSEQ else _cseq(octets.decode("utf-8", "surrogateescape"))
 
 
 _USUAL_CSEQ = 24
-"""Characters of one that is remembered: most are among the first of their dialog, and the same in every call."""
+"""Octets of one that is remembered: most are among the first of their dialog, and the same in every call."""
 
 
 @lru_cache(maxsize=1_024)
-def _usual_cseq(text: str) -> CSeq:
-    return _cseq(text)
+def _usual_cseq(octets: bytes) -> CSeq:
+    return _cseq(octets.decode("utf-8", "surrogateescape"))
 
 
 def _cseq(text: str) -> CSeq:

@@ -143,12 +143,12 @@ def judge_response(message: SipMessage) -> Verdict:
 
 def _check_form(message: SipMessage) -> None:
     _check_lines(message.head)
-    fields = message.fields()
-    for header in fields.keys() - _KNOWN:
+    places = message.places()
+    for header in places.keys() - _KNOWN:
         if not is_token(header):
             raise SipError("head", "a header name that is no token")
-    for header in fields.keys() & _SINGLE:
-        if len(fields[header]) > 1:
+    for header in places.keys() & _SINGLE:
+        if len(places[header]) > 1:
             raise SipError(header.decode(), "more than one")
     vias = message.raws(b"via")
     if not all(map(_PLAIN_VIA, vias)) and not all(map(_plain_vias, vias)):
@@ -161,7 +161,7 @@ def _check_form(message: SipMessage) -> None:
         if not _PLAIN_ADDRESS(raw):
             _check_address(field, raw.decode("utf-8", "surrogateescape"))
     for field, name in _ADDRESSES:
-        if name in fields and not all(map(_PLAIN_ADDRESS, fields[name])):
+        if name in places and not all(map(_PLAIN_ADDRESS, message.raws(name))):
             for value in message.values(field):
                 if value != "*":
                     _check_address(field, value)

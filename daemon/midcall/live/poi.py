@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from imswire import sip
@@ -44,13 +44,16 @@ class Journal(Protocol):
 
     def flush(self) -> None: ...
 
+    async def save(self) -> None: ...
+
     def rotate(self) -> int: ...
 
 
 class PoiService:
     """One instance. ``take`` is given every copy; ``arm`` and ``disarm`` follow X1. All in the loop's thread.
 
-    ``accounts`` remembers what became of calls under tasks; ``committed`` is called when all that was taken is safe.
+    ``accounts`` remembers what became of calls under tasks; ``committing`` is called before a commit,
+    and what it gives when all that was taken until then is safe.
     ``counts``: ``sip`` taken, ``broken`` no SIP, ``x2`` sent, ``unfit`` in no PDU, ``cache_faults`` of the disk.
     All that depends on the time goes by ``clock``, or by the times of the copies.
     """
@@ -72,7 +75,8 @@ class PoiService:
         self._journal = journal
         self._clock = clock or LoopClock()
         self._timer: Alarm | None = None
-        self.committed: Callable[[], None] = lambda: None
+        self._wakes = 0
+        self.committing: Callable[[], Callable[[], None]] = lambda: _nobody_waits
 
     # In
 
@@ -84,7 +88,8 @@ class PoiService:
             self.counts["broken"] += 1
             return
         self.counts["sip"] += 1
-        self._send(events)
+        if events:
+            self._send(events)
         self._schedule()
 
     def arm(self, task: Task, now: Instant | None = None) -> None:
@@ -124,12 +129,13 @@ class PoiService:
     # Time
 
     def _schedule(self) -> None:
+        """Wake at the next deadline: an alarm that comes before it costs less than a new one for each message."""
         due = self.core.next_deadline()
+        if due is None or (self._timer is not None and self._wakes <= due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self._clock.at_mono(due, self._due)
+        self._timer, self._wakes = self._clock.at_mono(due, self._due), due
 
     def _due(self) -> None:
         self._timer = None
@@ -167,18 +173,27 @@ class PoiService:
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
-                self._written(journal)
+                with self._committing():
+                    await journal.save()
                 if time.monotonic() - rotated >= ROTATE_SECONDS:
                     rotated = time.monotonic()
                     with suppress(sqlite3.Error):
                         journal.rotate()
         finally:
-            self._written(journal)
+            with self._committing():
+                journal.flush()
 
-    def _written(self, journal: Journal) -> None:
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """What comes meanwhile is not safe with it."""
+        committed = self.committing()
         try:
-            journal.flush()
+            yield
         except sqlite3.Error:
             self.counts["cache_faults"] += 1
         else:
-            self.committed()
+            committed()
+
+
+def _nobody_waits() -> None:
+    pass

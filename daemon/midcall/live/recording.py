@@ -273,6 +273,9 @@ class _RecordedJournal:
     def flush(self) -> None:
         self._journal.flush()
 
+    async def save(self) -> None:
+        await self._journal.save()
+
     def rotate(self) -> int:
         return self._journal.rotate()
 

@@ -109,7 +109,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         tasks = [group.create_task(client.run()), group.create_task(service.keep())]
         await links.listen_hep(config, hep, hep_end)
         if copies is not None:
-            service.committed = copies.committed
+            service.committing = copies.committing
         if mirror is not None:
             tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()

@@ -11,10 +11,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import Protocol
 
-from msgspec import structs
-
 from imswire import sip
-from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
 from midcall.events import (
     DialogFault,
@@ -31,21 +28,23 @@ from midcall.events import (
     Task,
     X2Event,
 )
-from midcall.poi.dialog import Call, Dialog, Match, State
+from midcall.poi.dialog import Call, Match, State, Subject, subjects
 from midcall.poi.exchange import Ledger
+from midcall.poi.heard import Heard
 from midcall.poi.home import Home
-from midcall.poi.identity import IdentityHasher, asserted, named
+from midcall.poi.identity import Hashes, Identities, IdentityHasher
 from midcall.poi.index import IdentityIndex
 from midcall.poi.limits import MATCHING_ALL, PoiLimits
 from midcall.poi.offer_answer import Round
 from midcall.poi.registrations import Registrations
-from midcall.poi.tracker import JOINING, Ended, Subject, Tracked, Tracker
+from midcall.poi.tracker import JOINING, Ended, Tracked, Tracker
 from midcall.poi.watch import Watch, Watched
 
 CORRELATION_OCTETS = 8
 # Requests whose transactions a journal needs to bring back the dialogs of a call.
 JOURNALED = frozenset({"INVITE", "ACK", "PRACK", "UPDATE", "BYE"})
-SDES_RULES = redaction.Rules(sdes=True)
+# Those of them that, without a description, leave a dialog as it is.
+PASSING = frozenset({"ACK", "PRACK", "UPDATE"})
 
 
 class Journal(Protocol):
@@ -80,17 +79,17 @@ class PointOfInterception:
         home: Home | None = None,
     ) -> None:
         self.limits = limits or PoiLimits()
-        self._matching = matching
         self._census = census
         self._journal = journal
         self._sdes = sdes
         self._home = home or Home()
         self._correlation_key = correlation_key
         self._hasher = IdentityHasher(identity_key, self.limits.hashes)
+        self._identities = Identities(self._hasher, matching, self.limits.hashes)
         self._tracker = Tracker(self.limits)
-        self._index = IdentityIndex(self._hasher, matching, self.limits)
+        self._index = IdentityIndex(self._identities, self.limits)
         self._watch = Watch(self._hasher)
-        self._registrations = Registrations(self._hasher, self.limits.registrations)
+        self._registrations = Registrations(self._identities, self.limits.registrations)
         self._icids: BoundedTable[str, bytes] = BoundedTable("poi.icids", self.limits.calls)
 
     # Tasks
@@ -105,7 +104,7 @@ class PointOfInterception:
         events: list[X2Event] = []
         for hashed in self._watch.arm(task):
             for call in self._index.calls(hashed):
-                for subject in _subjects(call):
+                for subject in subjects(call):
                     self._match(subject, now, events, running=True)
         return events
 
@@ -113,10 +112,10 @@ class PointOfInterception:
         """End a task: whatever runs under it is released at ``now``."""
         events: list[X2Event] = []
         for subject in self._watch.disarm(xid):
-            call = _call(subject)
-            if _named(subject):
+            call = subject.call
+            if subject.is_named:
                 events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
-            if not any(self._watch.under(each) for each in _subjects(call)):
+            if not self._watch.follows(call):
                 self._tracker.calls.released(call)
         return events
 
@@ -124,7 +123,7 @@ class PointOfInterception:
 
     def sip_seen(self, seen: SipSeen) -> list[X2Event]:
         """Take in one message; raises SipError when it is none."""
-        return self._take(seen, self._journal)
+        return self._take(Heard(seen, sdes=self._sdes), self._journal)
 
     def recall(self, messages: Iterable[SipSeen], now: Instant) -> tuple[Call | None, list[X2Event]]:
         """Take in the journal of one call: its messages are reported to nobody, as they were before.
@@ -137,42 +136,36 @@ class PointOfInterception:
         try:
             for seen in messages:
                 with suppress(sip.SipError):
-                    self._take(seen, None)
-                    message = sip.parse(seen.octets)
-                    call = self._tracker.find(message, message.from_tag or "", message.to_tag or "")
+                    heard = Heard(seen, sdes=self._sdes)
+                    self._take(heard, None)
+                    call = self._tracker.find(heard)
         finally:
             self._watch = armed
         events: list[X2Event] = []
-        for subject in () if call is None else _subjects(call):
+        for subject in () if call is None else subjects(call):
             self._match(subject, now, events, running=True)
         return call, events
 
-    def _take(self, seen: SipSeen, journal: Journal | None) -> list[X2Event]:
-        message = sip.parse(seen.octets)
-        # Whatever cannot be done without is read before anything changes.
-        from_tag, to_tag = message.from_tag or "", message.to_tag or ""
-        _ = message.call_id, message.cseq, message.top_branch
-        events = self.deadline(seen.at) if self._tracker.due(seen.at.mono) else []
-        call = self._tracker.find(message, from_tag, to_tag)
+    def _take(self, heard: Heard, journal: Journal | None) -> list[X2Event]:
+        at = heard.seen.at
+        events = self.deadline(at) if self._tracker.due(at.mono) else []
+        call = self._tracker.find(heard)
         if call is None:
-            if not self._tracker.opens(message, from_tag, to_tag):
-                self._standalone(message, seen, events)
+            if not self._tracker.opens(heard):
+                self._standalone(heard, events)
                 return events
-            opening = seen if self._sdes else _without_keys(seen)
-            call = self._tracker.open(message, opening, from_tag, self._correlation(message, from_tag))
-        kept = seen if self._sdes else _without_keys(seen)
-        tracked = self._tracker.message(call, message, kept, from_tag, to_tag)
-        if journal is not None and message.method in JOURNALED:
-            journal.message(call, kept)
-        news = self._learn(tracked, message, to_tag, seen.at.mono)
+            call = self._tracker.open(heard, self._correlation(heard))
+        tracked = self._tracker.message(call, heard)
+        news = self._learn(tracked, heard)
+        if journal is not None and _shapes(heard, news=news) and self._lives(tracked, heard):
+            journal.message(call, heard.kept)
         if self._census is not None:
-            self._census((call if tracked.dialog is None else tracked.dialog).id, call.invited_at)
-        if self._watch.armed:
-            if news:
-                self._match_tracked(tracked, seen.at, events)
-            self._report(tracked, message, seen, events)
+            self._census(Subject(call, tracked.dialog).id, call.invited_at)
+        if news:
+            self._match_tracked(tracked, at, events)
+        self._report(tracked, heard, events)
         if tracked.ended:
-            self._over(tracked.ended, seen.at, events)
+            self._over(tracked.ended, at, events)
         return events
 
     def next_deadline(self) -> int | None:
@@ -192,78 +185,84 @@ class PointOfInterception:
         """Calls in the cache."""
         return len(self._tracker.calls)
 
-    def _learn(self, tracked: Tracked, message: sip.SipMessage, to_tag: str, now: int) -> bool:
+    def _learn(self, tracked: Tracked, heard: Heard) -> bool:
         """Who takes part, as the message shows; whether it showed anybody new, or a fork that is."""
-        news = False
-        if tracked.dialog is not None:
-            sender = tracked.side if message.is_request else tracked.side.peer
-            match = Match.CALLER if sender is Side.CALLER else Match.CALLEE
-            news = self._index.learn(tracked.dialog, message, match) or tracked.opened
-        if message.is_request and message.method in JOINING and (not to_tag or not tracked.call.identities):
-            news |= self._index.learn_opening(tracked.call, message)
-        if message.method in JOINING and "instance-id" in self._matching:
-            by = Match(tracked.side if message.is_request else tracked.side.peer)
-            devices = self._registrations.devices(message, now)
-            news |= self._index.learn_devices(tracked.dialog, tracked.call, devices, by)
+        call, dialog = tracked.call, tracked.dialog
+        news = tracked.opened
+        # A response comes from the side that did not send its request.
+        sender = Match.CALLER if (tracked.side is Side.CALLER) is heard.is_request else Match.CALLEE
+        contacts = self._identities.contacts(heard.message)
+        if dialog is not None:
+            news |= self._index.learn(call, dialog, heard, sender, contacts)
+        if heard.method in JOINING:
+            if heard.is_request and (not heard.to_tag or not call.hashes):
+                news |= self._index.learn_opening(call, heard, contacts)
+            if contacts:
+                devices = self._registrations.devices(contacts, heard.seen.at.mono)
+                news |= self._index.learn_devices(call, dialog, devices, sender)
         return news
 
+    def _lives(self, tracked: Tracked, heard: Heard) -> bool:
+        """Whether the call of a message is still there behind it."""
+        return not tracked.ended or self._tracker.find(heard) is tracked.call
+
     def _match_tracked(self, tracked: Tracked, now: Instant, events: list[X2Event]) -> None:
-        started = self._match(tracked.call, now, events, running=False)
-        if tracked.dialog is not None:
-            started |= self._match(tracked.dialog, now, events, running=False)
+        """What is known of a call counts for all its forks."""
+        call, dialog = tracked.call, tracked.dialog
+        if not (self._watch.wants(call.hashes) or (dialog is not None and self._watch.wants(dialog.hashes))):
+            return
+        started = self._match(Subject(call), now, events, running=False)
+        for each in call.dialogs if started else ():
+            self._match(Subject(call, each), now, events, running=False)
+        if dialog is not None:
+            started |= self._match(Subject(call, dialog), now, events, running=False)
         tracked.session_changed |= started
 
-    def _report(self, tracked: Tracked, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]) -> None:
+    def _report(self, tracked: Tracked, heard: Heard, events: list[X2Event]) -> None:
         """The message itself, and what it changed, for each task on its call, its fork or its leg."""
         call, dialog = tracked.call, tracked.dialog
-        about = call if dialog is None else dialog
-        if dialog is not None and not (self._watch.follows(dialog) or self._watch.follows(call)):
+        on_leg = self._on_leg(call, heard) if dialog is None else []
+        if not on_leg and not self._watch.follows(call):
             return
+        about, under = Subject(call, dialog), self._watch.under(call, dialog)
         reported: dict[str, Watched] = {}
-        for watched in (*self._watch.under(about), *self._watch.under(call), *self._on_leg(tracked, message)):
+        for watched in (*under, *self._watch.under(call), *on_leg):
             reported.setdefault(watched.xid, watched)
         for watched in reported.values():
-            for each in _forms(seen):
+            for each in _forms(heard.seen):
                 events.append(
                     SipReport(watched.xid, watched.identity, call.correlation, about.id, each, watched.target)
                 )
         if tracked.session_changed:
-            for watched in self._watch.under(about):
-                events += self._session(about, watched, seen.at)
+            for watched in under:
+                events += self._session(about, watched, heard.seen.at)
 
-    def _on_leg(self, tracked: Tracked, message: sip.SipMessage) -> Iterator[Watched]:
+    def _on_leg(self, call: Call, heard: Heard) -> list[Watched]:
         """Tasks on the Request-URI of the leg that a message outside any fork belongs to."""
-        if tracked.dialog is None:
-            hashes = tracked.call.branches.get(message.top_branch or "", ())
-            yield from self._watch.matches(((hashed, Match.CALLEE) for hashed in hashes), tracked.call.diverting)
+        hashes = call.leg(heard.branch)
+        return [*self._watch.matches(hashes, Match.CALLEE, call.diverting)] if self._watch.wants(hashes) else []
 
     def _match(self, subject: Subject, now: Instant, events: list[X2Event], *, running: bool) -> bool:
         """Begin to intercept a subject that has become a target's; ``running``: because a task was armed."""
         started = False
-        for watched in self._watch.matches(self._identities(subject), _call(subject).diverting):
-            if not self._watch.start(subject, watched):
-                continue
-            started = True
-            call = _call(subject)
-            self._tracker.calls.intercepted(call)
-            if running and not (isinstance(subject, Call) and call.dialogs) and _is_kept(subject):
-                events.append(self._start_of_interception(subject, watched, now))
-                events += self._session(subject, watched, now)
+        call = subject.call
+        for hashed, match in subject.identities:
+            for watched in self._watch.matches((hashed,), match, call.diverting):
+                if not self._watch.start(subject, watched):
+                    continue
+                started = True
+                self._tracker.calls.intercepted(call)
+                if running and (subject.dialog is not None or not call.dialogs) and _is_kept(subject):
+                    events.append(self._start_of_interception(subject, watched, now))
+                    events += self._session(subject, watched, now)
         return started
 
-    def _identities(self, subject: Subject) -> Iterator[tuple[bytes, Match]]:
-        """Who takes part; a fork has the identities of its call and its own."""
-        yield from _call(subject).identities.items()
-        if isinstance(subject, Dialog):
-            yield from subject.identities.items()
-
     def _start_of_interception(self, subject: Subject, watched: Watched, now: Instant) -> StartOfInterception:
-        offer, answer = _latest(_current(subject))
-        call = _call(subject)
+        offer, answer = _latest(subject.current)
         return StartOfInterception(
             xid=watched.xid,
             identity=watched.identity,
-            correlation=call.correlation,
+            correlation=subject.call.correlation,
             dialog=subject.id,
             at=now,
             offer=_half(offer),
@@ -276,12 +275,11 @@ class PointOfInterception:
 
     def _session(self, subject: Subject, watched: Watched, now: Instant) -> Iterator[X2Event]:
         """The session of a subject under one task, and the faults found while reading it."""
-        call = _call(subject)
-        current = _current(subject)
-        pending = subject.negotiation.pending if isinstance(subject, Dialog) else None
-        ledger = subject.ledger(self.limits) if isinstance(subject, Dialog) else Ledger()
+        call, dialog, current = subject.call, subject.dialog, subject.current
+        pending = None if dialog is None else dialog.negotiation.pending
+        ledger = Ledger() if dialog is None else dialog.ledger(self.limits)
         # In an early dialog other forks, whose answers nobody has seen yet, may already be sending.
-        early = not isinstance(subject, Dialog) or subject.state is State.EARLY
+        early = dialog is None or dialog.state is State.EARLY
         waits = early or (pending is not None and pending != current)
         if current is not None and current.answer is None:
             ledger = ledger.enter(current, self.limits.updates)
@@ -305,99 +303,73 @@ class PointOfInterception:
 
     # Messages outside calls
 
-    def _standalone(self, message: sip.SipMessage, seen: SipSeen, events: list[X2Event]) -> None:
+    def _standalone(self, heard: Heard, events: list[X2Event]) -> None:
         """REGISTER, MESSAGE, SUBSCRIBE, OPTIONS, ...: matched by what the message itself names."""
-        if message.method == "REGISTER" and message.status is not None and message.status // 100 == 2:
-            self._registrations.learn(message, seen.at.mono)
-        if not self._watch.armed:
-            return
+        if heard.method == "REGISTER" and heard.status // 100 == 2:
+            self._registrations.learn(heard.message, heard.seen.at.mono)
         reported: set[str] = set()
-        for watched in self._watch.matches(self._named(message)):
-            if watched.xid not in reported:
+        for hashes, match in self._named(heard):
+            for watched in self._watch.matches(hashes, match):
+                if watched.xid in reported:
+                    continue
                 reported.add(watched.xid)
-                for each in _forms(seen):
+                for each in _forms(heard.seen):
                     events.append(SipReport(watched.xid, watched.identity, None, None, each, watched.target))
 
-    def _named(self, message: sip.SipMessage) -> Iterator[tuple[bytes, Match]]:
-        uris = [*named(message, self._matching)]
-        sender = Match.CALLER if message.is_request else Match.CALLEE
-        uris += asserted(message, self._matching, sender)
-        for uri, match in uris:
-            for hashed in self._hasher.of(uri):
-                yield hashed, match
-        if message.request_uri is not None and "request-uri" in self._matching:
-            for hashed in self._hasher.of_uri(message.request_uri):
-                yield hashed, Match.CALLEE
+    def _named(self, heard: Heard) -> list[tuple[Hashes, Match]]:
+        message = heard.message
+        sender = Match.CALLER if heard.is_request else Match.CALLEE
+        return [
+            *self._identities.named(message),
+            *self._identities.asserted(message, sender, self._identities.contacts(message)),
+            (self._identities.requested(message), Match.CALLEE),
+        ]
 
     # Ends
 
     def _over(self, ended: list[Ended], now: Instant, events: list[X2Event]) -> None:
         for each in ended:
             subject = each.subject
-            call = _call(subject)
+            call, dialog = subject
             for watched in self._watch.release(subject):
-                if not _named(subject):
-                    continue
-                events.append(DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason))
-            if isinstance(subject, Dialog):
-                self._index.forget_fork(subject)
-            else:
-                self._index.forget(subject)
-                if self._journal is not None:
-                    self._journal.over(subject)
+                if subject.is_named:
+                    events.append(DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason))
+            if dialog is not None:
+                self._index.forget_fork(call, dialog)
+                continue
+            self._index.forget(call)
+            if self._journal is not None:
+                self._journal.over(call)
 
-    def _correlation(self, message: sip.SipMessage, from_tag: str) -> bytes:
+    def _correlation(self, heard: Heard) -> bytes:
         """64 bits over Call-ID and caller's tag; legs with one icid (RFC 7315 4.6) share the first one's."""
-        icid = _icid(message)
+        icid = _icid(heard.message)
         known = self._icids.get(icid) if icid else None
         if known is not None:
             return known
-        text = f"{message.call_id}\0{from_tag}".encode("utf-8", "surrogateescape")
+        text = f"{heard.call_id}\0{heard.from_tag}".encode("utf-8", "surrogateescape")
         correlation = blake2b(text, digest_size=CORRELATION_OCTETS, key=self._correlation_key).digest()
         if icid:
             self._icids.put(icid, correlation)
         return correlation
 
 
-def _subjects(call: Call) -> list[Subject]:
-    return [call, *call.dialogs.values()]
-
-
-def _named(subject: Subject) -> bool:
-    """Whether events name the subject: a call only until its first fork, which they name instead."""
-    return isinstance(subject, Dialog) or not subject.forked
-
-
-def _call(subject: Subject) -> Call:
-    return subject.call if isinstance(subject, Dialog) else subject
-
-
-def _current(subject: Subject) -> Round | None:
-    """What was agreed last; before that, what is on offer."""
-    if isinstance(subject, Dialog):
-        return subject.negotiation.current or subject.negotiation.pending
-    if subject.offer is None:
-        return None
-    transaction, offer = subject.offer
-    return Round(transaction, transaction.sender, offer, None)
+def _shapes(heard: Heard, *, news: bool) -> bool:
+    """Whether a message may change what is known of its call; ``news``: it has shown somebody."""
+    if heard.method not in JOURNALED:
+        return False
+    if news or heard.described or heard.status >= 200:
+        return True
+    return heard.is_request and heard.method not in PASSING
 
 
 def _is_kept(subject: Subject) -> bool:
     """Whether there is something to report of a running session (TS 33.107 7A.3.1): else only what follows is."""
-    return not _call(subject).forgotten or _current(subject) is not None
+    return not subject.call.forgotten or subject.current is not None
 
 
 def _latest(round_: Round | None) -> tuple[Kept | None, Kept | None]:
     return (None, None) if round_ is None else (round_.offer, round_.answer)
-
-
-def _without_keys(seen: SipSeen) -> SipSeen:
-    """The message without keys that stand in its session description."""
-    redacted = redaction.message(seen.octets, SDES_RULES)
-    if not redacted.removed:
-        return seen
-    sent = tuple((to, redaction.message(octets, SDES_RULES).octets) for to, octets in seen.sent)
-    return structs.replace(seen, octets=redacted.octets, sent=sent)
 
 
 def _forms(seen: SipSeen) -> Iterator[SipSeen]:
@@ -416,8 +388,8 @@ def _half(kept: Kept | None) -> Half | None:
 
 
 def _icid(message: sip.SipMessage) -> str:
-    vector = message.first("P-Charging-Vector") or ""
-    for part in vector.split(";"):
+    vector = message.first("P-Charging-Vector") if message.has(b"p-charging-vector") else None
+    for part in () if vector is None else vector.split(";"):
         name, _, value = part.strip().partition("=")
         if name.strip().lower() == "icid-value":
             return value.strip().strip('"')

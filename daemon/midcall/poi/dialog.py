@@ -1,13 +1,22 @@
-"""A call (one initial INVITE) and its dialogs (one a fork), as the point of interception remembers them."""
+"""A call (one initial INVITE) and its dialogs (one a fork), as the point of interception remembers them.
+
+There can be a million of them: they are small, and nothing in them refers back, so that the collector need not look
+at any.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from midcall.events import DialogId, Instant, Kept, Side
 from midcall.poi.exchange import Ledger
 from midcall.poi.limits import PoiLimits
-from midcall.poi.offer_answer import Negotiation, Round, Transaction
+from midcall.poi.offer_answer import Negotiation, Round, transaction
 
 
 class State(enum.Enum):
@@ -26,36 +35,60 @@ class Match(enum.Enum):
     CALLEE = Side.CALLEE
     OTHER = None
 
+    __hash__ = object.__hash__  # by name, as those of enumerations are, it is slow
+
     @property
     def side(self) -> Side | None:
         return None if self is Match.OTHER else Side(self.value)
 
 
-class Dialog:
-    """One fork: its negotiation, and the raw ticket exchange that came of it."""
+# Most calls have the same few.
+@lru_cache(maxsize=1_024)
+def _shared(matches: tuple[Match, ...]) -> tuple[Match, ...]:
+    return matches
 
-    __slots__ = ("_ledger", "_rounds", "call", "callee_tag", "due", "identities", "negotiation", "state")
 
-    def __init__(self, call: Call, callee_tag: str) -> None:
-        self.call = call
-        self.callee_tag = callee_tag
-        self.state = State.EARLY
-        self.identities: dict[bytes, Match] = {}
-        # When it ends unless something happens before: monotonic ns, 0 for never.
-        self.due = 0
-        self.negotiation = Negotiation()
-        self._rounds: list[Round] = []
-        self._ledger = Ledger()
+class Parties(Struct, eq=False, gc=False):
+    """Who takes part: hashes of identities, and where each stood first."""
+
+    hashes: tuple[bytes, ...] = ()
+    matches: tuple[Match, ...] = ()
+
+    def add(self, hashed: bytes, match: Match) -> None:
+        self.hashes += (hashed,)
+        self.matches = _shared((*self.matches, match))
+
+    def names(self, hashed: bytes, match: Match) -> bool:
+        """Whether an identity that is known has just this part."""
+        return self.matches[self.hashes.index(hashed)] is match
 
     @property
-    def id(self) -> DialogId:
-        return DialogId(self.call.call_id, self.call.caller_tag, self.callee_tag)
+    def identities(self) -> Iterator[tuple[bytes, Match]]:
+        return zip(self.hashes, self.matches, strict=True)
+
+
+_NO_LEDGER = Ledger()
+
+
+class Dialog(Parties, eq=False, gc=False):
+    """One fork: its negotiation, and the raw ticket exchange that came of it.
+
+    ``due``: when it ends unless something happens before (monotonic ns, 0 for never).
+    """
+
+    callee_tag: str = ""
+    state: State = State.EARLY
+    due: int = 0
+    negotiation: Negotiation = field(default_factory=Negotiation)
+    _rounds: tuple[Round, ...] = ()
+    _ledger: Ledger = _NO_LEDGER
 
     def agreed(self, round_: Round, limits: PoiLimits) -> None:
         """Note a completed round; it is read when somebody has to know, or when too many wait."""
-        if self._rounds and self._rounds[-1].transaction == round_.transaction:
-            self._rounds.pop()
-        self._rounds.append(round_)
+        waiting = self._rounds
+        if waiting and waiting[-1].transaction == round_.transaction:
+            waiting = waiting[:-1]
+        self._rounds = (*waiting, round_)
         if len(self._rounds) > limits.rounds:
             self.ledger(limits)
 
@@ -63,81 +96,114 @@ class Dialog:
         """The live bundles, with everything that was agreed until now read."""
         for round_ in self._rounds:
             self._ledger = self._ledger.enter(round_, limits.updates)
-        self._rounds.clear()
+        self._rounds = ()
         return self._ledger
 
     def forget_exchange(self) -> None:
         """With that of its call."""
-        self._rounds.clear()
-        self._ledger = Ledger()
+        self._rounds = ()
+        self._ledger = _NO_LEDGER
         self.negotiation.forget()
 
 
-class Call:
-    """All that came of one initial INVITE: identities, offers, forks."""
+class Call(Parties, eq=False, gc=False, kw_only=True):
+    """All that came of one initial INVITE: identities, offers, forks.
 
-    __slots__ = (
-        "branches",
-        "call_id",
-        "caller_tag",
-        "correlation",
-        "dialogs",
-        "diverting",
-        "first_branch",
-        "forked",
-        "identities",
-        "forgotten",
-        "invited_at",
-        "kept_at",
-        "number",
-        "octets",
-        "offer",
-    )
+    ``number`` is the CSeq of its latest initial INVITE, ``offer`` what that offered. ``kept_at``: when something of it
+    was kept last (monotonic ns); ``forgotten``: that has gone again for its age. ``diverting``: who has diverted it.
+    ``branches``: legs of the INVITE, with the hashes of their Request-URI. ``mark`` is the journal's.
+    """
 
-    def __init__(self, call_id: str, caller_tag: str, correlation: bytes, invite: Kept) -> None:
-        self.call_id = call_id
-        self.caller_tag = caller_tag
-        self.correlation = correlation
-        self.invited_at: Instant = invite.at
-        self.number = 0
-        # When something of it was kept last (monotonic ns), and whether that has gone again for its age.
-        self.kept_at = invite.at.mono
-        self.forgotten = False
-        self.offer: tuple[Transaction, Kept] | None = None
-        self.first_branch = ""
-        self.forked = False
-        self.identities: dict[bytes, Match] = {}
-        # Who has diverted it, which most calls have nobody of.
-        self.diverting: frozenset[bytes] = frozenset()
-        self.branches: dict[str, tuple[bytes, ...]] = {}
-        self.dialogs: dict[str, Dialog] = {}
-        self.octets = len(invite.octets)
-
-    @property
-    def id(self) -> DialogId:
-        """Its name before anybody answered."""
-        return DialogId(self.call_id, self.caller_tag, "")
+    call_id: str
+    caller_tag: str
+    correlation: bytes
+    invited_at: Instant
+    octets: int
+    number: int = 0
+    kept_at: int = 0
+    forgotten: bool = False
+    forked: bool = False
+    offer: Kept | None = None
+    first_branch: str = ""
+    diverting: frozenset[bytes] = frozenset()
+    branches: tuple[tuple[str, tuple[bytes, ...]], ...] = ()
+    dialogs: tuple[Dialog, ...] = ()
+    mark: object = None
 
     def side(self, sender_tag: str) -> Side:
         return Side.CALLER if sender_tag == self.caller_tag else Side.CALLEE
 
+    def dialog(self, callee_tag: str) -> Dialog | None:
+        """The fork with this tag."""
+        for dialog in self.dialogs:
+            if dialog.callee_tag == callee_tag:
+                return dialog
+        return None
+
     def fork(self, callee_tag: str, limits: PoiLimits) -> Dialog | None:
-        """The dialog with this tag, opened when it is new; None when the call has too many forks."""
-        dialog = self.dialogs.get(callee_tag)
-        if dialog is None and len(self.dialogs) < limits.forks:
-            self.forked = True
-            dialog = self.dialogs[callee_tag] = Dialog(self, callee_tag)
-            if self.offer is not None:
-                dialog.negotiation.offer(*self.offer)
+        """A new dialog with this tag; None when the call has too many."""
+        if len(self.dialogs) >= limits.forks:
+            return None
+        dialog = Dialog(callee_tag=callee_tag)
+        self.forked = True
+        self.dialogs += (dialog,)
+        if self.offer is not None:
+            dialog.negotiation.offer(transaction(Side.CALLER, "INVITE", self.number), self.offer)
         return dialog
+
+    def leg(self, branch: str) -> tuple[bytes, ...]:
+        """Hashes of the Request-URI of a leg of the INVITE."""
+        for each, hashes in self.branches:
+            if each == branch:
+                return hashes
+        return ()
 
     def forget_exchange(self) -> None:
         """What was offered and agreed is too old to be kept (TS 33.107 7A.3.1); the call itself is still followed."""
         self.offer = None
         self.forgotten = True
-        for dialog in self.dialogs.values():
+        for dialog in self.dialogs:
             dialog.forget_exchange()
 
     @property
     def confirmed(self) -> bool:
-        return any(dialog.state is not State.EARLY for dialog in self.dialogs.values())
+        return any(dialog.state is not State.EARLY for dialog in self.dialogs)
+
+
+class Subject(NamedTuple):
+    """What can be intercepted: a fork of a call, or, before anybody answered, the call."""
+
+    call: Call
+    dialog: Dialog | None = None
+
+    @property
+    def id(self) -> DialogId:
+        tag = "" if self.dialog is None else self.dialog.callee_tag
+        return DialogId(self.call.call_id, self.call.caller_tag, tag)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether events name it: a call only until its first fork, which they name instead."""
+        return self.dialog is not None or not self.call.forked
+
+    @property
+    def identities(self) -> Iterator[tuple[bytes, Match]]:
+        """Who takes part; a fork has the identities of its call and its own."""
+        yield from self.call.identities
+        if self.dialog is not None:
+            yield from self.dialog.identities
+
+    @property
+    def current(self) -> Round | None:
+        """What was agreed last; before that, what is on offer."""
+        if self.dialog is not None:
+            return self.dialog.negotiation.current or self.dialog.negotiation.pending
+        offer = self.call.offer
+        if offer is None:
+            return None
+        return Round(transaction(Side.CALLER, "INVITE", self.call.number), Side.CALLER, offer, None)
+
+
+def subjects(call: Call) -> list[Subject]:
+    """A call and its forks."""
+    return [Subject(call), *(Subject(call, dialog) for dialog in call.dialogs)]

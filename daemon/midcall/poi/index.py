@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from imswire import sip
-from midcall.poi.dialog import Call, Dialog, Match
-from midcall.poi.identity import IdentityHasher, asserted, diverted_by, named
+from midcall.poi.dialog import Call, Dialog, Match, Parties
+from midcall.poi.heard import Heard
+from midcall.poi.identity import Contact, Identities
 from midcall.poi.limits import PoiLimits
 
 
@@ -18,86 +18,100 @@ class IdentityIndex:
     other forks are not taken for the target's.
     """
 
-    def __init__(self, hasher: IdentityHasher, matching: frozenset[str], limits: PoiLimits) -> None:
-        self._hasher = hasher
-        self._matching = matching
+    def __init__(self, identities: Identities, limits: PoiLimits) -> None:
+        self._identities = identities
         self._limits = limits
-        self._calls: dict[bytes, dict[Call, None]] = {}
+        # Most identities have one call at a time, which then needs no table of its own.
+        self._calls: dict[bytes, Call | dict[Call, None]] = {}
 
     def calls(self, hashed: bytes) -> tuple[Call, ...]:
-        return tuple(self._calls.get(hashed, ()))
+        found = self._calls.get(hashed)
+        if found is None:
+            return ()
+        return (found,) if isinstance(found, Call) else tuple(found)
 
-    def learn_opening(self, call: Call, message: sip.SipMessage) -> bool:
+    def learn_opening(self, call: Call, heard: Heard, contacts: tuple[Contact, ...]) -> bool:
         """An initial INVITE: From, To, who asserted it, and the Request-URI of this leg; whether that was new."""
-        before = len(call.identities)
-        for uri, match in named(message, self._matching):
-            self._learn(call, call.identities, uri, match)
-        for uri, match in asserted(message, self._matching, Match.CALLER):
-            self._learn(call, call.identities, uri, match)
-        self._learn_leg(call, message)
-        diverting = frozenset(hashed for uri in diverted_by(message) for hashed in self._hasher.of(uri))
+        message, before = heard.message, len(call.hashes)
+        for hashes, match in self._identities.named(message):
+            self._note(call, call, hashes, match)
+        for hashes, match in self._identities.asserted(message, Match.CALLER, contacts):
+            self._note(call, call, hashes, match)
+        self._learn_leg(call, heard)
+        diverting = self._identities.diverting(message)
         if diverting:
             call.diverting |= diverting
-        return len(call.identities) > before
+        return len(call.hashes) > before
 
-    def learn_devices(self, dialog: Dialog | None, call: Call, hashes: Iterable[bytes], sender: Match) -> bool:
+    def learn_devices(self, call: Call, dialog: Dialog | None, hashes: Iterable[bytes], sender: Match) -> bool:
         """What registrations tell of the sender of a message; whether that was new."""
-        known = call.identities if dialog is None else dialog.identities
-        before = len(known)
+        known = call if dialog is None else dialog
+        before = len(known.hashes)
         self._note(call, known, hashes, sender)
-        return len(known) > before
+        return len(known.hashes) > before
 
-    def _learn_leg(self, call: Call, message: sip.SipMessage) -> None:
-        if "request-uri" not in self._matching or message.request_uri is None:
-            return
-        hashes = self._hasher.of_uri(message.request_uri)
-        branch = message.top_branch or ""
-        if hashes and branch not in call.branches and len(call.branches) < self._limits.branches:
-            call.branches[branch] = hashes
+    def _learn_leg(self, call: Call, heard: Heard) -> None:
+        hashes = self._identities.requested(heard.message)
+        if hashes and not call.leg(heard.branch) and len(call.branches) < self._limits.branches:
+            call.branches += ((heard.branch, hashes),)
             for hashed in hashes:
-                self._calls.setdefault(hashed, {})[call] = None
+                self._enter(hashed, call)
 
-    def learn(self, dialog: Dialog, message: sip.SipMessage, sender: Match) -> bool:
+    def learn(self, call: Call, dialog: Dialog, heard: Heard, sender: Match, contacts: tuple[Contact, ...]) -> bool:
         """Any message of a fork: what it asserts, and by which leg of the INVITE it answered; whether new."""
-        before = len(dialog.identities)
-        for uri, match in asserted(message, self._matching, sender):
-            self._learn(dialog.call, dialog.identities, uri, match)
-        if not message.is_request and message.method == "INVITE":
-            for hashed in dialog.call.branches.get(message.top_branch or "", ()):
-                dialog.identities.setdefault(hashed, Match.CALLEE)
-        return len(dialog.identities) > before
+        before = len(dialog.hashes)
+        for hashes, match in self._identities.asserted(heard.message, sender, contacts):
+            self._note(call, dialog, hashes, match)
+        if heard.status and heard.method == "INVITE":
+            for hashed in call.leg(heard.branch):
+                known = hashed in dialog.hashes or (hashed in call.hashes and call.names(hashed, Match.CALLEE))
+                if not known:
+                    dialog.add(hashed, Match.CALLEE)
+        return len(dialog.hashes) > before
 
     def forget(self, call: Call) -> None:
         """The call is over."""
-        for hashed in (*call.identities, *(h for hashes in call.branches.values() for h in hashes)):
+        for hashed in (*call.hashes, *(each for _, hashes in call.branches for each in hashes)):
             self._drop(hashed, call)
 
-    def forget_fork(self, dialog: Dialog) -> None:
-        call = dialog.call
-        shared = {h for hashes in call.branches.values() for h in hashes} | set(call.identities)
-        for other in call.dialogs.values():
-            if other is not dialog:
-                shared.update(other.identities)
-        for hashed in dialog.identities:
+    def forget_fork(self, call: Call, dialog: Dialog) -> None:
+        """One of its forks is over."""
+        if not dialog.hashes:
+            return
+        shared = {each for _, hashes in call.branches for each in hashes}.union(
+            call.hashes, *(other.hashes for other in call.dialogs if other is not dialog)
+        )
+        for hashed in dialog.hashes:
             if hashed not in shared:
                 self._drop(hashed, call)
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def _learn(self, call: Call, known: dict[bytes, Match], uri: str, match: Match) -> None:
-        self._note(call, known, self._hasher.of(uri), match)
-
-    def _note(self, call: Call, known: dict[bytes, Match], hashes: Iterable[bytes], match: Match) -> None:
+    def _note(self, call: Call, known: Parties, hashes: Iterable[bytes], match: Match) -> None:
+        """Of a fork nothing is noted that its call says already."""
         for hashed in hashes:
-            if hashed in known or len(known) >= self._limits.identities:
+            if hashed in known.hashes or (hashed in call.hashes and call.names(hashed, match)):
                 continue
-            known[hashed] = match
-            self._calls.setdefault(hashed, {})[call] = None
+            if len(known.hashes) >= self._limits.identities:
+                break
+            known.add(hashed, match)
+            self._enter(hashed, call)
+
+    def _enter(self, hashed: bytes, call: Call) -> None:
+        found = self._calls.setdefault(hashed, call)
+        if found is call:
+            return
+        if isinstance(found, Call):
+            self._calls[hashed] = {found: None, call: None}
+        else:
+            found[call] = None
 
     def _drop(self, hashed: bytes, call: Call) -> None:
-        calls = self._calls.get(hashed)
-        if calls is not None:
-            calls.pop(call, None)
-            if not calls:
-                del self._calls[hashed]
+        found = self._calls.get(hashed)
+        if found is call:
+            del self._calls[hashed]
+        elif isinstance(found, dict):
+            found.pop(call, None)
+            if len(found) == 1:
+                (self._calls[hashed],) = found

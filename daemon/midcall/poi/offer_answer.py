@@ -7,6 +7,7 @@ reads the session descriptions.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -27,6 +28,10 @@ class Transaction(NamedTuple):
     number: int
 
 
+# The first transactions of most dialogs are the same.
+transaction = lru_cache(maxsize=4_096)(Transaction)
+
+
 class Round(Struct, frozen=True, gc=False):
     """One offer with its answer; None while it has none."""
 
@@ -36,100 +41,112 @@ class Round(Struct, frozen=True, gc=False):
     answer: Kept | None
 
 
-class Negotiation:
+class Negotiation(Struct, gc=False):
     """What is on offer, and what was agreed last.
 
     ``request`` and ``response`` return the round that the message completed (or, for a provisional answer
     that came again otherwise, changed); None when it did not.
     """
 
-    __slots__ = ("_offers", "_reverse", "_settled", "current")
-
-    def __init__(self) -> None:
-        self.current: Round | None = None
-        self._offers: dict[Transaction, Kept] = {}
-        self._reverse: Round | None = None
-        self._settled: dict[Transaction, None] = {}
+    current: Round | None = None
+    _offers: tuple[tuple[Transaction, Kept], ...] = ()
+    _reverse: Round | None = None
+    _settled: tuple[Transaction, ...] = ()
 
     @property
     def pending(self) -> Round | None:
         """The latest offer that waits for its answer."""
-        if self._reverse is not None:
+        waiting = self.waiting
+        if waiting is None or isinstance(waiting, Round):
+            return waiting
+        made, offer = waiting
+        return Round(made, made.sender, offer, None)
+
+    @property
+    def waiting(self) -> Round | tuple[Transaction, Kept] | None:
+        """The same as it is kept: a round that the other side has begun, or a request with its offer."""
+        if self._reverse is not None or not self._offers:
             return self._reverse
-        for transaction, offer in reversed(self._offers.items()):
-            if self.current is None or self.current.transaction != transaction:
-                return Round(transaction, transaction.sender, offer, None)
+        for each in reversed(self._offers):
+            if self.current is None or self.current.transaction != each[0]:
+                return each
         return None
 
     def forget(self) -> None:
         """What was offered and agreed goes; which transactions are settled stays known."""
         self.current = self._reverse = None
-        self._offers.clear()
+        self._offers = ()
 
-    def request(self, transaction: Transaction, message: Kept) -> Round | None:
+    def request(self, made: Transaction, message: Kept) -> Round | None:
         """A request that carries a session description."""
         reverse = self._reverse
-        if reverse is not None and _answers(transaction, reverse):
+        if reverse is not None and _answers(made, reverse):
             self._reverse = None
             return self._agree(Round(reverse.transaction, reverse.offerer, reverse.offer, message))
-        if transaction.method != "ACK" and transaction not in self._settled:
-            self.offer(transaction, message)
+        if made.method != "ACK" and made not in self._settled:
+            self.offer(made, message)
         return None
 
-    def offer(self, transaction: Transaction, message: Kept) -> None:
+    def offer(self, made: Transaction, message: Kept) -> None:
         """Note an offer made by a request; the first copy of it counts."""
-        if transaction in self._offers:
-            return
-        if len(self._offers) >= OPEN_OFFERS:
-            self._offers.pop(next(iter(self._offers)))
-        self._offers[transaction] = message
+        if self._offered(made) is None:
+            self._offers = (*self._offers, (made, message))[-OPEN_OFFERS:]
 
-    def response(self, transaction: Transaction, status: int, message: Kept | None) -> Round | None:
-        """A response above 100 to ``transaction``; ``message`` is None when it has no session description."""
+    def response(self, made: Transaction, status: int, message: Kept | None) -> Round | None:
+        """A response above 100 to a request; ``message`` is None when it has no session description."""
         if status >= 300:
-            self._failed(transaction)
+            self._failed(made)
             return None
-        offer = self._offers.get(transaction)
+        offer = self._offered(made)
         final = status >= 200
         if final:
-            self._offers.pop(transaction, None)
-        if transaction in self._settled:
+            self._withdraw(made)
+        if made in self._settled:
             return None
         if final:
-            self._settle(transaction)
+            self._settle(made)
         if message is None:
             return None
         if offer is not None:
-            return self._agree(Round(transaction, transaction.sender, offer, message))
-        if transaction.method == "INVITE":
-            self._reverse = Round(transaction, transaction.sender.peer, message, None)
+            return self._agree(Round(made, made.sender, offer, message))
+        if made.method == "INVITE":
+            self._reverse = Round(made, made.sender.peer, message, None)
         return None
 
-    def _failed(self, transaction: Transaction) -> None:
-        self._offers.pop(transaction, None)
-        if self._reverse is not None and self._reverse.transaction == transaction:
+    def _failed(self, made: Transaction) -> None:
+        self._withdraw(made)
+        if self._reverse is not None and self._reverse.transaction == made:
             self._reverse = None
-        self._settle(transaction)
+        self._settle(made)
 
     def _agree(self, round_: Round) -> Round:
         former = self.current
         if former is not None and former.transaction != round_.transaction:
             # What another transaction agreed provisionally is history now: its 2xx must not bring it back.
-            self._offers.pop(former.transaction, None)
+            self._withdraw(former.transaction)
             self._settle(former.transaction)
         self.current = round_
         return round_
 
-    def _settle(self, transaction: Transaction) -> None:
-        if len(self._settled) >= SETTLED:
-            self._settled.pop(next(iter(self._settled)))
-        self._settled[transaction] = None
+    def _offered(self, made: Transaction) -> Kept | None:
+        for each, offer in self._offers:
+            if each == made:
+                return offer
+        return None
+
+    def _withdraw(self, made: Transaction) -> None:
+        if self._offers:
+            self._offers = tuple(each for each in self._offers if each[0] != made)
+
+    def _settle(self, made: Transaction) -> None:
+        if made not in self._settled:
+            self._settled = (*self._settled, made)[-SETTLED:]
 
 
-def _answers(transaction: Transaction, reverse: Round) -> bool:
+def _answers(made: Transaction, reverse: Round) -> bool:
     """An offer in a response is answered by the ACK of that INVITE, or by a PRACK (RFC 3262 5)."""
-    if transaction.sender == reverse.offerer:
+    if made.sender == reverse.offerer:
         return False
-    if transaction.method == "ACK":
-        return transaction.number == reverse.transaction.number
-    return transaction.method == "PRACK"
+    if made.method == "ACK":
+        return made.number == reverse.transaction.number
+    return made.method == "PRACK"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from msgspec import Struct
 
 from midcall.events import Side, Task
-from midcall.poi.dialog import Match
-from midcall.poi.identity import IdentityHasher
-from midcall.poi.tracker import Subject
+from midcall.poi.dialog import Call, Dialog, Match, Subject
+from midcall.poi.identity import Hashes, IdentityHasher
 
 
 class Watched(Struct, frozen=True, gc=False):
@@ -38,7 +37,8 @@ class Watch:
         self._tasks: dict[str, Task] = {}
         self._targets: dict[bytes, dict[str, str]] = {}
         self._roles: dict[str, str] = {}
-        self._subjects: dict[Subject, dict[str, Watched]] = {}
+        # What is intercepted of each call, the call itself as None.
+        self._calls: dict[Call, dict[Dialog | None, dict[str, Watched]]] = {}
 
     def arm(self, task: Task) -> dict[bytes, str]:
         """Note a task; returns the hashes that stand for its targets. ValueError: a target is no identity."""
@@ -63,48 +63,63 @@ class Watch:
             del self._targets[form][xid]
             if not self._targets[form]:
                 del self._targets[form]
-        subjects = [subject for subject, watched in self._subjects.items() if xid in watched]
-        for subject in subjects:
-            self._release_one(subject, xid)
+        subjects = [
+            Subject(call, dialog)
+            for call, followed in self._calls.items()
+            for dialog, watched in followed.items()
+            if xid in watched
+        ]
+        for call, dialog in subjects:
+            del self._calls[call][dialog][xid]
+            self._tidy(call, dialog)
         return subjects
 
-    @property
-    def armed(self) -> bool:
-        return bool(self._targets)
+    def wants(self, hashes: Hashes) -> bool:
+        """Whether one of these identities is a target's, in whatever part."""
+        return not self._targets.keys().isdisjoint(hashes)
 
-    def matches(
-        self, identities: Iterable[tuple[bytes, Match]], diverting: frozenset[bytes] = frozenset()
-    ) -> Iterator[Watched]:
-        """Tasks that one of the hashed identities is a target of, in the part that the task asks for."""
-        if not self._targets:
-            return
-        for hashed, match in identities:
-            for xid, target in self._targets.get(hashed, {}).items():
+    def matches(self, hashes: Hashes, match: Match, diverting: frozenset[bytes] = frozenset()) -> Iterator[Watched]:
+        """Tasks that one of the hashed identities of a party is a target of, in the part that the task asks for."""
+        for hashed in hashes:
+            for xid, target in self._targets.get(hashed, _NO_TASKS).items():
                 role = self._roles.get(xid)
                 if role is None or _plays(role, hashed, match, diverting):
                     yield Watched(xid, target, match.side)
 
     def start(self, subject: Subject, watched: Watched) -> bool:
         """Intercept ``subject``; False when that task already does."""
-        under = self._subjects.setdefault(subject, {})
+        under = self._calls.setdefault(subject.call, {}).setdefault(subject.dialog, {})
         if watched.xid in under:
             return False
         under[watched.xid] = watched
         return True
 
-    def follows(self, subject: Subject) -> bool:
-        """Whether ``subject`` is intercepted under any task."""
-        return subject in self._subjects
+    def follows(self, call: Call) -> bool:
+        """Whether a call, or a fork of it, is intercepted under any task."""
+        return call in self._calls
 
-    def under(self, subject: Subject) -> tuple[Watched, ...]:
-        return tuple(self._subjects.get(subject, {}).values())
+    def under(self, call: Call, dialog: Dialog | None = None) -> tuple[Watched, ...]:
+        """The tasks under which a fork is intercepted, or, without one, the call itself."""
+        followed = self._calls.get(call)
+        return () if followed is None else tuple(followed.get(dialog, _NOTHING).values())
 
     def release(self, subject: Subject) -> tuple[Watched, ...]:
         """The subject is over."""
-        return tuple(self._subjects.pop(subject, {}).values())
+        followed = self._calls.get(subject.call)
+        if followed is None:
+            return ()
+        under = tuple(followed.pop(subject.dialog, _NOTHING).values())
+        if not followed:
+            del self._calls[subject.call]
+        return under
 
-    def _release_one(self, subject: Subject, xid: str) -> None:
-        under = self._subjects[subject]
-        del under[xid]
-        if not under:
-            del self._subjects[subject]
+    def _tidy(self, call: Call, dialog: Dialog | None) -> None:
+        followed = self._calls[call]
+        if not followed[dialog]:
+            del followed[dialog]
+        if not followed:
+            del self._calls[call]
+
+
+_NO_TASKS: dict[str, str] = {}
+_NOTHING: dict[str, Watched] = {}

@@ -158,12 +158,12 @@ def test_rotation_keeps_live_rows_and_destroys_the_old_keys(tmp_path, master, mo
 
 
 def test_one_call_is_bounded(tmp_path, master, monkeypatch):
-    monkeypatch.setattr(j, "MESSAGES_OF_A_CALL", 3)
+    monkeypatch.setattr(j, "MESSAGES_OF_A_CALL", 2)
     journal = SipJournal(tmp_path / "cache.db", master)
     cache = poi(journal)
     for message in seen(established()):
         cache.sip_seen(message)
-    assert journal.waiting == 3 and journal.lost > 0
+    assert journal.waiting == 2 and journal.lost > 0
     journal.close()
 
 

@@ -88,7 +88,7 @@ class CopyDoor:
                 self._copy(copy)
                 self._last[made] = copy.number
             if not self._durable:
-                self._answer(made)
+                self._answer(made, self._last[made])
 
     def _copy(self, copy: SipCopy) -> None:
         if not sip.looks_like_sip(copy.octets.lstrip(b"\r\n")):
@@ -100,12 +100,21 @@ class CopyDoor:
 
     def committed(self) -> None:
         """All that was taken is safe."""
-        for made in tuple(self._last):
-            self._answer(made)
+        self.committing()()
 
-    def _answer(self, made: socket.socket) -> None:
-        last = self._last[made]
-        if last == self._safe[made]:
+    def committing(self) -> Callable[[], None]:
+        """To be called when what was taken until now is safe."""
+        taken = dict(self._last)
+
+        def committed() -> None:
+            for made, last in taken.items():
+                if made in self._last:
+                    self._answer(made, last)
+
+        return committed
+
+    def _answer(self, made: socket.socket, last: int) -> None:
+        if last <= self._safe[made]:
             return
         try:
             made.send(sip_copies.answer(last))

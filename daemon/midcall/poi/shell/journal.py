@@ -1,20 +1,22 @@
 """The durable ticket cache: the messages that shaped each live call, sealed, in one SQLite file.
 
-Rows are written in groups by a thread of their own and removed with their call. Keys are those of an epoch: all live
+Rows are written in groups and removed with their call. Keys are those of an epoch: all live
 rows are sealed anew under a new one at least each ``rotate_seconds``, and the old key is destroyed, so that what was
 removed opens for nobody, neither in free pages nor in a backup. The wrapping key comes from outside.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from midcall.base.bounded import BoundedTable
 from midcall.base.seal import SealError, SealKey
 from midcall.base.sqlite import connect, transaction
 from midcall.events import Instant, SipSeen
@@ -23,13 +25,15 @@ from midcall.poi.dialog import Call
 # What one call may write: a re-INVITE each half hour makes four rows.
 MESSAGES_OF_A_CALL = 256
 OCTETS_OF_A_CALL = 1 << 20
-CALLS = 1 << 20
-# Rows sealed anew in one transaction.
+# Rows sealed anew in one transaction, and rows of former runs that are read in one go.
 ROTATED_TOGETHER = 1_000
+READ_TOGETHER = 1_000
+# A row's number is that of its call, and its place in the call: what belongs together stands together.
+_PLACES = 8
+_LAST_PLACE = (1 << _PLACES) - 1
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS epochs(id INTEGER PRIMARY KEY AUTOINCREMENT, wrapped BLOB)",
-    "CREATE TABLE IF NOT EXISTS messages(id INTEGER PRIMARY KEY, call INTEGER, epoch INTEGER, sealed BLOB)",
-    "CREATE INDEX IF NOT EXISTS of_a_call ON messages(call)",
+    "CREATE TABLE IF NOT EXISTS messages(id INTEGER PRIMARY KEY, epoch INTEGER, sealed BLOB)",
 )
 
 
@@ -45,22 +49,31 @@ class _Row(Struct, array_like=True):
     authenticated: bool = True
 
 
-class _Entry:
-    """What is kept of one call: its number in the file, and how much it has written."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Row).decode
 
-    __slots__ = ("messages", "number", "octets")
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.messages = 0
-        self.octets = 0
+class _Entry(Struct, gc=False):
+    """What is kept of one call: its number in the file, those of former runs, and how much it has written."""
+
+    number: int
+    messages: int = 0
+    octets: int = 0
+    former: tuple[int, ...] = ()
+
+
+class _Told(NamedTuple):
+    """Rows that are to be written, and calls that are to be removed."""
+
+    fresh: list[tuple[int, bytes]]
+    gone: list[int]
 
 
 class SipJournal:
     """Collects what the cache tells (:class:`midcall.poi.core.Journal`) and writes it when asked.
 
     ``path`` is the file, ``master`` wraps the keys of the epochs. ``lost`` counts messages beyond a call's bounds, and
-    rows that no longer open.
+    rows that no longer open. What it needs to know of a call stands in the call's ``mark``.
     """
 
     def __init__(self, path: Path, master: SealKey) -> None:
@@ -70,34 +83,35 @@ class SipJournal:
             for statement in _SCHEMA:
                 self._database.execute(statement)
         self._master = master
-        self._entries: BoundedTable[Call, _Entry] = BoundedTable("poi.journal.calls", CALLS)
         self._fresh: list[tuple[int, bytes]] = []
         self._gone: list[int] = []
-        self._next = 1 + (self._database.execute("SELECT max(call) FROM messages").fetchone()[0] or 0)
+        last = self._database.execute("SELECT max(id) FROM messages").fetchone()[0]
+        self._next = 1 + (0 if last is None else last >> _PLACES)
+        # Places that are taken in calls of former runs which nobody has adopted yet.
+        self._taken: dict[int, int] = {}
         self.lost = 0
         self._epoch, self._key = self._new_epoch()
 
     # What the cache tells
 
     def message(self, call: Call, seen: SipSeen) -> None:
-        entry = self._entries.get(call)
-        if entry is None:
-            entry = _Entry(self._next)
+        entry = call.mark
+        if not isinstance(entry, _Entry):
+            entry = call.mark = _Entry(self._next)
             self._next += 1
-            self._entries.put(call, entry)
         if entry.messages >= MESSAGES_OF_A_CALL or entry.octets + len(seen.octets) > OCTETS_OF_A_CALL:
             self.lost += 1
             return
-        entry.messages += 1
-        entry.octets += len(seen.octets)
         ends, at = (seen.source, seen.destination), seen.at
         row = _Row(seen.octets, *ends, at.wall, at.mono, seen.frame, seen.authenticated)
-        self._fresh.append((entry.number, msgspec.msgpack.encode(row)))
+        self._fresh.append((entry.number << _PLACES | entry.messages, _encode(row)))
+        entry.messages += 1
+        entry.octets += len(seen.octets)
 
     def over(self, call: Call) -> None:
-        entry = self._entries.pop(call)
-        if entry is not None:
-            self._gone.append(entry.number)
+        entry, call.mark = call.mark, None
+        if isinstance(entry, _Entry):
+            self._gone += (entry.number, *entry.former)
 
     # The disk
 
@@ -108,45 +122,97 @@ class SipJournal:
 
     def flush(self) -> None:
         """Write what has been told since the last time; what began and ended in between never gets there."""
-        fresh, self._fresh = self._fresh, []
-        gone, self._gone = self._gone, []
-        if not fresh and not gone:
+        told = self._take()
+        if told is None:
             return
-        ended = set(gone)
-        rows = [
-            (number, self._epoch, self._key.seal(plain, _place(number)))
-            for number, plain in fresh
-            if number not in ended
-        ]
         try:
-            with transaction(self._database):
-                self._database.executemany("INSERT INTO messages(call, epoch, sealed) VALUES(?, ?, ?)", rows)
-                self._database.executemany("DELETE FROM messages WHERE call = ?", ((number,) for number in gone))
+            self._write(told)
+            self._database.execute("COMMIT")
         except sqlite3.Error:
-            # Nothing is on the disk: it is tried again with what comes next.
-            self._fresh, self._gone = fresh + self._fresh, gone + self._gone
+            self._undo(told)
             raise
+
+    async def save(self) -> None:
+        """The same, without keeping the loop waiting for the disk."""
+        told = self._take()
+        if told is None:
+            return
+        commit = None
+        try:
+            self._write(told)
+            # In a thread, since this alone waits: rows written there would each wait for the interpreter.
+            commit = asyncio.get_running_loop().run_in_executor(None, self._database.execute, "COMMIT")
+            await asyncio.shield(commit)
+        except sqlite3.Error:
+            self._undo(told)
+            raise
+        except asyncio.CancelledError:
+            if commit is not None:
+                await asyncio.wait({commit})
+                if commit.exception() is not None:
+                    self._undo(told)
+            raise
+
+    def _take(self) -> _Told | None:
+        told = _Told(self._fresh, self._gone)
+        self._fresh, self._gone = [], []
+        return told if told.fresh or told.gone else None
+
+    def _write(self, told: _Told) -> None:
+        ended = set(told.gone)
+        rows = [
+            (row, self._epoch, self._key.seal(plain, _place(row >> _PLACES)))
+            for row, plain in told.fresh
+            if row >> _PLACES not in ended
+        ]
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany("INSERT INTO messages(id, epoch, sealed) VALUES(?, ?, ?)", rows)
+        self._database.executemany("DELETE FROM messages WHERE id BETWEEN ? AND ?", map(_rows, told.gone))
+
+    def _undo(self, told: _Told) -> None:
+        """Nothing of it is on the disk: it is tried again with what comes next."""
+        self._fresh, self._gone = told.fresh + self._fresh, told.gone + self._gone
+        with suppress(sqlite3.Error):
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
 
     def calls(self, now: Instant) -> Iterator[tuple[int, list[SipSeen]]]:
         """The journals of a former run, call by call: their number, and the messages on the clocks of ``now``."""
-        keys = dict(self._keys())
-        numbers = [number for (number,) in self._database.execute("SELECT DISTINCT call FROM messages ORDER BY call")]
-        for number in numbers:
-            found = self._database.execute(
-                "SELECT epoch, sealed FROM messages WHERE call = ? ORDER BY id", (number,)
-            ).fetchall()
-            yield number, list(self._opened(number, found, keys, now))
+        keys, before = dict(self._keys()), self._next
+        number = 0
+        messages: list[SipSeen] = []
+        for row, epoch, sealed in self._former(before << _PLACES):
+            if row >> _PLACES != number:
+                if number:
+                    yield number, messages
+                number, messages = row >> _PLACES, []
+            self._taken[number] = 1 + (row & _LAST_PLACE)
+            plain = self._open(number, keys.get(epoch), sealed)
+            if plain is not None:
+                messages.append(_seen(plain, now))
+        if number:
+            yield number, messages
+
+    def _former(self, before: int) -> Iterator[tuple[int, int, bytes]]:
+        """Rows below a number in their order: no cursor stays open while others are written and removed."""
+        last = -1
+        while rows := self._database.execute(
+            "SELECT id, epoch, sealed FROM messages WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            (last, before, READ_TOGETHER),
+        ).fetchall():
+            yield from rows
+            last = rows[-1][0]
 
     def adopt(self, number: int, call: Call | None, messages: Iterable[SipSeen] = ()) -> None:
         """What became of a journal of a former run: the call that goes on with it, or None: it is removed."""
+        taken = self._taken.pop(number, MESSAGES_OF_A_CALL)
         if call is None:
             self._gone.append(number)
-            return
-        entry = _Entry(number)
-        for seen in messages:
-            entry.messages += 1
-            entry.octets += len(seen.octets)
-        self._entries.put(call, entry)
+        elif isinstance(call.mark, _Entry):
+            # Copies of this run were there first; together they bring it back once more.
+            call.mark.former += (number,)
+        else:
+            call.mark = _Entry(number, taken, sum(len(seen.octets) for seen in messages))
 
     def rotate(self) -> int:
         """Seal all live rows anew and destroy the former keys; returns how many rows there were."""
@@ -155,15 +221,15 @@ class SipJournal:
         self._epoch, self._key = self._new_epoch()
         moved = 0
         while rows := self._database.execute(
-            "SELECT id, call, epoch, sealed FROM messages WHERE epoch != ? LIMIT ?", (self._epoch, ROTATED_TOGETHER)
+            "SELECT id, epoch, sealed FROM messages WHERE epoch != ? LIMIT ?", (self._epoch, ROTATED_TOGETHER)
         ).fetchall():
             with transaction(self._database):
-                for row, call, epoch, sealed in rows:
-                    plain = self._open(call, keys.get(epoch), sealed)
+                for row, epoch, sealed in rows:
+                    plain = self._open(row >> _PLACES, keys.get(epoch), sealed)
                     if plain is None:
                         self._database.execute("DELETE FROM messages WHERE id = ?", (row,))
                         continue
-                    anew = self._key.seal(plain, _place(call))
+                    anew = self._key.seal(plain, _place(row >> _PLACES))
                     self._database.execute(
                         "UPDATE messages SET epoch = ?, sealed = ? WHERE id = ?", (self._epoch, anew, row)
                     )
@@ -200,17 +266,6 @@ class SipJournal:
             except SealError:
                 yield row, None
 
-    def _opened(
-        self, number: int, found: list[tuple[int, bytes]], keys: dict[int, SealKey | None], now: Instant
-    ) -> Iterator[SipSeen]:
-        for epoch, sealed in found:
-            plain = self._open(number, keys.get(epoch), sealed)
-            if plain is None:
-                continue
-            row = msgspec.msgpack.decode(plain, type=_Row)
-            at = Instant(row.wall, now.mono - (now.wall - row.wall))
-            yield SipSeen(row.octets, row.source, row.destination, at, row.frame, authenticated=row.authenticated)
-
     def _open(self, number: int, key: SealKey | None, sealed: bytes) -> bytes | None:
         try:
             if key is not None:
@@ -219,6 +274,17 @@ class SipJournal:
             pass
         self.lost += 1
         return None
+
+
+def _seen(plain: bytes, now: Instant) -> SipSeen:
+    row = _decode(plain)
+    at = Instant(row.wall, now.mono - (now.wall - row.wall))
+    return SipSeen(row.octets, row.source, row.destination, at, row.frame, authenticated=row.authenticated)
+
+
+def _rows(number: int) -> tuple[int, int]:
+    """The first and the last row that a call may have."""
+    return number << _PLACES, number << _PLACES | _LAST_PLACE
 
 
 def _place(number: int) -> bytes:
