@@ -255,9 +255,10 @@ def _stream(stream: Stream) -> dict[str, Any]:
 
 def _stream_errors(stream: Stream) -> Iterable[str]:
     where = f"SSRC {stream.ssrc:08x} to {stream.destination}"
-    if stream.auth_failed:
+    # Agents send RTCP that is not encrypted, or before they have a key: it is counted, and nothing went wrong with it.
+    if stream.auth_failed and not stream.control:
         yield f"frame {stream.failed_frame}: {where}: {stream.auth_failed} packets failed authentication"
-    if stream.unopened:
+    if stream.unopened and not stream.control:
         yield f"{where}: {stream.unopened} packets had no key"
     if stream.malformed:
         yield f"{where}: {stream.malformed} packets were malformed"
