@@ -95,6 +95,32 @@ def listens(port: int) -> bool:
     return any(wanted in line[:40] for line in Path("/proc/net/udp").read_text().splitlines()[1:])
 
 
+def heard(folder: Path, capture: Path, target: str) -> set[int]:
+    """The tones in a call that is replayed from its middle on; all its packets are decrypted."""
+    keys = folder / "KEYS.toml"
+    keys.write_text(KEYS)
+    out = folder / "out"
+    midcall = Path(sys.executable).with_name("midcall")
+    options = ["--target", target, "--activate-at", "2", "--kms-keys", keys, "--out", out]
+    subprocess.run([midcall, "replay", capture, *options], check=True, timeout=60)
+    dialogs = json.loads((out / "report.json").read_text())["dialogs"]
+    (dialog,) = (each for each in dialogs if each["intercepted"])
+    assert dialog["mid_call"] and dialog["errors"] == []
+    media = [stream for stream in dialog["streams"] if not stream.get("control")]
+    assert len(media) == 2
+    for stream in media:
+        assert stream["decrypted"] == stream["packets"] > 100 and stream["auth_failed"] == 0
+    found = set()
+    for path in (out / "audio").glob("*.wav"):
+        with wave.open(str(path)) as file:
+            if file.getnchannels() != 1:
+                continue
+            octets = file.readframes(file.getnframes())
+        samples = [int.from_bytes(octets[at : at + 2], "little", signed=True) for at in range(0, len(octets), 2)]
+        found |= {hertz for hertz in TONES.values() if strength(samples[RATE:], hertz) > 0.8}
+    return found
+
+
 @pytest.mark.parametrize(
     ("codec", "container"), [("PCMU/8000/1", "-P"), ("PCMA/8000/1", "-n")], ids=["PCMU-pcap", "PCMA-pcapng"]
 )
@@ -113,25 +139,4 @@ def test_a_call_of_two_agents(peer: Peer, tmp_path: Path, codec: str, container:
             call = f"d sip:bob@127.0.0.1:{other}"
             subprocess.run([baresip, "-f", alice, "-t", "5", "-e", call], stdin=subprocess.DEVNULL, timeout=20)
         time.sleep(0.5)
-    keys = tmp_path / "KEYS.toml"
-    keys.write_text(KEYS)
-    out = tmp_path / "out"
-    target = f"sip:alice@127.0.0.1:{port}"
-    midcall = Path(sys.executable).with_name("midcall")
-    options = ["--target", target, "--activate-at", "2", "--kms-keys", keys, "--out", out]
-    subprocess.run([midcall, "replay", capture, *options], check=True, timeout=60)
-    (dialog,) = json.loads((out / "report.json").read_text())["dialogs"]
-    assert dialog["intercepted"] and dialog["mid_call"] and dialog["errors"] == []
-    media = [stream for stream in dialog["streams"] if not stream.get("control")]
-    assert len(media) == 2
-    for stream in media:
-        assert stream["decrypted"] == stream["packets"] > 100 and stream["auth_failed"] == 0
-    heard = set()
-    for path in (out / "audio").glob("*.wav"):
-        with wave.open(str(path)) as file:
-            if file.getnchannels() != 1:
-                continue
-            octets = file.readframes(file.getnframes())
-        samples = [int.from_bytes(octets[at : at + 2], "little", signed=True) for at in range(0, len(octets), 2)]
-        heard |= {hertz for hertz in TONES.values() if strength(samples[RATE:], hertz) > 0.8}
-    assert heard == set(TONES.values())
+    assert heard(tmp_path, capture, f"sip:alice@127.0.0.1:{port}") == set(TONES.values())

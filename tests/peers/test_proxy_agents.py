@@ -1,0 +1,49 @@
+"""Two baresip agents register at the proxy and call each other through it; what one plays the other hears."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.peers import test_baresip as agents
+from tests.peers.test_proxy import Peer, free_port, proxy
+
+pytestmark = [pytest.mark.peer, pytest.mark.proof]
+
+DOMAIN = "ims.example"
+ACCOUNT = (
+    '<sip:{name}@{domain}>;outbound="sip:127.0.0.1:{port};transport={transport}";regint=60;mediaenc=srtp-mand;'
+    "answermode=auto;audio_codecs=PCMU/8000/1\n"
+)
+
+
+def agent(folder: Path, name: str, own: int, first: int, port: int, transport: str) -> Path:
+    home = agents.agent(folder, name, own, first, "PCMU/8000/1")
+    (home / "accounts").write_text(ACCOUNT.format(name=name, domain=DOMAIN, port=port, transport=transport))
+    return home
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_call(peer: Peer, tmp_path: Path, transport: str) -> None:
+    """What each plays arrives at the other: a capture of the call, replayed, has both tones."""
+    baresip, dumpcap = peer("baresip"), peer("dumpcap")
+    one, two = free_port(), free_port()
+    capture = tmp_path / "call.pcap"
+    with proxy(tmp_path, "sip:127.0.0.1:9", "127.0.0.1") as port:
+        alice = agent(tmp_path, "alice", one, 15_300, port, transport)
+        bob = agent(tmp_path, "bob", two, 15_400, port, transport)
+        wanted = f"port {port} or udp portrange 15300-15440"
+        with agents.running(baresip, "-f", bob, "-t", "40"):
+            agents.wait_for(lambda: agents.listens(two))
+            time.sleep(1.5)  # it has registered: what is captured begins with the call
+            with agents.running(dumpcap, "-q", "-i", "lo", "-f", wanted, "-w", capture, "-P"):
+                agents.wait_for(capture.exists)
+                time.sleep(1)  # the file is there before the socket takes packets
+                command = [baresip, "-f", alice, "-t", "7", "-e", f"d sip:bob@{DOMAIN}"]
+                said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+                time.sleep(0.5)
+    assert b"Call established: sip:bob@ims.example" in said.stdout, said.stdout
+    assert agents.heard(tmp_path, capture, f"sip:alice@{DOMAIN}") == set(agents.TONES.values())
