@@ -231,6 +231,7 @@ def _rules(agency: Agency) -> redaction.Rules:
         content=not terms.content,
         sdes=in_clear or not terms.content,
         ticket=in_clear and agency.profile.ticket == "remove",
+        mikey=in_clear,
     )
 
 

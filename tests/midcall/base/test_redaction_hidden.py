@@ -24,6 +24,8 @@ SECRET = b"SECRETPLACE"
 CELL = b"2620112340987654"
 TEXT = b"attack"
 KEYS, PLACES, EVENTS = Rules(sdes=True), Rules(location=True), Rules(content=True, sdes=True)
+# Content goes over in clear: then no key may.
+CLEAR = Rules(sdes=True, mikey=True)
 AS_SDP = b"Content-Type: application/sdp"
 QUOTED = b"Content-Transfer-Encoding: quoted-printable"
 
@@ -278,7 +280,7 @@ def test_what_escapes_stand_for():
     assert escapes.unquoted(b"a=3d=\r\nb= \rc=zz=") == b"a=bc=zz"
 
 
-# Orders for events only: MIKEY that nobody here can read may be readable elsewhere.
+# Orders for events only, or for content in clear: MIKEY that nobody here can read may be readable elsewhere.
 
 _HEADER = v.Header(0, 0, 1, mikey.MapType.SRTP_ID)
 _TIME = v.Timestamp(mikey.TsType.COUNTER, bytes(4))
@@ -304,9 +306,10 @@ FORMS = {
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_mikey_that_others_may_read(message, form):
+@pytest.mark.parametrize("rules", [EVENTS, CLEAR])
+def test_mikey_that_others_may_read(message, form, rules):
     line = b"a=key-mgmt:mikey " + form(message)
-    out = redaction.description(SDP + line + b"\r\n", EVENTS)
+    out = redaction.description(SDP + line + b"\r\n", rules)
     canonical = line == b"a=key-mgmt:mikey " + base64.b64encode(_IN_CLEAR)
     assert out.octets == SDP
     assert out.removed == ((redaction.TICKET,) if canonical else (redaction.TICKET, redaction.UNREADABLE))
@@ -315,8 +318,9 @@ def test_mikey_that_others_may_read(message, form):
 @pytest.mark.parametrize(
     "line", [b"a=key-mgmt:mikey AQsA", b"a=key-mgmt:x", b"X=key-mgmt:mikey " + MIKEY, TICKET[:-2] + b" " + TICKET[:-2]]
 )
-def test_key_management_that_nobody_knows(line):
-    out = redaction.description(SDP + line.lower()[:1] + line[1:] + b"\r\n", EVENTS)
+@pytest.mark.parametrize("rules", [EVENTS, CLEAR])
+def test_key_management_that_nobody_knows(line, rules):
+    out = redaction.description(SDP + line.lower()[:1] + line[1:] + b"\r\n", rules)
     assert out == redaction.Redacted(SDP, (redaction.TICKET, redaction.UNREADABLE))
 
 
@@ -336,18 +340,50 @@ def carried(ticket: v.Ticket) -> bytes:
     return b"a=key-mgmt:mikey " + base64.b64encode(mikey.build(_HEADER, [_TIME, ticket])) + b"\r\n"
 
 
-def test_tickets_are_looked_into():
+@pytest.mark.parametrize("rules", [EVENTS, CLEAR])
+def test_tickets_are_looked_into(rules):
     in_clear = mikey.build(_HEADER, [_NULL])[len(mikey.build(_HEADER, [])) :]
     good = SDP + ticketed(mikey.EncrAlg.AES_CM_128)
-    assert redaction.description(good, EVENTS) == redaction.Redacted(good, ())
+    assert redaction.description(good, rules) == redaction.Redacted(good, ())
     inner = bytes([mikey.PayloadType.KEMAC]) + in_clear
     for line in (ticketed(mikey.EncrAlg.NULL), ticketed(mikey.EncrAlg.AES_CM_128, inner)):
-        assert redaction.description(SDP + line, EVENTS) == redaction.Redacted(SDP, (redaction.TICKET,))
+        assert redaction.description(SDP + line, rules) == redaction.Redacted(SDP, (redaction.TICKET,))
     opaque = SDP + carried(v.Ticket(SET1.ticket.policy, b"opaque"))
-    assert redaction.description(opaque, EVENTS).removed == (redaction.TICKET, redaction.UNREADABLE)
+    assert redaction.description(opaque, rules).removed == (redaction.TICKET, redaction.UNREADABLE)
 
 
 def test_key_management_behind_escapes():
     line = b"a=key-m%67mt:mikey " + base64.b64encode(_IN_CLEAR) + b"\r\n"
-    for rules in (EVENTS, Rules(ticket=True)):
+    for rules in (EVENTS, CLEAR, Rules(ticket=True)):
         assert redaction.description(SDP + line, rules) == redaction.Redacted(b"", (redaction.TICKET,))
+
+
+_LINE = b"a=key-mgmt:mikey " + base64.b64encode(_IN_CLEAR)
+_ALSO = {
+    "in a part": made(parts((AS_SDP, SDP + _LINE + b"\r\n"), (b"Content-Type: text/plain", b"x")), MIXED),
+    "in a part without a type": made(parts((b"X: y", SDP + _LINE + b"\r\n"), (b"X: y", b"x")), MIXED),
+    "in the head of a part": made(parts((_LINE, SDP)), MIXED),
+    "escaped in the head of a part": made(parts((b"X: " + _LINE.replace(b"-", b"%2d"), SDP)), MIXED),
+    "compressed": made(gzip.compress(SDP + _LINE + b"\r\n"), more=b"Content-Encoding: gzip\r\n"),
+    "compressed without a label": made(gzip.compress(SDP + _LINE + b"\r\n")),
+    "base64 within a text": made(b'{"x": "%b"}' % base64.b64encode(SDP + _LINE), b"text/plain"),
+    "in JSON": made(b'{"sdp": "v=0\\r\\n%b"}' % _LINE, b"application/json"),
+    "in a fragment of SIP": made(b"INVITE sip:b@c SIP/2.0\r\n\r\n" + SDP + _LINE + b"\r\n", b"message/sipfrag"),
+    "in a header": made(more=b"X-SDP: " + _LINE + b"\r\n"),
+    "in a URI": made(more=b"Refer-To: <sip:b@c?body=%b>\r\n" % quote(_LINE).encode()),
+    "in a start line": made(uri=b"sip:b@c?body=" + quote(_LINE).encode()),
+}
+
+
+@pytest.mark.parametrize("octets", _ALSO.values(), ids=_ALSO)
+def test_mikey_in_clear_stands_nowhere_when_content_does(octets):
+    out = redaction.message(octets, CLEAR)
+    assert out.removed and redaction.message(out.octets, CLEAR) == redaction.Redacted(out.octets, ())
+    left = base64.b64encode(_IN_CLEAR)
+    assert left not in out.octets.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"=")
+    assert sip.parse(out.octets).call_id == "1"
+
+
+def test_an_opaque_ticket_stays_when_content_goes_over_in_clear():
+    octets = made(SDP + ticketed(mikey.EncrAlg.AES_CM_128))
+    assert redaction.message(octets, CLEAR) == redaction.Redacted(octets, ())

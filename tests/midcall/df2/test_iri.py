@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from imswire import hi
+from imswire import hi, mikey
 from imswire.hi import eps
 from midcall.config import Network, Profile
 from midcall.df2 import Agency, Communications, IriMediation
-from midcall.events import DialogId, Failure, Instant, Side, SipReport, SipSeen, Terms
+from midcall.events import DialogId, Failure, Half, Instant, Side, SipReport, SipSeen, StartOfInterception, Terms
+from tests.midcall.base.test_redaction_content import SDP, _mikey
 
 ALICE, CORRELATION = "sip:alice@example.com", b"12345678"
 NETWORK = Network(network_operator="99999", element="df2")
 SECOND = 1_700_000_000_000_000_000
+SEEN_AT = Instant.of_capture(SECOND)
 
 
 def message(first: str, call: str = "1", method: str = "INVITE") -> bytes:
@@ -94,3 +96,19 @@ def test_no_keys_is_said_again_when_keys_have_come_since():
     failure = Failure("x", CORRELATION, DialogId("1", "1", "2"), Instant.of_capture(SECOND), 0, "KMS: no", keys=True)
     said = [bool(made.failure(replace(failure, after=newest))) for newest in (0, 0, 3, 3, 7)]
     assert said == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize("keys_to_lemf", [True, False])
+def test_keys_that_mikey_has_in_clear_leave_when_content_is_in_clear(keys_to_lemf):
+    """RFC 3830 4.2.3: NULL encryption. An opaque ticket stays, as nobody but the KMS reads it."""
+    head = message("INVITE sip:c@d SIP/2.0").replace(b"Content-Length: 0", b"Content-Type: application/sdp")
+    for line, opaque in ((_mikey(mikey.EncrAlg.NULL), False), (_mikey(mikey.EncrAlg.AES_CM_128), True)):
+        body = SDP + line
+        octets = head.replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+        (record,) = mediation(Terms("L", keys_to_lemf=keys_to_lemf), Profile()).x2(seen(octets))
+        kept = eps.parse(record.contents).sip_message
+        assert (line in kept) == (keys_to_lemf or opaque) and SDP in kept
+        half = Half(octets[: -len(body)], body)
+        started = StartOfInterception("x", ALICE, CORRELATION, DialogId("1", "1", "2"), SEEN_AT, half, None)
+        (record,) = mediation(Terms("L", keys_to_lemf=keys_to_lemf), Profile()).x2(started)
+        assert (line in record.contents) == (keys_to_lemf or opaque) and SDP in record.contents

@@ -192,7 +192,7 @@ def _lines(octets: bytes, walk: Walk, *, described: bool) -> bytes:
         new = keys.without(octets)
         walk.removed.extend([SDES] if new != octets else [])
         octets = new
-    if (walk.rules.ticket or walk.rules.content) and b"key-mgmt:" in plain:
+    if walk.rules.key_management and keys.manages(plain):
         octets = _ticketless(octets, walk)
     if walk.rules.location and places.hinted(plain):
         octets = _placeless(octets, walk, described=described)
@@ -205,7 +205,7 @@ def _ticketless(octets: bytes, walk: Walk) -> bytes:
     unreadable: list[str] = []
 
     def kept(line: bytes) -> bytes | None:
-        if b"key-mgmt:" not in squeezed(line):
+        if not keys.manages(squeezed(line)):
             return line
         in_clear = keys.anybody_reads(line)
         unreadable.extend([UNREADABLE] if in_clear is None else [])

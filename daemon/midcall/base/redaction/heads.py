@@ -30,7 +30,8 @@ def clean(head: bytes, rules: Rules, removed: list[str]) -> bytes:
     if keyed:
         head = _said(_keyless(head), head, SDES, removed)
     left = squeezed(head) if placed or keyed else b""
-    if not hidden.hints(left, rules) and proofs.nothing_hidden(head, rules):
+    managed = rules.key_management and keys.manages(plain)
+    if not managed and not hidden.hints(left, rules) and proofs.nothing_hidden(head, rules):
         return head
     return _looked_through(head, rules, removed)
 

@@ -12,7 +12,6 @@ from midcall.base.redaction.text import split, squeezed
 
 # XML whose names are made of others (4.2 of its specification): no reader of SIP needs it.
 _ENTITY = b"<!entity"
-_TICKET = b"key-mgmt:"
 
 
 def without_places(octets: bytes, start: int = 0) -> bytes:
@@ -29,10 +28,12 @@ def in_header(octets: bytes, rules: Rules) -> list[str]:
     """What is left in a header, or a piece of one, of that which the rules name."""
     view = escapes.unescaped(octets)
     if view is None:
-        return [UNREADABLE] if rules.location or rules.sdes or rules.content else []
+        return [UNREADABLE] if rules.location or rules.sdes or rules.content or rules.mikey else []
     plain, found = squeezed(view), []
     if rules.sdes and keys.spelled(plain):
         found.append(SDES)
+    if rules.key_management and keys.manages(plain):
+        found.append(TICKET)  # no header has any
     if rules.location and places.hinted(plain) and (places.written_out(plain) or without_places(view) != view):
         found.append(LOCATION)
     if rules.content and written.of_values(view) != view:
@@ -42,9 +43,10 @@ def in_header(octets: bytes, rules: Rules) -> list[str]:
 
 def beside(octets: bytes, rules: Rules) -> list[str]:
     """What stands in the head of a part, or in a body to who passes over its coding."""
-    found = []
+    found, as_it_stands = [], squeezed(octets)
     for view in (octets, *escapes.readings(octets)):
         found += [UNREADABLE] if view is None else spelled(squeezed(view), rules)
+        found += [] if view is None else _more_tickets(squeezed(view), as_it_stands, rules)
         if view is not None and rules.location and without_places(view) != view:
             found.append(LOCATION)
     return found
@@ -57,7 +59,7 @@ def in_text(octets: bytes, rules: Rules) -> list[str]:
         found.append(UNREADABLE)
     for each in (octets, *codings.within(octets)):
         found += [UNREADABLE] if codings.packed_within(each) else []
-        found += [] if each is octets else spelled(squeezed(each), rules)
+        found += [] if each is octets else spelled(squeezed(each), rules) + _more_tickets(squeezed(each), b"", rules)
     return found
 
 
@@ -79,7 +81,11 @@ def hints(squeezed_octets: bytes, rules: Rules) -> bool:
 
 def more_tickets(plain: bytes, than: bytes) -> bool:
     """Whether one reading has more tickets than another, both squeezed."""
-    return plain.count(_TICKET) > than.count(_TICKET)
+    return plain.count(keys.MANAGING) > than.count(keys.MANAGING)
+
+
+def _more_tickets(plain: bytes, than: bytes, rules: Rules) -> list[str]:
+    return [TICKET] if rules.key_management and more_tickets(plain, than) else []
 
 
 def _in_readings(octets: bytes, rules: Rules, *, described: bool) -> list[str]:
@@ -91,7 +97,7 @@ def _in_readings(octets: bytes, rules: Rules, *, described: bool) -> list[str]:
         plain = squeezed(view)
         found += [SDES] if rules.sdes and keys.spelled(plain) else []
         found += _placed(view, rules)
-        found += [TICKET] if (rules.ticket or rules.content) and more_tickets(plain, as_it_stands) else []
+        found += _more_tickets(plain, as_it_stands, rules)
     return found
 
 

@@ -29,6 +29,7 @@ _K = re.compile(rb"k=[a-z0-9-]+:")
 # Where no line begins, as in JSON or in a URI: the methods of RFC 4566 5.12 that give a key.
 _K_WITHIN = re.compile(rb"k=(?:clear|base64|uri):")
 _CRYPTO_WITHIN = re.compile(rb"a=(?:acap:[0-9]+)?crypto:[0-9]")
+MANAGING = b"key-mgmt:"
 # RFC 4567 3, in the one form that all read alike.
 _MIKEY = re.compile(rb"a=(?:acap:[0-9]+)?key-mgmt:mikey([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
 
@@ -71,9 +72,14 @@ def of_header(octets: bytes) -> bytes:
     return _INLINE_AS_WRITTEN.sub(rb"\1-", octets)
 
 
+def manages(squeezed_octets: bytes) -> bool:
+    """Whether a MIKEY message may stand there (RFC 4567 3.1)."""
+    return MANAGING in squeezed_octets
+
+
 def is_key_management(line: bytes) -> bool:
     plain = squeezed(line)
-    return plain.startswith(b"a=") and b"key-mgmt:" in plain
+    return plain.startswith(b"a=") and manages(plain)
 
 
 def anybody_reads(line: bytes) -> bool | None:

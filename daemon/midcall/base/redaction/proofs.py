@@ -45,7 +45,8 @@ def nothing_hidden(head: bytes, rules: Rules) -> bool:
     if not escapes.escaped(head):
         return True
     view = escapes.unescaped(_with_percent(head))
-    if view is None or hidden.hints(squeezed(view), rules):
+    plain = b"" if view is None else squeezed(view)
+    if view is None or hidden.hints(plain, rules) or (rules.key_management and keys.manages(plain)):
         return False
     return not rules.content or written.of_values(view) == view
 
@@ -64,7 +65,7 @@ def session_stays(octets: bytes, rules: Rules) -> bool:
         return False
     if hidden.hints(plain, rules) or not _shows(octets, plain, rules):
         return False
-    if not (rules.ticket or rules.content) or b"key-mgmt:" not in plain:
+    if not rules.key_management or not keys.manages(plain):
         return True
     return not rules.ticket and all(keys.anybody_reads(line) is False for line in _managing(octets))
 
@@ -97,4 +98,4 @@ def _shows(octets: bytes, plain: bytes, rules: Rules) -> bool:
 def _managing(octets: bytes) -> list[bytes]:
     """The lines that may carry a MIKEY message."""
     lines = zip(octets.split(b"\r\n"), named(octets).split(b"\n"), strict=True)
-    return [line for line, plain in lines if b"key-mgmt:" in plain]
+    return [line for line, plain in lines if keys.manages(plain)]

@@ -11,13 +11,20 @@ TRAILING, UNREADABLE = "trailing", "unreadable"
 
 class Rules(Struct, frozen=True):
     """What is taken out: headers and bodies that tell where somebody is; bodies but session descriptions; keys of
-    ``a=crypto`` (RFC 4568) and ``k=`` (RFC 4566 5.12); tickets of ``a=key-mgmt``.
+    ``a=crypto`` (RFC 4568) and ``k=`` (RFC 4566 5.12); tickets of ``a=key-mgmt``; MIKEY messages of ``a=key-mgmt`` but
+    those that certainly have no key in clear, which go with content as well.
     """
 
     location: bool = False
     content: bool = False
     sdes: bool = False
     ticket: bool = False
+    mikey: bool = False
+
+    @property
+    def key_management(self) -> bool:
+        """Whether ``a=key-mgmt`` is looked at."""
+        return self.ticket or self.content or self.mikey
 
 
 NOTHING = Rules()
