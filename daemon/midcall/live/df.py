@@ -422,14 +422,10 @@ class DfService:
         for each in self._df3.take_finished():
             self.accounts.finished(each)
         for place in self._df3.take_moved():
-            if self._tap is None or self._df3.tapped(place) == (place in self._armed):
-                continue
-            if place in self._armed:
-                self._armed.remove(place)
-                self._tap.disarm(place)
-            else:
-                self._armed.add(place)
-                self._tap.arm(place)
+            wanted = self._df3.tapped(place)
+            if self._tap is not None and wanted != (place in self._armed):
+                (self._armed.add if wanted else self._armed.remove)(place)
+                (self._tap.arm if wanted else self._tap.disarm)(place)
         self._schedule()
 
     # The LI plane
