@@ -23,7 +23,7 @@ from midcall.cli.lab_process import LabRole
 from scripts.bench.crowd import Crowd, Speaker, Spoken
 from scripts.bench.voices import VOICE, Voice
 from tests.midcall.base.tap.conftest import unable
-from tests.midcall.live.test_system import until
+from tests.midcall.live.live_site import until
 
 CALLS = 100
 FRAME_NS = 100_000_000

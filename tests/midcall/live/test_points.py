@@ -18,15 +18,11 @@ from imswire import hi
 from imswire.hi import eps, ipmm
 from imswire.hi.eps import ImsEvent
 from midcall.base import redaction
-from midcall.base.tap import NotPermitted, Source, Tap
 from midcall.cli import activate
-from midcall.cli.lab_calls import HepAgent, Users
-from midcall.cli.lab_lemf import LabLemf, Received
-from midcall.cli.lab_site import ROLES, LabSite
-from tests.midcall.base.tap.conftest import unable
+from midcall.cli.lab_calls import Users
+from tests.midcall.live.live_site import LiveSite, until
 from tests.midcall.live.points import POINTS, Point
 from tests.midcall.live.scene import Packet, Scene
-from tests.midcall.live.test_system import until
 
 pytestmark = pytest.mark.proof
 
@@ -38,11 +34,8 @@ class Task:
         liid = f"LI-{scene.number}-{number}"
         self.target = (scene.lines[0].caller, scene.lines[0].callee)[which].uri
         self.keys = keys
-        path, _ = place.site.draft(self.target, liid, place.lemf.address, keys)
-        place.site.approve(path)
-        self.order = place.site.order(path)
-        path.unlink()
-        self.hi2, self.hi3 = (Received(place.folder / "lemf", liid, name) for name in ("hi2", "hi3"))
+        self.order = place.order(self.target, liid, keys)
+        self.hi2, self.hi3 = (place.received(liid, name) for name in ("hi2", "hi3"))
 
     def events(self, kind: ImsEvent) -> list[eps.IriParameters]:
         self.hi2.look()
@@ -58,37 +51,25 @@ class Task:
         ]
 
 
-class Place:
-    """A site with an LEMF. ``done``: tasks that are over, with how many records of HI2 and HI3 they had."""
+class Place(LiveSite):
+    """A site for all points. ``done``: tasks that are over, with how many records of HI2 and HI3 they had."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        super().__init__(folder, stack, Users(2 * len(POINTS)), keep_sdes=True)
         self.done: list[tuple[Task, int, int]] = []
-        self.questions = 0
-        users = Users(2 * len(POINTS))
-        self._users = [user for pair in users.pairs for user in pair]
-        (folder / "KEYS.toml").write_text(users.key_file())
-        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml")
-        poi = folder / "site" / "poi.toml"
-        poi.write_text(poi.read_text().replace("[poi.tickets]", "keep_sdes = true\n[poi.tickets]"))
-        with contextlib.ExitStack() as stack:
-            self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
-            self.roles = [stack.enter_context(self.site.role(name)) for name in ROLES]
-            for each in self.roles:
-                each.wait()
-            self._agent = stack.enter_context(contextlib.closing(HepAgent(self.site.hep, self.site.agent)))
-            self._stack = stack.pop_all()
+        self._asked = 0
+        self._pool = [user for pair in self.users.pairs for user in pair]
 
     def scene(self, point: Point) -> Scene:
         number = POINTS.index(point)
-        scene = Scene(number, self._users[4 * number : 4 * number + 3], self.site.kms(), self._agent)
+        scene = Scene(number, self._pool[4 * number : 4 * number + 3], self.site.kms(), self.agent)
         self._stack.callback(scene.wire.close)
         return scene
 
     def asked(self) -> int:
         """How often the KMS was asked for session keys since the last time."""
-        before, self.questions = self.questions, self.site.li_log("kms").read_text().count("get_keys")
-        return self.questions - before
+        before, self._asked = self._asked, self.questions()
+        return self._asked - before
 
     def close(self) -> None:
         self._stack.close()
@@ -96,12 +77,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    try:
-        Tap(Source(("lo",))).open().close()
-    except NotPermitted as why:
-        unable(why)
-    with contextlib.closing(Place(tmp_path_factory.mktemp("points"))) as place:
-        yield place
+    with contextlib.ExitStack() as stack:
+        yield Place(tmp_path_factory.mktemp("points"), stack)
 
 
 def through_x1(
@@ -245,6 +222,6 @@ def test_nothing_came_after_the_end_of_a_task(place: Place) -> None:
     place.close()
     for task, events, content in place.done:
         assert (len(task.hi2.look()), len(task.hi3.look())) == (events, content), task.target
-    assert (place.folder / "lemf" / "findings.jsonl").read_text() == ""
-    for role in place.roles:
+    place.assert_no_findings()
+    for role in place.roles.values():
         assert role.status == 0, role.told

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import stat
-import threading
 import time
 from pathlib import Path
 
@@ -16,14 +15,12 @@ from msgspec import structs
 
 from imswire import hi, inet, sip, x2x3
 from imswire.hi import hi1
-from midcall.base.tap import NotPermitted, Source, Tap
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import Batch
 from midcall.cli import activate
-from midcall.cli.lab_calls import HepAgent, LiveCall, Users
-from midcall.cli.lab_lemf import LabLemf, Received
+from midcall.cli.lab_calls import Users
+from midcall.cli.lab_lemf import Received
 from midcall.cli.lab_process import LabProcess, LabRole
-from midcall.cli.lab_site import ROLES, LabSite
 from midcall.config import Profile
 from midcall.events import SipSeen, Task
 from midcall.live import trace
@@ -32,8 +29,8 @@ from midcall.live.poi import PoiService
 from midcall.live.recording import RecordedPoi
 from midcall.live.trace import TraceWriter
 from midcall.poi import PointOfInterception
-from tests.midcall.base.tap.conftest import unable
 from tests.midcall.cli.test_commands import midcall
+from tests.midcall.live.live_site import LiveSite, until
 from tests.midcall.live.recorded import (
     ALICE,
     CAROL,
@@ -51,7 +48,6 @@ from tests.midcall.live.recorded import (
     thirds,
     written,
 )
-from tests.midcall.live.test_system import until
 from tests.scenarios.world import World
 
 
@@ -326,55 +322,35 @@ def trace_of(config: Path) -> Path:
     return config.with_suffix(".trace")
 
 
-class Running:
-    """A site that is recorded, its LEMF, and calls that have begun."""
+class Running(LiveSite):
+    """A site that is recorded, and calls that have begun."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack, *, tap: bool) -> None:
-        if tap:
-            try:
-                Tap(Source(("lo",))).open().close()
-            except NotPermitted as why:
-                unable(why)
-        users = Users(2)
-        self.folder, self._stack, self._tap = folder, stack, tap
-        (folder / "KEYS.toml").write_text(users.key_file())
-        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", tap=tap)
-        self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
-        self.roles = {name: self.begin(name) for name in ROLES}
-        for role in self.roles.values():
-            role.wait()
-        agent = stack.enter_context(contextlib.closing(HepAgent(self.site.hep, self.site.agent)))
-        self.calls = [
-            LiveCall(number, pair, self.site.kms(), agent, threading.Event()) for number, pair in enumerate(users.pairs)
-        ]
-        for call in self.calls:
-            stack.callback(call.close)
-            call.connect()
+        super().__init__(folder, stack, Users(2), tap=tap)
+        self._tap = tap
+        self.calls = [self.call(number) for number in range(2)]
 
-    def begin(self, name: str) -> LabRole:
+    def role(self, name: str) -> LabRole:
         config = self.folder / "site" / f"{name}.toml"
         kind = LabRole if name == "kms" else Recorded
-        return self._stack.enter_context(kind(name, config, self.site.li_log(name)))
+        return kind(name, config, self.site.li_log(name))
 
     def talk(self, *those: int) -> None:
         for number in those:
             self.calls[number].talk(0.5)
 
-    def order(self, number: int) -> activate.Order:
-        """Activated for the caller of a call."""
-        path, drafted = self.site.draft(self.calls[number].call.caller.uri, liid(number), self.lemf.address)
-        path = path.rename(path.with_name(f"warrant-{number}.json"))
-        self.site.approve(path)
+    def intercept(self, number: int) -> activate.Order:
+        """The caller of a call, from now on."""
+        order = self.order(self.calls[number].call.caller.uri, liid(number))
         if not self._tap:
-            node = self._stack.enter_context(self.site.media_node(drafted.targets[0].xid))
+            node = self._stack.enter_context(self.site.media_node(order.warrant.targets[0].xid))
             self.calls[number].wire.media_copy = node.copy
-        order = self.site.order(path)
         assert asyncio.run(activate.begin(order)) == 0
-        until(lambda: len(self.received(number, "hi2").look()) == 1, "the event of a call that ran already")
+        until(lambda: len(self.of(number, "hi2").look()) == 1, "the event of a call that ran already")
         return order
 
-    def received(self, number: int, name: str) -> Received:
-        return Received(self.folder / "lemf", liid(number), name)
+    def of(self, number: int, name: str) -> Received:
+        return self.received(liid(number), name)
 
     def replay(self) -> Path:
         """Both traces, by the command; the folder with the DF's results."""
@@ -396,34 +372,34 @@ def test_a_site_is_recorded_and_gives_the_same_product_again(tmp_path, tap):
         running = Running(tmp_path, stack, tap=tap)
         calls = running.calls
         running.talk(0, 1)
-        first = running.order(0)
+        first = running.intercept(0)
         before = len(calls[0].media())
         running.talk(0)
-        until(lambda: len(running.received(0, "hi3").look()) >= len(calls[0].media()) - before, "content of a call")
-        running.roles["kms"].kill()
-        second = running.order(1)
+        until(lambda: len(running.of(0, "hi3").look()) >= len(calls[0].media()) - before, "content of a call")
+        running.kill("kms")
+        second = running.intercept(1)
         before = len(calls[1].media())
         running.talk(1, 0)
-        running.roles["kms"] = running.begin("kms")
-        until(lambda: len(running.received(1, "hi3").look()) >= len(calls[1].media()) - before, "held content")
+        running.begin("kms")
+        until(lambda: len(running.of(1, "hi3").look()) >= len(calls[1].media()) - before, "held content")
         assert asyncio.run(activate.end(first)) == 0
         running.talk(0, 1)
         for call in calls:
             call.hang_up()
-        until(lambda: len(running.received(1, "hi2").look()) == 3, "the end of a call")
-        until(lambda: len(running.received(1, "hi3").look()) >= len(calls[1].media()) - before, "the rest of it")
+        until(lambda: len(running.of(1, "hi2").look()) == 3, "the end of a call")
+        until(lambda: len(running.of(1, "hi3").look()) >= len(calls[1].media()) - before, "the rest of it")
         assert asyncio.run(activate.end(second)) == 0
-    assert (tmp_path / "lemf" / "findings.jsonl").read_text() == ""
+    running.assert_no_findings()
     found = running.replay()
     replayed = {name: [hi_pdu for path in found.glob(f"*/{name}.ber") for hi_pdu in pdu_octets(path)] for name in HI}
     for number in range(2):
         for name in HI:
-            stored = running.received(number, name).path.read_bytes()
+            stored = running.of(number, name).path.read_bytes()
             own = [each for each in replayed[name] if hi.parse(each).header.liid == liid(number).encode()]
             assert b"".join(own) == stored
-            kinds = {type(each.payload) for each in pdus(running.received(number, name).path)}
+            kinds = {type(each.payload) for each in pdus(running.of(number, name).path)}
             assert kinds == ({hi.Hi1} if name == "hi1" else {tuple, hi.IntegrityCheck})
-        assert [each.header.sequence for each in running.received(number, "hi1").look()] == [0, 1]
+        assert [each.header.sequence for each in running.of(number, "hi1").look()] == [0, 1]
     assert sum(map(len, replayed.values())) == sum(len(pdus(each)) for each in tmp_path.glob("lemf/liid-*/*.ber"))
 
 

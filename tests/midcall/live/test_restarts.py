@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,65 +10,31 @@ from pathlib import Path
 import pytest
 
 from imswire.hi import eps
-from midcall.base.tap import NotPermitted, Source, Tap
-from midcall.cli import activate
-from midcall.cli.lab_calls import HepAgent, LiveCall, Users
-from midcall.cli.lab_lemf import LabLemf, Received
-from midcall.cli.lab_process import LabRole
-from midcall.cli.lab_site import ROLES, LabSite
-from tests.midcall.base.tap.conftest import unable
-from tests.midcall.live.test_system import LIID, until
+from midcall.cli.lab_calls import Users
+from tests.midcall.live.live_site import LiveSite, until
+from tests.midcall.live.test_system import LIID
 
 START, SIP, MISSING = 4, 1, 7  # IMSevent
 
 
-class Running:
-    """A site with an LEMF, and one call that has begun."""
+class Running(LiveSite):
+    """A site, and one call that has begun."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
-        try:
-            Tap(Source(("lo",))).open().close()
-        except NotPermitted as why:
-            unable(why)
-        self.folder = folder
-        self._stack = stack
-        users = Users(1)
-        (folder / "KEYS.toml").write_text(users.key_file())
-        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml")
-        self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
-        self.hi1, self.hi2, self.hi3 = (Received(folder / "lemf", LIID, name) for name in ("hi1", "hi2", "hi3"))
-        self.roles: dict[str, LabRole] = {}
-        for name in ROLES:
-            self.begin(name)
-        agent = stack.enter_context(contextlib.closing(HepAgent(self.site.hep, self.site.agent)))
-        self.call = LiveCall(0, users.pairs[0], self.site.kms(), agent, threading.Event())
-        stack.callback(self.call.close)
-        self.call.connect()
+        super().__init__(folder, stack, Users(1))
+        self.hi1, self.hi2, self.hi3 = (self.received(LIID, name) for name in ("hi1", "hi2", "hi3"))
+        self.talking = self.call()
         self.talk()
 
-    def begin(self, name: str) -> None:
-        self.roles[name] = self._stack.enter_context(self.site.role(name))
-        self.roles[name].wait()
-
-    def kill(self, name: str) -> None:
-        """As a crash does: without a word."""
-        self.roles[name].kill()
-
-    def activate(self) -> None:
-        path, _ = self.site.draft(self.call.call.caller.uri, LIID, self.lemf.address)
-        self.site.approve(path)
-        assert asyncio.run(activate.begin(self.site.order(path))) == 0
+    def intercept(self) -> None:
+        self.activate(self.talking.call.caller.uri, LIID)
 
     def talk(self) -> None:
-        self.call.talk(0.5)
+        self.talking.talk(0.5)
 
     def clear(self, since: int) -> list[bytes]:
         """What was said since a number of packets, in clear."""
-        return [rtp for _, rtp in self.call.media()[since:]]
-
-    def questions(self) -> int:
-        """How often the KMS was asked for keys."""
-        return self.site.li_log("kms").read_text().count("get_keys")
+        return [rtp for _, rtp in self.talking.media()[since:]]
 
     def until_events(self, *events: int) -> None:
         until(lambda: len(self.hi2.look()) >= len(events), f"{len(events)} events")
@@ -87,7 +51,7 @@ class Running:
         """One communication, no number missing, nothing that the LEMF found fault with."""
         for received in (self.hi2, self.hi3):
             assert len({each.header.cid.cin for each in received.look()}) <= 1
-        assert (self.folder / "lemf" / "findings.jsonl").read_text() == ""
+        self.assert_no_findings()
 
 
 @pytest.fixture
@@ -97,9 +61,9 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 def test_df_goes_on_with_its_calls(running: Running) -> None:
-    running.activate()
+    running.intercept()
     running.until_events(START)
-    before = len(running.call.media())
+    before = len(running.talking.media())
     running.talk()
     running.until_content(len(running.clear(before)))
     time.sleep(1.5)  # counters of streams are noted each second
@@ -109,7 +73,7 @@ def test_df_goes_on_with_its_calls(running: Running) -> None:
     until(lambda: running.questions() == 2, "the KMS asked anew")
     running.talk()
     running.until_content(len(running.clear(before)))
-    running.call.hang_up()
+    running.talking.hang_up()
     running.until_events(START, MISSING, SIP, SIP)
     running.until_told("liActivated", "alarms-indicator")
     assert sorted(running.hi3.rtp()) == sorted(running.clear(before))
@@ -117,10 +81,10 @@ def test_df_goes_on_with_its_calls(running: Running) -> None:
 
 
 def test_what_happens_while_df_is_down_is_told_afterwards(running: Running) -> None:
-    running.activate()
+    running.intercept()
     running.until_events(START)
     running.kill("df")
-    running.call.hang_up()
+    running.talking.hang_up()
     running.begin("df")
     # Whether the call had content in that time nobody can tell.
     running.until_events(START, MISSING, SIP, SIP)
@@ -132,25 +96,25 @@ def test_poi_goes_on_with_tickets_and_tasks(running: Running) -> None:
     time.sleep(0.5)  # the cache is written each 50 ms
     running.kill("poi")
     running.begin("poi")
-    running.activate()
+    running.intercept()
     running.until_events(START)
-    before = len(running.call.media())
+    before = len(running.talking.media())
     running.talk()
     running.until_content(len(running.clear(before)))
     running.kill("poi")
     running.begin("poi")
     running.talk()
     running.until_content(len(running.clear(before)))
-    running.call.hang_up()
+    running.talking.hang_up()
     running.until_events(START, SIP, SIP)  # the POI tells again what runs, the agency hears it once
     assert sorted(running.hi3.rtp()) == sorted(running.clear(before))
     running.assert_whole()
 
 
 def test_calls_go_on_in_clear_while_the_kms_is_down(running: Running) -> None:
-    running.activate()
+    running.intercept()
     running.until_events(START)
-    before = len(running.call.media())
+    before = len(running.talking.media())
     running.talk()
     running.until_content(len(running.clear(before)))
     running.kill("kms")
