@@ -20,7 +20,7 @@ from midcall.handover.assembler import Sign
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.spool import Left
 from midcall.handover.shell.writer import Writer
-from midcall.kms import GetKeys
+from midcall.kms import GetKeys, KmsRefusal
 from midcall.live import replaying, trace
 from midcall.live.clock import LoopClock, now
 from midcall.live.df import DfService
@@ -84,7 +84,7 @@ class OneOutlet:
 
 
 class Keys:
-    """A KMS that may take its time."""
+    """A KMS in the same process, whose core is the one that the service runs; it may take its time."""
 
     def __init__(self, world: World) -> None:
         self._kms = world.kms
@@ -94,8 +94,12 @@ class Keys:
 
     async def keys(self, query, warrant) -> KeyAnswer:
         self.asked += 1
+        assert warrant == b"signed"
         await self.may.wait()
-        answer = self._kms.get_keys(GetKeys(query.identity, query.exchange, query.parties))
+        try:
+            answer = self._kms.get_keys(GetKeys(query.identity, query.exchange, query.parties))
+        except KmsRefusal as refusal:
+            return key_client.refused(query.query, refusal.reason)
         return key_client.answered(query.query, answer.keys, answer.failures)
 
 

@@ -16,7 +16,8 @@ from midcall.config import Network, Profile
 from midcall.df2 import Agency
 from midcall.events import CcRecord, EventRecord, IriRecord, Task, Terms
 from midcall.live.clock import now
-from tests.midcall.live.test_live import ALICE, XID, Lab, datagrams
+from tests.midcall.live.recorded import datagrams
+from tests.midcall.live.test_live import ALICE, XID, Lab
 from tests.scenarios.world import World
 
 OLD, NEW = "old", "new"

@@ -26,7 +26,8 @@ from midcall.live.df_ladder import Product
 from midcall.live.ladder import EXPLAIN_PATH, STATUS_PATH, TaskLadder
 from midcall.live.plane import LiPlane
 from midcall.live.poi_account import X2State
-from tests.midcall.live.test_live import ALICE, XID, Lab, datagrams, end, identity
+from tests.midcall.live.recorded import datagrams
+from tests.midcall.live.test_live import ALICE, XID, Lab, end, identity
 from tests.scenarios.world import World
 
 OFFICER, OTHER, STRANGER = "officer", "officer-two", "stranger"

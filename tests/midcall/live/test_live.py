@@ -17,40 +17,22 @@ from midcall.base.x2_link import TlsPeer, X2Client, X2Server
 from midcall.cli.lab_lemf import LabLemf
 from midcall.config import Network, Profile
 from midcall.df2 import Agency
-from midcall.df2 import keys as key_client
 from midcall.events import Instant, Intercept, MediaPacket, SipSeen, Task, Terms
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer
-from midcall.kms import GetKeys, KmsRefusal
 from midcall.live.clock import now as clock
 from midcall.live.df import DfService
 from midcall.live.poi import PoiService
 from midcall.poi import PointOfInterception
 from midcall.poi.shell.journal import SipJournal
+from tests.midcall.live.recorded import Keys, datagrams
 from tests.scenarios.world import World
 
 XID = "00000000-0000-4000-8000-000000000009"
 ALICE = "sip:alice@example.com"
-
-
-class Keys:
-    """A KMS in the same process: its core is the one that the service runs."""
-
-    def __init__(self, world: World) -> None:
-        self._kms = world.kms
-        self.asked = 0
-
-    async def keys(self, query, warrant):
-        self.asked += 1
-        assert warrant == b"signed"
-        try:
-            answer = self._kms.get_keys(GetKeys(query.identity, query.exchange, query.parties))
-        except KmsRefusal as refusal:
-            return key_client.refused(query.query, refusal.reason)
-        return key_client.answered(query.query, answer.keys, answer.failures)
 
 
 class Tap:
@@ -84,11 +66,6 @@ def identity(folder: Path, role: str) -> tls.Identity:
 def end(pki: Path, role: str, *peers: str) -> TlsEnd:
     """A listener's."""
     return TlsEnd.server(identity(pki, role), tls.PeerName(*map(uri, peers)))
-
-
-def datagrams(world: World) -> list[inet.Datagram]:
-    found = [inet.decode(inet.ETHERNET, frame) for _, frame in world.wire.in_order()]
-    return [each for each in found if isinstance(each, inet.Datagram)]
 
 
 class Lab:
