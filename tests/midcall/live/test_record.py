@@ -250,9 +250,9 @@ def test_what_time_alone_brings_comes_when_it_came(tmp_path):
         for each in rest:
             site.say(each)
         await site.settle()
-        assert site.df._armed, "packets under way still count"
+        assert site.df._df3.places(), "packets under way still count"
         clocks[0].ring()
-        assert not site.df._armed
+        assert not site.df._df3.places()
         clocks[1].ring()
         assert len(site.poi.core) == 0
         await site.stop()
