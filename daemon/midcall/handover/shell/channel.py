@@ -29,8 +29,9 @@ _NS = 1_000_000_000
 READ_OCTETS = 256 << 10
 WRITE_BUFFER = 512 << 10
 SHUTDOWN_SECONDS = 2.0
-# The cursor is written after so long at the latest; a crash sends so much once more.
-SETTLE_SECONDS = 0.1
+# The cursor is written after so long at the latest; a crash sends so much once more. Each time the loop waits for the
+# disk, and with it the media that are read there.
+SETTLE_SECONDS = 0.5
 # How long TCP's confirmation is waited for before it is looked at again, where it is all the proof there is.
 LOOK_SECONDS = 0.05
 _PRUNE = 16_384
