@@ -33,6 +33,8 @@ def findings(name: str, table: Struct) -> Iterator[Finding]:
 
 def certificates(name: str, table: Struct) -> Iterator[Finding]:
     """Ours with its key, and the authority of the others with its revocation list."""
+    if not getattr(table, "certificate", ""):
+        return  # a door without TLS
     own, key = Path(getattr(table, "certificate", "")), Path(getattr(table, "key", ""))
     authority, crl = getattr(table, "ca", ""), getattr(table, "crl", "")
     try:
