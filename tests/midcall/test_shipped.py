@@ -96,6 +96,7 @@ def test_tap_and_mediation_functions_find_each_other(place):
         stop(df)
 
 
+@pytest.mark.proof
 def test_a_point_of_interception_takes_the_mirror_of_the_tap(place):
     permitted()
     door = place.folder / "run/midcall/tap-1/door"
