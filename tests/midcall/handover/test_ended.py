@@ -169,6 +169,19 @@ def test_a_gap_that_nobody_can_put_into_words_is_told_here_and_stops_nothing(
     assert told.count == 3_000 - ledger.count(hi.PayloadTag.CC, b"A")
 
 
+def test_an_alarm_that_cannot_be_made_keeps_no_gap_from_being_declared(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def nobody(gap: Gap, at: int) -> list[Hi1Record]:
+        raise KeyError(gap.liid, at)
+
+    two_tasks(room)
+    monkeypatch.setattr(room.spool._owed, "_alarm", nobody)
+    room.give_up(1)
+    assert of(room, "A") and room.lost == [] and not room.spool.owes
+    assert "HI1 is not told of a gap: KeyError at " in caplog.text
+
+
 def test_content_of_which_nothing_is_known_any_more_is_told_here(room: Room) -> None:
     two_tasks(room)
     room.spool.files.events.database.execute("DELETE FROM meta WHERE name GLOB 'intercept *'")
