@@ -40,6 +40,11 @@ def text(path: Path, most: int) -> bytearray:
     return buffer[:count]
 
 
+def is_open_to_others(status: os.stat_result) -> bool:
+    """Whether a file is none, or others than its owner, and a group that may read it, have access to it."""
+    return not stat.S_ISREG(status.st_mode) or bool(status.st_mode & _FOREIGN)
+
+
 def _into(buffer: bytearray, path: Path) -> int:
     try:
         with path.open("rb", buffering=0) as file:
@@ -47,6 +52,6 @@ def _into(buffer: bytearray, path: Path) -> int:
             count = file.readinto(buffer) or 0
     except OSError as error:
         raise CredentialError(f"{path}: {error.strerror or type(error).__name__}") from None
-    if not stat.S_ISREG(status.st_mode) or status.st_mode & _FOREIGN:
+    if is_open_to_others(status):
         raise CredentialError(f"{path}: others than its owner have access to this secret; chmod 600 it")
     return count

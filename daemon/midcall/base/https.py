@@ -166,19 +166,25 @@ def closing(response: web.Response) -> web.Response:
     return response
 
 
-async def body(request: web.BaseRequest, most: int, seconds: float) -> bytearray:
-    """The body of a request. TooLong, TooSlow."""
+async def body(request: web.BaseRequest, most: int, seconds: float | None) -> bytearray:
+    """The body of a request; ``seconds`` None: its caller bounds the time. TooLong, TooSlow."""
     if (request.content_length or 0) > most or request.headers.get("Content-Encoding"):
         raise TooLong
-    octets = bytearray()
+    if seconds is None:
+        return await _whole(request, most)
     try:
         async with asyncio.timeout(seconds):
-            async for piece in request.content.iter_any():
-                octets += piece
-                if len(octets) > most:
-                    raise TooLong
+            return await _whole(request, most)
     except TimeoutError:
         raise TooSlow from None
+
+
+async def _whole(request: web.BaseRequest, most: int) -> bytearray:
+    octets = bytearray()
+    async for piece in request.content.iter_any():
+        octets += piece
+        if len(octets) > most:
+            raise TooLong
     return octets
 
 

@@ -13,6 +13,7 @@ from midcall.cli.doctor import doctor
 from midcall.cli.explain import explain
 from midcall.cli.fail import Failed
 from midcall.cli.inspect import inspect
+from midcall.cli.kms import kms
 from midcall.cli.lemf import lemf
 from midcall.cli.replay import replay
 from midcall.cli.run import run
@@ -35,6 +36,7 @@ warrant.add_command(revoke)
 cli.add_command(warrant)
 cli.add_command(explain)
 cli.add_command(doctor)
+cli.add_command(kms)
 
 
 def main() -> None:

@@ -39,13 +39,13 @@ def run(config: Path, roles: tuple[str, ...], instance: str, record: Path | None
         return await service.serve(roles, config, instance, asyncio.Event(), record=record)
 
     try:
-        with asyncio.Runner(loop_factory=_loop()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(serve())
     except service.Refused as refused:
         raise Failed(USAGE, str(refused)) from None
 
 
-def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop, where it is."""
     try:
         import uvloop

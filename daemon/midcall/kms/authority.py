@@ -15,10 +15,11 @@ from midcall.base.bounded import BoundedTable
 from midcall.base.warrant import ClockGuard, Known, Refused, Revoked, Rule, TrustList, Verified, verify
 from midcall.events import Instant
 
-RECENT_NS = 1_000_000_000
-"""How long a verification stands for the next question with the same octets: a warrant for many calls, asked for at
-once, is verified once. Its window is looked at each time."""
-RECENT = 64
+STANDS_NS = 600_000_000_000
+"""How long a verification stands for questions with the same octets: one warrant is for many calls. What may change is
+looked at with each of them: its window, those of its approvals, the clock, later versions, the trust list."""
+STANDING = 64
+GRANTS = 1_024
 MAX_WARRANTS = 100_000
 """Identifiers whose versions are remembered for good; only approved ones get here, and the next one is refused."""
 
@@ -40,8 +41,23 @@ class Granted(Struct, frozen=True):
     approvals: tuple[str, ...] = ()
 
 
+class _Standing(Struct, frozen=True):
+    """A verification, and from when to when (wall ns) its window and those of its approvers' keys are all open."""
+
+    verified: Verified
+    begins: int
+    ends: int
+
+    def at(self, now: Instant) -> bool:
+        """By both clocks."""
+        since = self.verified.at
+        passed = now.mono - since.mono
+        return self.begins <= now.wall < self.ends and 0 <= passed < min(STANDS_NS, self.ends - since.wall)
+
+
 class Authority:
-    """The KMS's view of warrants. ``note`` keeps a version for good before anything is given under it."""
+    """The KMS's view of warrants. ``known`` is what is kept of their versions as it stands, ``note`` keeps one for good
+    before anything is given under it."""
 
     def __init__(
         self,
@@ -55,16 +71,23 @@ class Authority:
     ) -> None:
         self._element = element
         self._trust = trust
-        self._known = dict(known)
+        self._known = known
         self._clock = clock
         self._note = note
         self._unsigned = unsigned
-        self._recent: BoundedTable[bytes, Verified] = BoundedTable("kms.warrants", RECENT)
+        self._standing: BoundedTable[bytes, _Standing] = BoundedTable("kms.warrants", STANDING)
+        self._grants: BoundedTable[tuple[bytes, str, str], Granted] = BoundedTable("kms.grants", GRANTS)
 
     def renew(self, trust: TrustList) -> None:
         """Go by another trust list: what the former one had found to hold is verified again."""
         self._trust = trust
-        self._forget()
+        self.forget()
+
+    def forget(self) -> None:
+        """Verify anew what is asked next: what is known of versions may have changed."""
+        for table in (self._standing, self._grants):
+            while table.evict() is not None:
+                pass
 
     def check(self, octets: bytes | None, xid: str, identity: str, now: Instant) -> Granted:
         """Whether keys for ``identity`` may be given under task ``xid``. NoAuthority."""
@@ -72,29 +95,38 @@ class Authority:
             if self._unsigned:
                 return Granted()
             raise NoAuthority(Code.UNSIGNED, "no warrant was shown")
-        verified = self._verified(octets, now)
+        mark = sha256(octets).digest()
+        verified = self._verified(octets, mark, now)
+        granted = self._grants.get((mark, xid, identity))
+        if granted is not None:
+            return granted
         if not verified.warrant.content:
             raise NoAuthority(Code.TARGET, "the warrant is for events only")
         if not verified.allows_keys(xid, identity):
             raise NoAuthority(Code.TARGET, "the warrant is not for this task and identity")
-        return Granted(verified.digest, verified.approvals)
+        granted = Granted(verified.digest, verified.approvals)
+        self._grants.put((mark, xid, identity), granted)
+        return granted
 
-    def _verified(self, octets: bytes, now: Instant) -> Verified:
-        mark = sha256(octets).digest()
-        recent = self._recent.get(mark)
-        if recent is not None and 0 <= now.mono - recent.at.mono < RECENT_NS and self._clock.steady(now):
-            if recent.open(now):
-                return recent
-            self._recent.pop(mark)
+    def _verified(self, octets: bytes, mark: bytes, now: Instant) -> Verified:
+        standing = self._standing.get(mark)
+        if standing is not None and self._clock.steady(now) and standing.at(now):
+            return standing.verified
+        self._standing.pop(mark)
         outcome = verify(octets, self._trust, now, self._element, self._known, self._clock)
         if isinstance(outcome, Refused):
             raise NoAuthority(Code.WARRANT, outcome.reason, outcome.rule)
         self._remember(outcome)
         if isinstance(outcome, Revoked):
             raise NoAuthority(Code.WARRANT, "it is revoked", Rule.REVOKED)
-        self._recent.pop(mark)
-        self._recent.put(mark, outcome)
+        self._standing.put(mark, self._stands(outcome))
         return outcome
+
+    def _stands(self, verified: Verified) -> _Standing:
+        keys = [each for each in map(self._trust.approver, verified.approvals) if each is not None]
+        begins = max(verified.warrant.start_ns, *(each.valid_from for each in keys))
+        ends = min(verified.warrant.end_ns, *(each.valid_until for each in keys))
+        return _Standing(verified, begins, ends)
 
     def _remember(self, outcome: Verified | Revoked) -> None:
         identifier = outcome.warrant.id if isinstance(outcome, Verified) else outcome.id
@@ -103,10 +135,5 @@ class Authority:
         if identifier not in self._known and len(self._known) >= MAX_WARRANTS:
             raise NoAuthority(Code.WARRANT, f"{MAX_WARRANTS} warrants are known here, and no more can be", Rule.VERSION)
         self._note(identifier, outcome.known)
-        self._known[identifier] = outcome.known
         # What was verified before may be what this one ends.
-        self._forget()
-
-    def _forget(self) -> None:
-        while self._recent.evict() is not None:
-            pass
+        self.forget()

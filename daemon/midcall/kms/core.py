@@ -57,6 +57,15 @@ class Kms:
         """Its name in MIKEY."""
         return self._store.identity
 
+    @property
+    def store(self) -> KmsStore:
+        """What it knows."""
+        return self._store
+
+    def renew(self, store: KmsStore) -> None:
+        """Go on with another store, but for ticket protection keys."""
+        self._store = store.with_tpks(self._store.tpks)
+
     def turn(self, tpks: tuple[TicketProtectionKey, ...]) -> None:
         """Go on with other ticket protection keys, the first for new tickets."""
         self._store = self._store.with_tpks(tpks)

@@ -1,11 +1,13 @@
-"""KEYS.toml: the keys of a lab's KMS, read by replays and labs only, by no service role."""
+"""Keys as files have them: KEYS.toml, read by replays and labs only, and lines with subscribers of a service."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
+from imswire import sip
 from midcall import config
 from midcall.config import ConfigError
 from midcall.kms.store import KmsStore, Subscriber, TicketProtectionKey
@@ -62,6 +64,35 @@ def _subscriber(text: str, place: int, entry: _Subscriber) -> Subscriber:
         raise ConfigError(config.line_of(text, path), "subscriber: neither identity nor identities")
     psk = config.hexadecimal(text, f"{path}.psk", entry.psk, KEY_OCTETS) if entry.psk else b""
     return Subscriber(tuple(identities), entry.psk_id.encode(), psk)
+
+
+class _Line(Struct, frozen=True, forbid_unknown_fields=True):
+    identities: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(min_length=1, max_length=64)
+    ]
+    psk_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    psk: str
+
+
+_LINE = msgspec.json.Decoder(_Line)
+
+
+def subscriber_line(octets: bytes) -> Subscriber:
+    """A subscriber as a line of JSON has it. ValueError: what is wrong, without a value."""
+    try:
+        found = _LINE.decode(octets)
+        psk = bytes.fromhex(found.psk)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error).partition(" - at")[0]) from None
+    except msgspec.DecodeError:
+        raise ValueError("no JSON") from None
+    except ValueError:
+        raise ValueError("psk: not hexadecimal") from None
+    if len(psk) not in range(KEY_OCTETS[0], KEY_OCTETS[1] + 1):
+        raise ValueError(f"psk: {len(psk)} octets, not {KEY_OCTETS[0]} to {KEY_OCTETS[1]}")
+    if not all(sip.identities(each) for each in found.identities):
+        raise ValueError("identities: one names nobody; sip:, sips: or tel: is needed")
+    return Subscriber(found.identities, found.psk_id.encode(), psk)
 
 
 def example(identity: str, tpks: dict[str, bytes], subscribers: list[dict[str, Any]]) -> str:

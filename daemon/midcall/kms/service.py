@@ -41,10 +41,13 @@ from midcall.kms.shell.xk import XkDoor
 from midcall.kms.store import AuthorisedNode, KmsStore, PeerKms
 from midcall.kms.values import Draw
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 0.5
+"""How long a question that has begun may take when the doors close."""
 USERS, XK, PEERS = "users", "xk", "peers"
-LOOK_SECONDS = 60.0
-"""How often the age of keys is looked at, at least; clocks jump."""
+LOOK_SECONDS = 1.0
+"""How often the age of keys is looked at, and what others have written into the store."""
+TOGETHER = 100
+"""Subscribers that are read in one go, before others have their turn: some milliseconds."""
 _PSK = range(16, 33)
 SECOND = 1_000_000_000
 
@@ -78,12 +81,13 @@ class KmsService:
         self.addresses: dict[str, tuple[str, int]] = {}
         self._servers: dict[str, HttpsServer] = {}
         self._elsewhere: Elsewhere | None = None
+        self._reading: asyncio.Task[None] | None = None
         try:
             self._seal = _seal(Path(settings.seal))
             self.store = SealedStore(Path(settings.store), self._seal)
             try:
                 self._foreign = self._cache()
-                self.desk = Desk(self._kms(now().wall), now=now, draw=draw, tell=tell)
+                self.desk = Desk(self._kms(now().wall), now=now, draw=draw, tell=tell, refresh=self.refresh)
                 self._authority = None if settings.xk is None else self._warrants(settings.xk)
                 self._ends = _ends(settings)
             except BaseException:
@@ -106,6 +110,7 @@ class KmsService:
             log.warning("keys of a laboratory are imported from %s", path)
             self.store.import_lab(keys, now)
         self._turn(now)
+        self.store.subscribers_changed()
         nodes = () if self.settings.xk is None else tuple(map(_node, self.settings.xk.node))
         others = () if self.settings.peers is None else tuple(map(_peer, self.settings.peers.peer))
         store = KmsStore(self.settings.identity, self.store.tpks, self.store.subscribers(), nodes, others)
@@ -120,7 +125,7 @@ class KmsService:
         return Authority(
             self.settings.element,
             trust,
-            self.store.known(),
+            self.store.known,
             guard,
             self.store.note,
             unsigned=settings.unsigned == "accept",
@@ -182,7 +187,7 @@ class KmsService:
             while not stop.is_set():
                 self.look()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._pause())
+                    await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
         finally:
             await self.stop()
 
@@ -192,28 +197,55 @@ class KmsService:
         if self._foreign is not None:
             self._foreign.expire(now.mono)
         try:
+            self.refresh()
             if self._turn(now.wall):
-                self.desk.kms.turn(self.store.tpks)
-                log.info("ticket protection keys have changed: %d are kept", len(self.store.tpks))
+                self._turned()
+            if self.store.subscribers_changed():
+                self._read_subscribers()
         except StoreError as error:
-            log.error("ticket protection keys cannot be changed: %s", error)
+            log.error("%s", error)
+
+    def refresh(self) -> None:
+        """Take over what another process has written. StoreError."""
+        if self.store.changed():
+            if self.store.tpks != self.desk.kms.store.tpks:
+                self._turned()
+            if self._authority is not None:
+                self._authority.forget()
+
+    def _turned(self) -> None:
+        self.desk.kms.turn(self.store.tpks)
+        log.info("ticket protection keys have changed: %d are kept", len(self.store.tpks))
+
+    def _read_subscribers(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = asyncio.get_running_loop().create_task(self._subscribers())
+
+    async def _subscribers(self) -> None:
+        """Read them anew while the former ones are served."""
+        store = self.desk.kms.store.without_subscribers()
+        try:
+            for number, each in enumerate(self.store.each_subscriber(), 1):
+                store.add(each)
+                if number % TOGETHER == 0:
+                    await asyncio.sleep(0)
+        except StoreError as error:
+            log.error("%s", error)
+            return
+        self.desk.kms.renew(store)
+        log.info("subscribers have changed: %d are known", len(store.subscribers))
 
     def _turn(self, now: int) -> bool:
         tpk = self.settings.tpk
         return self.store.turn(now, tpk.rotate_hours * HOUR, tpk.keep_hours * HOUR, secrets.token_bytes)
 
-    def _pause(self) -> float:
-        tpk = self.settings.tpk
-        turn = self.store.next_turn(tpk.rotate_hours * HOUR, tpk.keep_hours * HOUR)
-        waits = [LOOK_SECONDS, (turn - self.desk.now().wall) / SECOND]
-        if self._foreign is not None:
-            waits.append(self.settings.cache.max_age_seconds)
-        return max(min(waits), 1.0)
-
     async def stop(self) -> None:
         """Close the doors, then the store; the sealing key is wiped."""
-        for server in self._servers.values():
-            await server.stop(STOP_SECONDS)
+        await asyncio.gather(*(server.stop(STOP_SECONDS) for server in self._servers.values()))
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         if self._elsewhere is not None:
             await self._elsewhere.close()
         self.store.close()

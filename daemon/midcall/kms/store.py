@@ -27,6 +27,11 @@ class Subscriber(Struct, frozen=True):
     psk_id: bytes = b""
     psk: bytes = b""
 
+    @property
+    def forms(self) -> frozenset[str]:
+        """Canonical forms of all identities."""
+        return frozenset(form for name in self.identities for form in sip.identities(name))
+
     def __repr__(self) -> str:
         return f"Subscriber(psk_id={self.psk_id!r}, <redacted>)"
 
@@ -71,13 +76,29 @@ class KmsStore:
         self._peers = {each.psk_id: each for each in peers}
         self._peer_names = {each.identity: each for each in peers}
         self._by_tpk_id = {tpk.id: tpk for tpk in tpks}
-        self.subscribers = subscribers
-        self._by_psk_id = {each.psk_id: each for each in subscribers if each.psk_id}
         self._nodes = {each.psk_id: each for each in nodes}
+        self._clear()
+        for each in subscribers:
+            self.add(each)
+
+    def _clear(self) -> None:
+        self.subscribers: list[Subscriber] = []
+        self._by_psk_id: dict[bytes, Subscriber] = {}
         self._by_identity: dict[str, frozenset[str]] = {}
-        for subscriber in subscribers:
-            forms = frozenset(form for name in subscriber.identities for form in sip.identities(name))
-            self._by_identity |= dict.fromkeys(forms, forms)
+
+    def without_subscribers(self) -> KmsStore:
+        """The same KMS before it knows any; who makes it adds them."""
+        empty = copy.copy(self)
+        empty._clear()
+        return empty
+
+    def add(self, subscriber: Subscriber) -> None:
+        """One more, before anybody is answered."""
+        self.subscribers.append(subscriber)
+        if subscriber.psk_id:
+            self._by_psk_id[subscriber.psk_id] = subscriber
+        known = subscriber.forms
+        self._by_identity |= dict.fromkeys(known, known)
 
     def with_tpks(self, tpks: tuple[TicketProtectionKey, ...]) -> KmsStore:
         """The same KMS after its ticket protection keys have changed."""

@@ -130,7 +130,7 @@ def test_a_door_that_cannot_be_opened(made):
 def test_subscribers_come_and_go(made):
     with made.running() as running:
         carol = next(each for each in running.do(subscribers) if "sip:carol@example.com" in each.identities)
-        running.do(lambda service: service.store.remove_subscriber(carol))
+        running.do(lambda service: service.store.remove_subscribers((carol,)))
     with made.running(kms__lab_keys='""') as running:
         assert len(running.do(subscribers)) == 2
 

@@ -65,7 +65,10 @@ class Desk:
         now: Clock = clock,
         draw: Draw = secrets.token_bytes,
         tell: Callable[[Disclosure], None] = tell,
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
+        """``refresh`` takes over what another process has written; StoreError."""
+        self.refresh = refresh
         self.kms = kms
         self.now = now
         self.draw = draw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from midcall.config import KmsPeers
 from midcall.kms.shell import mikey_http
 from midcall.kms.shell.desk import Desk, log
 from midcall.kms.shell.mikey_http import Refused
+from midcall.kms.shell.sealed import StoreError
 from midcall.kms.store import PeerKms
 from midcall.kms.values import Asker, KmsRefusal
 
@@ -82,6 +84,8 @@ class PeerDoor:
             return mikey_http.plain(refused)
         try:
             now = self._desk.now().wall
+            with suppress(StoreError):
+                self._desk.refresh()
             question = self._desk.kms.read(body.octets, now, _PEERS)
             mikey_http.fits(question, kind)
             if question.peer is None or question.peer.identity != self._names.get(caller):

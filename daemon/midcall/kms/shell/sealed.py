@@ -1,14 +1,15 @@
 """What the KMS has to know after a restart, in SQLite, each row sealed: subscribers, TPKs, versions of warrants.
 
-There is no way to read a key out of it but to be the KMS: no export, and nothing that shows a row.
+There is no way to read a key out of it but to be the KMS: no export, and nothing that shows a row. Several processes
+may have it open, KMSs and who administers them: each sees what the others have written once it asks ``changed``.
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -17,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from imswire import sip
+from midcall.base import sqlite
 from midcall.base.seal import SealError, SealKey
 from midcall.base.warrant import Known
 from midcall.kms.store import KmsStore, Subscriber, TicketProtectionKey
@@ -65,6 +67,10 @@ class _Known(Struct, frozen=True):
     revoked: bool
 
 
+_SUBSCRIBER = msgspec.msgpack.Decoder(_Subscriber)
+_KNOWN = msgspec.msgpack.Decoder(_Known)
+
+
 class SealedStore:
     """One KMS's database; ``seal`` stays its caller's to wipe, after ``close``."""
 
@@ -74,19 +80,18 @@ class SealedStore:
         self._seal = seal
         with self._faults():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._database = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+            self._database = sqlite.connect(path, "rwc")
         try:
             with self._faults():
                 self._salt = self._begin()
-            self._tpks = sorted(self._rows("tpks", _Tpk), key=lambda tpk: tpk.since, reverse=True)
+                self._seen = self._data_version()
+            self._tpks = self._read_tpks()
+            self._subscribers = self._generation()
         except StoreError:
             self._database.close()
             raise
 
     def _begin(self) -> bytes:
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
         self._database.execute("PRAGMA secure_delete=ON")
         with self._transaction():
             for statement in _SCHEMA.strip().splitlines():
@@ -101,6 +106,38 @@ class SealedStore:
         except SealError:
             raise StoreError(f"{self._path}: sealed with another key, or damaged") from None
 
+    # What others have written
+
+    def changed(self) -> bool:
+        """Whether another process has written since this was asked last; then what is kept of TPKs is read anew.
+        StoreError.
+        """
+        with self._faults():
+            seen = self._data_version()
+        if seen == self._seen:
+            return False
+        self._seen, self._tpks = seen, self._read_tpks()
+        return True
+
+    def subscribers_changed(self) -> bool:
+        """Whether subscribers came or went since this was asked last, by whomever. StoreError."""
+        before, self._subscribers = self._subscribers, self._generation()
+        return self._subscribers != before
+
+    def _data_version(self) -> int:
+        """Another number after each commit of another connection."""
+        return int(self._database.execute("PRAGMA data_version").fetchone()[0])
+
+    def _generation(self) -> int:
+        """Another number after each change of subscribers."""
+        with self._faults():
+            found = self._database.execute("SELECT value FROM meta WHERE name = 'subscribers'").fetchone()
+        return 0 if found is None else int(found[0])
+
+    def _changes_subscribers(self) -> None:
+        add = "INSERT INTO meta VALUES('subscribers', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1"
+        self._database.execute(add)
+
     # Ticket protection keys
 
     @property
@@ -111,19 +148,14 @@ class SealedStore:
     def turn(self, now: int, rotate: int, keep: int, draw: Callable[[int], bytes] = secrets.token_bytes) -> bool:
         """At wall time ``now``: a new TPK when there is none or the newest has served ``rotate`` ns; those that have
         been replaced for ``keep`` ns are destroyed. Whether anything changed. StoreError."""
-        newest = self._tpks[0] if self._tpks else None
-        changed = list(self._tpks)
-        if newest is None or now - newest.since >= rotate:
-            if newest is not None:
-                changed[0] = msgspec.structs.replace(newest, until=now)
-            name = b"tpk-" + draw(6).hex().encode()
-            changed.insert(0, _Tpk(name, draw(TPK_OCTETS), now, None))
-        kept = [each for each in changed if each.until is None or now - each.until < keep]
-        if kept == self._tpks:
+        if now < self.next_turn(rotate, keep):
             return False
-        gone = {each.id for each in self._tpks} - {each.id for each in kept}
         with self._faults():
             with self._transaction():
+                # Another process may have turned them meanwhile.
+                before = self._read_tpks()
+                kept = _turned(before, now, rotate, keep, draw)
+                gone = {each.id for each in before} - {each.id for each in kept}
                 for tpk in kept:
                     self._put("tpks", tpk.id, tpk)
                 for name in gone:
@@ -131,8 +163,12 @@ class SealedStore:
             if gone:
                 # A destroyed key must not outlive its row in the log of the database.
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._tpks = kept
-        return True
+        changed, self._tpks = kept != self._tpks, kept
+        return changed
+
+    def _read_tpks(self) -> list[_Tpk]:
+        """The one that has no successor first."""
+        return sorted(self._rows("tpks", _Tpk), key=lambda tpk: (tpk.until is None, tpk.since), reverse=True)
 
     def next_turn(self, rotate: int, keep: int) -> int:
         """When ``turn`` has something to do (wall ns)."""
@@ -143,23 +179,33 @@ class SealedStore:
 
     # Subscribers
 
-    def put_subscribers(self, subscribers: Iterator[Subscriber] | tuple[Subscriber, ...]) -> None:
+    def put_subscribers(self, subscribers: Iterable[Subscriber]) -> None:
         """Provision; one who is there is replaced. StoreError."""
         with self._faults(), self._transaction():
+            self._changes_subscribers()
             for each in subscribers:
                 row = _Subscriber(each.identities, each.psk_id, each.psk)
                 self._put("subscribers", each.psk_id or _first(each), row)
 
-    def remove_subscriber(self, subscriber: Subscriber) -> None:
+    def remove_subscribers(self, subscribers: Iterable[Subscriber]) -> None:
         """Their tickets stay what they are: they are opened by TPKs. StoreError."""
         with self._faults(), self._transaction():
-            tag = self._tag("subscribers", subscriber.psk_id or _first(subscriber))
-            self._database.execute("DELETE FROM subscribers WHERE tag = ?", (tag,))
+            self._changes_subscribers()
+            for each in subscribers:
+                tag = self._tag("subscribers", each.psk_id or _first(each))
+                self._database.execute("DELETE FROM subscribers WHERE tag = ?", (tag,))
 
     def subscribers(self) -> tuple[Subscriber, ...]:
         """StoreError."""
-        rows = self._rows("subscribers", _Subscriber)
-        return tuple(Subscriber(each.identities, each.psk_id, each.psk) for each in rows)
+        return tuple(self.each_subscriber())
+
+    def each_subscriber(self) -> Iterator[Subscriber]:
+        """One after the other, as they stand when the first one is read, whatever is written meanwhile. StoreError."""
+        with self._faults():
+            reader = sqlite.read_only(self._path)
+        with closing(reader):
+            for row in self._each(reader, "subscribers", _SUBSCRIBER):
+                yield Subscriber(row.identities, row.psk_id, row.psk)
 
     def import_lab(self, keys: KmsStore, now: int) -> None:
         """All of a KEYS.toml; laboratories only. The first of its TPKs is the one for new tickets. StoreError."""
@@ -176,13 +222,34 @@ class SealedStore:
 
     # Warrants
 
-    def known(self) -> dict[str, Known]:
-        """The highest version of each warrant that keys were given under, or that was revoked. StoreError."""
-        return {each.id: Known(each.version, each.digest, each.revoked) for each in self._rows("warrants", _Known)}
+    @property
+    def known(self) -> Mapping[str, Known]:
+        """The highest version of each warrant that was shown, or that was revoked; look-ups raise StoreError."""
+        return _KnownWarrants(self)
+
+    def known_warrant(self, identifier: str) -> Known | None:
+        """StoreError."""
+        tag = self._tag("warrants", identifier.encode())
+        with self._faults():
+            found = self._database.execute("SELECT sealed FROM warrants WHERE tag = ?", (tag,)).fetchone()
+        row = None if found is None else self._opened("warrants", tag, found[0], _KNOWN)
+        return None if row is None else Known(row.version, row.digest, row.revoked)
+
+    def known_warrants(self) -> list[str]:
+        """Identifiers. StoreError."""
+        return [each.id for each in self._rows("warrants", _Known)]
+
+    def count_known_warrants(self) -> int:
+        """StoreError."""
+        with self._faults():
+            return int(self._database.execute("SELECT count(*) FROM warrants").fetchone()[0])
 
     def note(self, identifier: str, known: Known) -> None:
-        """Keep it for good. StoreError."""
+        """Keep it for good. StoreError, also when another process has noted what ends it."""
         with self._faults(), self._transaction():
+            before = self.known_warrant(identifier)
+            if before is not None and (before.revoked or before.version > known.version) and not known.revoked:
+                raise StoreError(f"{self._path}: a later version of the warrant was noted meanwhile")
             row = _Known(identifier, known.version, known.digest, known.revoked)
             self._put("warrants", identifier.encode(), row)
 
@@ -206,30 +273,26 @@ class SealedStore:
         self._database.execute(statements[table], (tag, sealed))
 
     def _rows(self, table: str, kind: type[T]) -> list[T]:
-        decoder = msgspec.msgpack.Decoder(kind)
+        return list(self._each(self._database, table, msgspec.msgpack.Decoder(kind)))
+
+    def _each(self, database: sqlite3.Connection, table: str, decoder: msgspec.msgpack.Decoder[T]) -> Iterator[T]:
         statements = {
             "tpks": "SELECT tag, sealed FROM tpks",
             "subscribers": "SELECT tag, sealed FROM subscribers",
             "warrants": "SELECT tag, sealed FROM warrants",
         }
         with self._faults():
-            try:
-                return [
-                    decoder.decode(self._seal.open(bytes(sealed), _place(table, bytes(tag))))
-                    for tag, sealed in self._database.execute(statements[table])
-                ]
-            except (SealError, msgspec.MsgspecError):
-                raise StoreError(f"{self._path}: a row of {table} does not open") from None
+            for tag, sealed in database.execute(statements[table]):
+                yield self._opened(table, bytes(tag), sealed, decoder)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
+    def _opened(self, table: str, tag: bytes, sealed: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
         try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+            return decoder.decode(self._seal.open(bytes(sealed), _place(table, tag)))
+        except (SealError, msgspec.MsgspecError):
+            raise StoreError(f"{self._path}: a row of {table} does not open") from None
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        return sqlite.transaction(self._database)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -237,6 +300,37 @@ class SealedStore:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{self._path}: {type(error).__name__}: {error}") from None
+
+
+class _KnownWarrants(Mapping[str, Known]):
+    """Versions of warrants, each read when it is asked for."""
+
+    def __init__(self, store: SealedStore) -> None:
+        self._store = store
+
+    def __getitem__(self, identifier: str) -> Known:
+        found = self._store.known_warrant(identifier)
+        if found is None:
+            raise KeyError(identifier)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._store.known_warrants())
+
+    def __len__(self) -> int:
+        return self._store.count_known_warrants()
+
+
+def _turned(tpks: list[_Tpk], now: int, rotate: int, keep: int, draw: Callable[[int], bytes]) -> list[_Tpk]:
+    """What is kept of them, behind a new one when the newest has served."""
+    kept = list(tpks)
+    newest = kept[0] if kept else None
+    if newest is None or now - newest.since >= rotate:
+        if newest is not None:
+            kept[0] = msgspec.structs.replace(newest, until=now)
+        name = b"tpk-" + draw(6).hex().encode()
+        kept.insert(0, _Tpk(name, draw(TPK_OCTETS), now, None))
+    return [each for each in kept if each.until is None or now - each.until < keep]
 
 
 def _place(table: str, tag: bytes) -> bytes:

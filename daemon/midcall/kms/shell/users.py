@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from midcall.kms.shell import mikey_http
 from midcall.kms.shell.desk import Desk, log
 from midcall.kms.shell.mikey_http import Refused
 from midcall.kms.shell.peers import Elsewhere, PeerFault
+from midcall.kms.shell.sealed import StoreError
 from midcall.kms.values import Asker, KmsRefusal
 
 ADDRESSES = 65_536
@@ -56,6 +58,8 @@ class UserDoor:
 
     async def _answer(self, octets: bytes, kind: str) -> bytes:
         desk, now = self._desk, self._desk.now()
+        with suppress(StoreError):
+            desk.refresh()
         question = desk.kms.read(octets, now.wall, _USERS)
         # Only who has proved to be somebody is counted as that, or anybody could use up another's.
         if not self._subscribers.take(question.account, now.mono):

@@ -85,25 +85,24 @@ class XkDoor:
         if request.path != xk.PATH or request.method != "POST" or request.content_type != KIND:
             raise _Stop(Code.METHOD, f"only {KIND} is answered, by POST to {xk.PATH}", last=True)
         try:
-            octets = await https.body(request, xk.MAX_REQUEST, self._settings.deadline_seconds)
+            octets = await https.body(request, xk.MAX_REQUEST, None)
             return xk.read_request(octets)
         except https.TooLong:
             raise _Stop(Code.TOO_LARGE, f"longer than {xk.MAX_REQUEST} octets, or compressed", last=True) from None
-        except https.TooSlow:
-            raise _Stop(Code.DEADLINE, "not there in time", last=True) from None
         except xk.XkError as error:
             raise _Stop(Code.FORM, str(error)) from None
 
     def _allow(self, asked: xk.Request) -> Granted:
         warrant = None if asked.warrant is None else asked.warrant.encode("utf-8", "surrogatepass")
         try:
+            self._desk.refresh()
             return self._authority.check(warrant, asked.xid, asked.identity, self._desk.now())
         except NoAuthority as error:
             raise _Stop(error.code, error.reason, error.rule) from None
         except StoreError as error:
             # What cannot be remembered cannot be kept from coming back: nothing is given under it.
             li_log.error("%s", error)
-            raise _Stop(Code.FAULT, "the versions of warrants cannot be stored") from None
+            raise _Stop(Code.FAULT, "the versions of warrants cannot be read or stored") from None
 
     async def _keys(self, asked: xk.Request) -> SessionKeyAnswer:
         query = GetKeys(asked.identity, _exchange(asked), asked.parties)
