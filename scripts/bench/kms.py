@@ -1,7 +1,7 @@
 """The KMS: get_keys over mutual TLS on one core, beside an aiohttp endpoint that does nothing, and the core alone.
 
-Aim: 1 000 get_keys a second. Service and asker are two processes, all on the loop that ``midcall run`` has; rates are per
-second of the service's own CPU time, so that a busy machine does not count, and as they were on the clock.
+Aim: 1 000 get_keys a second. Service and asker are two processes, the service on the loop of ``midcall run``; rates are
+per second of the service's own CPU time, so that a busy machine counts less, and as they were on the clock.
 """
 
 from __future__ import annotations
