@@ -41,7 +41,7 @@ from midcall.kms.shell.xk import XkDoor
 from midcall.kms.store import AuthorisedNode, KmsStore, PeerKms
 from midcall.kms.values import Draw
 
-STOP_SECONDS = 0.5
+STOP_SECONDS = 0.3
 """How long a question that has begun may take when the doors close."""
 USERS, XK, PEERS = "users", "xk", "peers"
 LOOK_SECONDS = 1.0

@@ -36,7 +36,8 @@ from midcall.handover.shell.writer import Writer, Written
 from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook
 
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 0.5
+"""What waits may still be delivered when a role stops; the rest is in the spool, and goes out after its next start."""
 
 log = logging.getLogger("midcall.li.handover")
 

@@ -41,7 +41,7 @@ from midcall.live.ladder import (
 CONNECTIONS = 16
 CERTIFICATES = 256
 BODY_SECONDS = 5.0
-STOP_SECONDS = 2.0
+STOP_SECONDS = 0.3
 MARK_DIGITS = 16
 CALL_OCTETS = 8
 NOT_EXPLAINED = msgspec.json.encode(NotExplained())

@@ -28,7 +28,8 @@ WRITE_BUFFER = 512 << 10
 # What answers may wait to be read; the longest answer that is one has 48 octets.
 READ_LIMIT = 64 << 10
 ANSWER_OCTETS = 4 << 10
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 0.3
+"""How long the other end's farewell is waited for; all is proved by then."""
 
 
 class X2Client:
@@ -247,6 +248,8 @@ async def _close(send: asyncio.StreamWriter, kindly: bool) -> None:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await send.wait_closed()
+            return
+    send.transport.abort()
 
 
 def _text(error: BaseException) -> str:

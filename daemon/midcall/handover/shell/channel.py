@@ -29,6 +29,8 @@ _NS = 1_000_000_000
 READ_OCTETS = 256 << 10
 WRITE_BUFFER = 512 << 10
 SHUTDOWN_SECONDS = 2.0
+# How long the farewell of the LEMF is waited for; all is delivered by then, or goes out again.
+CLOSE_SECONDS = 0.3
 # The cursor is written after so long at the latest; a crash sends so much once more. Each time the loop waits for the
 # disk, and with it the media that are read there.
 SETTLE_SECONDS = 0.5
@@ -396,8 +398,10 @@ async def _close(send: asyncio.StreamWriter, kindly: bool) -> None:
         send.transport.abort()
     send.close()
     with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(2 * SHUTDOWN_SECONDS):
+        async with asyncio.timeout(CLOSE_SECONDS):
             await send.wait_closed()
+            return
+    send.transport.abort()
 
 
 def _text(error: BaseException) -> str:

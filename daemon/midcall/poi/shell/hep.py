@@ -28,6 +28,8 @@ CLOCK_NS = 5_000_000_000
 RECEIVE_OCTETS = 8 << 20
 # Datagrams taken in one go, before others have their turn.
 TOGETHER = 64
+# Rounds of them that are still taken at the end: what a receive buffer holds.
+LAST = 256
 READ_OCTETS = 1 << 16
 
 Take = Callable[[SipSeen], None]
@@ -101,9 +103,12 @@ class HepReceiver:
         await self._stream(reader, writer, None)
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; datagrams that are there are still taken."""
         for bound in self._sockets:
             asyncio.get_running_loop().remove_reader(bound.fileno())
+            for _ in range(LAST):
+                if not self._datagrams(bound):
+                    break
             bound.close()
         for server in self._servers:
             server.close()
@@ -115,16 +120,18 @@ class HepReceiver:
 
     # What comes
 
-    def _datagrams(self, bound: socket.socket) -> None:
+    def _datagrams(self, bound: socket.socket) -> bool:
+        """Whether there may be more."""
         for _ in range(TOGETHER):
             try:
                 octets, address = bound.recvfrom(READ_OCTETS)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError:
                 self.counts["broken"] += 1
-                return
+                return False
             self.datagram(octets, address[0])
+        return True
 
     def datagram(self, octets: bytes, address: str) -> None:
         """One datagram from an address."""

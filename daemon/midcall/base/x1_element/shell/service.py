@@ -44,7 +44,7 @@ KIND = "application/xml"
 WATCH_SECONDS = 0.5
 """How often the wall clock is looked at while a task is held: a window is to end within a second by either clock."""
 LOOK_SECONDS = 60.0
-STOP_SECONDS = 0.5
+STOP_SECONDS = 0.3
 """How long a request that has begun may take when the door closes; its ADMF asks again."""
 HEARD_NS = 60 * SECOND
 """How far behind the stored time of the last request may be."""
