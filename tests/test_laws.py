@@ -67,7 +67,6 @@ BOUNDED_TABLES: dict[str, str] = {
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
     "handover.refused": "daemon/midcall/handover/assembler.py",
     "kms.foreign_keys": "daemon/midcall/kms/foreign.py",
-    "kms.grants": "daemon/midcall/kms/authority.py",
     "kms.rates.addresses": "daemon/midcall/kms/shell/users.py",
     "kms.rates.peers": "daemon/midcall/kms/shell/peers.py",
     "kms.rates.subscribers": "daemon/midcall/kms/shell/users.py",

@@ -19,7 +19,6 @@ STANDS_NS = 600_000_000_000
 """How long a verification stands for questions with the same octets: one warrant is for many calls. What may change is
 looked at with each of them: its window, those of its approvals, the clock, later versions, the trust list."""
 STANDING = 64
-GRANTS = 1_024
 MAX_WARRANTS = 100_000
 """Identifiers whose versions are remembered for good; only approved ones get here, and the next one is refused."""
 
@@ -41,12 +40,19 @@ class Granted(Struct, frozen=True):
     approvals: tuple[str, ...] = ()
 
 
-class _Standing(Struct, frozen=True):
-    """A verification, and from when to when (wall ns) its window and those of its approvers' keys are all open."""
+class _Standing:
+    """A verification, and from when to when (wall ns) its window and those of its approvers' keys are all open.
 
-    verified: Verified
-    begins: int
-    ends: int
+    ``granted``: the task and the identity of the last question that keys were given for.
+    """
+
+    __slots__ = ("begins", "ends", "granted", "verified")
+
+    def __init__(self, verified: Verified, begins: int, ends: int) -> None:
+        self.verified = verified
+        self.begins = begins
+        self.ends = ends
+        self.granted: tuple[str, str] | None = None
 
     def at(self, now: Instant) -> bool:
         """By both clocks."""
@@ -76,7 +82,6 @@ class Authority:
         self._note = note
         self._unsigned = unsigned
         self._standing: BoundedTable[bytes, _Standing] = BoundedTable("kms.warrants", STANDING)
-        self._grants: BoundedTable[tuple[bytes, str, str], Granted] = BoundedTable("kms.grants", GRANTS)
 
     def renew(self, trust: TrustList) -> None:
         """Go by another trust list: what the former one had found to hold is verified again."""
@@ -85,9 +90,8 @@ class Authority:
 
     def forget(self) -> None:
         """Verify anew what is asked next: what is known of versions may have changed."""
-        for table in (self._standing, self._grants):
-            while table.evict() is not None:
-                pass
+        while self._standing.evict() is not None:
+            pass
 
     def check(self, octets: bytes | None, xid: str, identity: str, now: Instant) -> Granted:
         """Whether keys for ``identity`` may be given under task ``xid``. NoAuthority."""
@@ -95,23 +99,21 @@ class Authority:
             if self._unsigned:
                 return Granted()
             raise NoAuthority(Code.UNSIGNED, "no warrant was shown")
-        mark = sha256(octets).digest()
-        verified = self._verified(octets, mark, now)
-        granted = self._grants.get((mark, xid, identity))
-        if granted is not None:
-            return granted
-        if not verified.warrant.content:
-            raise NoAuthority(Code.TARGET, "the warrant is for events only")
-        if not verified.allows_keys(xid, identity):
-            raise NoAuthority(Code.TARGET, "the warrant is not for this task and identity")
-        granted = Granted(verified.digest, verified.approvals)
-        self._grants.put((mark, xid, identity), granted)
-        return granted
+        standing = self._verified(octets, now)
+        verified = standing.verified
+        if standing.granted != (xid, identity):
+            if not verified.warrant.content:
+                raise NoAuthority(Code.TARGET, "the warrant is for events only")
+            if not verified.allows_keys(xid, identity):
+                raise NoAuthority(Code.TARGET, "the warrant is not for this task and identity")
+            standing.granted = xid, identity
+        return Granted(verified.digest, verified.approvals)
 
-    def _verified(self, octets: bytes, mark: bytes, now: Instant) -> Verified:
+    def _verified(self, octets: bytes, now: Instant) -> _Standing:
+        mark = sha256(octets).digest()
         standing = self._standing.get(mark)
         if standing is not None and self._clock.steady(now) and standing.at(now):
-            return standing.verified
+            return standing
         self._standing.pop(mark)
         outcome = verify(octets, self._trust, now, self._element, self._known, self._clock)
         if isinstance(outcome, Refused):
@@ -119,8 +121,9 @@ class Authority:
         self._remember(outcome)
         if isinstance(outcome, Revoked):
             raise NoAuthority(Code.WARRANT, "it is revoked", Rule.REVOKED)
-        self._standing.put(mark, self._stands(outcome))
-        return outcome
+        standing = self._stands(outcome)
+        self._standing.put(mark, standing)
+        return standing
 
     def _stands(self, verified: Verified) -> _Standing:
         keys = [each for each in map(self._trust.approver, verified.approvals) if each is not None]
