@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from imswire import inet
+from imswire import inet, sip
 from imswire import x2x3 as x2
 from imswire.hi import HiError, ts33128
 from imswire.x2x3 import exchange
@@ -41,6 +41,17 @@ def foreign_event(pdu: x2.Pdu, now: Instant) -> X2Event | Failure:
     X2Error: none that is known.
     """
     at = Instant(now.wall if pdu.time is None else pdu.time, now.mono)
+    event = _event(pdu, at)
+    if isinstance(event, SipReport):
+        try:
+            message = sip.parse(event.seen.octets)
+            _ = message.call_id, message.cseq, message.from_tag, message.to_tag, message.top_branch
+        except sip.SipError as error:
+            raise X2Error(f"no SIP message: {error.field}") from None
+    return event
+
+
+def _event(pdu: x2.Pdu, at: Instant) -> X2Event | Failure:
     try:
         if pdu.format in (x2.PayloadFormat.IPV4, x2.PayloadFormat.IPV6):
             return _packet(pdu, at)

@@ -13,7 +13,10 @@ from midcall.events import Failure, Instant, Side, SipReport, StartOfInterceptio
 from tests.midcall.base.test_x2 import EVENTS, XID
 
 A4, B4 = inet.pack("192.0.2.1"), inet.pack("198.51.100.7")
-BYE = b"BYE sip:b@c SIP/2.0\r\n\r\n"
+BYE = (
+    b"BYE sip:b@c SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@c>;tag=a\r\nTo: <sip:b@c>;tag=b\r\n"
+    b"Call-ID: x\r\nCSeq: 2 BYE\r\n\r\n"
+)
 NOW = Instant(9, 7)
 ALICE = "sip:alice@example.com"
 CORRELATION = b"12345678"
@@ -96,9 +99,11 @@ def test_a_time_that_is_not_said_is_now():
         HEAD.pdu(5, 1, b"\x45"),
         HEAD.pdu(5, 1, inet.tcp_frame(A4, 1, B4, 2, BYE, seq=1)[14:]),
         HEAD.pdu(16, 1, b"?"),
+        HEAD.pdu(9, 1, b"BYE sip:b@c SIP/2.0\r\n\r\n"),
+        HEAD.pdu(9, 1, b"\0"),
         x2x3.eps_iri(HEAD, eps.IriParameters(liid=b"?", time=5)),
     ],
-    ids=["our session", "our owner", "BER", "a piece", "TCP", "unstructured", "no event"],
+    ids=["our session", "our owner", "BER", "a piece", "TCP", "unstructured", "without headers", "no SIP", "no event"],
 )
 def test_what_is_no_event(pdu):
     with pytest.raises(X2Error):

@@ -22,6 +22,7 @@ from midcall.events import CcRecord, Instant, IriRecord, Terms
 from midcall.live.df import DfService
 from midcall.live.intercepts import InterceptJournal
 from midcall.ue.call import Call
+from tests.imswire.sip.torture import TORTURE
 from tests.midcall.base.test_x2 import EVENTS
 from tests.midcall.live.recorded import Keys
 from tests.scenarios.world import World
@@ -456,6 +457,29 @@ def test_events_without_a_matched_target_are_delivered_and_followed_by_nobody():
 
     agencies = run(world, whole)
     assert len(agencies.events) == len(begin) and agencies.rtp() == [each.payload for each in media]
+
+
+def test_whatever_stands_for_a_message_disturbs_nobody():
+    """Torture messages, halves of messages and none at all: each is an event, or counted as none."""
+    world, wire, _ = call()
+    begin, _, end = parted(wire)
+    whole = [path.read_bytes() for path in sorted(TORTURE.glob("*/*.dat"))]
+    odd = [*whole, *(each[: len(each) // 2] for each in whole[::8]), b"", b"\0" * 99, b"BYE \r\n\r\n"]
+    assert len(odd) > 70
+
+    async def test(poi: Poi) -> None:
+        for octets in odd:
+            message = ts33128.SipMessage(bytes(4), bytes(16), octets)
+            await poi.x2(lambda head: x2x3.xiri(head, ts33128.ImsMessage(message=message, direction=1)))  # noqa: B023
+            await poi.x2(start_with_heads(octets, begin[0].payload))
+            await poi.x2(start_with_descriptions(begin[0].payload, octets))
+        for each in (*begin, *end):
+            await poi.sip(each)
+        counts = poi.df.counts
+        assert counts["undecodable"] > 10 and counts["events"] + counts["undecodable"] == 3 * len(odd) + 7
+
+    agencies = run(world, test)
+    assert [each.sip_message for each in agencies.told()[-len(end) :]] == [each.payload for each in end]
 
 
 def test_unavailable_content_is_told():
