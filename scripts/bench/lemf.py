@@ -18,6 +18,7 @@ from pathlib import Path
 from imswire import hi
 from midcall.base import tls
 from midcall.base.lab_pki import LabPki
+from midcall.base.tls_end import TlsEnd
 from midcall.lemf import Lemf, Link
 from midcall.lemf.shell.media import MediaFiles
 from midcall.lemf.shell.server import Receiver
@@ -147,7 +148,9 @@ async def through_plain(folder: Path, size: int) -> tuple[float, float]:
 
 async def through_lemf(folder: Path, out: Path, records: int) -> tuple[float, float]:
     wake = asyncio.Event()
-    receiver = Receiver(Lemf(), Store(out), tls.PeerName(), tell=lambda *_: wake.set())
+    identity = tls.Identity(folder / "lemf.pem", folder / "lemf.key", folder / "ca.pem")
+    end = TlsEnd.server(identity, tls.PeerName())
+    receiver = Receiver(Lemf(), Store(out), end, tell=lambda *_: wake.set())
     flush = receiver.flush
 
     async def flushed() -> None:
@@ -155,8 +158,7 @@ async def through_lemf(folder: Path, out: Path, records: int) -> tuple[float, fl
         wake.set()
 
     receiver.flush = flushed  # type: ignore[method-assign]
-    context = tls.server_context(tls.Identity(folder / "lemf.pem", folder / "lemf.key", folder / "ca.pem"))
-    _, port = await receiver.start("127.0.0.1", 0, context)
+    _, port = await receiver.start("127.0.0.1", 0)
     taken = await _timed(folder, port, lambda: receiver.lemf.pdus >= records, wake)
     await receiver.stop()
     assert receiver.findings == 0, (out / "findings.jsonl").read_text()[:500]

@@ -59,9 +59,9 @@ class TlsEnd:
         self._open: list[tuple[asyncio.WriteTransport, Check | None]] = []
 
     @classmethod
-    def server(cls, identity: Identity, peers: PeerName) -> TlsEnd:
+    def server(cls, identity: Identity, peers: PeerName, *, tls_1_2: bool = False) -> TlsEnd:
         """For a listener. TlsError."""
-        return cls(server_context(identity), peers, Revocations(identity.crl))
+        return cls(server_context(identity, tls_1_2=tls_1_2), peers, Revocations(identity.crl))
 
     @classmethod
     def client(cls, identity: Identity, peers: PeerName | None) -> TlsEnd:

@@ -7,8 +7,8 @@ import contextlib
 import os
 import resource
 import signal
-import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from rich.console import Console
 
 from midcall.base import tls
+from midcall.base.tls_end import TlsEnd
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.lemf import Lemf, Rules
 from midcall.lemf.shell.misbehave import Kind, Misbehaviour
@@ -60,12 +61,16 @@ def lemf(
     """Receive HI1, HI2 and HI3 (TS 102 232-1) from deliverers over mutual TLS, until SIGINT or SIGTERM.
 
     Every PS-PDU is validated; findings go to OUT/findings.jsonl. Each LIID has a folder with hi1.ber, hi2.ber and
-    hi3.ber as received, and a pcap and WAV files a call.
+    hi3.ber as received, and a pcap and WAV files a call. On SIGHUP certificate, key, CA and CRL are read anew.
     """
     host, port = _address(listen)
     fault = _misbehaviour(misbehave)
+
+    def read() -> TlsEnd:
+        return TlsEnd.server(tls.Identity(cert, key, ca, crl), tls.PeerName(*peers), tls_1_2=tls_1_2)
+
     try:
-        context = tls.server_context(tls.Identity(cert, key, ca, crl), tls_1_2=tls_1_2)
+        end = read()
     except tls.TlsError as error:
         raise Failed(USAGE, str(error)) from None
     accept = fault is None or fault.kind is not Kind.DECLINE_OPTIONS
@@ -74,7 +79,7 @@ def lemf(
     # Nobody but the owner reads what was intercepted, media included.
     former = os.umask(0o077)
     try:
-        return _run(core, out, limit_mb, tls.PeerName(*peers), fault, host, port, context)
+        return _run(core, out, limit_mb, end, read, fault, host, port)
     finally:
         os.umask(former)
 
@@ -83,43 +88,53 @@ def _run(
     core: Lemf,
     out: Path,
     limit_mb: int,
-    peers: tls.PeerName,
+    end: TlsEnd,
+    read: Callable[[], TlsEnd],
     fault: Misbehaviour | None,
     host: str,
     port: int,
-    context: ssl.SSLContext,
 ) -> int:
     try:
         files = Store(out, limit_mb << 20)
     except OSError as error:
         raise Failed(UNREADABLE, f"{out}: {reason(error)}") from None
     view = Screen(Console()) if sys.stdout.isatty() else Lines(_line)
-    return asyncio.run(_serve(core, files, peers, fault, view, host, port, context))
+    return asyncio.run(_serve(core, files, end, read, fault, view, host, port))
 
 
 async def _serve(
     core: Lemf,
     files: Store,
-    peers: tls.PeerName,
+    end: TlsEnd,
+    read: Callable[[], TlsEnd],
     fault: Misbehaviour | None,
     view: Screen | Lines,
     host: str,
     port: int,
-    context: ssl.SSLContext,
 ) -> int:
     try:
-        receiver = Receiver(core, files, peers, fault, view.tell)
+        receiver = Receiver(core, files, end, fault, view.tell)
     except OSError as error:
         raise Failed(UNREADABLE, _why(error, str(files.out))) from None
     try:
         receiver.restore()
-        address = await receiver.start(host, port, context)
+        address = await receiver.start(host, port)
     except (OSError, StoreError) as error:
         await receiver.stop()
         raise Failed(UNREADABLE, _why(error, f"{host}:{port}")) from None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, receiver.done.set)
+
+    def renew() -> None:
+        try:
+            ended = end.renew(read())
+        except tls.TlsError as error:
+            view.tell("reload", f"{error}; what was read before stays in force")
+        else:
+            view.tell("reload", f"certificate, key, CA and CRL read anew; {ended} links ended by it")
+
+    loop.add_signal_handler(signal.SIGHUP, renew)
     view.start(receiver, f"{address[0]}:{address[1]}")
     try:
         await receiver.done.wait()

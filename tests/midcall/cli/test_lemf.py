@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,13 +60,17 @@ def deliver(pki: Path, address: tuple[str, int], *pdus: bytes) -> hi.PsPdu:
     context = tls.client_context(tls.Identity(pki / "df.pem", pki / "df.key", pki / "ca.pem"))
     plain = socket.create_connection(address, 20)
     with plain, context.wrap_socket(plain, server_hostname="localhost") as link:
-        link.sendall(b"".join(pdus) + Sender().tri(hi.AckRequest(), 7))
-        splitter, found = hi.Splitter(), []
-        while not found:
-            octets = link.recv(1 << 16)
-            assert octets
-            found = splitter.feed(octets)
-        return hi.parse(found[0])
+        return acknowledged(link, *pdus)
+
+
+def acknowledged(link: ssl.SSLSocket, *pdus: bytes) -> hi.PsPdu:
+    link.sendall(b"".join(pdus) + Sender().tri(hi.AckRequest(), 7))
+    splitter, found = hi.Splitter(), []
+    while not found:
+        octets = link.recv(1 << 16)
+        assert octets
+        found = splitter.feed(octets)
+    return hi.parse(found[0])
 
 
 def test_a_delivery_from_start_to_end(pki, tmp_path):
@@ -95,6 +100,40 @@ def test_nothing_found_is_status_0(pki, tmp_path):
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
     assert process.returncode == 0 and "findings: none" in out
+
+
+def test_certificates_are_read_anew(tmp_path):
+    pki = LabPki(tmp_path)
+    pki.make(("df", "lemf"))
+    crl = tmp_path / "crl.pem"
+    good = crl.read_bytes()
+    context = tls.client_context(tls.Identity(tmp_path / "df.pem", tmp_path / "df.key", tmp_path / "ca.pem"))
+
+    def connect() -> ssl.SSLSocket:
+        return context.wrap_socket(socket.create_connection(address, 20), server_hostname="localhost")
+
+    with running(*options(tmp_path, tmp_path / "out", crl=crl)) as (process, address):
+        with connect() as link:
+            assert "connected" in process.stdout.readline()
+            crl.write_text("no list")
+            process.send_signal(signal.SIGHUP)
+            kept = f"reload: {crl}: no revocation list in PEM form; what was read before stays in force\n"
+            assert process.stdout.readline() == kept
+            crl.write_bytes(good)
+            before = link.getpeercert()["serialNumber"]
+            (tmp_path / "lemf.pem").unlink()
+            pki.make(("lemf",))
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline().endswith("read anew; 0 links ended by it\n")
+            acknowledged(link, Sender().cc())  # what stood still stands
+            with connect() as second:
+                assert second.getpeercert()["serialNumber"] != before
+            pki.revoke("df")
+            process.send_signal(signal.SIGHUP)
+            assert link.recv(1) == b""
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+    assert "read anew; 1 links ended by it" in out and "2 PS-PDUs, 1 stored" in out
 
 
 @pytest.mark.parametrize(

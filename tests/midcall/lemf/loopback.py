@@ -13,6 +13,7 @@ from typing import Any
 from imswire import hi, inet, pcap
 from midcall.base import tls
 from midcall.base.lab_pki import uri
+from midcall.base.tls_end import TlsEnd
 from midcall.lemf import Lemf, Rules
 from midcall.lemf.shell.misbehave import Kind, Misbehaviour
 from midcall.lemf.shell.server import Receiver
@@ -32,16 +33,14 @@ class Lab:
         accept = misbehaves is None or misbehaves.kind is not Kind.DECLINE_OPTIONS
         core = Lemf(Rules(keys=(SIGNER.public_key(),), acknowledge=accept, **rules))
         self.told: list[tuple[str, str]] = []
-        self.receiver = Receiver(
-            core, Store(out), tls.PeerName(peer), misbehaves, lambda kind, text: self.told.append((kind, text))
-        )
+        end = TlsEnd.server(identity(pki, "lemf"), tls.PeerName(peer))
+        self.receiver = Receiver(core, Store(out), end, misbehaves, lambda kind, text: self.told.append((kind, text)))
         self.out = out
         self.pki = pki
 
     async def __aenter__(self) -> Lab:
         self.receiver.restore()
-        context = tls.server_context(identity(self.pki, "lemf"))
-        self.address = await self.receiver.start("127.0.0.1", 0, context)
+        self.address = await self.receiver.start("127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:

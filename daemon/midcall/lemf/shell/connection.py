@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -31,9 +30,8 @@ class Door(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, receiver: Receiver, context: ssl.SSLContext) -> None:
+    def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._context = context
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -56,7 +54,7 @@ class Door(asyncio.Protocol):
                 made = await asyncio.get_running_loop().start_tls(
                     self.transport,
                     link,
-                    self._context,
+                    self._receiver.end.context,
                     server_side=True,
                     ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 )
@@ -95,7 +93,7 @@ class Deliverer(asyncio.Protocol):
         host, port = transport.get_extra_info("peername")[:2]
         peer = f"{host}:{port}"
         try:
-            shown = receiver.peers.check(transport.get_extra_info("ssl_object"))
+            shown = receiver.end.admit(transport)
         except TlsError as error:
             self._refuse(f"{peer}: {error}")
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TextIO
 
 import msgspec
 
-from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.lemf.batch import Batch
 from midcall.lemf.core import Lemf
 from midcall.lemf.findings import Finding, Rule
@@ -36,12 +35,12 @@ class Receiver:
     """All that one ``midcall lemf`` has: core, store, media, findings, links."""
 
     def __init__(
-        self, lemf: Lemf, files: Store, peers: PeerName, fault: Misbehaviour | None = None, tell: Tell | None = None
+        self, lemf: Lemf, files: Store, end: TlsEnd, fault: Misbehaviour | None = None, tell: Tell | None = None
     ) -> None:
         self.lemf = lemf
         self.store = files
         self.media = MediaFiles(files.folder, files.spend)
-        self.peers = peers
+        self.end = end
         self.fault = fault
         self.links: dict[str, Deliverer] = {}
         self.turns = Turns()
@@ -88,13 +87,13 @@ class Receiver:
         self.lemf.restored()
         self.tell_findings()
 
-    async def start(self, host: str, port: int, context: ssl.SSLContext) -> tuple[str, int]:
+    async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; returns the address, whose port is chosen when ``port`` is 0. OSError."""
         loop = asyncio.get_running_loop()
         if self.fault is not None and self.fault.kind is Kind.REFUSE_TLS:
             self._server = await loop.create_server(lambda: Refusal(self), host, port)
         else:
-            self._server = await loop.create_server(lambda: Door(self, context), host, port)
+            self._server = await loop.create_server(lambda: Door(self), host, port)
         self._tasks = [asyncio.create_task(self._commit()), asyncio.create_task(self._tick())]
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return address
