@@ -120,6 +120,7 @@ def commands(heading: str) -> list[str]:
     return block[1].splitlines()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("role", [pytest.param("poi", marks=pytest.mark.proof), "df"])
 def test_a_second_one_of_a_role_runs_beside_the_first(place, role):
     """Made as the page says; who looks at it finds what was left to be edited, and then nothing."""

@@ -124,6 +124,7 @@ def test_it_leaves_nothing_to_others(done):
     assert {mode(each) for each in folders} == {0o700}
 
 
+@pytest.mark.proof
 def test_where_nobody_may_tap_media_come_by_x3_and_a_second_run_begins_anew(done, monkeypatch):
     class Forbidden:
         def __init__(self, _: object) -> None:

@@ -236,6 +236,7 @@ def rungs(explained: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in fork["rungs"]}
 
 
+@pytest.mark.proof
 def test_a_site_says_how_it_stands_and_why_a_call_has_no_content(tmp_path):
     """Without a tap: keys are found, and no media come."""
     users = Users(1)

@@ -80,6 +80,7 @@ def test_df_goes_on_with_its_calls(running: Running) -> None:
     running.assert_whole()
 
 
+@pytest.mark.proof
 def test_what_happens_while_df_is_down_is_told_afterwards(running: Running) -> None:
     running.intercept()
     running.until_events(START)
@@ -111,6 +112,7 @@ def test_poi_goes_on_with_tickets_and_tasks(running: Running) -> None:
     running.assert_whole()
 
 
+@pytest.mark.proof
 def test_calls_go_on_in_clear_while_the_kms_is_down(running: Running) -> None:
     running.intercept()
     running.until_events(START)
