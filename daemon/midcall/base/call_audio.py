@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from struct import Struct
 
 from imswire import g711, srtp
 from imswire.errors import WireError
 from imswire.sdp import Codec
 from midcall.base.bounded import BoundedTable
+from midcall.base.columns import columns
 from midcall.base.wavfile import WavWriter, write_stereo
 
 SECOND = 1_000_000_000
@@ -64,7 +63,7 @@ class Voice:
         """Add packets of one length; returns how many of them cannot be read. The same as one by one."""
         unreadable = at = 0
         while at < len(rtp):
-            if self._all(rtp[at:] if at else rtp):
+            if self.run(rtp[at:] if at else rtp):
                 break
             # The first one of a talkspurt: the others may be a run behind it.
             alone = 1 if at < LEAST_RUN else len(rtp)
@@ -76,16 +75,17 @@ class Voice:
             at += alone
         return unreadable
 
-    def _all(self, rtp: Sequence[bytes]) -> bool:
-        """Take the packets when all of them are the next ones of the run."""
+    def run(self, rtp: Sequence[bytes]) -> bool:
+        """Take packets of one length when all of them are the next ones of the run."""
         count, size = len(rtp), len(rtp[0])
         step = size - _HEADER_OCTETS
         if count < LEAST_RUN or step <= 0 or self._expected + count * step > TIMESTAMPS:
             return False
-        firsts, kinds, timestamps, payloads = zip(*_columns(size)(b"".join(rtp)), strict=True)
-        if timestamps != tuple(range(self._expected, self._expected + count * step, step)):
+        octets = b"".join(rtp)
+        if octets[::size].count(_USUAL) != count or any(kind & 0x7F != self._type for kind in set(octets[1::size])):
             return False
-        if firsts.count(_USUAL) != count or any(kind[0] & 0x7F != self._type for kind in set(kinds)):
+        timestamps, payloads = columns(f">4xI4x{step}s").read(octets, 0, count)
+        if timestamps != list(range(self._expected, self._expected + count * step, step)):
             return False
         taken = 0
         while taken < count:
@@ -129,12 +129,6 @@ class Voice:
                 return position
         self._anchor, self._timestamp = arrival, timestamp
         return arrival
-
-
-@lru_cache(64)
-def _columns(size: int) -> Callable[[bytes], Iterator[tuple[bytes, bytes, int, bytes]]]:
-    """Reads first and second octet, timestamp and payload of packets of one length, one behind the other."""
-    return Struct(f">cc2xI4x{size - _HEADER_OCTETS}s").iter_unpack
 
 
 class CallAudio:

@@ -39,6 +39,17 @@ def hold(path: Path) -> BinaryIO:
     return file
 
 
+def extend(path: Path, octets: bytes) -> None:
+    """Put octets behind those of the file at ``path``; a new one when there is none. OSError."""
+    descriptor = os.open(path, _KEPT, FILE_MODE)
+    try:
+        view = memoryview(octets)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
 def write(path: Path, octets: bytes) -> None:
     """A new file with these octets at ``path``; what was there is gone. OSError."""
     with create(path) as file:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ from imswire import wav
 from midcall.base import owner_only
 
 SAMPLE_OCTETS = 2
-FLUSH_OCTETS = 1 << 16
+FLUSH_OCTETS = 1 << 14
 COPY_SAMPLES = 1 << 15
 # A day at 8 kHz: two channels of it still fit the 32 bits of a RIFF size; a wrong clock makes no larger file.
 MAX_OCTETS = 24 * 3600 * 8_000 * SAMPLE_OCTETS
@@ -25,45 +26,50 @@ class WavWriter:
         self.path = path
         self.rate = rate
         self._file: BinaryIO = owner_only.create(path)
-        self._file.write(wav.header(1, rate, 0))
-        self._base = self._file.tell()
-        self._pending = bytearray()
-        self._pending_at = 0
+        self._put(wav.header(1, rate, 0), 0)
+        self._pending: list[bytes] = []
+        self._pending_at = self._pending_end = 0
         self._end = 0
 
     @property
     def samples(self) -> int:
         """Length of what was written so far, silence included."""
-        return max(self._end, self._pending_at + len(self._pending)) // SAMPLE_OCTETS
+        return max(self._end, self._pending_end) // SAMPLE_OCTETS
 
     def write(self, sample: int, pcm: bytes) -> None:
         """Put 16-bit little-endian samples at position ``sample``; what is beyond a day is left out."""
         at = sample * SAMPLE_OCTETS
         if at < 0 or at + len(pcm) > MAX_OCTETS:
             return
-        if at != self._pending_at + len(self._pending) or len(self._pending) >= FLUSH_OCTETS:
+        if at != self._pending_end:
             self._flush()
-            self._pending_at = at
-        self._pending += pcm
+            self._pending_at = self._pending_end = at
+        self._pending.append(pcm)
+        self._pending_end += len(pcm)
+        if self._pending_end - self._pending_at >= FLUSH_OCTETS:
+            self._flush()
 
     def close(self) -> None:
         """Write what is pending and the right header."""
         self._flush()
         if self._end % SAMPLE_OCTETS:
             self._end += 1
-        self._file.truncate(self._base + self._end)
-        self._file.seek(0)
-        self._file.write(wav.header(1, self.rate, self._end))
+        self._file.truncate(wav.HEADER_LENGTH + self._end)
+        self._put(wav.header(1, self.rate, self._end), 0)
         self._file.close()
 
     def _flush(self) -> None:
-        if not self._pending:
-            return
-        self._file.seek(self._base + self._pending_at)
-        self._file.write(self._pending)
-        self._end = max(self._end, self._pending_at + len(self._pending))
-        self._pending_at += len(self._pending)
-        self._pending.clear()
+        if self._pending:
+            self._put(b"".join(self._pending), wav.HEADER_LENGTH + self._pending_at)
+            self._pending.clear()
+            self._pending_at = self._pending_end
+            self._end = max(self._end, self._pending_end)
+
+    def _put(self, octets: bytes, at: int) -> None:
+        view = memoryview(octets)
+        while view:
+            written = os.pwrite(self._file.fileno(), view, at)
+            view, at = view[written:], at + written
 
 
 def write_stereo(path: Path, left: Path, right: Path, rate: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from midcall.lemf.calls import Call, MediaStream
+from midcall.lemf.calls import Call, Packets
 from midcall.lemf.core import Intercept
 
 
@@ -16,7 +16,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.stored: list[Intercept] = []
-        self.media: list[tuple[Call, list[tuple[int, MediaStream, bytes]]]] = []
+        self.media: list[tuple[Call, Packets]] = []
         self.replies: list[tuple[str, bytes]] = []
         self.events: list[str] = []
         self.close = ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from imswire import hi
-from midcall.lemf.content import StreamKey
+from midcall.lemf.content import SECOND, StreamKey
 
 MAX_STREAMS = 64
 _STATES = {
@@ -27,6 +30,47 @@ class MediaStream:
         self.key = key
         self.number = number
         self.sink: object | None = None
+
+
+Packet = tuple[int, int, MediaStream, bytes]
+"""Wall seconds, microseconds, stream, octets."""
+
+
+class Packets:
+    """Packets of a call in their order; all ``fields`` in one list, since a tuple each would cost more than they do."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: list[Any] = []
+
+    @property
+    def streams(self) -> list[MediaStream]:
+        return self.fields[2::4]
+
+    @property
+    def octets(self) -> list[bytes]:
+        return self.fields[3::4]
+
+    def time(self, place: int) -> int:
+        """In wall ns; ``place`` may be -1."""
+        return int(self.fields[4 * place] * SECOND + self.fields[4 * place + 1] * 1_000)
+
+    def halves(self) -> tuple[Packets, Packets]:
+        """The first ones and the last ones."""
+        middle = len(self) // 2 * 4
+        first, last = Packets(), Packets()
+        first.fields, last.fields = self.fields[:middle], self.fields[middle:]
+        return first, last
+
+    def __len__(self) -> int:
+        return len(self.fields) // 4
+
+    def __iter__(self) -> Iterator[tuple[int, MediaStream, bytes]]:
+        """Time (wall ns), stream, octets."""
+        fields = iter(self.fields)
+        for second, micro, stream, packet in zip(fields, fields, fields, fields, strict=True):
+            yield second * SECOND + micro * 1_000, stream, packet
 
 
 class Call:

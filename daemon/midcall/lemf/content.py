@@ -54,35 +54,37 @@ class Layout:
     """The form of the records of one length and one width of numbers of a context.
 
     ``streams`` are those known in this form by the octets that are theirs. ``read`` gives: head, number, octets,
-    seconds, octets, microseconds, octets, (number of a Voip-CC-PDU, octets,) packet, octets; ``rows`` does so for
-    records one behind the other. ``form`` is all that layouts of the same columns have in common. A value is what was
-    read less its base, and at most its most: behind that its sign bit is set, it is negative, or out of its range.
+    seconds, octets, microseconds, octets, (number of a Voip-CC-PDU, octets,) packet, octets; ``fields`` are these for
+    ``struct``. ``form`` is all that layouts of the same columns have in common. A value is what was read less its
+    base, and at most its most: behind that its sign bit is set, it is negative, or out of its range.
     """
 
     __slots__ = (
-        "before_micro", "before_second", "form", "head", "micro_base", "micro_most", "number_base", "number_most",
-        "read", "rows", "second_most", "streams", "voip_base", "voip_most",
+        "before_micro", "before_second", "fields", "form", "head", "micro_base", "micro_most", "number_base",
+        "number_most", "read", "second_most", "streams", "voip_base", "voip_most",
     )  # fmt: skip
 
     def __init__(self, octets: bytes, places: list[Place], voip: bool) -> None:
-        form, bases, position = ">", [], 0
+        fields: list[str] = []
+        bases, position = [], 0
         for place in places[:-1]:
             width = place.end - place.start
             start = place.start - (width == 3)
-            form += f"{start - position}s{_WIDTHS[width]}"
+            fields += f"{start - position}s", _WIDTHS[width]
             bases.append(_LENGTH_3 if width == 3 else 0)
             position = place.end
         packet = places[-1]
-        form += f"{packet.start - position}s{packet.end - packet.start}s{len(octets) - packet.end}s"
-        self.read, self.rows = _reader(form)
+        sizes = packet.start - position, packet.end - packet.start, len(octets) - packet.end
+        self.fields = (*fields, *(f"{size}s" for size in sizes))
+        self.read = _reader(">" + "".join(self.fields))
         self.number_base, second_base, self.micro_base = bases[:3]
         self.voip_base = bases[3] if voip else -1
         most = [_most(octets, place) for place in places[:-1]]
         self.number_most, self.second_most, self.micro_most = most[0], most[1], min(most[2], _MICROSECONDS - 1)
         self.voip_most = most[3] if voip else -1
-        self.form = (form, *bases, *most)
         pieces = self.read(octets, 0)
         self.head, self.before_second, self.before_micro = pieces[0], pieces[2], pieces[4]
+        self.form = (self.read, self.before_second, self.before_micro, *bases, *most)
         if second_base:
             raise ValueError("seconds of three octets: before 1971")
         self.streams: dict[bytes, Any] = {}
@@ -155,9 +157,8 @@ def _bare(place: Place) -> Place:
 
 
 @lru_cache(4_096)
-def _reader(form: str) -> tuple[Any, Any]:
-    struct = Struct(form)
-    return struct.unpack_from, struct.iter_unpack
+def _reader(form: str) -> Any:
+    return Struct(form).unpack_from
 
 
 def content(octets: bytes) -> Content | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from midcall.lemf.calls import Call, MediaStream
+from midcall.lemf.calls import Call, Packets
 from midcall.lemf.numbers import HALF, NUMBERS, Digests, Gaps, Memory
 
 NEAR = 64
@@ -28,6 +28,10 @@ class Key(NamedTuple):
     cin: int | None
     country: str | None
     payload: str
+
+    def of(self, payload: str) -> Key:
+        """The sequence of another class of payload beside this one."""
+        return Key(*self[:-1], payload)
 
 
 class Arrival(Enum):
@@ -81,7 +85,7 @@ class Context:
         self.accused: list[int] = []
         self.digests = Digests(memory)
         self.out = out
-        self.media: list[tuple[int, MediaStream, bytes]] = []
+        self.media = Packets()
         self.call: Call | None = None
         self.aliases: list[bytes] = []
         self.dirty = False

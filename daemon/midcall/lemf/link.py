@@ -9,6 +9,7 @@ from collections.abc import Callable
 from imswire import hi
 from midcall.lemf import content, records
 from midcall.lemf.batch import Batch
+from midcall.lemf.calls import Packets
 from midcall.lemf.context import CC, IRI, Arrival, Context, Key
 from midcall.lemf.core import INTEGRITY, MAX_FRESH, SECOND, Intercept, Lemf, Refused
 from midcall.lemf.familiar import Alias
@@ -52,7 +53,7 @@ class Link:
         self.deliverer = deliverer or name
         self.transport = Transport()
         self.pdus = 0
-        self.last = ""
+        self._last: tuple[Key, int] | None = None
         self._quiet = quiet
         self._rest = b""
         self._splitter: hi.Splitter | None = None
@@ -65,6 +66,11 @@ class Link:
         self._touched: list[Context] = []
         self._aside: dict[bytes, Intercept] = {}
         self._batch = Batch()
+
+    @property
+    def last(self) -> str:
+        """The last PS-PDU that was taken, in words; empty: none was."""
+        return _place(*self._last) if self._last is not None else ""
 
     @property
     def pending(self) -> int:
@@ -84,7 +90,8 @@ class Link:
             if self._splitter is not None:
                 self._few(data if self._splitter.pending else self._rest or data, now)
         except hi.HiError as error:
-            after = f" (the last PS-PDU before: {self.last})" if self.last else ""
+            last = self.last
+            after = f" (the last PS-PDU before: {last})" if last else ""
             self._link(Rule.FRAMING, f"no PS-PDU follows{after}: {error}", now)
             batch.close = "the boundaries of PS-PDUs are lost"
         except Refused as error:
@@ -150,7 +157,7 @@ class Link:
                 header = start - position + len(octets)
                 found = integrity_check(octets, header, header + 2 + prefix)
                 if found is not None:
-                    key = alias.context.key._replace(payload=INTEGRITY)
+                    key = alias.context.key.of(INTEGRITY)
                     self._costs(len(octets), len(found.check.numbers))
                     self._integrity(key, found.number, found.time, found.check, octets, now)
                 elif again != start and self._familiar(alias, octets, header, prefix):
@@ -207,7 +214,7 @@ class Link:
                 context.dirty = True
                 touched.append(context)
             context.out.append(octets)
-            context.media.append((time, stream, packet))
+            context.media.fields += (second, micro, stream, packet)
             if in_row:
                 rows.learn(layout, octets, context, stream)
         self.pdus += pdus
@@ -218,7 +225,7 @@ class Link:
     def _follows(self, latest: Context | None) -> None:
         """Remember the record before this one: the last of ``latest``, which came the short way."""
         if latest is not None:
-            self.last = _place(latest.key, latest.next - 1)
+            self._last = latest.key, latest.next - 1
 
     def _few(self, data: bytes, now: int) -> None:
         """Whatever else BER allows, TLV by TLV, until a PS-PDU ends where the octets do."""
@@ -273,7 +280,7 @@ class Link:
             return
         context.hold(header.sequence, octets)
         self._keep(context, octets)
-        self.last = _place(key, header.sequence)
+        self._last = key, header.sequence
         faulty = self._faults(key, pdu, octets, now)
         context.faulty += faulty
         time = self._time(context, key, records.time_of(pdu), header.sequence, now)
@@ -302,7 +309,8 @@ class Link:
                 Rule.LIMIT, "more streams than are told apart; stored, not written as media", context.key, now
             )
             return
-        context.media.append((time, stream, octets[found.packet.start : found.packet.end]))
+        second, rest = divmod(time, SECOND)
+        context.media.fields += (second, rest // 1_000, stream, octets[found.packet.start : found.packet.end])
         prefix = content.prefix_length(octets)
         layout = content.layout(octets, found)
         if prefix is None or layout is None or not learn:
@@ -392,7 +400,7 @@ class Link:
         intercept = self.lemf.intercept(key.liid)
         self._keep(context, octets, intercept.hi3 if check.data == hi.DataType.CC else intercept.hi2)
         context.hold(number, octets)
-        self.last = _place(key, number)
+        self._last = key, number
         self._time(self.lemf.signable(key, check.data), key, time, number, now)
         self.lemf.check(key, number, octets, check, now)
         return True
@@ -453,7 +461,7 @@ class Link:
             if context.next == NUMBERS:
                 context.next = 0
             intercepts[context.key.liid] = lemf.intercept(context.key.liid)
-            if context.media:
+            if context.media.fields:
                 self._media(context, batch)
             if len(context.fresh) > MAX_FRESH:
                 lemf.too_many(context, now)
@@ -461,11 +469,11 @@ class Link:
         batch.stored = list(intercepts.values())
 
     def _media(self, context: Context, batch: Batch) -> None:
-        media, context.media = context.media, []
+        media, context.media = context.media, Packets()
         context.received += len(media)
         call = context.call
         if call is not None:
-            call.content(len(media), media[0][0], media[-1][0])
+            call.content(len(media), media.time(0), media.time(-1))
             if not self._quiet:
                 batch.media.append((call, media))
 

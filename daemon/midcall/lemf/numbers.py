@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from struct import pack
 
 from midcall.base.bounded import BoundedTable
 
@@ -61,7 +62,8 @@ class Digests:
     def add(self, number: int, octets: Iterable[bytes]) -> None:
         """Records with consecutive numbers from ``number`` on."""
         # hash() is keyed anew in each process: nobody outside can make two records that share a digest.
-        fresh = array("q", map(hash, octets))
+        hashes = list(map(hash, octets))
+        fresh = array("q", pack(f"={len(hashes)}q", *hashes))  # an array takes integers one by one, and slowly
         at, count = 0, len(fresh)
         while at < count:
             place, inside = divmod((number + at) % NUMBERS, BLOCK)

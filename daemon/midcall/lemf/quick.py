@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from imswire import hi
+from midcall.base.columns import columns
 
 _MAX_NUMBER = 1 << 32
 MAX_TLVS = 1 << 13
@@ -16,6 +17,8 @@ MAX_TLVS = 1 << 13
 _LEAST_TLV = 2
 _CONSTRUCTED = 0x20
 _QUALIFIER = 0x88
+_FORMS = {1: (">2xB", 0), 2: (">2xH", 0), 3: (">xI", 3 << 24), 4: (">2xI", 0)}
+"""INTEGERs of so many octets; those of three are read with their length."""
 
 
 class QuickCheck(NamedTuple):
@@ -123,15 +126,13 @@ def _numbers(body: bytes) -> tuple[int, ...]:
     if size > (_LEAST_TLV + 1) * MAX_TLVS:
         raise ValueError
     width = body[1]
-    step = width + 2
-    if size % step == 0 and body[::step].count(2) == body[1::step].count(width) == size // step and 1 < width < 5:
-        columns = [body[2 + place :: step] for place in range(width)]
-        if columns[0].count(0) == 0 and max(columns[0]) < 0x80:
-            if width == 2:
-                return tuple([a << 8 | b for a, b in zip(*columns, strict=True)])
-            if width == 3:
-                return tuple([a << 16 | b << 8 | c for a, b, c in zip(*columns, strict=True)])
-            return tuple([a << 24 | b << 16 | c << 8 | d for a, b, c, d in zip(*columns, strict=True)])
+    count, rest = divmod(size, width + 2)
+    if not rest and body[:: width + 2].count(2) == body[1 :: width + 2].count(width) == count and width in _FORMS:
+        form, base = _FORMS[width]
+        (found,) = columns(form).read(body, 0, count)
+        # Without its sign bit, and not shorter in one octet less.
+        if max(found) - base < 1 << 8 * width - 1 and min(found) - base >= (1 << 8 * width - 9 if width > 1 else 0):
+            return tuple([number - base for number in found] if base else found)
     numbers, at = [], 0
     while at < size:
         number, at = _small(body, at, 0x02)

@@ -9,10 +9,12 @@ first record that would not ends the row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from struct import Struct
+from itertools import chain, repeat
+from struct import calcsize
 from typing import Any, Final
 
-from midcall.lemf.calls import MediaStream
+from midcall.base.columns import columns
+from midcall.lemf.calls import MediaStream, Packet
 from midcall.lemf.content import SECOND, Layout
 from midcall.lemf.context import Context
 
@@ -27,8 +29,6 @@ MAX_ROWS: Final = 512
 MAX_KNOWN: Final = 65_536
 """Keys, of some 400 octets each."""
 Known = tuple[Context, MediaStream]
-Media = tuple[int, MediaStream, bytes]
-Columns = tuple[tuple[Any, ...], ...]
 Taken = tuple[int, Context | None]
 _NONE: Final[Taken] = (0, None)
 
@@ -60,7 +60,8 @@ class Rows:
         if self._known > MAX_KNOWN:
             self.clear()
             return
-        row.known[layout.read(octets)[::2]] = context, stream
+        pieces = layout.read(octets)
+        row.known[(pieces[0], *pieces[6::2])] = context, stream
 
     def clear(self) -> None:
         """Contexts that are let go of must not be found here either."""
@@ -69,15 +70,18 @@ class Rows:
 
 
 class _Row:
-    """The form of a row. ``known``: whose a record is, by its octets that do not change."""
+    """The form of a row, which is of one second too. ``known``: whose a record is, by the octets that are its own."""
 
-    __slots__ = ("_most", "_pause", "_records", "_size", "known", "layout")
+    __slots__ = ("_columns", "_most", "_pause", "_places", "_size", "known", "layout")
 
     def __init__(self, layout: Layout, size: int) -> None:
         self.layout = layout
         self.known: dict[tuple[bytes, ...], Known] = {}
         self._size = size
-        self._records = Struct(f"{size}s").iter_unpack
+        before, number, around, second, between, *others = layout.fields
+        first, last = calcsize(">" + before + number), calcsize(">" + before + number + around + second + between)
+        self._places = (*range(BEGINNING), *range(first, last))
+        self._columns = f">{before}{number}{last - first}x{''.join(others)}"
         self._most = MOST
         self._pause = 0
 
@@ -85,99 +89,81 @@ class _Row:
         if self._pause:
             self._pause -= 1
             return _NONE
-        alike = self._alike(data, position)
+        layout, alike = self.layout, self._alike(data, position)
         if alike < LEAST:
             return _NONE
-        view = memoryview(data)[position : position + alike * self._size]
-        columns: Columns = tuple(zip(*self.layout.rows(view), strict=True))
-        found: list[Any] = list(map(self.known.get, zip(*columns[::2], strict=True)))
-        count = alike if all(found) else found.index(None)
-        times = self._times(columns)
-        while count and not self._plausible(columns, times, count, future):
+        _, _, before_second, second, before_micro, *_ = layout.read(data, position)
+        if (before_second, before_micro) != (layout.before_second, layout.before_micro) or second > layout.second_most:
+            return _NONE
+        heads, numbers, micros, *others = columns(self._columns).read(data, position, alike)
+        numbers, micros = _less(numbers, layout.number_base), _less(micros, layout.micro_base)
+        found: list[Any] = list(map(self.known.get, zip(heads, *others[::2], strict=True)))
+        count = found.index(None) if None in found else alike
+        while count and not self._plausible(numbers[:count], second, micros[:count], others, future):
             count //= 2
-        taken = self._taken(view, columns, found[:count], times[:count], backwards, touched) if count else 0
+        taken = 0
+        if count:
+            contexts, streams = zip(*found[:count], strict=True)
+            packets = zip(repeat(second), micros, streams, others[-2][:count], strict=False)
+            records = columns(f"={self._size}s").read(data, position, count)[0]
+            taken = _take(contexts, numbers[:count], _times(second, micros[:count]), records, packets, backwards)
+            for context in dict.fromkeys(contexts[:taken]):
+                if not context.dirty:
+                    context.dirty = True
+                    touched.append(context)
         self._most = min(2 * self._most, MOST) if taken == alike else WARY
         if not taken:
             self._pause = WARY
             return _NONE
         return taken, found[taken - 1][0]
 
-    def _taken(
-        self,
-        view: memoryview,
-        columns: Columns,
-        found: list[Known],
-        times: list[int],
-        back: int,
-        touched: list[Context],
-    ) -> int:
-        count = len(found)
-        contexts, streams = zip(*found, strict=True)
-        base = self.layout.number_base
-        numbers = [number - base for number in columns[1][:count]] if base else columns[1][:count]
-        records = [octets for (octets,) in self._records(view[: count * self._size])]
-        media = zip(times, streams, columns[-2], strict=False)
-        first = contexts[0]
-        if contexts.count(first) != count or not _take_all(first, numbers, records, times, media, back):
-            count = _take_each(zip(contexts, numbers, times, records, media, strict=False), back)
-        for context in dict.fromkeys(contexts[:count]):
-            if not context.dirty:
-                context.dirty = True
-                touched.append(context)
-        return count
-
     def _alike(self, data: bytes, position: int) -> int:
-        """So many whole records, this one included, begin alike."""
+        """So many whole records are like the first one where all of a row are alike."""
         size = self._size
         count = min(self._most, (len(data) - position) // size)
-        for place in range(position, position + BEGINNING):
-            column = data[place : position + count * size : size]
+        for place in self._places:
+            column = data[position + place : position + count * size : size]
             count -= len(column.lstrip(column[:1]))
         return count
 
-    def _plausible(self, columns: Columns, times: list[int], count: int, future: int) -> bool:
-        """Whether the first ``count`` records have numbers and times within their bounds."""
-        layout = self.layout
-        numbers, seconds, micros = columns[1][:count], columns[3][:count], columns[5][:count]
-        if min(micros) < layout.micro_base or max(micros) - layout.micro_base > layout.micro_most:
+    def _plausible(
+        self, numbers: list[int], second: int, micros: list[int], others: list[list[Any]], future: int
+    ) -> bool:
+        """Whether these records have numbers and times within their bounds."""
+        layout, latest = self.layout, max(micros)
+        if min(micros) < 0 or latest > layout.micro_most or second * SECOND + 1_000 * latest > future:
             return False
-        if max(numbers) - layout.number_base > layout.number_most or max(seconds) > layout.second_most:
-            return False
-        if max(times[:count]) > future:
+        if max(numbers) > layout.number_most:
             return False
         if layout.voip_base < 0:
             return True
-        lows = [low - layout.voip_base for low in columns[7][:count]]
-        return max(lows) <= layout.voip_most and lows == [number - layout.number_base & 0xFFFF for number in numbers]
-
-    def _times(self, columns: Columns) -> list[int]:
-        """In wall ns."""
-        seconds, micros, base = columns[3], columns[5], 1_000 * self.layout.micro_base
-        if seconds.count(seconds[0]) == len(seconds):
-            begin = seconds[0] * SECOND - base
-            return [begin + 1_000 * micro for micro in micros]
-        return [SECOND * second + 1_000 * micro - base for second, micro in zip(seconds, micros, strict=True)]
+        lows = [low - layout.voip_base for low in others[1][: len(numbers)]]
+        return max(lows) <= layout.voip_most and lows == [number & 0xFFFF for number in numbers]
 
 
-def _take_all(
-    context: Context, numbers: Sequence[int], records: list[bytes], times: list[int], media: Iterable[Media], back: int
-) -> bool:
-    """Records of one context, when all of them are the next ones and none goes far back in time."""
-    first, last = context.next, max(context.last_time, *times)
-    if list(numbers) != list(range(first, first + len(records))) or min(times) < last - back:
-        return False
-    context.next = first + len(records)
-    context.last_time = last
-    context.fresh.update(zip(numbers, records, strict=True))
-    context.out += records
-    context.media += media
-    return True
+def _less(values: list[int], base: int) -> list[int]:
+    return [value - base for value in values] if base else values
 
 
-def _take_each(each: Iterable[tuple[Context, int, int, bytes, Media]], backwards: int) -> int:
-    """Records of any contexts as far as each is the next one of its own."""
+def _times(second: int, micros: list[int]) -> list[int]:
+    begin = second * SECOND
+    return [begin + 1_000 * micro for micro in micros]
+
+
+def _take(
+    contexts: Sequence[Context],
+    numbers: list[int],
+    times: list[int],
+    records: list[bytes],
+    packets: Iterable[Packet],
+    backwards: int,
+) -> int:
+    """Take records as far as each is the next one of its context; returns how many."""
+    one = contexts[0]
+    if contexts.count(one) == len(contexts) and _take_all(one, numbers, times, records, packets, backwards):
+        return len(contexts)
     taken = 0
-    for context, number, time, octets, media in each:
+    for context, number, time, octets, packet in zip(contexts, numbers, times, records, packets, strict=True):
         last = context.last_time
         if number != context.next or time < last - backwards:
             break
@@ -186,6 +172,26 @@ def _take_each(each: Iterable[tuple[Context, int, int, bytes, Media]], backwards
             context.last_time = time
         context.fresh[number] = octets
         context.out.append(octets)
-        context.media.append(media)
+        context.media.fields.extend(packet)
         taken += 1
     return taken
+
+
+def _take_all(
+    context: Context,
+    numbers: list[int],
+    times: list[int],
+    records: list[bytes],
+    packets: Iterable[Packet],
+    backwards: int,
+) -> bool:
+    """The same where all are of one context, the next ones, and none goes far back in time."""
+    first, last = context.next, max(context.last_time, *times)
+    if numbers != list(range(first, first + len(numbers))) or min(times) < last - backwards:
+        return False
+    context.next = first + len(numbers)
+    context.last_time = last
+    context.fresh.update(zip(numbers, records, strict=True))
+    context.out += records
+    context.media.fields += chain.from_iterable(packets)
+    return True

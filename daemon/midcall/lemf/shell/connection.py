@@ -21,6 +21,8 @@ TURN = 64
 """PS-PDUs that go the long way before the other links have their turn, or what costs as much."""
 TURN_NS = 20_000_000
 """A turn takes no longer, but for the PS-PDU that it ends with."""
+GATHER = 1 << 19
+"""Octets that are judged together while they come: each call among them costs what it costs only once."""
 WRITE_LIMIT = 1 << 16
 """Octets of answers that a deliverer may leave unread; behind that it is no deliverer."""
 
@@ -80,6 +82,7 @@ class Deliverer(asyncio.Protocol):
         self._made = self._open = self._lost = False
         self._error: Exception | None = None
         self._unread: list[bytes] = []
+        self._more_came = False
         self._waits = False
         self._taken = 0
         self._resume: asyncio.TimerHandle | None = None
@@ -138,6 +141,7 @@ class Deliverer(asyncio.Protocol):
         if self._fault is Kind.SLOW_READ:
             self._pause()
         self._unread.append(data)
+        self._more_came = True
         if not self._waits:
             self._waits = True
             self._receiver.turns.add(self)
@@ -147,6 +151,10 @@ class Deliverer(asyncio.Protocol):
         if not self._waits:
             return
         receiver = self._receiver
+        if self._more_came and sum(map(len, self._unread)) < GATHER:
+            self._more_came = False
+            receiver.turns.add(self)  # once more is there, or nothing
+            return
         if receiver.store.crowded:
             self.transport.pause_reading()
             receiver.hold(self)

@@ -7,23 +7,25 @@ ports 40 000 + 2 * the stream's number in its call. Made IPv4 headers have no UD
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from itertools import compress
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from struct import Struct
 
 from imswire import hi, inet, pcap, sdp
 from imswire.errors import WireError
 from imswire.sdp import Codec
+from midcall.base import owner_only
 from midcall.base.bounded import BoundedTable
 from midcall.base.call_audio import CallAudio, Voice
-from midcall.lemf.calls import Call, MediaStream
-from midcall.lemf.content import StreamKey
+from midcall.base.columns import columns
+from midcall.lemf.calls import Call, MediaStream, Packets
+from midcall.lemf.content import SECOND, StreamKey
 
 CALLS = 4_096
 VOICES = 16
 FLUSH_OCTETS = 1 << 16
+FEW = 16
+"""Packets that are not looked at together once more."""
 LINGER = 2
 """Seconds without a packet after which the files of a call that has ended are finished."""
 TARGET, OTHERS = inet.pack("192.0.2.1"), inet.pack("192.0.2.2")
@@ -32,13 +34,15 @@ SIDES = ("from-target", "to-target")
 STATIC = {0: Codec("PCMU", 8_000), 8: Codec("PCMA", 8_000)}
 _HEADERS = 42
 _RTP_OCTETS = 12
-_RECORD = Struct("<IIII").pack
-_SECOND = 1_000_000_000
+_KIND, _SSRC = slice(1, 2), slice(8, 12)
+_ALIKE = (1, 8, 9, 10, 11)
+"""Octets of RTP that the packets of a voice have in common: those of ``_KIND`` and ``_SSRC``."""
+_TIME, _LENGTHS = Struct("<II").pack, Struct("<II").pack
+_LENGTH_OCTETS = 8
+_BEFORE = _LENGTH_OCTETS + _HEADERS
 _PACKETS = {hi.FrameType.IP, hi.FrameType.UDP, hi.FrameType.RTP, hi.FrameType.ARTIFICIAL_RTP, hi.FrameType.UDPTL}
 _RTCP = range(192, 224)
 """Second octets of RTCP where it shares a port with RTP (RFC 5761 4)."""
-Media = tuple[int, MediaStream, bytes]
-"""Time (wall ns), stream, packet."""
 
 
 def _inside(packet: bytes) -> bytes:
@@ -98,8 +102,8 @@ class _Sink:
         head = self.heads.get(len(packet))
         if head is None:
             made = inet.udp_frame(*self.source, *self.destination, bytes(len(packet)))
-            head = self.heads[len(packet)] = made[: _HEADERS - 2] + bytes(2)
-        return head + packet
+            head = self.heads[len(packet)] = _LENGTHS(len(made), len(made)) + made[: _HEADERS - 2] + bytes(2)
+        return head[_LENGTH_OCTETS:] + packet
 
 
 def _head(stream: MediaStream, size: int, kind: bytes, ssrc: bytes) -> bytes | None:
@@ -116,59 +120,30 @@ def _side_of(stream: MediaStream) -> int | None:
     return stream.sink.side if isinstance(stream.sink, _Sink) else None
 
 
-class _Waiting:
-    """Packets of a call until they are written, in columns: that many tuples would be the garbage collector's work."""
+def _apart(waiting: Packets) -> dict[MediaStream, list[bytes]]:
+    """The packets of each stream."""
+    found: dict[MediaStream, list[bytes]] = {}
+    for stream, packet in zip(waiting.streams, waiting.octets, strict=True):
+        its = found.get(stream)
+        if its is None:
+            its = found[stream] = []
+        its.append(packet)
+    return found
 
-    __slots__ = ("packets", "streams", "times")
 
-    def __init__(self) -> None:
-        self.times: list[int] = []
-        self.streams: list[MediaStream] = []
-        self.packets: list[bytes] = []
-
-    def add(self, media: list[Media]) -> int:
-        """Returns the octets of their frames."""
-        times, streams, packets = zip(*media, strict=True)
-        self.times += times
-        self.streams += streams
-        self.packets += packets
-        return _HEADERS * len(packets) + sum(map(len, packets))
-
-    def media(self) -> Iterator[Media]:
-        return zip(self.times, self.streams, self.packets, strict=True)
-
-    def of(self, stream: MediaStream, streams: int) -> tuple[list[int], list[bytes]]:
-        """Times and packets of one of so many streams."""
-        if streams == 1:
-            return self.times, self.packets
-        its = [each is stream for each in self.streams]
-        return list(compress(self.times, its)), list(compress(self.packets, its))
-
-    def usual(self) -> dict[MediaStream, bytes] | None:
-        """What the frames of each stream begin with; None: a packet is not like those before it."""
-        packets = self.packets
-        size = len(packets[0])
-        if size < _RTP_OCTETS or list(map(len, packets)).count(size) != len(packets):
+def _heads(apart: dict[MediaStream, list[bytes]], size: int) -> dict[MediaStream, bytes] | None:
+    """What the frames of each stream begin with; None: a packet is not like those before it, or not of that size."""
+    heads: dict[MediaStream, bytes] = {}
+    for stream, packets in apart.items():
+        octets, first = b"".join(packets), packets[0]
+        head = _head(stream, size, first[_KIND], first[_SSRC])
+        if head is None or len(octets) != size * len(packets) or set(map(len, packets)) != {size}:
             return None
-        heads: dict[MediaStream, bytes] = {}
-        for stream, (kind, ssrc) in set(zip(self.streams, _kinds(size)(b"".join(packets)), strict=True)):
-            head = _head(stream, size, kind, ssrc)
-            if head is None:
+        for place in _ALIKE:
+            if octets[place::size].count(first[place]) != len(packets):
                 return None
-            heads[stream] = head
-        return heads
-
-
-@lru_cache(256)
-def _kinds(size: int) -> Callable[[bytes], Iterator[tuple[bytes, bytes]]]:
-    """Reads the second octet and the SSRC of RTP packets of so many octets, one behind the other."""
-    return Struct(f"x s 6x 4s {size - _RTP_OCTETS}x").iter_unpack
-
-
-@lru_cache(256)
-def _frame(size: int) -> Callable[..., bytes]:
-    """Makes the record of a frame: second, microsecond, octets twice, head, packet."""
-    return Struct(f"<IIII{_HEADERS}s{size}s").pack
+        heads[stream] = head
+    return heads
 
 
 class _CallFiles:
@@ -181,14 +156,13 @@ class _CallFiles:
         self.path = folder / f"{name}.pcap"
         self.audio = CallAudio(folder, name, SIDES)
         self.records: list[bytes] = [pcap.file_header(inet.ETHERNET)]
-        self.waiting = _Waiting()
+        self.waiting = Packets()
         self.keys = call.keys
         self.octets = self.heard = 0
 
     def flush(self) -> None:
         if self.records:
-            with self.path.open("ab") as file:
-                file.write(b"".join(self.records))
+            owner_only.extend(self.path, b"".join(self.records))
             self.records.clear()
             self.octets = 0
 
@@ -205,7 +179,7 @@ class MediaFiles:
         self.finished = 0
         """Files that are whole, of calls that ended before the receiver too."""
 
-    def write(self, call: Call, media: list[Media]) -> None:
+    def write(self, call: Call, media: Packets) -> None:
         """Records of one call, in their order; they wait until there are enough of them, or for the next tick."""
         known = self._calls.get(call)
         files = known or self._open(call)
@@ -213,7 +187,8 @@ class MediaFiles:
         if files.keys != call.keys:
             self._work(files)  # what came before the keys is heard, what comes behind them is not
             files.keys = call.keys
-        files.octets += files.waiting.add(media)
+        files.waiting.fields += media.fields
+        files.octets += _HEADERS * len(media) + sum(map(len, media.octets))
         if files.octets >= FLUSH_OCTETS:
             self._flush(files)
         elif known is None:
@@ -221,43 +196,51 @@ class MediaFiles:
 
     def _work(self, files: _CallFiles) -> None:
         """Frames and sound of what waits."""
-        waiting, files.waiting = files.waiting, _Waiting()
-        if not waiting.packets:
+        waiting, files.waiting = files.waiting, Packets()
+        self._together(files, waiting)
+
+    def _together(self, files: _CallFiles, waiting: Packets) -> None:
+        """Packets of a call that are like those before them in their streams; others one by one."""
+        if not waiting:
             return
-        heads = waiting.usual()
+        apart = _apart(waiting)
+        size = len(waiting.fields[3])
+        heads = _heads(apart, size)
+        if heads is None and len(waiting) > FEW:
+            # A new stream, or one packet that is marked: not all the others go one by one for that.
+            for half in waiting.halves():
+                self._together(files, half)
+            return
         if heads is None:
-            for time, stream, packet in waiting.media():
+            for time, stream, packet in waiting:
                 self._one(files, time, stream, packet)
             return
-        size = len(waiting.packets[0])
-        octets = size + _HEADERS
-        pack = _frame(size)
-        files.records += [
-            pack(time // _SECOND, time % _SECOND // 1_000, octets, octets, heads[stream], packet)
-            for time, stream, packet in waiting.media()
-        ]
+        frames = columns(f"<II{_BEFORE}s{size}s")
+        fields = list(waiting.fields)
+        fields[2::4] = map(heads.__getitem__, waiting.streams)
+        files.records.append(frames.write(fields))
         if files.keys:
             return
         voices = {stream: _voice_of(stream) for stream in heads}
-        if files.audio.begun and len(heads) == len({_side_of(stream) for stream in heads}):
-            for stream, voice in voices.items():
-                if voice is not None:
-                    self.unreadable += voice.packets(*waiting.of(stream, len(heads)))
-        else:
+        if not files.audio.begun or len(heads) != len({_side_of(stream) for stream in heads}):
             # Where time begins, and which of two voices of a side is heard, is a matter of their order.
-            self._hear(voices, waiting.media())
+            self._hear(voices, waiting)
+            return
+        for stream, voice in voices.items():
+            if voice is not None and not voice.run(apart[stream]):
+                times = [time for time, whose, _ in waiting if whose is stream]
+                self.unreadable += voice.packets(times, apart[stream])
 
     def _one(self, files: _CallFiles, time: int, stream: MediaStream, packet: bytes) -> None:
         rtp = packet
-        if (head := _head(stream, len(packet), packet[1:2], packet[8:12])) is not None:
-            size = len(packet) + _HEADERS
-            files.records += [_RECORD(time // _SECOND, time % _SECOND // 1_000, size, size), head, packet]
+        if (head := _head(stream, len(packet), packet[_KIND], packet[_SSRC])) is not None:
+            files.records += [_TIME(time // SECOND, time % SECOND // 1_000), head, packet]
         else:
             rtp = self._other(files, stream, time, packet)
         if not files.keys and rtp:
             self._hear({stream: _voice_of(stream)}, [(time, stream, rtp)])
 
-    def _hear(self, voices: dict[MediaStream, Voice | None], media: Iterable[Media]) -> None:
+    def _hear(self, voices: dict[MediaStream, Voice | None], media: Iterable[tuple[int, MediaStream, bytes]]) -> None:
         """RTP in clear, to who decodes it."""
         for time, stream, rtp in media:
             voice = voices[stream]
@@ -330,7 +313,7 @@ class MediaFiles:
         sink.voice, sink.ssrc, sink.kind = None, b"", b""
         if len(packet) < _RTP_OCTETS or packet[0] >> 6 != 2 or packet[1] in _RTCP:
             return
-        sink.ssrc, sink.kind = packet[8:12], packet[1:2]
+        sink.ssrc, sink.kind = packet[_SSRC], packet[_KIND]
         codec = sink.codecs.get(packet[1] & 0x7F)
         if codec is not None:
             files.call.codecs.add(codec.name)
