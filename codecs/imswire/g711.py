@@ -65,12 +65,12 @@ _ULAW_CODES = _codes(_compress_ulaw)
 _ALAW_CODES = _codes(_compress_alaw)
 
 
-def decode_ulaw(codes: bytes) -> bytes:
+def decode_ulaw(codes: bytes | bytearray) -> bytearray:
     """u-law (PCMU) to linear samples, two octets each."""
     return _decode(codes, _ULAW_PLANES)
 
 
-def decode_alaw(codes: bytes) -> bytes:
+def decode_alaw(codes: bytes | bytearray) -> bytearray:
     """A-law (PCMA) to linear samples, two octets each."""
     return _decode(codes, _ALAW_PLANES)
 
@@ -85,11 +85,11 @@ def encode_alaw(samples: bytes) -> bytes:
     return _encode(samples, _ALAW_CODES)
 
 
-def _decode(codes: bytes, planes: tuple[bytes, bytes]) -> bytes:
+def _decode(codes: bytes | bytearray, planes: tuple[bytes, bytes]) -> bytearray:
     samples = bytearray(2 * len(codes))
     samples[::2] = codes.translate(planes[0])
     samples[1::2] = codes.translate(planes[1])
-    return bytes(samples)
+    return samples
 
 
 def _encode(samples: bytes, codes: bytes) -> bytes:

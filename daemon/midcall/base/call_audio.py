@@ -25,7 +25,7 @@ LEAST_RUN = 4
 _USUAL = b"\x80"
 _HEADER_OCTETS = 12
 
-Decode = Callable[[bytes], bytes]
+Decode = Callable[[bytes | bytearray], bytearray]
 _DECODERS: dict[str, Decode] = {"PCMU": g711.decode_ulaw, "PCMA": g711.decode_alaw}
 
 
@@ -37,7 +37,9 @@ class Voice:
 
     __slots__ = ("_anchor", "_arrival", "_codecs", "_expected", "_position", "_run", "_timestamp", "_type", "_write")
 
-    def __init__(self, codecs: dict[int, Codec], write: Callable[[int, bytes], None], arrival: Callable[[int], int]):
+    def __init__(
+        self, codecs: dict[int, Codec], write: Callable[[int, bytearray], None], arrival: Callable[[int], int]
+    ):
         self._codecs = codecs
         self._write = write
         self._arrival = arrival
@@ -101,7 +103,7 @@ class Voice:
         """Decode and write the run so far."""
         if self._run:
             decode = _DECODERS[self._codecs[self._type].name.upper()]
-            self._write(self._position, decode(bytes(self._run)))
+            self._write(self._position, decode(self._run))
             self._position += len(self._run)
             self._run.clear()
 
@@ -185,7 +187,7 @@ class CallAudio:
             self._start = time
         return (time - self._start) * RATE // SECOND
 
-    def _write(self, side: int, position: int, pcm: bytes) -> None:
+    def _write(self, side: int, position: int, pcm: bytearray) -> None:
         writer = self._writers.get(side)
         if writer is None:
             path = self._folder / f"{self._name}-{self._sides[side]}.wav"

@@ -5,7 +5,7 @@ A tuple for each structure costs more than what is in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -28,29 +28,32 @@ class Columns:
     def read(self, octets: bytes, at: int, count: int) -> list[list[Any]]:
         """The fields of ``count`` structures from ``at`` on, a column each."""
         flat: list[Any] = []
-        for struct in self._blocks(count):
-            flat += struct.unpack_from(octets, at)
-            at += struct.size
+        for size in _blocks(count):
+            flat += self._struct(size).unpack_from(octets, at)
+            at += size * self._size
         return [flat[field :: self._fields] for field in range(self._fields)]
 
     def write(self, fields: Sequence[Any]) -> bytes:
         """Structures of the fields of all of them, one behind the other."""
         blocks, at = [], 0
-        for struct in self._blocks(len(fields) // self._fields):
-            end = at + self._fields * (struct.size // self._size)
-            blocks.append(struct.pack(*fields[at:end]))
+        for size in _blocks(len(fields) // self._fields):
+            end = at + size * self._fields
+            blocks.append(self._struct(size).pack(*fields[at:end]))
             at = end
         return b"".join(blocks)
 
-    def _blocks(self, count: int) -> Iterator[Struct]:
-        """Powers of two, so that few of them are kept."""
-        while count:
-            size = min(_BLOCK, 1 << count.bit_length() - 1)
-            found = self._structs.get(size)
-            if found is None:
-                found = self._structs[size] = Struct(self._form[0] + self._form[1:] * size)
-            yield found
-            count -= size
+    def _struct(self, size: int) -> Struct:
+        found = self._structs.get(size)
+        if found is None:
+            found = self._structs[size] = Struct(self._form[0] + self._form[1:] * size)
+        return found
+
+
+@lru_cache(4_096)
+def _blocks(count: int) -> tuple[int, ...]:
+    """Of so many structures, in sizes of which there are few, since what is made for each is kept: powers of two."""
+    whole = (_BLOCK,) * (count // _BLOCK)
+    return (*whole, *(1 << bit for bit in reversed(range(_BLOCK.bit_length() - 1)) if count >> bit & 1))
 
 
 @lru_cache(_FORMS)

@@ -27,26 +27,28 @@ class WavWriter:
         self.rate = rate
         self._file: BinaryIO = owner_only.create(path)
         self._put(wav.header(1, rate, 0), 0)
-        self._pending: list[bytes] = []
-        self._pending_at = self._pending_end = 0
-        self._end = 0
+        self._pending = bytearray()
+        self._at = self._end = 0  # octets of samples: where pending ones begin, how many there are
 
     @property
     def samples(self) -> int:
         """Length of what was written so far, silence included."""
-        return max(self._end, self._pending_end) // SAMPLE_OCTETS
+        return max(self._end, self._at + len(self._pending)) // SAMPLE_OCTETS
 
-    def write(self, sample: int, pcm: bytes) -> None:
+    def write(self, sample: int, pcm: bytes | bytearray) -> None:
         """Put 16-bit little-endian samples at position ``sample``; what is beyond a day is left out."""
         at = sample * SAMPLE_OCTETS
         if at < 0 or at + len(pcm) > MAX_OCTETS:
             return
-        if at != self._pending_end:
+        if at != self._at + len(self._pending):
             self._flush()
-            self._pending_at = self._pending_end = at
-        self._pending.append(pcm)
-        self._pending_end += len(pcm)
-        if self._pending_end - self._pending_at >= FLUSH_OCTETS:
+            self._at = at
+        if len(pcm) >= FLUSH_OCTETS:
+            self._flush()
+            self._append(pcm)
+            return
+        self._pending += pcm
+        if len(self._pending) >= FLUSH_OCTETS:
             self._flush()
 
     def close(self) -> None:
@@ -60,12 +62,15 @@ class WavWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._put(b"".join(self._pending), wav.HEADER_LENGTH + self._pending_at)
-            self._pending.clear()
-            self._pending_at = self._pending_end
-            self._end = max(self._end, self._pending_end)
+            pending, self._pending = self._pending, bytearray()
+            self._append(pending)
 
-    def _put(self, octets: bytes, at: int) -> None:
+    def _append(self, pcm: bytes | bytearray) -> None:
+        self._put(pcm, wav.HEADER_LENGTH + self._at)
+        self._at += len(pcm)
+        self._end = max(self._end, self._at)
+
+    def _put(self, octets: bytes | bytearray, at: int) -> None:
         view = memoryview(octets)
         while view:
             written = os.pwrite(self._file.fileno(), view, at)

@@ -65,7 +65,7 @@ class Context:
 
     __slots__ = (
         "accused", "aliases", "begun", "block", "call", "checked", "deliverer", "digests", "dirty", "doubled", "faulty",
-        "fresh", "generation", "key", "last_time", "media", "missing", "next", "out", "outlier", "passed", "received",
+        "fresh", "generation", "key", "last_time", "media", "missing", "next", "out", "outlier", "passed",
         "repeats", "strays", "suspects", "uncovered_told",
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ class Context:
         self.aliases: list[bytes] = []
         self.dirty = False
         self.generation = 0
-        self.received = self.repeats = self.doubled = self.checked = self.faulty = 0
+        self.repeats = self.doubled = self.checked = self.faulty = 0
         self.uncovered_told = False
 
     def arrive(self, number: int, octets: bytes, now: int) -> tuple[Arrival, int | None]:
@@ -149,7 +149,7 @@ class Context:
         if self.key.payload in (IRI, CC):
             self.fresh[number] = octets
         else:
-            self.digests.add(number, (octets,))
+            self.digests.put(number, octets)
 
     def octets(self, number: int) -> bytes | None:
         """The record of that number, as long as checks may name it."""

@@ -203,11 +203,10 @@ class Lemf:
 
     def _covered(self, key: Key, data: int | None) -> Context | None:
         """Whose records a check in the sequence ``key`` is about; without dataType the one that waits."""
-        payloads = _DATA.get(data, ())
-        found = [each for each in (self.contexts.get(key.of(name)) for name in payloads) if each]
+        found = [each for name in _DATA.get(data, ()) if (each := self.contexts.get(key.of(name))) is not None]
         for context in found:
             self.contexts.touch(context.key)
-        return next((each for each in found if each.fresh), found[0] if found else None)
+        return next((each for each in found if each.fresh), found[0]) if found else None
 
     def signable(self, key: Key, data: int | None) -> Signable:
         """The checks of records of this kind."""

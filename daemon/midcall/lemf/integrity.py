@@ -79,10 +79,10 @@ def check_hash(context: Context, check: hi.IntegrityCheck, own: int, odd: Odd) -
     if context.outlier is not None and context.outlier.number in numbers:
         context.admit()  # the deliverer says so
     found = [_never_came(gap) for gap in context.missing.named(numbers)]
-    if context.block.keys().isdisjoint(numbers):
+    usual = numbers == tuple(context.fresh)  # all that waits, in order
+    if usual or context.block.keys().isdisjoint(numbers):
         found += close_block(context)
-    # The usual cover is all that waits, in order.
-    if numbers == tuple(context.fresh):
+    if usual:
         held = context.fresh
     else:
         held = {number: octets for number in numbers if (octets := context.octets(number)) is not None}
@@ -149,7 +149,6 @@ def close_block(context: Context) -> list[Verdict]:
     """No further check will come for the last block: say what is left under suspicion."""
     suspects, context.suspects = context.suspects, None
     context.accused.clear()
-    context.settle(context.block)
     context.block = {}
     context.passed.clear()
     if not suspects or len(suspects) == 1:
@@ -267,9 +266,9 @@ def _left_out(context: Context, numbers: tuple[int, ...], held: dict[int, bytes]
 def _cover(context: Context, held: dict[int, bytes]) -> None:
     if held is context.fresh:
         context.fresh = {}
+        context.settle(held)
     else:
-        for number in held:
-            context.fresh.pop(number, None)
+        context.settle({number: context.fresh.pop(number) for number in held if number in context.fresh})
     if context.block:
         context.block.update(held)
     else:

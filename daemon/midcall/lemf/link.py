@@ -355,7 +355,6 @@ class Link:
             lemf.settle(context)
             context.restart()
         arrival, stray = context.arrive(number, octets, now)
-        context.received += 1
         if stray is not None:
             ahead = (stray - number) % NUMBERS
             text = f"{ahead} ahead of {number}, which came behind it and where the sequence goes on; stored"
@@ -470,7 +469,6 @@ class Link:
 
     def _media(self, context: Context, batch: Batch) -> None:
         media, context.media = context.media, Packets()
-        context.received += len(media)
         call = context.call
         if call is not None:
             call.content(len(media), media.time(0), media.time(-1))

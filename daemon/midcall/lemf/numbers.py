@@ -68,16 +68,25 @@ class Digests:
         while at < count:
             place, inside = divmod((number + at) % NUMBERS, BLOCK)
             step = min(BLOCK - inside, count - at)
-            block = self._blocks.get(place)
-            if block is None:
-                block = self._blocks[place] = array("q")
-                self._memory.begin(self, place)
-            lacking = inside + step - len(block)
-            if lacking > 0:
-                block.frombytes(bytes(8 * lacking))
-                self._memory.grow(lacking)
-            block[inside : inside + step] = fresh[at : at + step]
+            self._block(place, inside + step)[inside : inside + step] = fresh[at : at + step]
             at += step
+
+    def put(self, number: int, octets: bytes) -> None:
+        """One record."""
+        place, inside = divmod(number, BLOCK)
+        self._block(place, inside + 1)[inside] = hash(octets)
+
+    def _block(self, place: int, size: int) -> array[int]:
+        """That block, with room for so many."""
+        block = self._blocks.get(place)
+        if block is None:
+            block = self._blocks[place] = array("q")
+            self._memory.begin(self, place)
+        lacking = size - len(block)
+        if lacking > 0:
+            block.frombytes(bytes(8 * lacking))
+            self._memory.grow(lacking)
+        return block
 
     def get(self, number: int) -> int:
         place, inside = divmod(number, BLOCK)

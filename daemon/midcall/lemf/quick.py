@@ -126,12 +126,14 @@ def _numbers(body: bytes) -> tuple[int, ...]:
     if size > (_LEAST_TLV + 1) * MAX_TLVS:
         raise ValueError
     width = body[1]
-    count, rest = divmod(size, width + 2)
-    if not rest and body[:: width + 2].count(2) == body[1 :: width + 2].count(width) == count and width in _FORMS:
-        form, base = _FORMS[width]
-        (found,) = columns(form).read(body, 0, count)
-        # Without its sign bit, and not shorter in one octet less.
-        if max(found) - base < 1 << 8 * width - 1 and min(found) - base >= (1 << 8 * width - 9 if width > 1 else 0):
+    step = width + 2
+    count, rest = divmod(size, step)
+    if not rest and width in _FORMS and body[::step].count(2) == body[1::step].count(width) == count:
+        first = body[2::step]
+        # No sign bit, and nothing that would fit in less octets.
+        if first.isascii() and (width == 1 or 0 not in first):
+            form, base = _FORMS[width]
+            (found,) = columns(form).read(body, 0, count)
             return tuple([number - base for number in found] if base else found)
     numbers, at = [], 0
     while at < size:
@@ -148,7 +150,9 @@ def _small(octets: bytes, at: int, tag: int) -> tuple[int, int]:
     start = at + 2
     if octets[at] != tag or not 0 < width < 6 or octets[start] > 0x7F:
         raise ValueError
-    if octets[start] == 0 and width > 1 and octets[start + 1] < 0x80:
+    if width == 1:
+        return octets[start], start + 1
+    if octets[start] == 0 and octets[start + 1] < 0x80:
         raise ValueError
     after = start + width
     if after > len(octets):

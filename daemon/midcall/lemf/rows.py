@@ -8,13 +8,12 @@ first record that would not ends the row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from collections.abc import Iterable
 from struct import calcsize
 from typing import Any, Final
 
 from midcall.base.columns import columns
-from midcall.lemf.calls import MediaStream, Packet
+from midcall.lemf.calls import MediaStream
 from midcall.lemf.content import SECOND, Layout
 from midcall.lemf.context import Context
 
@@ -55,7 +54,7 @@ class Rows:
         if row is None or row.layout.form != layout.form:
             if len(self._rows) >= MAX_ROWS:
                 self.clear()
-            row = self._rows[beginning] = _Row(layout, len(octets))
+            row = self._rows[beginning] = _Row(layout, octets)
         self._known += 1
         if self._known > MAX_KNOWN:
             self.clear()
@@ -74,13 +73,15 @@ class _Row:
 
     __slots__ = ("_columns", "_most", "_pause", "_places", "_size", "known", "layout")
 
-    def __init__(self, layout: Layout, size: int) -> None:
+    def __init__(self, layout: Layout, octets: bytes) -> None:
         self.layout = layout
         self.known: dict[tuple[bytes, ...], Known] = {}
-        self._size = size
+        self._size = len(octets)
         before, number, around, second, between, *others = layout.fields
         first, last = calcsize(">" + before + number), calcsize(">" + before + number + around + second + between)
-        self._places = (*range(BEGINNING), *range(first, last))
+        # The length of the whole, what is around the second, and the length of microseconds that are read with it.
+        whole = {0x81: 2, 0x82: 3}.get(octets[1], 1)
+        self._places = (whole, *range(first, last + (layout.micro_base > 0)))
         self._columns = f">{before}{number}{last - first}x{''.join(others)}"
         self._most = MOST
         self._pause = 0
@@ -93,24 +94,18 @@ class _Row:
         if alike < LEAST:
             return _NONE
         _, _, before_second, second, before_micro, *_ = layout.read(data, position)
-        if (before_second, before_micro) != (layout.before_second, layout.before_micro) or second > layout.second_most:
+        if (before_second, before_micro) != (layout.before_second, layout.before_micro):
             return _NONE
         heads, numbers, micros, *others = columns(self._columns).read(data, position, alike)
-        numbers, micros = _less(numbers, layout.number_base), _less(micros, layout.micro_base)
+        if base := layout.number_base:
+            numbers = [number - base for number in numbers]
         found: list[Any] = list(map(self.known.get, zip(heads, *others[::2], strict=True)))
         count = found.index(None) if None in found else alike
         while count and not self._plausible(numbers[:count], second, micros[:count], others, future):
             count //= 2
-        taken = 0
-        if count:
-            contexts, streams = zip(*found[:count], strict=True)
-            packets = zip(repeat(second), micros, streams, others[-2][:count], strict=False)
-            records = columns(f"={self._size}s").read(data, position, count)[0]
-            taken = _take(contexts, numbers[:count], _times(second, micros[:count]), records, packets, backwards)
-            for context in dict.fromkeys(contexts[:taken]):
-                if not context.dirty:
-                    context.dirty = True
-                    touched.append(context)
+        records = columns(f"={self._size}s").read(data, position, count)[0]
+        each = zip(found, numbers, micros, records, others[-2], strict=False)
+        taken = _take(each, second, layout.micro_base, backwards, touched)
         self._most = min(2 * self._most, MOST) if taken == alike else WARY
         if not taken:
             self._pause = WARY
@@ -130,10 +125,11 @@ class _Row:
         self, numbers: list[int], second: int, micros: list[int], others: list[list[Any]], future: int
     ) -> bool:
         """Whether these records have numbers and times within their bounds."""
-        layout, latest = self.layout, max(micros)
-        if min(micros) < 0 or latest > layout.micro_most or second * SECOND + 1_000 * latest > future:
+        layout = self.layout
+        latest = max(micros) - layout.micro_base
+        if micros[0] < layout.micro_base or latest > layout.micro_most or second > layout.second_most:
             return False
-        if max(numbers) > layout.number_most:
+        if max(numbers) > layout.number_most or second * SECOND + 1_000 * latest > future:
             return False
         if layout.voip_base < 0:
             return True
@@ -141,30 +137,21 @@ class _Row:
         return max(lows) <= layout.voip_most and lows == [number & 0xFFFF for number in numbers]
 
 
-def _less(values: list[int], base: int) -> list[int]:
-    return [value - base for value in values] if base else values
-
-
-def _times(second: int, micros: list[int]) -> list[int]:
-    begin = second * SECOND
-    return [begin + 1_000 * micro for micro in micros]
-
-
 def _take(
-    contexts: Sequence[Context],
-    numbers: list[int],
-    times: list[int],
-    records: list[bytes],
-    packets: Iterable[Packet],
+    each: Iterable[tuple[Known, int, int, bytes, bytes]],
+    second: int,
+    base: int,
     backwards: int,
+    touched: list[Context],
 ) -> int:
-    """Take records as far as each is the next one of its context; returns how many."""
-    one = contexts[0]
-    if contexts.count(one) == len(contexts) and _take_all(one, numbers, times, records, packets, backwards):
-        return len(contexts)
+    """Take records as far as each is the next one of its context; returns how many.
+
+    Of each its context and stream, number, microseconds above ``base``, octets and packet.
+    """
+    begin = second * SECOND - base * 1_000
     taken = 0
-    for context, number, time, octets, packet in zip(contexts, numbers, times, records, packets, strict=True):
-        last = context.last_time
+    for (context, stream), number, micro, octets, packet in each:
+        time, last = begin + micro * 1_000, context.last_time
         if number != context.next or time < last - backwards:
             break
         context.next = number + 1
@@ -172,26 +159,9 @@ def _take(
             context.last_time = time
         context.fresh[number] = octets
         context.out.append(octets)
-        context.media.fields.extend(packet)
+        context.media.fields.extend((second, micro - base, stream, packet))
+        if not context.dirty:
+            context.dirty = True
+            touched.append(context)
         taken += 1
     return taken
-
-
-def _take_all(
-    context: Context,
-    numbers: list[int],
-    times: list[int],
-    records: list[bytes],
-    packets: Iterable[Packet],
-    backwards: int,
-) -> bool:
-    """The same where all are of one context, the next ones, and none goes far back in time."""
-    first, last = context.next, max(context.last_time, *times)
-    if numbers != list(range(first, first + len(numbers))) or min(times) < last - backwards:
-        return False
-    context.next = first + len(numbers)
-    context.last_time = last
-    context.fresh.update(zip(numbers, records, strict=True))
-    context.out += records
-    context.media.fields += chain.from_iterable(packets)
-    return True

@@ -146,19 +146,45 @@ def test_a_full_disk_is_never_acknowledged_and_ends_the_receiver(pki, tmp_path, 
 def test_a_short_write_is_taken_back(tmp_path, monkeypatch):
     files = Store(tmp_path)
     files.append(b"L", "hi2", b"whole")
-    writes = iter([3, OSError(28, "No space left on device")])
+    files.write()
+    real = store.os.writev
 
-    def write(descriptor: int, octets: memoryview) -> int:
-        result = next(writes)
-        if isinstance(result, OSError):
-            raise result
-        return real(descriptor, octets[:result])
+    def full(descriptor: int, octets: memoryview) -> int:
+        raise OSError(28, "No space left on device")
 
-    real = store.os.write
-    monkeypatch.setattr(store.os, "write", write)
+    monkeypatch.setattr(store.os, "writev", lambda descriptor, pieces: real(descriptor, [pieces[0][:3]]))
+    monkeypatch.setattr(store.os, "write", full)
+    files.append(b"L", "hi2", b"not ")
+    files.append(b"L", "hi2", b"whole")
     with pytest.raises(StoreError, match="No space left"):
-        files.append(b"L", "hi2", b"not whole")
+        files.take_dirty()
     assert (tmp_path / "liid-L" / "hi2.ber").read_bytes() == b"whole"
+    files.close()
+
+
+def test_a_write_that_is_cut_short_goes_on(tmp_path, monkeypatch):
+    files = Store(tmp_path)
+    real = store.os.writev
+    monkeypatch.setattr(store.os, "writev", lambda descriptor, pieces: real(descriptor, [pieces[0], pieces[1][:2]]))
+    for piece in (b"one ", b"two ", b"three"):
+        files.append(b"L", "hi2", piece)
+    files.close()
+    assert (tmp_path / "liid-L" / "hi2.ber").read_bytes() == b"one two three"
+
+
+def test_what_gathers_is_written_together_and_never_too_late(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "GATHERED", 1_000)
+    monkeypatch.setattr(store, "PIECES", 4)
+    files = Store(tmp_path)
+    path = tmp_path / "liid-L" / "hi3.ber"
+    sizes = []
+    for _ in range(25):
+        files.append(b"L", "hi3", bytes(100))
+        sizes.append(path.stat().st_size)
+    assert sizes == [0] * 9 + [1_000] * 10 + [2_000] * 6
+    for descriptor in files.take_dirty():
+        store.os.close(descriptor)
+    assert path.stat().st_size == 2_500
     files.close()
 
 

@@ -135,13 +135,13 @@ def _heads(apart: dict[MediaStream, list[bytes]], size: int) -> dict[MediaStream
     """What the frames of each stream begin with; None: a packet is not like those before it, or not of that size."""
     heads: dict[MediaStream, bytes] = {}
     for stream, packets in apart.items():
-        octets, first = b"".join(packets), packets[0]
+        first = packets[0]
         head = _head(stream, size, first[_KIND], first[_SSRC])
-        if head is None or len(octets) != size * len(packets) or set(map(len, packets)) != {size}:
+        if head is None or list(map(len, packets)).count(size) != len(packets):
             return None
-        for place in _ALIKE:
-            if octets[place::size].count(first[place]) != len(packets):
-                return None
+        octets = b"".join(packets)
+        if any(octets[place::size].count(first[place]) != len(packets) for place in _ALIKE):
+            return None
         heads[stream] = head
     return heads
 
@@ -188,7 +188,8 @@ class MediaFiles:
             self._work(files)  # what came before the keys is heard, what comes behind them is not
             files.keys = call.keys
         files.waiting.fields += media.fields
-        files.octets += _HEADERS * len(media) + sum(map(len, media.octets))
+        octets = media.octets
+        files.octets += _HEADERS * len(octets) + sum(map(len, octets))
         if files.octets >= FLUSH_OCTETS:
             self._flush(files)
         elif known is None:

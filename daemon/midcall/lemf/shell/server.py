@@ -208,6 +208,7 @@ class Receiver:
             self.lemf.deadline(time.time_ns())
             self.tell_findings()
             try:
+                self.store.write()
                 self.media.tick()
             except (StoreError, OSError) as error:
                 self._fail(str(error))

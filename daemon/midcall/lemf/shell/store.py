@@ -17,6 +17,10 @@ SYNCS = 4
 """Threads that sync at once: the journal of the disk writes what they wait for together."""
 UNSYNCED = 64
 """Folders and files that were made, or had to be closed, since the last sync; behind that a deliverer waits for it."""
+GATHERED = 1 << 22
+"""Octets of all files that are written together: many of a call at once cost less than as many times a few."""
+PIECES = 512
+"""A system call takes 1 024 (IOV_MAX)."""
 READ_OCTETS = 1 << 20
 INTERFACES = ("hi3", "hi2", "hi1")
 DELIVERERS = "deliverers.jsonl"
@@ -56,9 +60,9 @@ def liid_of(name: str) -> bytes | None:
 
 
 class _File:
-    """One file that grows; a write that the disk cuts short is taken back."""
+    """One file that grows, when what gathers in ``pending`` is written; a write that is cut short is taken back."""
 
-    __slots__ = ("descriptor", "new", "path", "place", "size")
+    __slots__ = ("descriptor", "new", "path", "pending", "place", "size")
 
     def __init__(self, path: Path, place: tuple[bytes, str]) -> None:
         self.path = path
@@ -66,21 +70,27 @@ class _File:
         self.new = not path.exists()
         self.descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.size = os.fstat(self.descriptor).st_size
+        self.pending: list[bytes] = []
 
-    def append(self, octets: bytes) -> None:
-        view = memoryview(octets)
+    def write(self) -> None:
+        pieces, self.pending = self.pending, []
+        if len(pieces) > PIECES:
+            pieces = [b"".join(pieces)]
+        octets = sum(map(len, pieces))
         try:
-            while view:
-                view = view[os.write(self.descriptor, view) :]
+            written = os.writev(self.descriptor, pieces)
+            rest = memoryview(b"".join(pieces) if written < octets else b"")[written:]
+            while rest:
+                rest = rest[os.write(self.descriptor, rest) :]
         except OSError as error:
             os.ftruncate(self.descriptor, self.size)
             raise StoreError(f"{self.path.name}: {error.strerror}") from None
-        self.size += len(octets)
+        self.size += octets
 
 
 class Store:
-    """Appends by LIID. Nothing here waits for the disk: what is to be synced before anything is acknowledged
-    gathers until ``take_dirty``."""
+    """Appends by LIID. Nothing here waits for the disk: what is to be written gathers until ``write``, what is to be
+    synced before anything is acknowledged until ``take_dirty``."""
 
     def __init__(self, out: Path, limit: int = DEFAULT_LIMIT) -> None:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,6 +103,7 @@ class Store:
         self._folders: set[bytes] = set()  # bounded by the core, which has no more LIIDs than its table
         self.octets = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
         self._unchecked = _CHECK_EVERY
+        self._unwritten = 0
 
     def folder(self, liid: bytes) -> Path:
         path = self.out / folder_name(liid)
@@ -114,8 +125,18 @@ class Store:
                 self._files.touch(place)
         except OSError as error:
             raise StoreError(f"{error.filename or folder_name(liid)}: {error.strerror}") from None
-        file.append(octets)
+        file.pending.append(octets)
         self._dirty[place] = file
+        self._unwritten += len(octets)
+        if self._unwritten >= GATHERED:
+            self.write()
+
+    def write(self) -> None:
+        """Write what has gathered. StoreError."""
+        self._unwritten = 0
+        for file in self._dirty.values():
+            if file.pending:
+                file.write()
 
     def claim(self, claim: Claim) -> None:
         """Remember whose an interception is. StoreError."""
@@ -151,6 +172,7 @@ class Store:
         gone = self._files.put(place, file)
         if gone is not None and self._dirty.pop(gone.place, None) is not None:
             self._closing.append(gone.descriptor)
+            gone.write()
         elif gone is not None:
             os.close(gone.descriptor)
         return file
@@ -173,7 +195,11 @@ class Store:
                 raise StoreError(f"less than {KEEP_FREE >> 20} MB are free on the disk")
 
     def take_dirty(self) -> list[int]:
-        """Descriptors for ``sync``, which closes them: they are copies, so that files may be closed meanwhile."""
+        """Descriptors for ``sync``, which closes them: they are copies, so that files may be closed meanwhile.
+
+        StoreError: not everything could be written.
+        """
+        self.write()
         taken, self._closing = self._closing, []
         taken += [os.dup(file.descriptor) for file in self._dirty.values()]
         self._dirty.clear()
@@ -191,9 +217,11 @@ class Store:
                     yield liid, interface, path
 
     def close(self) -> None:
-        sync(self.take_dirty())
-        for file in self._files.values():
-            os.close(file.descriptor)
+        try:
+            sync(self.take_dirty())
+        finally:
+            for file in self._files.values():
+                os.close(file.descriptor)
 
 
 async def sync_together(descriptors: list[int]) -> None:
