@@ -124,6 +124,22 @@ def test_an_acknowledgement_comes_when_the_data_are_durable(pki, tmp_path, monke
     assert order == ["synced"] * 4 + ["answered"], "the file, whose it is, their folder, and the folder of that"
 
 
+def test_what_nobody_wants_acknowledged_is_soon_in_its_file(pki, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "TICK", 3600.0)
+    record = Sender().cc()
+
+    async def main() -> None:
+        async with Lab(pki, tmp_path) as lab:
+            client = await lab.link()
+            await client.send(record)
+            while not any(path.stat().st_size for path in tmp_path.rglob("hi3.ber")):
+                await asyncio.sleep(0.01)
+            assert lab.file("hi3.ber") == record
+            await client.close()
+
+    run(main)
+
+
 def test_a_full_disk_is_never_acknowledged_and_ends_the_receiver(pki, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "KEEP_FREE", 1 << 62)
     sender = Sender()

@@ -26,6 +26,8 @@ from midcall.lemf.shell.turns import Turns
 HANDSHAKES = 64
 """Connections that have not finished theirs, about 400 kB each; one more ends the oldest."""
 TICK = 1.0
+WRITE_WITHIN = 0.002
+"""Seconds until what has gathered is in its files, where those look who wait for it; more of it goes over at once."""
 
 Tell = Callable[[str, str], None]
 """Tells the view: what kind of line, and the line."""
@@ -55,6 +57,7 @@ class Receiver:
         self._wanted = asyncio.Event()
         self.done = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._writing: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
 
     # Life
@@ -107,6 +110,8 @@ class Receiver:
         for link in list(self.links.values()):
             link.drop()
         await self.flush()
+        if self._writing is not None:
+            self._writing.cancel()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -163,11 +168,20 @@ class Receiver:
                     self.store.append(intercept.liid, interface, b"".join(octets))
                     self.stored += len(octets)
                     octets.clear()
+        if batch.stored and self._writing is None:
+            self._writing = asyncio.get_running_loop().call_later(WRITE_WITHIN, self._write)
         for call, media in batch.media:
             self.media.write(call, media)
         for call in self.lemf.closed_calls:
             self.media.close(call)
         self.lemf.closed_calls.clear()
+
+    def _write(self) -> None:
+        self._writing = None
+        try:
+            self.store.write()
+        except (StoreError, OSError) as error:
+            self._fail(str(error))
 
     def _fail(self, reason: str) -> None:
         """Nothing can be stored: nothing is acknowledged, and nobody may think it was."""
@@ -208,7 +222,6 @@ class Receiver:
             self.lemf.deadline(time.time_ns())
             self.tell_findings()
             try:
-                self.store.write()
                 self.media.tick()
             except (StoreError, OSError) as error:
                 self._fail(str(error))
