@@ -9,7 +9,7 @@ from imswire import sip
 from imswire.sip import SipMessage, hop
 from midcall.base.bounded import BoundedTable
 from midcall.cscf import choice, timers
-from midcall.cscf.timers import LONG, T1, T2, Timers
+from midcall.cscf.timers import LONG, T1, T2, TRYING, Timers
 from midcall.cscf.top_via import Key
 from midcall.cscf.transactions import Client, Phase, Server
 from midcall.cscf.values import Out, Outs
@@ -36,10 +36,18 @@ class Contexts:
     def is_full(self) -> bool:
         return len(self.servers) >= self.servers.bound or len(self.clients) >= self.clients.bound
 
+    @property
+    def is_half_full(self) -> bool:
+        return 2 * len(self.servers) >= self.servers.bound or 2 * len(self.clients) >= self.clients.bound
+
     # Server side
 
     def open(self, server: Server) -> None:
         self.servers.put(server.key, server)
+
+    def answer_in_time(self, server: Server, now: int) -> None:
+        """100 for a request that is no INVITE, should it have no answer by then (RFC 4320 4.1)."""
+        self._run(now, "100", TRYING, server)
 
     def repeated(self, server: Server, out: Outs) -> None:
         """A retransmission came: what was answered last is answered again."""
@@ -141,12 +149,15 @@ class Contexts:
         if not client.pending:
             return
         client.phase = Phase.PROCEEDING
-        if client.invite:
-            if client.silent_until == 0:
-                self._run(now, "C", timers.C, client)
+        if not client.invite:
+            return  # RFC 4320 4.1: none but 100 is sent for it, and that by each hop itself
+        if client.silent_until == 0:
+            self._run(now, "C", timers.C, client)
             client.silent_until = now + timers.C
-            if client.cancelling:
-                self._send_cancel(client, now, out)
+        elif status > 100:
+            client.silent_until = now + timers.C
+        if client.cancelling:
+            self._send_cancel(client, now, out)
         if status > 100 and server.phase == Phase.PROCEEDING:
             self.respond(server, status, self._returned(server, message), now, out)
 
@@ -277,6 +288,9 @@ class Contexts:
                 out.append(Out(server.listener, server.hop, server.last))
                 server.interval = min(2 * server.interval, T2)
                 self._run(now, "G", server.interval, server)
+        elif name == "100":
+            if server.phase == Phase.PROCEEDING and server.last is None:
+                self.answer(server, 100, now, out)
         elif server.phase != Phase.OVER and not (name == "H" and server.phase == Phase.CONFIRMED):
             self._over(server)
 

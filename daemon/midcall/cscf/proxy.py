@@ -34,13 +34,15 @@ _NONE: dict[str, Sequence[str]] = {}
 class Admission(NamedTuple):
     """Whether a request may pass: ``status`` 0, or the answer with its further lines.
 
-    ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325).
+    ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325). ``stranger``: nobody
+    knows who sends it, so it does not take the room of those who are known.
     """
 
     status: int = 0
     extra: bytes = b""
     on_top: str = ""
     removed: tuple[str, ...] = ()
+    stranger: bool = False
 
 
 class Gate(Protocol):
@@ -64,7 +66,6 @@ class Proxy:
     def __init__(
         self, listeners: Sequence[Listener], router: Router, gate: Gate, home: Home, seals: Seals, run: str, bound: int
     ) -> None:
-        self.counts: Counter[str] = Counter()
         self._router = router
         self._gate = gate
         self._home = home
@@ -74,6 +75,7 @@ class Proxy:
         self._probes = 0
         self._sender = Sender(listeners, seals, run)
         self._contexts = Contexts(bound, self._to_tag, self._next_group)
+        self.counts: Counter[str] = self._contexts.counts
         self._names: BoundedTable[str, tuple[Sequence[str], int]] = BoundedTable("cscf.names", NAMES)
         self._waiting: BoundedTable[str, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
 
@@ -195,50 +197,60 @@ class Proxy:
             self.counts["full"] += 1
             raise SipError("message", "no room for another transaction", 503)
         server = Server(key, message, via, listener, top_via.back(top, source))
-        self._contexts.open(server)
-        try:
-            self._serve(server, message, source, now, out)
-        except SipError as error:
-            self._contexts.answer(server, error.status, now, out)
-
-    def _serve(self, server: Server, message: SipMessage, source: Hop, now: int, out: Outs) -> None:
-        """A request that begins a transaction."""
-        if message.method == "REGISTER":
-            answered = self._home.register(message, source, server.listener, now)
+        if method == "REGISTER":
+            answered = self._home.register(message, source, listener, now)
             if answered is not None:
-                self._contexts.answer(server, answered[0], now, out, answered[1])
+                self._registered(server, answered, source, now, out)
                 return
         plan = self._router.plan(message, now)
         admitted = self._gate.admit(message, plan, source, now)
-        if admitted.status:
-            self._contexts.answer(server, admitted.status, now, out, admitted.extra)
+        status = admitted.status or plan.status
+        if not status and admitted.stranger and self._contexts.is_half_full:
+            self.counts["full for strangers"] += 1
+            status = 503
+        if status:
+            # No state for what goes nowhere (RFC 3261 26.3.2.4): who asks again is answered again.
+            self._refuse(message, status, listener, source, out, admitted.extra)
             return
-        if plan.status:
-            self._contexts.answer(server, plan.status, now, out)
+        self._contexts.open(server)
+        try:
+            self._serve(server, plan, admitted, now, out)
+        except SipError as error:
+            self._contexts.answer(server, error.status, now, out)
+
+    def _registered(self, server: Server, answered: tuple[int, bytes], source: Hop, now: int, out: Outs) -> None:
+        """What has changed a registration is not done again by a retransmission."""
+        status, extra = answered
+        if status >= 300 and server.request is not None:
+            self._refuse(server.request, status, server.listener, source, out, extra)
             return
+        self._contexts.open(server)
+        self._contexts.answer(server, status, now, out, extra)
+
+    def _serve(self, server: Server, plan: Plan, admitted: Admission, now: int, out: Outs) -> None:
+        """A request that begins a transaction."""
         if server.invite:
             self._contexts.answer(server, 100, now, out)
+        else:
+            self._contexts.answer_in_time(server, now)
         server.plan, server.on_top, server.removed = plan, admitted.on_top, admitted.removed
         server.waiting = list(plan.groups)
         self._next_group(server, now, out)
 
     def _next_group(self, server: Server, now: int, out: Outs) -> None:
         group = server.waiting.pop(0)
-        breadth = self._breadth(server.request)
+        breadth, said = _breadth(server.request)
         if len(group) > breadth:
             self._contexts.answer(server, 440, now, out)
             return
+        share = breadth // len(group)
+        server.breadth = 0 if share == said else share
         server.unresolved += len(group)
         for target in group:
             server.unresolved -= 1
             if server.decided:
                 return
             self._to_target(server, target, now, out)
-
-    def _breadth(self, message: SipMessage | None) -> int:
-        """How many branches a request may have (RFC 5393 5.3)."""
-        text = message.first("Max-Breadth") if message is not None else None
-        return BREADTH if text is None or not text.isdigit() else min(int(text[:4]), BREADTH)
 
     def _to_target(self, server: Server, target: Destination, now: int, out: Outs) -> None:
         request, plan = server.request, server.plan
@@ -247,7 +259,7 @@ class Proxy:
         try:
             sent = self._sender.request(
                 request, plan, target, server.listener, self._addresses(target, now),
-                via=server.via, on_top=server.on_top, removed=server.removed,
+                via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth,
             )  # fmt: skip
         except Unsent as error:
             self._contexts.unsent(server, error.status, now, out)
@@ -358,7 +370,7 @@ class Proxy:
         self, message: SipMessage, status: int, listener: int, source: Hop, out: Outs, extra: bytes = b""
     ) -> None:
         """An answer without a transaction (RFC 3261 16.11, 8.2.7)."""
-        self.counts["refused"] += 1
+        self.counts[f"answered {status}"] += 1
         if message.is_request and message.start_method == b"ACK":
             return
         try:
@@ -378,3 +390,14 @@ class Proxy:
         message = hop.readable(octets)
         if message is not None:
             self._refuse(message, error.status, listener, source, out)
+
+
+def _breadth(message: SipMessage | None) -> tuple[int, int]:
+    """How many branches a request may have at once, and what it says of it: 0, when it does not (RFC 5393 5.3)."""
+    text = message.first("Max-Breadth") if message is not None else None
+    if text is None:
+        return BREADTH, 0
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise SipError("Max-Breadth", "no number")
+    said = int(text)
+    return min(said, BREADTH), said

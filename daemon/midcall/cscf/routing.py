@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from imswire import sip
@@ -159,16 +160,22 @@ class Router:
             return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside)
         if inside:
             return Plan(((Destination(uri),),), changed, popped, last, True)
-        groups, status = self._targets(uri, now)
+        asked = _asked(uri)
+        if asked.maddr and not self.is_local(asked.host) and (asked.maddr, asked.port) in self._ours:
+            # RFC 3261 16.4: it was to come here, and from here on it goes as if nothing had been said of it.
+            uri = changed = _without_way(uri)
+            asked = _asked(uri)
+        groups, status = self._targets(asked, now)
+        if status == 404 and asked.empty and message.method == "OPTIONS":
+            status = 200  # it asks us (RFC 3261 11.2)
         if groups or status:
             return Plan(groups, changed, popped, last, status=status)
         return Plan(((Destination(uri),),), changed, popped, last, outward=True)
 
     # Targets (RFC 3261 16.5)
 
-    def _targets(self, text: str, now: int) -> tuple[tuple[tuple[Destination, ...], ...], int]:
+    def _targets(self, asked: _Asked, now: int) -> tuple[tuple[tuple[Destination, ...], ...], int]:
         """Targets, or the status of one that is not there; neither: it is not ours."""
-        asked = _asked(text)
         if asked.number:
             for route in self._by_prefix:
                 if asked.number.startswith(route.prefix):
@@ -177,7 +184,7 @@ class Router:
             return (), asked.status
         host, port = asked.host, asked.port
         found = self._by_domain.get(host)
-        if self.is_local(host) or (host, port) in self._ours or (asked.maddr, port) in self._ours:
+        if self.is_local(host) or (host, port) in self._ours:
             aors = asked.aors
             for aor in aors:
                 contacts = self._location.contacts(aor, now)
@@ -240,7 +247,7 @@ def _loose(routes: Sequence[str], request_uri: str | None) -> Destination:
 
 
 class _Asked(NamedTuple):
-    """What a Request-URI asks for; ``status``: what becomes of it when no number leads on."""
+    """What a Request-URI asks for; ``status``: what becomes of it when no number leads on; ``empty``: no user."""
 
     number: str
     status: int
@@ -248,6 +255,7 @@ class _Asked(NamedTuple):
     port: int = 0
     maddr: str = ""
     aors: tuple[str, ...] = ()
+    empty: bool = False
 
 
 @lru_cache(maxsize=8_192)
@@ -257,7 +265,16 @@ def _asked(text: str) -> _Asked:
     if not isinstance(uri, SipUri):
         return _Asked(number, 404 if isinstance(uri, TelUri) else 416)
     port = uri.port if uri.port is not None else _default_port(uri)
-    return _Asked(number, 0, uri.host.strip("[]").lower(), port, uri.param("maddr") or "", sip.identities(text))
+    maddr = (uri.param("maddr") or "").strip("[]").lower()
+    return _Asked(number, 0, uri.host.strip("[]").lower(), port, maddr, sip.identities(text), uri.user is None)
+
+
+def _without_way(text: str) -> str:
+    """A URI without maddr, transport and port."""
+    uri = sip.parse_uri(text)
+    assert isinstance(uri, SipUri)
+    params = tuple(each for each in uri.params if each[0].lower() not in ("maddr", "transport"))
+    return str(msgspec.structs.replace(uri, port=None, params=params))
 
 
 def _number(uri: sip.SipUri | sip.TelUri | object) -> str | None:

@@ -36,6 +36,7 @@ class Next(NamedTuple):
     port: int
     numeric: bool
     strict: bool
+    secure: bool = False
 
 
 class Sent(NamedTuple):
@@ -103,11 +104,13 @@ class Sender:
         branch: str = "",
         on_top: str = "",
         removed: tuple[str, ...] = (),
+        breadth: int = 0,
     ) -> Sent | str:
         """The request as it goes to a target, or the name whose addresses are wanted first.
 
         ``names`` are those that are known; ``via`` the topmost Via with where the request came from; ``branch`` ours,
-        if it is already chosen; ``on_top`` further lines. Unsent; SipError: it may not go on.
+        if it is already chosen; ``on_top`` further lines; ``breadth`` another Max-Breadth. Unsent; SipError: it may not
+        go on.
         """
         leads = self.next_of(target.next)
         place = target.flow
@@ -119,20 +122,27 @@ class Sender:
                 if found is None:
                     return leads.host
                 place = self._reachable(leads, found)
+        uri = target.request_uri if target.request_uri is not None else plan.request_uri
+        secure = (uri or message.request_uri or "")[:5].lower() == "sips:" or leads.secure
+        if secure and place.transport != "tls":
+            raise Unsent(480, "sips, and a next hop without TLS")  # RFC 5630 5.3
         out = self._door(place, listener)
         seal = self._seals.of(message.call_id)
         branch = branch or self._branch(seal, loop_of(message))
         lines = [self._vias[out] + branch]
         if message.method in RECORDED:
-            lines.append(self._recorded(out, seal))
+            lines.append(self._recorded(out, seal, secure))
             if out != listener:
-                lines.append(self._recorded(listener, seal))
+                lines.append(self._recorded(listener, seal, secure))
         lines += [f"Route: <{route.strip('<>')}>" if route[:1] != "<" else f"Route: {route}" for route in target.routes]
-        uri = target.request_uri if target.request_uri is not None else plan.request_uri
         routes, behind = plan.routes, None
         if leads.strict and len(message.values("Route")) > plan.routes:
             # RFC 3261 16.6 6: a strict router is sent its own URI, and the other one behind all routes.
             behind, uri, routes = f"<{uri or message.request_uri}>", target.next, routes + 1
+        if breadth:
+            lines.append(f"Max-Breadth: {breadth}")
+            if message.raw(b"max-breadth") is not None:
+                removed = (*removed, "max-breadth")
         text = "\r\n".join(lines) + "\r\n" + on_top
         change = hop.Change(
             text.encode("utf-8", "surrogateescape"),
@@ -164,8 +174,9 @@ class Sender:
             return door, Hop(transport, host, int(port) if port.isdigit() and len(port) < 6 else PORTS[transport])
         return None
 
-    def _recorded(self, listener: int, seal: str) -> str:
-        return f"Record-Route: <{self._listeners[listener].uri}{MARK}{seal}>"
+    def _recorded(self, listener: int, seal: str, secure: bool) -> str:
+        here = self._listeners[listener]
+        return f"Record-Route: <{here.secure_uri if secure else here.uri}{MARK}{seal}>"
 
     def _door(self, place: Hop, came: int) -> int:
         """The listener through which a hop is reached: that through which the request came, if it can."""
@@ -212,4 +223,4 @@ def next_of(text: str) -> Next:
         host, numeric = inet.text(inet.pack(host)), True
     except InetError:
         numeric = False
-    return Next(transport, host, port, numeric, uri.param("lr") is None)
+    return Next(transport, host, port, numeric, uri.param("lr") is None, uri.scheme == "sips")

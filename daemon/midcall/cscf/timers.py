@@ -18,6 +18,8 @@ T4 = 5_000 * MS
 """How long a message stays in the network."""
 LONG = 64 * T1
 """Timers B, D, F, H, J, L and M."""
+TRYING = 7 * T1
+"""When Timer E comes to T2: by then a request other than INVITE has an answer (RFC 4320 4.1)."""
 C = 181_000 * MS
 """Timer C: more than three minutes (RFC 3261 16.6 11)."""
 

@@ -90,13 +90,12 @@ def with_source(top: TopVia, hop: Hop) -> bytes | None:
 
 
 def back(top: TopVia, hop: Hop) -> Hop:
-    """Where responses go (RFC 3261 18.2.2, RFC 3581 4): over the connection, to the source, or to maddr.
+    """Where responses go (RFC 3261 18.2.2, RFC 3581 4): over the connection, and should it be gone, to the port that
+    Via names; over UDP to the source, or to that port.
 
     maddr is honoured for the source itself only: anywhere else it would send our answers to strangers.
     """
-    if hop.transport != "udp" or top.rport:
-        return hop
-    return Hop("udp", hop.host, top.port)
+    return hop if top.rport and hop.transport == "udp" else hop._replace(port=top.port)
 
 
 def key(message: SipMessage, top: TopVia) -> Key:

@@ -37,12 +37,13 @@ class Server:
     ``via`` is the topmost Via with where it came from (None: it says so itself); ``hop``: where responses go. ``last``:
     the response that answers a retransmission. ``clients``: its branches; ``waiting``: groups of targets that are tried
     when those before have failed (RFC 3261 16.6). ``unresolved``: targets whose addresses are not known yet.
-    ``decided``: a final response went back.
+    ``breadth``: Max-Breadth of each branch, 0 where it stays as it came (RFC 5393). ``decided``: a final response went
+    back.
     """
 
     __slots__ = (
-        "cancelled", "clients", "decided", "hop", "interval", "invite", "key", "last", "listener", "method", "on_top",
-        "phase", "plan", "removed", "request", "unresolved", "via", "waiting",
+        "breadth", "cancelled", "clients", "decided", "hop", "interval", "invite", "key", "last", "listener", "method",
+        "on_top", "phase", "plan", "removed", "request", "unresolved", "via", "waiting",
     )  # fmt: skip
 
     def __init__(self, key: Key, request: SipMessage, via: bytes | None, listener: int, hop: Hop) -> None:
@@ -61,6 +62,7 @@ class Server:
         self.on_top = ""
         self.removed: tuple[str, ...] = ()
         self.waiting: list[tuple[Destination, ...]] = []
+        self.breadth = 0
         self.unresolved = 0
         self.cancelled = False
         self.decided = False

@@ -43,6 +43,11 @@ class Listener(Struct, frozen=True):
         transport = "" if self.transport == "udp" else f";transport={self.transport}"
         return f"sip:{self.sent_by}{transport};lr"
 
+    @property
+    def secure_uri(self) -> str:
+        """The same of a TLS door, for requests that must not leave TLS (RFC 3261 16.6 4); of others :attr:`uri`."""
+        return f"sips:{self.sent_by};lr" if self.transport == "tls" else self.uri
+
 
 class Out(NamedTuple):
     """Octets to send: through which listener, and where to.

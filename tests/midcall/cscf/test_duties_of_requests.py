@@ -1,0 +1,310 @@
+"""Duties of a proxy with requests, one test each: RFC 3261 16.3-16.6, 16.10, 16.11, RFC 5393, RFC 5630.
+
+Those that :mod:`tests.midcall.cscf.test_proxy` shows in passing are not repeated here.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from imswire.sip import parse
+from midcall.cscf.proxy import Admission
+from midcall.cscf.routing import StaticRoute
+from midcall.cscf.values import Hop, Out
+from tests.midcall.cscf.stage import ALICE, BOB, CAROL, SDP, Stage, names, request, response
+
+FAR = StaticRoute((("sip:192.0.2.99", 1),), domain="far.example")
+FAR_HOP = Hop("udp", "192.0.2.99", 5060)
+
+
+def forwarded(stage: Stage, text: str | bytes, source: Hop = ALICE, listener: int = 0) -> list:
+    """The requests that go on."""
+    return [(hop, message) for hop, message in stage.say(text, source, listener) if message.is_request]
+
+
+def answered(stage: Stage, text: str | bytes, source: Hop = ALICE) -> list[int]:
+    return [message.status for _, message in stage.say(text, source) if message.status]
+
+
+# 16.3 Request validation
+
+
+def test_16_3_1_what_is_not_understood_does_not_matter():
+    """Unknown methods and headers go on, and so does a header that is wrong and not needed."""
+    text = request("FROBNICATE", "sip:bob@home.example", "X-New: {]", "Date: never", "Contact: <sip:a@192.0.2.10>")
+    ((_, on),) = forwarded(Stage(), text)
+    assert on.method == "FROBNICATE" and on.values("X-New") == ("{]",) and on.values("Date") == ("never",)
+
+
+def test_16_3_2_to_5_the_first_that_fails_answers():
+    """Scheme before Max-Forwards, both before the loop and the options."""
+    bad = request("INVITE", "mailto:bob@home.example", "Proxy-Require: x", hops=0)
+    assert answered(Stage(), bad) == [416]
+    assert answered(Stage(), request("INVITE", "sip:bob@home.example", "Proxy-Require: x", hops=0)) == [483]
+
+
+def test_16_3_3_no_max_forwards_is_no_fault():
+    assert forwarded(Stage(), request(hops=None))
+    assert forwarded(Stage(), request(hops=1))
+
+
+def test_16_3_4_a_loop_is_a_loop_for_every_method():
+    for method in ("MESSAGE", "OPTIONS", "SUBSCRIBE", "BYE"):
+        stage = Stage(FAR)
+        ((_, on),) = forwarded(stage, request(method, "sip:bob@far.example"))
+        assert answered(stage, on.octets, FAR_HOP) == [482], method
+    stage = Stage(FAR)
+    ((_, ack),) = forwarded(stage, request("ACK", "sip:bob@far.example"))
+    assert stage.say(ack.octets, FAR_HOP) == []
+
+
+def test_16_3_5_all_options_are_named():
+    text = request("INVITE", "sip:bob@home.example", "Proxy-Require: foo, bar", "Require: baz")
+    ((_, answer),) = Stage().say(text, ALICE)
+    assert answer.status == 420 and answer.values("Unsupported") == ("foo", "bar")
+
+
+def test_16_3_5_require_is_for_the_other_end():
+    ((_, on),) = forwarded(Stage(), request("INVITE", "sip:bob@home.example", "Require: baz"))
+    assert on.values("Require") == ("baz",)
+
+
+def test_16_3_6_who_is_asked_who_it_is():
+    stage = Stage()
+    stage.gate.admission = Admission(407, b'Proxy-Authenticate: Digest realm="r"\r\n')
+    ((_, answer),) = stage.say(request(), ALICE)
+    assert answer.status == 407 and answer.values("Proxy-Authenticate") == ('Digest realm="r"',)
+
+
+def test_26_3_2_4_what_goes_nowhere_leaves_nothing():
+    """A challenge or refusal is sent once, and again to who asks again; its ACK ends here."""
+    for status in (401, 403, 407, 503):
+        stage = Stage()
+        stage.gate.admission = Admission(status)
+        ((_, answer),) = stage.say(request(), ALICE)
+        assert stage.proxy.running == (0, 0) and stage.wait(40_000) == []
+        assert answered(stage, request()) == [status]
+        assert stage.say(request("ACK", to_tag=answer.to_tag), ALICE) == []
+    stage = Stage()
+    assert answered(stage, request(uri="sip:nobody@home.example")) == [404] and stage.proxy.running == (0, 0)
+
+
+# 16.4 Route information preprocessing
+
+
+def test_16_4_only_the_first_route_is_looked_at():
+    routes = "Route: <sip:192.0.2.1:5060;lr>, <sip:192.0.2.30;lr>, <sip:192.0.2.1:5060;lr>"
+    ((hop, on),) = forwarded(Stage(), request("INVITE", "sip:x@far.example", routes))
+    assert hop == CAROL and on.values("Route") == ("<sip:192.0.2.30;lr>", "<sip:192.0.2.1:5060;lr>")
+
+
+def test_16_4_a_foreign_route_is_not_removed():
+    ((hop, on),) = forwarded(Stage(), request("INVITE", "sip:x@far.example", "Route: <sip:192.0.2.30;lr>"))
+    assert hop == CAROL and on.values("Route") == ("<sip:192.0.2.30;lr>",) and on.request_uri == "sip:x@far.example"
+
+
+def test_16_4_maddr_that_is_ours_is_taken_away():
+    ((hop, on),) = forwarded(Stage(FAR), request(uri="sip:bob@far.example:5060;maddr=192.0.2.1;user=ip"))
+    assert hop == FAR_HOP and on.request_uri == "sip:bob@far.example;user=ip"
+
+
+def test_16_4_another_maddr_is_followed():
+    ((hop, on),) = forwarded(Stage(), request(uri="sip:bob@other.example;maddr=192.0.2.30"))
+    assert hop == CAROL and on.request_uri == "sip:bob@other.example;maddr=192.0.2.30"
+
+
+def test_11_2_options_for_us():
+    stage = Stage()
+    assert answered(stage, request("OPTIONS", "sip:192.0.2.1")) == [200]
+    assert answered(stage, request("OPTIONS", "sip:home.example")) == [200]
+    assert answered(stage, request("INVITE", "sip:192.0.2.1")) == [404]
+    assert answered(stage, request("OPTIONS", "sip:nobody@home.example")) == [404]
+
+
+# 16.5 Determining request targets
+
+
+def test_16_5_a_foreign_domain_is_the_only_target():
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30")
+    ((hop, on),) = forwarded(stage, request(uri="sip:bob@192.0.2.77"))
+    assert hop == Hop("udp", "192.0.2.77", 5060) and on.request_uri == "sip:bob@192.0.2.77"
+
+
+def test_16_5_the_location_service_says_where_a_user_of_ours_is():
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30")
+    assert {hop for hop, _ in forwarded(stage, request())} == {BOB, CAROL}
+
+
+# 16.6 Request forwarding
+
+
+def test_16_6_1_the_copy_keeps_what_it_does_not_know():
+    """All headers in their order, and the body, octet for octet."""
+    odd = ("X-One:   a  ,b", "subject:lower", "i-am: odd;\t", "x-one: again")
+    text = request("INVITE", "sip:bob@home.example", *odd, body=SDP)
+    ((_, on),) = forwarded(Stage(), text)
+    block = "\r\n".join(odd).encode()
+    assert block in on.octets and on.octets.endswith(b"\r\n\r\n" + SDP.encode())
+
+
+def test_16_6_2_the_target_takes_the_place_of_the_request_uri():
+    """Without parameters that may not stand there being invented, and To stays."""
+    stage = Stage()
+    stage.users.bound.clear()
+    stage.bind("bob", "sip:bob@192.0.2.20:5070;x=1")
+    ((hop, on),) = forwarded(stage, request())
+    assert on.request_uri == "sip:bob@192.0.2.20:5070;x=1" and on.first("To") == "<sip:bob@home.example>"
+    assert hop == Hop("udp", "192.0.2.20", 5070)
+
+
+def test_16_6_4_what_makes_no_dialog_is_not_recorded():
+    for method, recorded in (("INVITE", True), ("SUBSCRIBE", True), ("MESSAGE", False), ("OPTIONS", False)):
+        ((_, on),) = forwarded(Stage(), request(method))
+        assert bool(on.values("Record-Route")) is recorded, method
+
+
+def test_16_6_4_ours_stands_before_others():
+    text = request("INVITE", "sip:bob@home.example", "Record-Route: <sip:p1.example;lr>")
+    ((_, on),) = forwarded(Stage(), text)
+    ours, theirs = on.values("Record-Route")
+    assert "192.0.2.1" in ours and theirs == "<sip:p1.example;lr>"
+
+
+def test_16_6_4_sips_is_recorded_as_sips():
+    stage = Stage()
+    stage.bind("sec", "sips:sec@192.0.2.40")
+    source = Hop("tls", "192.0.2.10", 40_000, 7)
+    ((hop, on),) = forwarded(stage, request(uri="sips:sec@home.example", via="SIP/2.0/TLS 192.0.2.10"), source, 2)
+    assert hop == Hop("tls", "192.0.2.40", 5061)
+    (route,) = on.values("Record-Route")
+    assert route.startswith("<sips:192.0.2.1:5061;lr;")
+    ((hop, bye),) = forwarded(
+        stage, request("BYE", "sips:a@192.0.2.10", f"Route: {route}", via="SIP/2.0/TLS 192.0.2.40"), BOB, 2
+    )
+    assert hop == Hop("tls", "192.0.2.10", 5061) and bye.values("Route") == ()
+
+
+def test_26_2_2_sips_goes_by_tls_alone():
+    """RFC 5630 5.3: 480, where the next hop has no TLS."""
+    stage = Stage(FAR)
+    stage.bind("plain", "sip:plain@192.0.2.40")
+    assert answered(stage, request(uri="sips:bob@far.example"))[-1] == 480
+    secure = Stage(StaticRoute((("sip:192.0.2.99;transport=tls", 1),), domain="far.example"))
+    assert [hop.transport for hop, _ in forwarded(secure, request(uri="sips:bob@far.example"))] == ["tls"]
+
+
+def test_16_6_6_and_7_a_path_is_followed():
+    """RFC 3327 5.3: the values of Path are the Route, the first of them the next hop."""
+    stage = Stage()
+    stage.bind("path", "sip:p@10.0.0.1", path=("<sip:192.0.2.30;lr>", "<sip:192.0.2.31;lr>"))
+    ((hop, on),) = forwarded(stage, request(uri="sip:path@home.example"))
+    assert hop == CAROL and on.request_uri == "sip:p@10.0.0.1"
+    assert on.values("Route") == ("<sip:192.0.2.30;lr>", "<sip:192.0.2.31;lr>")
+
+
+def test_16_6_7_all_addresses_of_a_name_are_tried():
+    """RFC 3263 4.3: the next one when the first cannot be reached at all is the business of the resolver's order."""
+    stage = Stage(StaticRoute((("sip:edge.far.example", 1),), domain="far.example"))
+    assert names(stage.outs(request(uri="sip:bob@far.example"), ALICE)) == ["edge.far.example"]
+    (out,) = (each for each in stage.proxy.resolved("edge.far.example", ("192.0.2.77", "192.0.2.78"), 0))
+    assert isinstance(out, Out) and out.hop.host == "192.0.2.77"
+
+
+def test_16_6_8_each_branch_has_a_name_of_its_own():
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30")
+    seen = {on.top_branch for number in range(5) for _, on in forwarded(stage, request(branch=f"z9hG4bK{number}"))}
+    assert len(seen) == 10 and all(each.startswith("z9hG4bK") for each in seen)
+
+
+def test_16_6_9_a_length_on_streams():
+    stage = Stage()
+    stage.users.bound.clear()
+    stage.bind("bob", "sip:bob@192.0.2.20;transport=tcp")
+    text = request(body=SDP).replace(f"Content-Length: {len(SDP)}\r\n", "")
+    ((hop, on),) = forwarded(stage, text)
+    assert hop.transport == "tcp" and on.first("Content-Length") == str(len(SDP)) and on.body == SDP.encode()
+
+
+def test_16_6_11_timer_c_is_of_invites_alone():
+    stage = Stage()
+    forwarded(stage, request("MESSAGE"))
+    assert not [message for _, message in stage.wait(400_000) if message.method == "CANCEL" and message.is_request]
+
+
+def test_16_6_12_nothing_is_sent_to_who_did_not_ask():
+    """A request changes nothing of another one that runs beside it."""
+    stage = Stage()
+    ((_, one),) = forwarded(stage, request())
+    ((_, two),) = forwarded(stage, request(branch="z9hG4bKother", call_id="call-2"))
+    ((hop, back),) = stage.say(response(two, 200), BOB)
+    assert hop == ALICE and back.call_id == "call-2"
+    assert stage.say(response(one, 180), BOB)[0][1].call_id == "call-1"
+
+
+# RFC 5393 5: Max-Breadth
+
+
+def breadths(stage: Stage, *headers: str) -> list:
+    return [on.values("Max-Breadth") for _, on in forwarded(stage, request("INVITE", "sip:bob@home.example", *headers))]
+
+
+def test_5393_every_request_that_goes_on_has_one():
+    assert breadths(Stage()) == [("60",)]
+    assert breadths(Stage(), "Max-Breadth: 7") == [("7",)]
+    assert breadths(Stage(), "Max-Breadth: 4000") == [("60",)]
+
+
+def test_5393_a_fork_divides_it():
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30", "sip:bob@192.0.2.31")
+    assert breadths(stage) == [("20",)] * 3
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30", "sip:bob@192.0.2.31")
+    assert breadths(stage, "Max-Breadth: 4") == [("1",)] * 3
+
+
+def test_5393_one_after_the_other_each_has_all_of_it():
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30", q=500)
+    ((_, first),) = forwarded(stage, request("INVITE", "sip:bob@home.example", "Max-Breadth: 1"))
+    second = stage.say(response(first, 486), BOB)[-1][1]
+    assert (first.values("Max-Breadth"), second.values("Max-Breadth")) == (("1",), ("1",))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", ""])
+def test_5393_what_is_no_breadth(value):
+    found = answered(Stage(), request("INVITE", "sip:bob@home.example", f"Max-Breadth: {value}"))
+    assert found[-1] == (440 if value == "0" else 400)
+
+
+# 16.10, 16.11
+
+
+def test_16_10_a_cancel_has_no_part_in_other_methods():
+    """It is the INVITE that is looked for: one for a MESSAGE finds nothing and goes on."""
+    stage = Stage()
+    forwarded(stage, request("MESSAGE", branch="z9hG4bKm"))
+    ((_, on),) = forwarded(stage, request("CANCEL", branch="z9hG4bKm"))
+    assert on.method == "CANCEL"
+
+
+def test_16_10_a_cancel_ends_the_search():
+    """No further target is tried."""
+    stage = Stage()
+    stage.bind("bob", "sip:bob@192.0.2.30", q=500)
+    ((_, first),) = forwarded(stage, request())
+    stage.say(response(first, 180), BOB)
+    stage.say(request("CANCEL"), ALICE)
+    found = stage.say(response(first, 487), BOB)
+    assert [message.method if message.is_request else message.status for _, message in found] == ["ACK", 487]
+
+
+def test_16_11_what_is_sent_without_state_is_the_same_each_time():
+    stage = Stage()
+    ack = request("ACK", "sip:bob@192.0.2.20", to_tag="b", branch="z9hG4bKack")
+    (first,), (second,) = stage.say(ack, ALICE), stage.say(ack, ALICE)
+    assert first[1].octets == second[1].octets and stage.proxy.running == (0, 0)
+    assert parse(first[1].octets).top_branch.startswith("z9hG4bK")
