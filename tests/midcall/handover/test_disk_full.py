@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from imswire import hi
 from midcall.base.link_report import LinkEvent
+from midcall.events import EventRecord
 from midcall.handover.rows import split
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.cursor import Cursor
@@ -46,14 +47,20 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 class Site:
     def __init__(self, disk: Path, keys_folder: Path) -> None:
         self.disk = disk
-        self.keys = keys(keys_folder)
+        self.keys_folder = keys_folder
         self.events: list[LinkEvent] = []
-        self.spool = self.open()
-        self.cursor = Cursor(Folder(disk / "spool").cursor)
-        self.readers = [Reader(Folder(disk / "spool"), each, self.keys, self.cursor, self.lost) for each in INTERFACES]
         self.ledger = Ledger()
         self.key = self.place = self.refused = 0
         self.stream = streams()[0]
+        self.reopen()
+
+    def reopen(self) -> None:
+        """As a process does that begins."""
+        folder = Folder(self.disk / "spool")
+        self.keys = keys(self.keys_folder)
+        self.spool = self.open()
+        self.cursor = Cursor(folder.cursor)
+        self.readers = [Reader(folder, each, self.keys, self.cursor, self.lost) for each in INTERFACES]
 
     def lost(self, lost: object) -> None:
         raise AssertionError(f"lost without a word: {lost}")
@@ -213,11 +220,12 @@ def test_a_start_on_a_disk_without_any_room(site: Site) -> None:
 
 
 def test_a_start_on_a_disk_that_content_has_filled(site: Site) -> None:
-    """The reserve is spent: what opens the files is made by giving up the oldest content, which is declared."""
+    """The reserves are spent: what opens the files is made by giving up the oldest content, which is declared."""
     for _ in range(25):
         site.step()
     site.spool.close()
     site.spool.folder.reserve.unlink()
+    site.spool.folder.last.unlink()
     other = fill_up(site)
     before = len(site.spool.folder.segments("hi3"))
     site.spool = site.open()
@@ -384,3 +392,29 @@ def test_who_can_wait_waits_where_nobody_takes_anything(site: Site) -> None:
     site.place += 3_000
     site.drain()
     assert site.check() == {}
+
+
+def test_events_alone_fill_the_disk_and_a_restart_delivers_them(site: Site) -> None:
+    def fill() -> None:
+        left: Sequence[EventRecord] = []
+        while not left:
+            asked = [iri(key) for key in range(site.key, site.key + 1_000)]
+            left = site.spool.take_iri(asked, T0 + site.key * SECOND).records
+            site.key += len(asked) - len(left)
+        with pytest.raises(OSError), (site.disk / "others").open("ab", buffering=0) as others:
+            while others.write(bytes(4096)):
+                pass
+
+    for _ in range(2):
+        fill()
+        site.close()
+        site.reopen()
+    assert site.key > 30_000
+    site.drain()
+    for _ in range(300):
+        site.step()
+        site.drain()
+    (site.disk / "others").unlink()
+    site.step()
+    site.drain()
+    site.check()

@@ -13,13 +13,14 @@ _STEM: dict[Interface, str] = {"hi2": "iri", "hi3": "cc"}
 
 
 class Folder:
-    """``iri.db``, ``cc-NNNNNN.db`` (and ``iri-NNNNNN.db``, damaged ones set aside), ``cursor.db``, ``reserve``."""
+    """``iri.db``, ``cc-NNNNNN.db`` (and ``iri-NNNNNN.db``, damaged ones set aside), ``cursor.db``, ``reserve``s."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.events = path / "iri.db"
         self.cursor = path / "cursor.db"
         self.reserve = path / "reserve"
+        self.last = path / "last-reserve"
         self.lock = path / "lock"
         self.bell = path / "bell"
 

@@ -29,7 +29,7 @@ from midcall.handover.shell.intercepts import Intercepts
 from midcall.handover.shell.keys import Keyless, KeysFail, KeyStore
 from midcall.handover.shell.news import NOTHING, News, news
 from midcall.handover.shell.owed import Alarm, Owed, Unavailable
-from midcall.handover.shell.reserve import Reserve
+from midcall.handover.shell.reserve import LAST_OCTETS, Reserve
 from midcall.handover.shell.segments import drop_oldest, own, trim, undelivered, undelivered_in
 from midcall.handover.shell.store import Summary
 from midcall.handover.values import Interface, Kind, Lost, Run
@@ -87,6 +87,7 @@ class Spool:
         self._sign = sign
         self._report = LinkReport(destination, "spool", report or (lambda _: None))
         self._reserve = Reserve(self.folder.reserve, self.settings.reserve_octets)
+        self._last = Reserve(self.folder.last, min(LAST_OCTETS, self.settings.reserve_octets))
         self._blocked_until = 0.0
         self._tidy_at = 0.0
         self._fault_at = 0.0
@@ -104,6 +105,7 @@ class Spool:
         except BaseException:
             self._lock.close()
             raise
+        self._last.keep(self.folder.free())
         self._reserve.keep(self.folder.free())
 
     def _begin(self, now: int) -> None:
@@ -115,7 +117,7 @@ class Spool:
             except sqlite3.Error as error:
                 if not is_writing(error):
                     raise
-                if not self._reserve.release():
+                if not self._reserve.release() and not self._last.release():
                     if (dropped := drop_oldest(self.folder, self.keys, self.passed("hi3"))) is None:
                         raise
                     gone += dropped
@@ -431,12 +433,16 @@ class Spool:
         self._delete(min(self.passed("hi2"), self.files.events.low - 1))
 
     def _delete(self, last: int) -> bool:
-        try:
-            return self.files.events.let_go(last, self.passed("hi3"))
-        except sqlite3.Error as error:
-            if not is_writing(error):
-                raise
-        return False
+        """Events fill the disk alone where even that finds no room: the last room is there for it."""
+        while True:
+            try:
+                return self.files.events.let_go(last, self.passed("hi3"))
+            except sqlite3.Error as error:
+                if not is_writing(error):
+                    raise
+            if not self._last.release():
+                return False
+            self.files.events.bring_home()
 
     def _roll(self) -> None:
         if self.files.content.octets >= self.settings.segment_octets:
@@ -457,7 +463,7 @@ class Spool:
         self.files.events.forget(idle)
         self.files.content.forget(idle)
         self._forget_over(now)
-        whole = self._reserve.keep(self.folder.free())
+        whole = self._last.keep(self.folder.free()) and self._reserve.keep(self.folder.free())
         if whole and moment > self._fault_at + self.settings.retry_seconds:
             self._report.cleared(now)
 

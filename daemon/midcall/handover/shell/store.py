@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from midcall.base.seal import OVERHEAD, SealError
-from midcall.base.sqlite import connect, transaction
+from midcall.base.sqlite import connect, is_full, transaction
 from midcall.handover.assembler import Assembler
 from midcall.handover.rows import Span, pack_spans, pieces, split, unpack_spans
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
@@ -243,18 +244,46 @@ class Store:
         return known
 
     def let_go(self, last: int, last_content: int) -> bool:
-        """Delete events' rows up to ``last``, and what was noted of given up content up to ``last_content``."""
+        """Delete events' rows up to ``last``, and what was noted of given up content up to ``last_content``.
+
+        Where the disk has no room to log it all, in smaller steps: what a step frees is room for the next. True: some
+        are gone. sqlite3.Error: not even one row found room.
+        """
         if self.interface != "hi2":
             return False
         (oldest,) = self.database.execute("SELECT min(id) FROM rows").fetchone()
         (gone,) = self.database.execute("SELECT min(id) FROM gone").fetchone()
-        if (oldest is None or oldest > last) and (gone is None or gone > last_content):
+        rows = 0 if oldest is None else max(last - oldest + 1, 0)
+        if not rows and (gone is None or gone > last_content):
             return False
+        start = first = last + 1 - rows
+        step = max(rows, 1)
+        while True:
+            upto = min(first + step - 1, last)
+            try:
+                self._delete(upto, last_content)
+            except sqlite3.Error as error:
+                if not is_full(error) or (step == 1 and first == start):
+                    raise
+                if step == 1:
+                    return True
+                self.bring_home()
+                step = max(step // 8, 1)
+                continue
+            first = upto + 1
+            if first > last:
+                return True
+
+    def bring_home(self) -> None:
+        """Copy the log into the file, as far as there is room: then the log begins anew."""
+        with suppress(sqlite3.Error):
+            self.database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _delete(self, last: int, last_content: int) -> None:
         with transaction(self.database):
             self.set_meta("row", self.next_row)
             self.database.execute("DELETE FROM rows WHERE id <= ?", (last,))
             self.database.execute("DELETE FROM gone WHERE id <= ?", (last_content,))
-        return True
 
     # Reading
 
