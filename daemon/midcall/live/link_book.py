@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from msgspec import Struct, structs
 
@@ -39,7 +40,12 @@ class LinkBook:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._tell: Callable[[LinkEvent], None] = lambda _: None
         self._links: BoundedTable[tuple[str, str], Link] = BoundedTable("live.links", LINKS)
+
+    def tell(self, listener: Callable[[LinkEvent], None]) -> None:
+        """Who else hears of each change, in the thread that tells it."""
+        self._tell = listener
 
     def told(self, event: LinkEvent) -> None:
         """A change of a link, or of what stands in front of it."""
@@ -53,6 +59,7 @@ class LinkBook:
                 "cleared": structs.replace(known, fault=""),
             }[event.state]
             self._links.put(place, structs.replace(changed, since=moment(event.at)))
+        self._tell(event)
         level = logging.INFO if event.state in ("up", "cleared") else logging.WARNING
         log.log(level, "%s: %s is %s %s", event.link, event.part, event.state, event.reason)
 

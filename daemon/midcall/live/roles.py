@@ -28,6 +28,7 @@ from midcall.handover.values import Gap
 from midcall.live import links, recording
 from midcall.live.cins import Cins, CinsError
 from midcall.live.clock import now
+from midcall.live.destination_faults import DestinationFaults
 from midcall.live.df import DfService
 from midcall.live.ends import Ends
 from midcall.live.link_book import LinkBook
@@ -97,6 +98,8 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     if config.home.is_known:
         conditions = (*conditions, "nonLocalIdentifier")
     x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions, service.intercepted)
+    faults = DestinationFaults(x1, lambda _: (each.did for each in x1.element.destinations))
+    book.tell(faults.told)
     agents = [HepAgent(each.address, bytes(links.secret(each.key, AGENT_KEY_OCTETS))) for each in config.hep.agent]
     take = inputs.sip(service.take)
     hep = HepReceiver(tuple(agents), take)
@@ -107,7 +110,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     hep_end = None if config.hep.tls is None else ends.server("hep.tls")
     frame.metrics.counter("sip_copies", "Copies of SIP messages taken in", lambda: service.counts["sip"])
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(client.run()), group.create_task(service.keep())]
+        tasks = [group.create_task(each) for each in (client.run(), service.keep(), faults.run())]
         await links.listen_hep(config, hep, hep_end)
         if copies is not None:
             service.committing = copies.committing
@@ -235,6 +238,8 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     # The POI looks at them: what comes from there is of the right calls.
     conditions: tuple[links.Condition, ...] = ("callPartyRole", "nonLocalIdentifier")
     x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, conditions, service.intercepted)
+    faults = DestinationFaults(x1, lambda event: [event.link])
+    book.tell(faults.told)
     server = X2Server(inputs.x2(service.commit), report=book.told)
     x2_end = ends.server("x2")
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
@@ -261,7 +266,9 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         await plane.start()
     frame.on_reload(_reload(frame, ends, x1, service))
     frame.ready()
+    telling = asyncio.create_task(faults.run())
     await x1.run(end.came)
+    telling.cancel()
     if plane is not None:
         await plane.stop()
     desk.close()
