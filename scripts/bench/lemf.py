@@ -54,9 +54,14 @@ def call(liid: bytes, cin: int, records: int) -> list[bytes]:
     return out
 
 
-def delivery(calls: int, records: int) -> tuple[bytes, int]:
-    """Calls side by side, four under each LIID, as they would come; and how many PS-PDUs these are."""
-    each = [call(b"LIID%03d" % (n // 4), n, records // calls) for n in range(calls)]
+def delivery(calls: int, records: int, mixed: bool = False) -> tuple[bytes, int]:
+    """Calls side by side, four under each LIID, as they would come; and how many PS-PDUs these are.
+
+    ``mixed``: each has a LIID of another length than the one before it, and CINs have one, two or three octets.
+    """
+    liids = [b"LIID%04d" if mixed and n % 2 else b"LIID%03d" for n in range(calls)]
+    cins = [n << 8 * (n % 3) if mixed else n for n in range(calls)]
+    each = [call(liid % (n // 4), cin, records // calls) for n, (liid, cin) in enumerate(zip(liids, cins, strict=True))]
     pdus = [pdu for at_once in zip(*each, strict=True) for pdu in at_once]
     return b"".join(pdus), len(pdus)
 
@@ -185,6 +190,9 @@ def main() -> None:
         judged, written = (max(figures) for figures in zip(*runs, strict=True))
         show("judged and hashed, in memory", judged, "rec/s", limit, "TLS+file")
         show("pcap and WAV, in memory", written, "rec/s", limit, "TLS+file")
+        mixed = delivery(given.calls, given.records, mixed=True)[0]
+        unlike = max(in_memory(mixed, folder)[0] for _ in range(3))
+        show("judged and hashed, mixed prefixes", unlike, "rec/s", judged, "equal ones")
         together = 1 / (1 / judged + 1 / written + 1 / limit)
         show("all of it, on a core of its own", together, "rec/s", limit, "TLS+file")
         best = min(asyncio.run(through_lemf(folder, folder / f"out{n}", count)) for n in range(3))

@@ -9,6 +9,8 @@ from imswire import hi
 from midcall.lemf.content import SECOND, StreamKey
 
 MAX_STREAMS = 64
+MAX_DESCRIBED = 1 << 16
+"""Octets of the descriptions of all streams of a call."""
 _STATES = {
     hi.IriType.BEGIN: "begun",
     hi.IriType.CONTINUE: "running",
@@ -104,7 +106,8 @@ class Call:
         """The stream of that key; None when there are too many."""
         found = self.streams.get(key)
         if found is None:
-            if len(self.streams) >= MAX_STREAMS:
+            described = sum(len(each.description or b"") for each in (*self.streams, key))
+            if len(self.streams) >= MAX_STREAMS or described > MAX_DESCRIBED:
                 self.unnamed += 1
                 return None
             found = self.streams[key] = MediaStream(self, key, len(self.streams))

@@ -87,7 +87,7 @@ class Context:
         self.out = out
         self.media = Packets()
         self.call: Call | None = None
-        self.aliases: list[bytes] = []
+        self.aliases: set[bytes] = set()
         self.dirty = False
         self.generation = 0
         self.repeats = self.doubled = self.checked = self.faulty = 0

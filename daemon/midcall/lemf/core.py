@@ -228,7 +228,7 @@ class Lemf:
 
     def too_many(self, context: Context, now: int) -> None:
         """More records wait for a hash than any deliverer is to leave without one."""
-        first, *_, last = context.fresh
+        first, last = next(iter(context.fresh)), next(reversed(context.fresh))
         self.settle(context)
         if not context.uncovered_told:
             context.uncovered_told = True
@@ -243,6 +243,10 @@ class Lemf:
         held = 0
         for context in list(self.contexts.values()):
             held += sum(map(len, context.fresh.values())) + sum(map(len, context.block.values()))
+            if context.outlier is not None:
+                held += len(context.outlier.octets)
+            if held > HELD_OCTETS and context.outlier is not None:
+                context.admit()
             if held > HELD_OCTETS and context.fresh:
                 self.too_many(context, now)
             if context.missing.open or context.outlier is not None:

@@ -12,11 +12,10 @@ from midcall.lemf.batch import Batch
 from midcall.lemf.calls import Packets
 from midcall.lemf.context import CC, IRI, Arrival, Context, Key
 from midcall.lemf.core import INTEGRITY, MAX_FRESH, SECOND, Intercept, Lemf, Refused
-from midcall.lemf.familiar import Alias
 from midcall.lemf.findings import MAX_EACH, Finding, Rule
 from midcall.lemf.integrity import Signable
 from midcall.lemf.numbers import NUMBERS
-from midcall.lemf.quick import MAX_TLVS, crowded, integrity_check
+from midcall.lemf.quick import MAX_TLVS, crowded, integrity_check, prefix_length
 from midcall.lemf.rows import BEGINNING
 from midcall.lemf.transport import Transport
 
@@ -61,7 +60,6 @@ class Link:
         self._turn = self._left = turn
         self._time_of_turn, self._until, self._clock = time, _NO_END, clock
         self._unread = 0
-        self._prefix = 0
         self._known = lemf.familiar(self.deliverer)
         self._touched: list[Context] = []
         self._aside: dict[bytes, Intercept] = {}
@@ -111,7 +109,7 @@ class Link:
     def _many(self, data: bytes, now: int) -> bytes:
         """The PS-PDUs with definite lengths, as all deliverers send them; returns what is not complete."""
         position, size, pdus = 0, len(data), 0
-        known, prefix = self._known.aliases.reader(), self._prefix
+        known, prefixes = self._known.aliases.reader(), self._known.prefixes
         touched, future = self._touched, now + self.lemf.rules.future
         backwards, latest = self.lemf.rules.backwards, None
         again, rows = -1, self._known.rows
@@ -143,12 +141,16 @@ class Link:
             octets = data[position:end]
             position = end
             pdus += 1
+            header_size = data[start + 1] if end - start > 1 else 0
+            prefix = prefixes[header_size]
             alias = known(data[start + 2 : start + 2 + prefix])
+            if alias is None:
+                prefix = prefixes[header_size] = prefix_length(data, start + 2)
+                alias = known(data[start + 2 : start + 2 + prefix])
             if alias is None or end - start < prefix + 4:
                 self._follows(latest)
                 latest = None
                 self._one(octets, now)
-                prefix = self._prefix
                 continue
             layout = alias.layouts.get((end - start) << 3 | data[start + 3 + prefix] & 7)
             if layout is None:
@@ -160,7 +162,7 @@ class Link:
                     key = alias.context.key.of(INTEGRITY)
                     self._costs(len(octets), len(found.check.numbers))
                     self._integrity(key, found.number, found.time, found.check, octets, now)
-                elif again != start and self._familiar(alias, octets, header, prefix):
+                elif again != start and self._known.widths(alias, octets, header, prefix):
                     again = start
                     position -= len(octets)
                     pdus -= 1
@@ -197,7 +199,7 @@ class Link:
                 if (
                     stream is None
                     and again != start
-                    and self._familiar(alias, octets, start - position + len(octets), prefix)
+                    and self._known.widths(alias, octets, start - position + len(octets), prefix)
                 ):
                     again = start  # once: what is not taken then goes the long way
                     position -= len(octets)
@@ -311,27 +313,8 @@ class Link:
             return
         second, rest = divmod(time, SECOND)
         context.media.fields += (second, rest // 1_000, stream, octets[found.packet.start : found.packet.end])
-        prefix = content.prefix_length(octets)
-        layout = content.layout(octets, found)
-        if prefix is None or layout is None or not learn:
-            return
-        start = 2 if octets[1] < 0x80 else 3 if octets[1] == 0x81 else 4
-        at = start + 2 + prefix
-        place = (len(octets) - start) << 3 | octets[at + 1] & 7
-        alias = self._known.alias(octets[start + 2 : at], context)
-        alias.context = context
-        self._prefix = prefix
-        alias.learn(place, layout, octets, stream)
-        if layout.voip_base < 0 and (form := content.form(octets, found)) is not None:
-            alias.learn_form(*form, layout, octets, stream)
-
-    def _familiar(self, alias: Alias, octets: bytes, start: int, prefix: int) -> bool:
-        """A record of a known stream whose numbers have other widths: learnt without the tables of the module."""
-        at = start + 2 + prefix
-        found = content.familiar(octets, start, at, alias.forms)
-        if found is not None:
-            alias.learn((len(octets) - start) << 3 | octets[at + 1] & 7, found[0], octets, found[1])
-        return found is not None
+        if learn:
+            self._known.learn(octets, found, context, stream)
 
     def _ours(self, key: Key, number: int, octets: bytes, now: int) -> bool:
         """Whether this deliverer is the one of the interception; what is of another one is put aside."""

@@ -16,6 +16,8 @@ MAX_TLVS = 1 << 13
 """Of one PS-PDU: a hash over all records that may wait for one names half as many."""
 _LEAST_TLV = 2
 _CONSTRUCTED = 0x20
+_IDENTIFIER, _BEFORE_IDENTIFIER = 0xA3, 3
+"""communicationIdentifier, and how many members of a header stand before it: the module, LIID, country."""
 _QUALIFIER = 0x88
 _FORMS = {1: (">2xB", 0), 2: (">2xH", 0), 3: (">xI", 3 << 24), 4: (">2xI", 0)}
 """INTEGERs of so many octets; those of three are read with their length."""
@@ -82,6 +84,23 @@ def crowded(octets: bytes) -> bool:
         if not first & _CONSTRUCTED:
             at += length
     return False
+
+
+def prefix_length(data: bytes, at: int) -> int:
+    """Octets from ``at``, behind the length of a header, to behind its communicationIdentifier; 0: not in usual form.
+
+    A guess by lengths alone: what is found by these octets has been read in full before.
+    """
+    begin = at
+    try:
+        for _ in range(_BEFORE_IDENTIFIER):
+            if data[at] == _IDENTIFIER:
+                break
+            at += 2 + data[at + 1]
+        length = at + 2 + data[at + 1] - begin
+        return length if data[at] == _IDENTIFIER and length < 0x80 else 0
+    except IndexError:
+        return 0
 
 
 Span = tuple[int, int]

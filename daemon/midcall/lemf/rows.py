@@ -26,7 +26,8 @@ WARY: Final = 16
 """Records that are looked at together, or passed over, behind a row that broke off: looking in vain stays cheap."""
 MAX_ROWS: Final = 512
 MAX_KNOWN: Final = 65_536
-"""Keys, of some 400 octets each."""
+MAX_OCTETS: Final = 1 << 25
+"""Keys, and all of their octets; those of calls in earnest have some 400 each."""
 Known = tuple[Context, MediaStream]
 Taken = tuple[int, Context | None]
 _NONE: Final[Taken] = (0, None)
@@ -37,7 +38,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[bytes, _Row] = {}
-        self._known = 0
+        self._known = self._octets = 0
 
     def take(self, data: bytes, position: int, backwards: int, future: int, touched: list[Context]) -> Taken:
         """Take the records at ``position`` that need no look of their own; how many, and whose the last one is.
@@ -55,17 +56,19 @@ class Rows:
             if len(self._rows) >= MAX_ROWS:
                 self.clear()
             row = self._rows[beginning] = _Row(layout, octets)
+        pieces = layout.read(octets)
+        key = (pieces[0], *pieces[6::2])
         self._known += 1
-        if self._known > MAX_KNOWN:
+        self._octets += sum(map(len, key))
+        if self._known > MAX_KNOWN or self._octets > MAX_OCTETS:
             self.clear()
             return
-        pieces = layout.read(octets)
-        row.known[(pieces[0], *pieces[6::2])] = context, stream
+        row.known[key] = context, stream
 
     def clear(self) -> None:
         """Contexts that are let go of must not be found here either."""
         self._rows.clear()
-        self._known = 0
+        self._known = self._octets = 0
 
 
 class _Row:

@@ -397,7 +397,6 @@ def test_what_goes_the_short_way_breaks_no_rule(monkeypatch, form):
         context.missing.clear()
         context.fresh.pop(12, None)
         link = Link(lab.lemf, "df")
-        link._prefix = lab.link._prefix
         link.receive(bytes(changed), LATER)
         if not slow and link.pdus and not link.pending:
             short += 1
