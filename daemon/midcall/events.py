@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from imswire.hi import CcForm
-from imswire.inet import Datagram, endpoint
+from imswire.inet import UDP, Datagram, endpoint
 from imswire.sdp import Codec, Endpoint
 from imswire.srtp import MasterKey, Policy
 
@@ -320,6 +320,11 @@ class Failure(Struct, frozen=True, gc=False):
     after: int = 0
 
 
+TapPacket = tuple[int, bytes, bytes, bytes]
+"""A UDP datagram as a tap tells of it: wall time in ns, where it goes and where it comes from (address and port in
+network order each), payload."""
+
+
 class MediaPacket(NamedTuple):
     """A UDP datagram as a tap sees it.
 
@@ -331,6 +336,14 @@ class MediaPacket(NamedTuple):
     datagram: Datagram
     frame: int = 0
 
+    @classmethod
+    def of_tap(cls, packet: TapPacket) -> MediaPacket:
+        """The same without the frame around it."""
+        time, place, source, payload = packet
+        src, dst = source[:-2], place[:-2]
+        sport, dport = int.from_bytes(source[-2:], "big"), int.from_bytes(place[-2:], "big")
+        return cls(time, place, Datagram(src, dst, UDP, sport, dport, payload, 0, 0, len(payload), b""))
+
     @property
     def payload(self) -> bytes:
         return self.datagram.payload
@@ -339,6 +352,11 @@ class MediaPacket(NamedTuple):
     def source(self) -> str:
         """Where it came from, "ip:port"."""
         return endpoint(self.datagram.src, self.datagram.sport)
+
+    @property
+    def origin(self) -> bytes:
+        """The same, address and port in network order."""
+        return self.datagram.src + self.datagram.sport.to_bytes(2, "big")
 
 
 class Intercept(Struct, frozen=True):
@@ -402,8 +420,12 @@ class CcStream:
         self.form = form
 
 
+Cc = tuple[int, CcStream, bytes]
+"""A packet for HI3, not numbered yet: wall time in ns, what it is of, payload."""
+
+
 class CcRecord(NamedTuple):
-    """A packet for HI3, not numbered yet; ``time`` in wall ns."""
+    """The same with names."""
 
     time: int
     stream: CcStream

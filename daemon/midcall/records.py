@@ -5,7 +5,7 @@ The hand-over of a replay: one intercept, one agency. A shell for two files; the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,6 +15,7 @@ from midcall.config import ReplayConfig
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, notifications
 from midcall.df3 import Content, ContentRecords
 from midcall.events import (
+    Cc,
     CcRecord,
     EventRecord,
     Failure,
@@ -197,7 +198,7 @@ class HandoverFiles:
     def iri(self, records: Sequence[EventRecord], now: int) -> None:
         self._write(self._assembler.iri(records, now))
 
-    def cc(self, records: list[CcRecord], now: int) -> None:
+    def cc(self, records: Iterable[Cc], now: int) -> None:
         self._write(self._assembler.cc(records, now))
 
     def next_deadline(self) -> int | None:

@@ -26,18 +26,18 @@ from midcall.base.seal import SealKey
 from midcall.base.tap import Geometry, Source, Tap, TapPort
 from midcall.config import Integrity, Profile
 from midcall.df3 import ContentMediation, ContentRecords
-from midcall.df3.stream import Content
+from midcall.df3.stream import Opened
 from midcall.events import (
-    CcRecord,
+    Cc,
     CryptoContext,
     DialogId,
     Instant,
     Intercept,
     MediaFlow,
-    MediaPacket,
     MediaPlan,
     SessionKey,
     Side,
+    TapPacket,
     Terms,
 )
 from midcall.handover.assembler import Assembler
@@ -152,21 +152,21 @@ def measure(worker: Worker, sender: Voices, rounds: int) -> dict[str, float]:
         for _ in range(frames):
             sender.frame()
         count = frames * sender.count
-        packets: list[MediaPacket] = []
-        content: list[Content] = []
-        records: list[CcRecord] = []
+        packets: list[TapPacket] = []
+        content: list[Opened] = []
+        records: list[Cc] = []
 
-        def read(into: list[MediaPacket] = packets) -> None:
+        def read(into: list[TapPacket] = packets) -> None:
             while wait_for(worker.tap):
-                into.extend(worker.tap.read())
+                into.extend(worker.tap.media())
 
-        def decrypt(out: list[Content] = content, given: list[MediaPacket] = packets) -> None:
+        def decrypt(out: list[Opened] = content, given: list[TapPacket] = packets) -> None:
             for place in range(0, len(given), 1_000):
-                out.extend(worker.df3.packets(given[place : place + 1_000]))
+                out.extend(worker.df3.media(given[place : place + 1_000]))
 
-        costs.time("ring, MediaPacket", count, read)
+        costs.time("ring", count, read)
         costs.time("whose, SRTP", count, decrypt)
-        costs.time("records", count, lambda: records.extend(worker.content.of(content)))  # noqa: B023
+        costs.time("records", count, lambda: records.extend(worker.content.of_media(content)))  # noqa: B023
         if not len(packets) == len(records) == count:
             raise SystemExit(f"{count} packets were sent, {len(packets)} read, {len(records)} decrypted")
         batches = [records[place : place + sender.count] for place in range(0, count, sender.count)]
@@ -175,10 +175,10 @@ def measure(worker: Worker, sender: Voices, rounds: int) -> dict[str, float]:
     return costs.best
 
 
-def each(batches: list[list[CcRecord]], work: Callable[[list[CcRecord], int], object]) -> None:
+def each(batches: list[list[Cc]], work: Callable[[list[Cc], int], object]) -> None:
     """What comes in the time between two commits, one after the other: one packet of each stream."""
     for batch in batches:
-        if not work(batch, batch[0].time):
+        if not work(batch, batch[0][0]):
             raise SystemExit("nothing was made of what was given")
 
 
@@ -200,9 +200,9 @@ class Run:
         running = asyncio.create_task(writer.run())
 
         def ready() -> None:
-            packets = worker.tap.read()
+            packets = worker.tap.media()
             self.read += len(packets)
-            records = worker.content.of(worker.df3.packets(packets))
+            records = worker.content.of_media(worker.df3.media(packets))
             if records:
                 writer.cc(records)
 

@@ -51,7 +51,7 @@ class Arrival:
                 stream.packets += 1
                 stream.decrypted += 1
                 stream.last = stream.proved_at = packet.time
-                stream.opened_last = packet.datagram
+                stream.opened_from = packet.origin
                 return [Content(packet.time, stream, clear, packet.datagram)]
             if clear is not srtp.Refusal.AUTH_FAILED:
                 return self.refused(destination, stream, packet, clear)
@@ -190,7 +190,7 @@ class Arrival:
             return None
         stream = self._proved(destination, claim, packet)
         stream.decrypted += 1
-        stream.opened_last = packet.datagram
+        stream.opened_from = packet.origin
         return [Content(packet.time, stream, clear, packet.datagram)]
 
     def _confirm(self, destination: Destination, trial: Trial, packet: MediaPacket) -> list[Content]:
@@ -220,7 +220,7 @@ class Arrival:
         stream.policy = crypto.context.key.policy.name
         stream.decrypted += 1
         stream.proved_at = packet.time
-        stream.opened_last = packet.datagram
+        stream.opened_from = packet.origin
         return Content(packet.time, stream, clear, packet.datagram)
 
     def _pass(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from struct import Struct as Layout
 
 from msgspec import Struct
 
@@ -19,12 +20,13 @@ from midcall.df3.arrival import Arrival
 from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
-from midcall.df3.stream import Content, Stream
-from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, MediaPlan
+from midcall.df3.stream import Content, Opened, Stream
+from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, MediaPlan, TapPacket
 
 _RTP_VERSION_BITS = 0x80
 # Each packet comes through here: for the usual one nothing is called that need not be.
 _make: Callable[[type[Content], tuple[int, Stream, bytes, Datagram, bool]], Content] = tuple.__new__
+_port = Layout("!H").pack
 # As many as DF2 follows at once, and as many again of which packets are still under way.
 DIALOGS = 131_072
 # Dialogs of a former run whose plan is still to come.
@@ -66,6 +68,8 @@ class ContentMediation:
         self.limits = limits or Df3Limits()
         self._arrival = Arrival(self.limits)
         self._destinations: dict[bytes, list[Destination]] = {}
+        # Places of one task alone, with the streams there.
+        self._alone: dict[bytes, dict[bytes, Stream]] = {}
         self._dialogs: BoundedTable[_Key, TappedDialog] = BoundedTable("df3.dialogs", DIALOGS)
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
         # Claims of which packets are under way, by when they are let go, and again by dialog with their places.
@@ -259,7 +263,7 @@ class ContentMediation:
                     stream.packets += 1
                     stream.decrypted += 1
                     stream.last = stream.proved_at = time
-                    stream.opened_last = datagram
+                    stream.opened_from = datagram.src + _port(datagram.sport)
                     append(_make(Content, (time, stream, clear, datagram, False)))
                 else:
                     content += self._arrival.refused(lanes[0], stream, packet, clear)
@@ -268,6 +272,37 @@ class ContentMediation:
         if self._arrival.late:
             content += self._arrival.take_late()
         return content
+
+    def media(self, batch: Iterable[TapPacket]) -> list[Opened]:
+        """The same for packets as a tap tells of them."""
+        opened: list[Opened] = []
+        append, alone = opened.append, self._alone
+        for packet in batch:
+            time, place, source, payload = packet
+            streams = alone.get(place)
+            stream = None if streams is None else streams.get(payload[8:12])
+            if (
+                stream is not None
+                and stream.open
+                and payload[0] & 0xC0 == _RTP_VERSION_BITS
+                and not 192 <= payload[1] <= 223
+                and stream.start <= time < stream.end
+            ):
+                clear = stream.unprotect(payload)
+                if isinstance(clear, bytes):
+                    stream.packets += 1
+                    stream.decrypted += 1
+                    stream.last = stream.proved_at = time
+                    stream.opened_from = source
+                    append((time, stream, clear, payload, False))
+                    continue
+                content = self._arrival.refused(self._destinations[place][0], stream, MediaPacket.of_tap(packet), clear)
+                content += self._arrival.take_late()
+            else:
+                content = self.packets((MediaPacket.of_tap(packet),))
+            for each in content:
+                append((each.time, each.stream, each.payload, each.datagram.payload, each.encrypted))
+        return opened
 
     def packets_of(self, xid: str, batch: Iterable[MediaPacket]) -> list[Content]:
         """The same for packets that came for one task: others that wait at their places have no part in them."""
@@ -296,7 +331,15 @@ class ContentMediation:
             lanes = self._destinations.setdefault(place, [])
             lane = Destination(name, self.limits, self._waiting, xid, lanes)
             lanes.append(lane)
+            self._route(place, lanes)
         return lane
+
+    def _route(self, place: bytes, lanes: list[Destination]) -> None:
+        """Tasks have come to a place, or left it."""
+        if len(lanes) == 1:
+            self._alone[place] = lanes[0].streams
+        else:
+            self._alone.pop(place, None)
 
     def _find(self, place: bytes, xid: str) -> Destination | None:
         return next((lane for lane in self._destinations.get(place, ()) if lane.xid == xid), None)
@@ -351,6 +394,7 @@ class ContentMediation:
         if not lane.claims:
             lane.take_held()
             lane.lanes.remove(lane)
+            self._route(place, lane.lanes)
             if not lane.lanes:
                 del self._destinations[place]
                 self._moved[place] = None

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from imswire import hi
 from imswire.sdp import Codec
 from midcall.config import Profile
-from midcall.df3.stream import Content, Stream
-from midcall.events import CcRecord, CcStream, Terms
+from midcall.df3.stream import Content, Opened, Stream
+from midcall.events import Cc, CcRecord, CcStream, Terms
 
 CRLF = "\r\n"
 # Each packet comes through here: nothing is called that need not be.
@@ -76,6 +76,23 @@ class ContentRecords:
             append(_make(CcRecord, (time, known[2], datagram.payload if order[0].keys_to_lemf else payload)))
         if before is not None:
             before[2].add(records[-1].time, octets)
+        return records
+
+    def of_media(self, opened: list[Opened]) -> list[Cc]:
+        """The same of what came from a tap."""
+        records: list[Cc] = []
+        append, orders = records.append, self._orders
+        for time, stream, payload, wire, encrypted in opened:
+            order = orders.get(stream.xid)
+            if order is None:
+                continue
+            known = stream.records
+            if known is None or known[0] is not stream.flow or known[1] is not encrypted:
+                known = stream.records = stream.flow, encrypted, _stream(stream, order, encrypted)
+            given = order[2]
+            given.last = time
+            given.octets += len(payload)
+            append((time, known[2], wire if order[0].keys_to_lemf else payload))
         return records
 
 

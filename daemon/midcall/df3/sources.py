@@ -74,14 +74,12 @@ def _fits(claim: Claim, packet: MediaPacket) -> bool:
 
 def _where_opened(destination: Destination, claim: Claim, packet: MediaPacket) -> bool:
     """From where a key has opened something; between several dialogs that tells nothing."""
-    at = packet.datagram.src, packet.datagram.sport
-    return at in _opened(destination, claim) and len(destination.dialogs(packet.time)) == 1
+    return packet.origin in _opened(destination, claim) and len(destination.dialogs(packet.time)) == 1
 
 
-def _opened(destination: Destination, claim: Claim) -> set[tuple[bytes, int]]:
+def _opened(destination: Destination, claim: Claim) -> set[bytes]:
     """Where packets of a flow came from that a key has opened: the last one of each stream."""
-    last = (each.opened_last for each in destination.streams.values() if each.flow is claim.flow)
-    return {(datagram.src, datagram.sport) for datagram in last if datagram is not None}
+    return {each.opened_from for each in destination.streams.values() if each.flow is claim.flow and each.opened_from}
 
 
 # RTCP
@@ -108,10 +106,10 @@ def _beside_media(destination: Destination, claim: Claim, packet: MediaPacket) -
 def _media_hosts(claim: Claim) -> set[str]:
     """Addresses that the flow comes from: those named or opened, else those of what counts for want of better."""
     sure = {
-        _host(inet.endpoint(each.opened_last.src, each.opened_last.sport))
+        _host(inet.endpoint(each.opened_from[:-2], 0))
         for control in (False, True)
         for each in _of_flow(claim, control=control)
-        if each.opened_last is not None
+        if each.opened_from
     }
     expected = claim.flow.expected_source
     if expected is not None and claim.dialog.named.get((claim.flow.media, claim.flow.sender)) == expected:

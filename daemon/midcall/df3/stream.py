@@ -85,9 +85,9 @@ class Stream:
     """What was seen and done of one SSRC at one destination; ``source`` and ``destination`` as "ip:port".
 
     ``source`` is learnt from the first packet that counted as the dialog's, ``seen_source`` from any, and
-    ``opened_last`` is the last one that a key opened. While ``open``, ``unprotect`` is that of the key in use.
-    ``doubt`` holds what that key does not open. ``records`` is for whoever makes records of the content: what is the
-    same in all those of the stream.
+    ``opened_from`` is where the last one came from that a key opened (address and port in network order). While
+    ``open``, ``unprotect`` is that of the key in use. ``doubt`` holds what that key does not open. ``records`` is for
+    whoever makes records of the content: what is the same in all those of the stream.
     """
 
     __slots__ = (
@@ -111,7 +111,7 @@ class Stream:
         "malformed",
         "method",
         "open",
-        "opened_last",
+        "opened_from",
         "packets",
         "policy",
         "proved_at",
@@ -154,7 +154,7 @@ class Stream:
         self.auth_failed = 0
         self.failed_frame = 0
         self.doubt: Doubt[MediaPacket] = Doubt()
-        self.opened_last: Datagram | None = None
+        self.opened_from = b""
         self.replayed = 0
         self.too_old = 0
         self.malformed = 0
@@ -205,3 +205,7 @@ class Stream:
             self.failed(frame)
         else:
             self.malformed += 1
+
+
+Opened = tuple[int, Stream, bytes, bytes, bool]
+"""Content of a tap: as :class:`Content`, but for the datagram, of which there is the payload as it was on the wire."""

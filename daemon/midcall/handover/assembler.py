@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from imswire import hi
 from midcall.base.bounded import BoundedTable
 from midcall.config import Integrity
-from midcall.events import CcRecord, CcStream, EventRecord, Hi1Record, Intercept, IriRecord
+from midcall.events import Cc, CcStream, EventRecord, Hi1Record, Intercept, IriRecord
 from midcall.handover.integrity import Chain
 from midcall.handover.values import (
     INTERFACE,
@@ -90,7 +90,7 @@ class Assembler:
     def iri(self, records: Iterable[EventRecord], now: int) -> list[Numbered]:
         return _flat(self.iri_runs(records, now))
 
-    def cc(self, records: Iterable[CcRecord], now: int) -> list[Numbered]:
+    def cc(self, records: Iterable[Cc], now: int) -> list[Numbered]:
         return _flat(self.cc_runs(records, now))
 
     def deadline(self, now: int) -> list[Numbered]:
@@ -129,7 +129,7 @@ class Assembler:
             touched[context.key] = context
         return runs + self._taken(touched, now)
 
-    def cc_runs(self, records: Iterable[CcRecord], now: int) -> list[Run]:
+    def cc_runs(self, records: Iterable[Cc], now: int) -> list[Run]:
         runs = self.due_runs("hi3", now)
         touched: list[Context] = []
         flows = self._flows

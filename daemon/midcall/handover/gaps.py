@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
-from midcall.events import CcRecord
+from midcall.events import Cc
 from midcall.handover.rows import Span
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Kind
 
@@ -77,7 +77,7 @@ class Refusals:
     def __init__(self) -> None:
         self._open: dict[tuple[str, int, str], list[int]] = {}
 
-    def add(self, records: Iterable[CcRecord], reason: str) -> dict[str, int]:
+    def add(self, records: Iterable[Cc], reason: str) -> dict[str, int]:
         """Note records; returns how many there were of each LIID."""
         counts: dict[str, int] = {}
         for time, stream, _ in records:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from midcall.events import CcRecord, EventRecord
+from midcall.events import Cc, EventRecord
 from midcall.live.intercepts import InterceptJournal
 
 # How long a disk that takes nothing is waited for at the end.
@@ -22,7 +22,7 @@ class Writer(Protocol):
 
     def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]: ...
 
-    def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]: ...
+    def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]: ...
 
 
 class NotWritten(Exception):
@@ -99,9 +99,9 @@ class OnTheWay:
     """Content that was given to a writer; times are those of packets, wall ns."""
 
     def __init__(self) -> None:
-        self._given: deque[tuple[list[CcRecord], asyncio.Future[list[bool]]]] = deque()
+        self._given: deque[tuple[Sequence[Cc], asyncio.Future[list[bool]]]] = deque()
 
-    def put(self, records: list[CcRecord], written: asyncio.Future[list[bool]]) -> None:
+    def put(self, records: Sequence[Cc], written: asyncio.Future[list[bool]]) -> None:
         """``written`` is done when it is on the disk, or declared missing."""
         while self._given and self._given[0][1].done():
             self._given.popleft()
@@ -109,5 +109,5 @@ class OnTheWay:
 
     def kept_until(self, now: int, held: int | None) -> int:
         """Until when all content is on the disk; ``held``: since when some waits for keys, in memory alone."""
-        waiting = [each.time for records, written in self._given if not written.done() for each in records]
+        waiting = [time for records, written in self._given if not written.done() for time, _, _ in records]
         return min([now - UNREAD_NS, *waiting, *([] if held is None else [held])])

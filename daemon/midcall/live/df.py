@@ -28,6 +28,7 @@ from midcall.base.x2_link.media import X3Counters, X3Packet, X3Reader
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, MediaClose, Mediation, Output
 from midcall.df3 import Content, ContentMediation, ContentRecords, PassedContent
 from midcall.events import (
+    Cc,
     DialogId,
     DialogReleased,
     EventRecord,
@@ -36,9 +37,9 @@ from midcall.events import (
     Instant,
     IriRecord,
     KeyQuery,
-    MediaPacket,
     MediaPlan,
     SessionReport,
+    TapPacket,
     X2Event,
 )
 from midcall.handover import gaps
@@ -389,17 +390,18 @@ class DfService:
 
     # Media
 
-    def media(self, packets: list[MediaPacket]) -> None:
-        """What a tap, or X3, brought."""
-        self._give(self._df3.packets(packets))
+    def media(self, packets: list[TapPacket]) -> None:
+        """What a tap brought."""
+        self._hand(self._content.of_media(self._df3.media(packets)))
 
     def _give(self, content: list[Content]) -> Awaitable[object] | None:
+        return self._hand(self._content.of(content))
+
+    def _hand(self, records: Sequence[Cc]) -> Awaitable[object] | None:
         """Hand content over; what is returned is done when it is on the disk, or declared missing."""
-        records = self._content.of(content)
-        written = None
-        if records:
+        written = self._writer.cc(records) if records else None
+        if written is not None:
             self.counts["content"] += len(records)
-            written = self._writer.cc(records)
             self._unwritten.put(records, written)
         for failure in self._df3.take_failures():
             self.accounts.failure(failure)

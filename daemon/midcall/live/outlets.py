@@ -7,7 +7,7 @@ import hashlib
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from midcall.base.tls import PeerName, TlsError
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Refusal, place
 from midcall.config import DfConfig
-from midcall.events import CcRecord, EventRecord, Intercept
+from midcall.events import Cc, EventRecord, Intercept
 from midcall.handover import Lost
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import LinkSettings
@@ -248,13 +248,18 @@ class Outlets:
                 found.setdefault(outlet, []).append(record)
         return asyncio.gather(*(outlet.writer.iri(some) for outlet, some in found.items()))
 
-    def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]:
+    def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]:
         """Which of them are on the disk, by destination."""
-        found: dict[Outlet, list[CcRecord]] = {}
-        for record in records:
-            outlet = self._of.get(record.stream.liid)
-            if outlet is not None:
-                found.setdefault(outlet, []).append(record)
+        streams = {stream for _, stream, _ in records}
+        goes = {stream: self._of.get(stream.liid) for stream in streams}
+        outlets = set(goes.values())
+        found: dict[Outlet, Sequence[Cc]] = {}
+        if len(outlets) == 1:  # as it is where there is one agency
+            found = {outlet: records for outlet in outlets if outlet is not None}
+        else:
+            for outlet in outlets:
+                if outlet is not None:
+                    found[outlet] = [record for record in records if goes[record[1]] is outlet]
         return asyncio.gather(*(outlet.writer.cc(some) for outlet, some in found.items()))
 
     # Destinations

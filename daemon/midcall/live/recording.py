@@ -17,7 +17,7 @@ from midcall.base.frame import Frame, RoleError
 from midcall.base.x2_link import Batch
 from midcall.config import DfConfig, PoiConfig
 from midcall.df2 import Agency
-from midcall.events import Instant, Intercept, KeyAnswer, KeyQuery, MediaPacket, SipSeen, Task
+from midcall.events import Instant, Intercept, KeyAnswer, KeyQuery, SipSeen, TapPacket, Task
 from midcall.handover.assembler import Sign
 from midcall.handover.shell.writer import Written
 from midcall.live import trace
@@ -80,7 +80,7 @@ class DfInputs:
     def x2(self, take: Callable[[Batch], Awaitable[None]]) -> Callable[[Batch], Awaitable[None]]:
         return take
 
-    def media(self, take: Callable[[list[MediaPacket]], None]) -> Callable[[list[MediaPacket]], None]:
+    def media(self, take: Callable[[list[TapPacket]], None]) -> Callable[[list[TapPacket]], None]:
         return take
 
     def sign(self, sign: Sign | None) -> Sign | None:
@@ -120,8 +120,8 @@ class RecordedDf(DfInputs):
 
         return taken
 
-    def media(self, take: Callable[[list[MediaPacket]], None]) -> Callable[[list[MediaPacket]], None]:
-        def taken(packets: list[MediaPacket]) -> None:
+    def media(self, take: Callable[[list[TapPacket]], None]) -> Callable[[list[TapPacket]], None]:
+        def taken(packets: list[TapPacket]) -> None:
             if packets:
                 self._trace.write(trace.Media([_tapped(each) for each in packets]))
             take(packets)
@@ -179,9 +179,10 @@ def _taken(batch: Batch) -> trace.Taken:
     return trace.Taken(batch.peer, batch.octets, heads, packets)
 
 
-def _tapped(packet: MediaPacket) -> trace.Tapped:
-    found = packet.datagram
-    return trace.Tapped(packet.time, packet.place, found.src, found.sport, found.dst, found.dport, found.payload)
+def _tapped(packet: TapPacket) -> trace.Tapped:
+    time, place, source, payload = packet
+    sport, dport = int.from_bytes(source[-2:], "big"), int.from_bytes(place[-2:], "big")
+    return trace.Tapped(time, place, source[:-2], sport, place[:-2], dport, payload)
 
 
 def df_inputs(frame: Frame, config: DfConfig, first_cin: int) -> DfInputs:
@@ -276,8 +277,8 @@ class _RecordedJournal:
     async def save(self) -> None:
         await self._journal.save()
 
-    def rotate(self) -> int:
-        return self._journal.rotate()
+    def rotate(self, groups: int = 1) -> None:
+        self._journal.rotate(groups)
 
 
 class _RecordedClient:

@@ -11,19 +11,19 @@ import asyncio
 import hashlib
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct, field
 
-from imswire import inet, x2x3
+from imswire import x2x3
 from midcall.base import owner_only
 from midcall.base.bounded import BoundedTable
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import Batch
 from midcall.df2 import Communications
-from midcall.events import CcRecord, EventRecord, Hi1Record, Instant, Intercept, KeyAnswer, KeyQuery, MediaPacket
+from midcall.events import Cc, EventRecord, Hi1Record, Instant, Intercept, KeyAnswer, KeyQuery, TapPacket
 from midcall.handover import Assembler
 from midcall.handover.shell.files import MARKS
 from midcall.live import trace
@@ -257,10 +257,9 @@ class _Keys:
         return await future
 
 
-def _packet(tapped: trace.Tapped) -> MediaPacket:
-    """As a tap gave it, but for the frame around it, which no core looks at."""
-    time, place, src, sport, dst, dport, payload = tapped
-    return MediaPacket(time, place, inet.Datagram(src, dst, inet.UDP, sport, dport, payload, 0, 0, len(payload), b""))
+def _packet(tapped: trace.Tapped) -> TapPacket:
+    """As a tap gave it."""
+    return tapped.time, tapped.place, tapped.src + tapped.sport.to_bytes(2, "big"), tapped.payload
 
 
 class _Outlet:
@@ -268,7 +267,7 @@ class _Outlet:
 
     def __init__(self, folder: Path, assembler: Assembler) -> None:
         self.iri: deque[EventRecord] = deque()
-        self.cc: deque[CcRecord] = deque()
+        self.cc: deque[Cc] = deque()
         self.assembler = assembler
         self.files = HandoverFiles(folder, assembler)
         self._marks: BoundedTable[bytes, None] = BoundedTable("live.replaying.marks", MARKS)
@@ -328,10 +327,10 @@ class _Outlets:
                 outlet.iri.append(record)
         return _done([])
 
-    def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]:
+    def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]:
         for record in records:
-            if record.stream.liid in self._of:
-                self._of[record.stream.liid].cc.append(record)
+            if record[1].liid in self._of:
+                self._of[record[1].liid].cc.append(record)
         return _done([True])
 
     def close(self) -> None:

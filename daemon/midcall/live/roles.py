@@ -247,7 +247,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     if port is not None:
         loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
-            loop.add_reader(descriptor, lambda: media(port.read()))
+            loop.add_reader(descriptor, lambda: media(port.media()))
     try:
         for details in x1.element.destinations:
             outlets.destination(details)

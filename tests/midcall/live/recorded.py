@@ -14,7 +14,7 @@ from midcall.base.x2_link import Batch
 from midcall.config import Integrity, Network, Profile
 from midcall.df2 import Agency
 from midcall.df2 import keys as key_client
-from midcall.events import Hi1Record, Instant, Intercept, KeyAnswer, MediaPacket, SipSeen, Task, Terms
+from midcall.events import Hi1Record, Instant, Intercept, KeyAnswer, SipSeen, TapPacket, Task, Terms
 from midcall.handover import Assembler
 from midcall.handover.assembler import Sign
 from midcall.handover.settings import SpoolSettings
@@ -189,7 +189,7 @@ class Site:
 
     def say(self, datagrams: Iterable[inet.Datagram]) -> None:
         """Datagrams as POI and tap see them now; media by fives."""
-        media: list[MediaPacket] = []
+        media: list[TapPacket] = []
         for each in datagrams:
             if sip.looks_like_sip(each.payload):
                 self.media(media)
@@ -197,7 +197,8 @@ class Site:
                 ends = inet.endpoint(each.src, each.sport), inet.endpoint(each.dst, each.dport)
                 self.take(SipSeen(each.payload, *ends, now()))
                 continue
-            media.append(MediaPacket(time.time_ns(), inet.endpoint_key(each.dst, each.dport), each))
+            place, source = inet.endpoint_key(each.dst, each.dport), inet.endpoint_key(each.src, each.sport)
+            media.append((time.time_ns(), place, source, each.payload))
             if len(media) == 5:
                 self.media(media)
                 media = []

@@ -17,7 +17,7 @@ from midcall.base.x2_link import TlsPeer, X2Client, X2Server
 from midcall.cli.lab_lemf import LabLemf
 from midcall.config import Network, Profile
 from midcall.df2 import Agency
-from midcall.events import Instant, Intercept, MediaPacket, SipSeen, Task, Terms
+from midcall.events import Instant, Intercept, SipSeen, Task, Terms
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.sender import Sender
@@ -104,7 +104,8 @@ class Lab:
             return
         place = inet.endpoint_key(datagram.dst, datagram.dport)
         if place in self.tap.places:
-            self.df.media([MediaPacket(time.time_ns(), place, datagram)])
+            source = inet.endpoint_key(datagram.src, datagram.sport)
+            self.df.media([(time.time_ns(), place, source, datagram.payload)])
 
     def activate(self, **terms) -> None:
         """As X1 does: the mediation functions first, the POI last."""

@@ -38,7 +38,7 @@ class Kept:
         return asyncio.gather()
 
     def cc(self, records):
-        self.content += [each.payload for each in records]
+        self.content += [payload for _, _, payload in records]
         return asyncio.gather()
 
 
@@ -93,7 +93,7 @@ async def intercepted(world, seen, media, port: TapPort, send, left, said) -> No
     for frame in media:
         send(frame)
     tapped = until_mark(port, left)
-    df.media(tapped)
+    df.media([(each.time, each.place, each.origin, each.payload) for each in tapped])
     assert kept.content and sorted(kept.content) == sorted(said[TARGET])
     # The kernel's own counts: of the filter's map, and of what the ring was given.
     assert sum(port.packets(each) for each in armed) == len(said[TARGET]) == len(tapped)

@@ -10,7 +10,7 @@ import errno
 import mmap
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 
 from msgspec import Struct as Value
@@ -42,6 +42,7 @@ _STATUS = Struct("=I").pack_into
 # link header; then hash, VLAN tag and its type.
 _PACKET = Struct("=6IH2x4xIH").unpack_from
 _TAG = Struct("!HH").pack
+_TAG_OCTETS = 4
 _FRAME_UNIT = 2_048
 """The kernel wants a divisor of the block; with TPACKET_V3 it means nothing else."""
 
@@ -148,29 +149,38 @@ class Ring:
         Each is copied once, out of the block, which the kernel has back afterwards. A VLAN tag that the network card
         or the kernel has taken out is put back.
         """
-        size = self._geometry.block_octets
-        at = self._next * size
+        frames: list[Frame] = []
+        append = frames.append
+
+        def take(octets: mmap.mmap, position: int, count: int) -> None:
+            for _ in range(count):
+                step, seconds, nanoseconds, kept, original, flags, link, tag, tag_type = _PACKET(octets, position)
+                begin = position + link
+                frame = octets[begin : begin + kept]
+                if flags & _VLAN_VALID:
+                    frame = _tagged(frame, flags, tag, tag_type)
+                    original += _TAG_OCTETS
+                append((seconds * _SECOND + nanoseconds, frame, original))
+                position += step
+
+        self.visit(take)
+        return frames
+
+    def visit(self, take: Callable[[mmap.mmap, int, int], None]) -> int:
+        """Show the next block that is ready where it stands: the ring, where its first packet is, how many it has.
+
+        The kernel has it back when ``take`` returns. Returns how many; 0: there is no such block.
+        """
+        at = self._next * self._geometry.block_octets
         octets = self._map
         status, count, first = _BLOCK(octets, at)
         if not status & _USER:
             self._note_fault()
-            return []
-        frames: list[Frame] = []
-        append = frames.append
-        position = at + first
-        for _ in range(count):
-            step, seconds, nanoseconds, kept, original, flags, link, tag, tag_type = _PACKET(octets, position)
-            begin = position + link
-            frame = octets[begin : begin + kept]
-            if flags & _VLAN_VALID:
-                kind = tag_type if flags & _VLAN_TYPE_VALID else _VLAN
-                frame = b"".join((frame[:12], _TAG(kind, tag), frame[12:]))
-                original += 4
-            append((seconds * _SECOND + nanoseconds, frame, original))
-            position += step
+            return 0
+        take(octets, at + first, count)
         _STATUS(octets, at + _STATUS_AT, 0)
         self._next = (self._next + 1) % self._geometry.blocks
-        return frames
+        return int(count)
 
     def batches(self, blocks: int) -> Iterator[list[Frame]]:
         """:meth:`read`, until nothing is ready, and ``blocks`` times at most."""
@@ -195,6 +205,21 @@ class Ring:
     def _note_fault(self) -> None:
         """Take an error that the socket has, lest it stay readable for nothing."""
         self._faults += self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+def frame_at(octets: mmap.mmap, position: int) -> Frame:
+    """One packet of a block that is shown, as :meth:`Ring.read` gives it."""
+    _, seconds, nanoseconds, kept, original, flags, link, tag, tag_type = _PACKET(octets, position)
+    begin = position + link
+    frame = octets[begin : begin + kept]
+    if flags & _VLAN_VALID:
+        return seconds * _SECOND + nanoseconds, _tagged(frame, flags, tag, tag_type), original + _TAG_OCTETS
+    return seconds * _SECOND + nanoseconds, frame, original
+
+
+def _tagged(frame: bytes, flags: int, tag: int, tag_type: int) -> bytes:
+    """A frame with its VLAN tag."""
+    return b"".join((frame[:12], _TAG(tag_type if flags & _VLAN_TYPE_VALID else _VLAN, tag), frame[12:]))
 
 
 def _set_up(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from msgspec import Struct
@@ -74,6 +75,9 @@ class Rings:
             opened.pop_all()
         return cls(rings)
 
+    def __len__(self) -> int:
+        return len(self._rings)
+
     def filenos(self) -> list[int]:
         """For the event loop: each is readable when there is something to read."""
         return [ring.fileno() for ring in self._rings]
@@ -91,6 +95,19 @@ class Rings:
         frames.sort(key=_time)
         if frames:
             yield frames
+
+    def visit(self, take: Callable[[mmap.mmap, int, int], None], blocks: int = BLOCKS_A_READ) -> int:
+        """Blocks where they stand (:meth:`Ring.visit`), those of one ring before those of the next; how many packets
+        they had. What stays readable is as in :meth:`batches`.
+        """
+        packets = 0
+        for ring in self._rings:
+            for _ in range(blocks):
+                count = ring.visit(take)
+                if not count:
+                    break
+                packets += count
+        return packets
 
     def counters(self) -> tuple[RingCounters, ...]:
         return tuple(ring.counters() for ring in self._rings)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from midcall.base.bounded import BoundedTable
 from midcall.base.log import fault
-from midcall.events import CcRecord, EventRecord, Hi1Record, IriRecord
+from midcall.events import Cc, EventRecord, Hi1Record, IriRecord
 from midcall.handover.assembler import UNKNOWN
 from midcall.handover.gaps import Refusals, gaps_of, of_intercepts
 from midcall.handover.shell.files import Debts
@@ -43,7 +43,7 @@ class Owed:
     def __bool__(self) -> bool:
         return bool(self._refusals) or self._debts != Debts()
 
-    def refuse(self, records: Iterable[CcRecord], reason: str) -> int:
+    def refuse(self, records: Iterable[Cc], reason: str) -> int:
         """Content without numbers; returns how many records are of no intercept of ours, about which nobody is told."""
         unknown = 0
         for liid, count in self._refusals.add(records, reason).items():

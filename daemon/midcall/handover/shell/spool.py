@@ -18,7 +18,7 @@ from imswire import hi
 from midcall.base.link_report import LinkEvent, LinkReport
 from midcall.base.sqlite import is_damage, is_full, is_writing, unlink
 from midcall.config import Integrity
-from midcall.events import CcRecord, EventRecord, Intercept
+from midcall.events import Cc, EventRecord, Intercept
 from midcall.handover.assembler import Assembler, Recall, Sign, context_key, header
 from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.bell import ring
@@ -224,14 +224,14 @@ class Spool:
         left, why = self._take(records[:half], now)
         return Left([*left, *records[half:]], why) if why else self._take(records[half:], now)
 
-    def write_cc(self, records: Sequence[CcRecord], now: int) -> bool:
+    def write_cc(self, records: Sequence[Cc], now: int) -> bool:
         """True: all are on the disk. False: they were refused, which is declared on HI2."""
         if time.monotonic() < self._blocked_until:
             self.refuse(records, now)
             return False
-        if held := self._without_key({each.stream.liid for each in records}, now):
-            self.refuse([each for each in records if each.stream.liid in held], now, KEYS)
-            records = [each for each in records if each.stream.liid not in held]
+        if held := self._without_key({stream.liid for stream in {stream for _, stream, _ in records}}, now):
+            self.refuse([each for each in records if each[1].liid in held], now, KEYS)
+            records = [each for each in records if each[1].liid not in held]
         why = FULL
         if self._restore_reserve(now):
             why = self._write("hi3", lambda: self._content(self.files.assembler.cc_runs(records, now), now), now)
@@ -244,7 +244,7 @@ class Spool:
         self._ring()
         return not held
 
-    def try_cc(self, records: Sequence[CcRecord], now: int) -> bool:
+    def try_cc(self, records: Sequence[Cc], now: int) -> bool:
         """For who can wait. True: all are on the disk. False: there is no room; nothing was taken, nor given up for it.
 
         Each call makes what room it can without giving anything up. A spool that is written so does not outlive its
@@ -264,7 +264,7 @@ class Spool:
         self._remove_delivered(now)
         return False
 
-    def refuse(self, records: Iterable[CcRecord], now: int, reason: str = FULL) -> None:
+    def refuse(self, records: Iterable[Cc], now: int, reason: str = FULL) -> None:
         """Content that cannot be kept: counted, and declared at once and then each ``retry_seconds``."""
         self.unknown += self._owed.refuse(records, reason)
         if self._report.fault is None or time.monotonic() >= self._tidy_at:

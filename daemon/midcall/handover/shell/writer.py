@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from midcall.base.log import fault
 from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS
-from midcall.events import CcRecord, EventRecord
+from midcall.events import Cc, EventRecord
 from midcall.handover.shell.spool import KEYS, Spool
 
 # Contents of events that one commit takes, about: it has to fit into the log of the spool, and into its reserve.
@@ -41,8 +41,8 @@ class _Given(NamedTuple):
     """What one commit is about."""
 
     iri: list[_Events]
-    cc: list[CcRecord]
-    over: list[CcRecord]
+    cc: list[Cc]
+    over: list[Cc]
     ends: list[tuple[str, asyncio.Future[None]]]
     cc_done: asyncio.Future[bool] | None
 
@@ -73,9 +73,9 @@ class Writer:
         self._told = told
         self._settings = spool.settings
         self._iri: list[_Events] = []
-        self._cc: list[CcRecord] = []
+        self._cc: list[Cc] = []
         self._cc_done: asyncio.Future[bool] | None = None
-        self._over: list[CcRecord] = []
+        self._over: list[Cc] = []
         self._ends: list[tuple[str, asyncio.Future[None]]] = []
         self._count = 0
         self._wake = asyncio.Event()
@@ -95,7 +95,7 @@ class Writer:
             self._full.set()
         return done
 
-    def cc(self, records: Sequence[CcRecord]) -> asyncio.Future[bool]:
+    def cc(self, records: Sequence[Cc]) -> asyncio.Future[bool]:
         """Done when all records of the commit are on the disk (True) or were refused and declared (False)."""
         if self._cc_done is None or self._cc_done.done():
             self._cc_done = self._promise()
