@@ -23,10 +23,11 @@ from midcall.poi.dialog import Call
 
 # Group commit of the cache (DESIGN 4: at most 50 ms).
 FLUSH_SECONDS = 0.05
-# TS 33.107 leaves the key's life to the operator: an hour at most.
-ROTATE_SECONDS = 3_600.0
-# Calls of a former run that are taken in between two turns of the loop.
-RECALLED_TOGETHER = 50
+# TS 33.107 leaves the key's life to the operator: an hour at most, in which the next one also takes all rows over.
+ROTATE_SECONDS = 1_800.0
+ROTATE_GROUPS = int(ROTATE_SECONDS / 2 / FLUSH_SECONDS)
+# Calls of a former run that are taken in between two turns of the loop: a millisecond or so.
+RECALLED_TOGETHER = 8
 
 
 class X2Out(Protocol):
@@ -46,7 +47,7 @@ class Journal(Protocol):
 
     async def save(self) -> None: ...
 
-    def rotate(self) -> int: ...
+    def rotate(self, groups: int = 1) -> None: ...
 
 
 class PoiService:
@@ -178,7 +179,7 @@ class PoiService:
                 if time.monotonic() - rotated >= ROTATE_SECONDS:
                     rotated = time.monotonic()
                     with suppress(sqlite3.Error):
-                        journal.rotate()
+                        journal.rotate(ROTATE_GROUPS)
         finally:
             with self._committing():
                 journal.flush()

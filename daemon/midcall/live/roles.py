@@ -110,14 +110,17 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     hep_end = None if config.hep.tls is None else ends.server("hep.tls")
     frame.metrics.counter("sip_copies", "Copies of SIP messages taken in", lambda: service.counts["sip"])
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in (client.run(), service.keep(), faults.run())]
+        tasks: list[asyncio.Task[object]] = [
+            group.create_task(each) for each in (client.run(), service.keep(), faults.run())
+        ]
         await links.listen_hep(config, hep, hep_end)
         if copies is not None:
             service.committing = copies.committing
         if mirror is not None:
             tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()
-        await service.recall()
+        # Behind what comes: of a million calls it takes minutes.
+        tasks.append(group.create_task(service.recall()))
         if plane is not None:
             await plane.start()
         frame.on_reload(_reload(frame, ends, x1))

@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from midcall.base.bounded import BoundedTable
 from midcall.poi.dialog import Call
 from midcall.poi.limits import PoiLimits
+
+
+class _Siblings(Struct, frozen=True, gc=False):
+    """Calls of one Call-ID. The collector need not look at them, nor then at the table that holds them."""
+
+    calls: tuple[Call, ...]
 
 
 class CallTable:
@@ -19,7 +27,7 @@ class CallTable:
     def __init__(self, limits: PoiLimits) -> None:
         self._limits = limits
         # Most Call-IDs have one call, which then needs no list.
-        self._by_id: dict[str, Call | list[Call]] = {}
+        self._by_id: dict[str, Call | _Siblings] = {}
         # Each call is in just one of the three; together they hold at most ``limits.calls``.
         self._unanswered: BoundedTable[Call, Call] = BoundedTable("poi.calls.unanswered", limits.calls)
         self._answered: BoundedTable[Call, Call] = BoundedTable("poi.calls.answered", limits.calls)
@@ -37,7 +45,7 @@ class CallTable:
         found = self._by_id.get(call_id)
         if found is None:
             return None
-        for call in (found,) if isinstance(found, Call) else found:
+        for call in (found,) if isinstance(found, Call) else found.calls:
             if call.caller_tag == from_tag or (to_tag and call.caller_tag == to_tag):
                 return call
         return None
@@ -48,7 +56,7 @@ class CallTable:
         if len(siblings) >= self._limits.calls_of_a_call_id:
             self.refused += 1
             return [call]
-        self._by_id[call.call_id] = [*siblings, call] if siblings else call
+        self._by_id[call.call_id] = _Siblings((*siblings, call)) if siblings else call
         self._octets += call.octets
         self._count += 1
         self._unanswered.put(call, call)
@@ -109,9 +117,9 @@ class CallTable:
         siblings = self._siblings(call.call_id)
         if call not in siblings:
             return
-        others = [each for each in siblings if each is not call]
+        others = tuple(each for each in siblings if each is not call)
         if others:
-            self._by_id[call.call_id] = others
+            self._by_id[call.call_id] = _Siblings(others)
         else:
             del self._by_id[call.call_id]
         self._octets -= call.octets
@@ -135,12 +143,12 @@ class CallTable:
         for table in (self._unanswered, self._answered, self._intercepted):
             yield from table.values()
 
-    def _siblings(self, call_id: str) -> list[Call]:
+    def _siblings(self, call_id: str) -> tuple[Call, ...]:
         """Calls of one Call-ID."""
         found = self._by_id.get(call_id)
         if found is None:
-            return []
-        return [found] if isinstance(found, Call) else found
+            return ()
+        return (found,) if isinstance(found, Call) else found.calls
 
     def _make_room(self) -> list[Call]:
         gone: list[Call] = []

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from midcall.poi.dialog import Call, Dialog, Match, Parties
 from midcall.poi.heard import Heard
 from midcall.poi.identity import Contact, Identities
 from midcall.poi.limits import PoiLimits
+
+
+class _Several(Struct, gc=False):
+    """Calls of one identity. The collector need not look at them, nor then at the table that holds them."""
+
+    calls: dict[Call, None]
 
 
 class IdentityIndex:
@@ -22,13 +30,13 @@ class IdentityIndex:
         self._identities = identities
         self._limits = limits
         # Most identities have one call at a time, which then needs no table of its own.
-        self._calls: dict[bytes, Call | dict[Call, None]] = {}
+        self._calls: dict[bytes, Call | _Several] = {}
 
     def calls(self, hashed: bytes) -> tuple[Call, ...]:
         found = self._calls.get(hashed)
         if found is None:
             return ()
-        return (found,) if isinstance(found, Call) else tuple(found)
+        return (found,) if isinstance(found, Call) else tuple(found.calls)
 
     def learn_opening(self, call: Call, heard: Heard, contacts: tuple[Contact, ...]) -> bool:
         """An initial INVITE: From, To, who asserted it, and the Request-URI of this leg; whether that was new."""
@@ -103,15 +111,15 @@ class IdentityIndex:
         if found is call:
             return
         if isinstance(found, Call):
-            self._calls[hashed] = {found: None, call: None}
+            self._calls[hashed] = _Several({found: None, call: None})
         else:
-            found[call] = None
+            found.calls[call] = None
 
     def _drop(self, hashed: bytes, call: Call) -> None:
         found = self._calls.get(hashed)
         if found is call:
             del self._calls[hashed]
-        elif isinstance(found, dict):
-            found.pop(call, None)
-            if len(found) == 1:
-                (self._calls[hashed],) = found
+        elif isinstance(found, _Several):
+            found.calls.pop(call, None)
+            if len(found.calls) == 1:
+                (self._calls[hashed],) = found.calls

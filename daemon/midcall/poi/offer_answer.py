@@ -8,7 +8,6 @@ reads the session descriptions.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -20,7 +19,7 @@ OPEN_OFFERS = 4
 SETTLED = 8
 
 
-class Transaction(NamedTuple):
+class Transaction(Struct, frozen=True, gc=False):
     """A request of one dialog, as both legs and all its retransmissions share it."""
 
     sender: Side
@@ -30,6 +29,11 @@ class Transaction(NamedTuple):
 
 # The first transactions of most dialogs are the same.
 transaction = lru_cache(maxsize=4_096)(Transaction)
+
+
+@lru_cache(maxsize=1_024)
+def _shared(settled: tuple[Transaction, ...]) -> tuple[Transaction, ...]:
+    return settled
 
 
 class Round(Struct, frozen=True, gc=False):
@@ -140,7 +144,7 @@ class Negotiation(Struct, gc=False):
 
     def _settle(self, made: Transaction) -> None:
         if made not in self._settled:
-            self._settled = (*self._settled, made)[-SETTLED:]
+            self._settled = _shared((*self._settled, made)[-SETTLED:])
 
 
 def _answers(made: Transaction, reverse: Round) -> bool:

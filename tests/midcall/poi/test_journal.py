@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+from contextlib import closing
 
 import pytest
 from msgspec import structs
@@ -144,7 +145,9 @@ def test_rotation_keeps_live_rows_and_destroys_the_old_keys(tmp_path, master, mo
         before = copy.execute("SELECT sealed FROM messages").fetchall()
         old = copy.execute("SELECT id FROM epochs").fetchall()
     copy.close()
-    assert journal.rotate() == len(before)
+    journal.rotate(groups=3)
+    while journal.rotating:
+        journal.flush()
     with sqlite3.connect(path) as copy:
         assert not {e for (e,) in copy.execute("SELECT id FROM epochs")} & {e for (e,) in old}
         assert not {r for (r,) in copy.execute("SELECT sealed FROM messages")} & {r for (r,) in before}
@@ -155,6 +158,73 @@ def test_rotation_keeps_live_rows_and_destroys_the_old_keys(tmp_path, master, mo
     again, second, _ = restarted(path, master, Instant(BEGIN, 0))
     assert len(second) == 3
     again.close()
+
+
+def test_a_rotation_takes_a_share_with_each_group_and_calls_go_on_meanwhile(tmp_path, master, monkeypatch):
+    monkeypatch.setattr(j, "ROTATED_TOGETHER", 2)
+    path = tmp_path / "cache.db"
+    journal = SipJournal(path, master)
+    cache = poi(journal)
+    messages = seen(established(5))
+    for message in messages[:-4]:
+        cache.sip_seen(message)
+    journal.flush()
+    with closing(sqlite3.connect(path)) as copy:
+        (rows,), (former,) = (
+            copy.execute(f"SELECT {what}").fetchone() for what in ("count(*) FROM messages", "id FROM epochs")
+        )
+    journal.rotate(groups=4)
+    for each in messages[-4:]:
+        cache.sip_seen(each)
+    journal.flush()
+    with closing(sqlite3.connect(path)) as copy:
+        (left,) = copy.execute("SELECT count(*) FROM messages WHERE epoch = ?", (former,)).fetchone()
+        assert left == rows - -(-rows // 4) and copy.execute("SELECT count(*) FROM epochs").fetchone() == (2,)
+    # A restart in its middle opens the rows of both epochs.
+    copied = tmp_path / "copied.db"
+    copied.write_bytes(path.read_bytes())
+    path.with_name("copied.db-wal").write_bytes(path.with_name("cache.db-wal").read_bytes())
+    again, second, _ = restarted(copied, master, Instant(BEGIN, 0))
+    assert len(second) == 5 and again.lost == 0
+    again.close()
+    for _ in range(4):
+        journal.flush()
+    assert not journal.rotating
+    journal.close()
+
+
+def test_a_restart_reads_on_behind_a_rotation(tmp_path, master, monkeypatch):
+    monkeypatch.setattr(j, "READ_TOGETHER", 2)
+    path = tmp_path / "cache.db"
+    journal = SipJournal(path, master)
+    cache = poi(journal)
+    for message in seen(established(3)):
+        cache.sip_seen(message)
+    journal.close()
+    journal, cache, now = SipJournal(path, master), poi(), Instant(BEGIN, 0)
+    for number, messages in journal.calls(now):
+        journal.adopt(number, cache.recall(messages, now)[0], messages)
+        journal.rotate()
+        journal.flush()
+    assert len(cache) == 3 and journal.lost == 0
+    journal.close()
+
+
+def test_old_keys_that_a_disk_keeps_are_destroyed_later(tmp_path, master):
+    path = tmp_path / "cache.db"
+    journal = SipJournal(path, master)
+    cache = poi(journal)
+    for message in seen(established()):
+        cache.sip_seen(message)
+    journal.flush()
+    journal._database.execute("CREATE TEMP TRIGGER full BEFORE DELETE ON epochs BEGIN SELECT RAISE(ABORT, 'full'); END")
+    journal.rotate()
+    journal.flush()
+    assert journal.rotating and journal.waiting == 0
+    journal._database.execute("DROP TRIGGER full")
+    journal.flush()
+    assert not journal.rotating
+    journal.close()
 
 
 def test_one_call_is_bounded(tmp_path, master, monkeypatch):

@@ -1,7 +1,7 @@
 """The durable ticket cache: the messages that shaped each live call, sealed, in one SQLite file.
 
-Rows are written in groups and removed with their call. Keys are those of an epoch: all live
-rows are sealed anew under a new one at least each ``rotate_seconds``, and the old key is destroyed, so that what was
+Rows are written in groups and removed with their call. Keys are those of an epoch: now and then a new one begins, all
+live rows are sealed anew under its key, a share with each group, and the old key is destroyed, so that what was
 removed opens for nobody, neither in free pages nor in a backup. The wrapping key comes from outside.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,16 +18,16 @@ import msgspec
 from msgspec import Struct
 
 from midcall.base.seal import SealError, SealKey
-from midcall.base.sqlite import connect, transaction
+from midcall.base.sqlite import connect, read_only, transaction
 from midcall.events import Instant, SipSeen
 from midcall.poi.dialog import Call
 
 # What one call may write: a re-INVITE each half hour makes four rows.
 MESSAGES_OF_A_CALL = 256
 OCTETS_OF_A_CALL = 1 << 20
-# Rows sealed anew in one transaction, and rows of former runs that are read in one go.
-ROTATED_TOGETHER = 1_000
-READ_TOGETHER = 1_000
+# Rows that are sealed anew with one group, at least; and rows of former runs that are read in one go.
+ROTATED_TOGETHER = 64
+READ_TOGETHER = 128
 # A row's number is that of its call, and its place in the call: what belongs together stands together.
 _PLACES = 8
 _LAST_PLACE = (1 << _PLACES) - 1
@@ -69,6 +69,19 @@ class _Told(NamedTuple):
     gone: list[int]
 
 
+class _Rotation:
+    """Rows of former epochs, all below number ``before``, are sealed anew, ``share`` with each group; those up to
+    ``last`` are done.
+    """
+
+    def __init__(self, keys: dict[int, SealKey | None], before: int, share: int) -> None:
+        self.keys = keys
+        self.before = before
+        self.share = share
+        self.last = self.reached = -1
+        self.done = False
+
+
 class SipJournal:
     """Collects what the cache tells (:class:`midcall.poi.core.Journal`) and writes it when asked.
 
@@ -77,6 +90,7 @@ class SipJournal:
     """
 
     def __init__(self, path: Path, master: SealKey) -> None:
+        self._path = path
         self._database = connect(path, "rwc")
         self._database.execute("PRAGMA secure_delete=ON")
         with transaction(self._database):
@@ -90,6 +104,8 @@ class SipJournal:
         # Places that are taken in calls of former runs which nobody has adopted yet.
         self._taken: dict[int, int] = {}
         self.lost = 0
+        self._rows = 0  # on the disk, about
+        self._rotation: _Rotation | None = None
         self._epoch, self._key = self._new_epoch()
 
     # What the cache tells
@@ -131,6 +147,7 @@ class SipJournal:
         except sqlite3.Error:
             self._undo(told)
             raise
+        self._written()
 
     async def save(self) -> None:
         """The same, without keeping the loop waiting for the disk."""
@@ -141,7 +158,7 @@ class SipJournal:
         try:
             self._write(told)
             # In a thread, since this alone waits: rows written there would each wait for the interpreter.
-            commit = asyncio.get_running_loop().run_in_executor(None, self._database.execute, "COMMIT")
+            commit = asyncio.get_running_loop().run_in_executor(None, self._commit)
             await asyncio.shield(commit)
         except sqlite3.Error:
             self._undo(told)
@@ -153,10 +170,14 @@ class SipJournal:
                     self._undo(told)
             raise
 
+    def _commit(self) -> None:
+        self._database.execute("COMMIT")
+        self._written()
+
     def _take(self) -> _Told | None:
         told = _Told(self._fresh, self._gone)
         self._fresh, self._gone = [], []
-        return told if told.fresh or told.gone else None
+        return told if told.fresh or told.gone or self._rotation is not None else None
 
     def _write(self, told: _Told) -> None:
         ended = set(told.gone)
@@ -167,7 +188,10 @@ class SipJournal:
         ]
         self._database.execute("BEGIN IMMEDIATE")
         self._database.executemany("INSERT INTO messages(id, epoch, sealed) VALUES(?, ?, ?)", rows)
-        self._database.executemany("DELETE FROM messages WHERE id BETWEEN ? AND ?", map(_rows, told.gone))
+        deleted = self._database.executemany("DELETE FROM messages WHERE id BETWEEN ? AND ?", map(_rows, told.gone))
+        self._rows = max(self._rows + len(rows) - deleted.rowcount, 0)
+        if self._rotation is not None:
+            self._reseal(self._rotation)
 
     def _undo(self, told: _Told) -> None:
         """Nothing of it is on the disk: it is tried again with what comes next."""
@@ -187,6 +211,9 @@ class SipJournal:
                     yield number, messages
                 number, messages = row >> _PLACES, []
             self._taken[number] = 1 + (row & _LAST_PLACE)
+            self._rows += 1
+            if epoch not in keys:
+                keys.update(self._keys())  # sealed anew meanwhile
             plain = self._open(number, keys.get(epoch), sealed)
             if plain is not None:
                 messages.append(_seen(plain, now))
@@ -194,14 +221,17 @@ class SipJournal:
             yield number, messages
 
     def _former(self, before: int) -> Iterator[tuple[int, int, bytes]]:
-        """Rows below a number in their order: no cursor stays open while others are written and removed."""
+        """Rows below a number in their order: no cursor stays open while others are written and removed, and a
+        connection of its own does not wait for those.
+        """
         last = -1
-        while rows := self._database.execute(
-            "SELECT id, epoch, sealed FROM messages WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-            (last, before, READ_TOGETHER),
-        ).fetchall():
-            yield from rows
-            last = rows[-1][0]
+        with closing(read_only(self._path)) as reader:
+            while rows := reader.execute(
+                "SELECT id, epoch, sealed FROM messages WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+                (last, before, READ_TOGETHER),
+            ).fetchall():
+                yield from rows
+                last = rows[-1][0]
 
     def adopt(self, number: int, call: Call | None, messages: Iterable[SipSeen] = ()) -> None:
         """What became of a journal of a former run: the call that goes on with it, or None: it is removed."""
@@ -214,33 +244,59 @@ class SipJournal:
         else:
             call.mark = _Entry(number, taken, sum(len(seen.octets) for seen in messages))
 
-    def rotate(self) -> int:
-        """Seal all live rows anew and destroy the former keys; returns how many rows there were."""
-        self.flush()
+    # New keys
+
+    def rotate(self, groups: int = 1) -> None:
+        """Begin a new epoch: the next ``groups`` groups take live rows over to it, the last destroys the former keys.
+
+        One that is going on goes on. sqlite3.Error: nothing has begun.
+        """
+        if self._rotation is not None:
+            return
         keys = dict(self._keys())
         self._epoch, self._key = self._new_epoch()
-        moved = 0
-        while rows := self._database.execute(
-            "SELECT id, epoch, sealed FROM messages WHERE epoch != ? LIMIT ?", (self._epoch, ROTATED_TOGETHER)
-        ).fetchall():
+        self._rotation = _Rotation(keys, self._next << _PLACES, max(-(-self._rows // groups), ROTATED_TOGETHER))
+
+    @property
+    def rotating(self) -> bool:
+        """Whether rows are still to be sealed anew."""
+        return self._rotation is not None
+
+    def _reseal(self, rotation: _Rotation) -> None:
+        """Some of the rows, within a transaction."""
+        rows = self._database.execute(
+            "SELECT id, epoch, sealed FROM messages WHERE id > ? AND id < ? AND epoch != ? ORDER BY id LIMIT ?",
+            (rotation.last, rotation.before, self._epoch, rotation.share),
+        ).fetchall()
+        anew: list[tuple[int, bytes, int]] = []
+        for row, epoch, sealed in rows:
+            plain = self._open(row >> _PLACES, rotation.keys.get(epoch), sealed)
+            if plain is None:
+                self._database.execute("DELETE FROM messages WHERE id = ?", (row,))
+            else:
+                anew.append((self._epoch, self._key.seal(plain, _place(row >> _PLACES)), row))
+        self._database.executemany("UPDATE messages SET epoch = ?, sealed = ? WHERE id = ?", anew)
+        rotation.reached = rows[-1][0] if rows else rotation.last
+        rotation.done = len(rows) < rotation.share
+
+    def _written(self) -> None:
+        """A group is on the disk. What a crash leaves of a rotation is done by the next one."""
+        rotation = self._rotation
+        if rotation is None:
+            return
+        rotation.last = rotation.reached
+        if not rotation.done:
+            return
+        try:
             with transaction(self._database):
-                for row, epoch, sealed in rows:
-                    plain = self._open(row >> _PLACES, keys.get(epoch), sealed)
-                    if plain is None:
-                        self._database.execute("DELETE FROM messages WHERE id = ?", (row,))
-                        continue
-                    anew = self._key.seal(plain, _place(row >> _PLACES))
-                    self._database.execute(
-                        "UPDATE messages SET epoch = ?, sealed = ? WHERE id = ?", (self._epoch, anew, row)
-                    )
-                    moved += 1
-        with transaction(self._database):
-            self._database.execute("DELETE FROM epochs WHERE id != ?", (self._epoch,))
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for key in keys.values():
+                self._database.execute("DELETE FROM epochs WHERE id != ?", (self._epoch,))
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            return  # the next group tries it again
+        self._rotation = None
+        for key in rotation.keys.values():
             if key is not None:
                 key.wipe()
-        return moved
 
     def close(self) -> None:
         """Write what is left."""

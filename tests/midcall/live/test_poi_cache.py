@@ -1,0 +1,106 @@
+"""The POI's cache as a service: a former run is taken in behind what comes, and nothing keeps the loop for long."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+from midcall.base.seal import SealKey
+from midcall.base.x2 import Encoder, Node
+from midcall.events import SipSeen
+from midcall.live import poi as live
+from midcall.live.clock import now
+from midcall.live.poi import PoiService
+from midcall.poi import PointOfInterception
+from midcall.poi.shell.journal import SipJournal
+
+INVITE = (
+    "INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{0}\r\n"
+    "From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>\r\nCall-ID: c{0}\r\nCSeq: 1 INVITE\r\n\r\n"
+)
+OK = (
+    "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{0}\r\n"
+    "From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>;tag=b\r\nCall-ID: c{0}\r\nCSeq: 1 INVITE\r\n\r\n"
+)
+
+
+def seen(text: str, number: int) -> SipSeen:
+    return SipSeen(text.format(number).encode(), "192.0.2.1:5060", "192.0.2.2:5060", now())
+
+
+class Client:
+    def put(self, pdus) -> None:
+        pass
+
+
+def service(journal: SipJournal) -> PoiService:
+    core = PointOfInterception(bytes(32), bytes(32), journal=journal)
+    return PoiService(core, Encoder(Node("poi-1", "sip-1")), Client(), journal)
+
+
+def kept(path, calls: int) -> None:
+    journal = SipJournal(path, SealKey(bytes(32)))
+    poi = service(journal)
+    for number in range(calls):
+        poi.core.sip_seen(seen(INVITE, number))
+    journal.close()
+
+
+def test_new_copies_are_taken_while_a_former_run_is(tmp_path):
+    kept(tmp_path / "cache.db", 40)
+
+    async def run() -> None:
+        journal = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
+        poi = service(journal)
+        recalled, counts = asyncio.create_task(poi.recall()), []
+        while not recalled.done():
+            poi.take(seen(INVITE, 1_000 + len(counts)))
+            counts.append(len(poi.core))
+            await asyncio.sleep(0)
+        steps = [after - before for before, after in zip(counts, counts[1:], strict=False)]
+        assert max(steps) <= live.RECALLED_TOGETHER + 1 and await recalled == 40
+        assert len(poi.core) == 40 + len(counts)
+        journal.close()
+
+    asyncio.run(run())
+
+
+def test_keys_are_changed_while_groups_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(live, "ROTATE_SECONDS", 0.0)
+    journal = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
+    first = journal._epoch
+
+    async def run() -> None:
+        poi = service(journal)
+        for number in range(3):
+            poi.take(seen(INVITE, number))
+        keeping = asyncio.create_task(poi.keep())
+        while journal._epoch < first + 2:
+            await asyncio.sleep(0.001)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        assert poi.counts["cache_faults"] == 0
+
+    asyncio.run(run())
+    journal.close()
+    again = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
+    assert len(list(again.calls(now()))) == 3 and again.lost == 0
+    again.close()
+
+
+def test_what_is_kept_of_calls_is_nothing_for_the_collector(tmp_path):
+    """A full collection looks at all that it knows of: at a million calls the loop would stand still for a second."""
+    core = PointOfInterception(bytes(32), bytes(32))
+    for text in (INVITE, OK):
+        core.sip_seen(seen(text, 0))
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(1, 2_000):
+        for text in (INVITE, OK):
+            core.sip_seen(seen(text, number))
+    # Another caller with the same Call-ID: two calls under one key.
+    core.sip_seen(seen(INVITE.replace("tag=a", "tag=x"), 1))
+    gc.collect()
+    assert len(core) == 2_001 and len(gc.get_objects()) - before < 1_000
+    assert not gc.is_tracked(core._tracker.calls._by_id) and not gc.is_tracked(core._index._calls)
