@@ -25,6 +25,8 @@ from midcall.base.x2_link.values import ClientCounters
 
 # A full disk is tried again after so long.
 RETRY_SECONDS = 1.0
+# So many rows wait for the disk at most before what is given then is gathered into larger ones.
+SMALL_ROWS = 64
 # What was released is removed from the disk with the next PDUs, or after so long.
 FORGET_SECONDS = 0.5
 _HEAD = Layout("!HHII").unpack_from
@@ -105,11 +107,11 @@ class Buffer:
         self._given_octets += octets
         if self._journal is None or self._failing:
             done.set_result(self._journal is None)
-            self._form()
-            self._ready = self._last
-            self._wake()
+            self._offer()
         else:
             self._waiting.append(done)
+            if len(self._writing) < SMALL_ROWS:
+                self._offer()  # not behind what the disk is busy with
             self._wanted.set()
             self._begin()
         if self._octets + self._given_octets > self._settings.buffer_octets:
@@ -123,6 +125,12 @@ class Buffer:
             if header + payload == len(octets) <= self._settings.pdu_octets and kind in _CARRIED:
                 return len(octets)
         raise ValueError(f"no X2 or X3 PDU of at most {self._settings.pdu_octets} octets")
+
+    def _offer(self) -> None:
+        """What was given may be sent."""
+        self._form()
+        self._ready = self._last
+        self._wake()
 
     def _form(self) -> None:
         """Rows of what was given."""
@@ -249,14 +257,12 @@ class Buffer:
             await asyncio.wait_for(self._wanted.wait(), seconds)
 
     async def _write(self, journal: Journal) -> None:
-        self._form()
+        # Sent and written at once: a crash in between forgets what the other end may have, and nothing else.
+        self._offer()
         waiting, self._waiting = self._waiting, []
         while self._writing and self._writing[0].id <= self._released:
             self._writing.popleft()  # proved or given up before it came to that
         rows, released = tuple(self._writing), self._released
-        # Sent and written at once: a crash in between forgets what the other end may have, and nothing else.
-        self._ready = self._last
-        self._wake()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "x2-buffer")
         run = asyncio.get_running_loop().run_in_executor

@@ -61,6 +61,7 @@ class X2Client:
         self._numbers = Numbers()
         self._stop_at: float | None = None
         self._progress = self._heard = False
+        self._session_of: tuple[asyncio.StreamWriter, Proof] | None = None
 
     @property
     def is_up(self) -> bool:
@@ -83,7 +84,13 @@ class X2Client:
         The future, which may be left alone, is done when they are kept for good: True as the buffer is meant to be,
         False in memory alone, for its disk took nothing. ValueError: one of them is no such PDU, and none is sent.
         """
-        return self._buffer.put(pdus)
+        done = self._buffer.put(pdus)
+        if self._session_of is not None:
+            send, proof = self._session_of
+            # Not at the next turn of the loop, before which others may have much to do.
+            if send.transport.get_write_buffer_size() < WRITE_BUFFER:
+                self._write(send, proof, time.monotonic_ns())
+        return done
 
     def stop(self, seconds: float) -> None:
         """End when all is proved, or after ``seconds``; then :meth:`run` returns."""
@@ -162,9 +169,11 @@ class X2Client:
         send.write(proof.hello(time.monotonic_ns()))
         listening = asyncio.create_task(self._listen(receive, proof))
         listening.add_done_callback(lambda _: self._wake.set())
+        self._session_of = send, proof
         try:
             await self._send(send, proof, listening)
         finally:
+            self._session_of = None
             listening.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await listening
@@ -189,11 +198,8 @@ class X2Client:
             now = time.monotonic_ns()
             proof.tick(now)
             self._buffer.expire()
+            rows = self._write(send, proof, now)
             room = self.settings.window_octets - self._buffer.under_way
-            rows = self._buffer.take(min(WRITE_OCTETS, room))
-            if rows:
-                send.write(b"".join([row.octets for row in rows]))
-                proof.sent(rows[-1].id, sum([row.pdus for row in rows]), now)
             urgent = not rows and (room <= 0 or self._stop_at is not None)
             send.write(proof.due(now, urgent=urgent))
             if self._stop_at is not None and (not self.queued or self._stopped()):
@@ -202,6 +208,14 @@ class X2Client:
                 await self._drain(send, proof, listening)
             else:
                 await self._within(self._wake.wait(), proof)
+
+    def _write(self, send: asyncio.StreamWriter, proof: Proof, now: int) -> bool:
+        """Write the next rows; whether there were any."""
+        rows = self._buffer.take(min(WRITE_OCTETS, self.settings.window_octets - self._buffer.under_way))
+        if rows:
+            send.write(b"".join([row.octets for row in rows]))
+            proof.sent(rows[-1].id, sum([row.pdus for row in rows]), now)
+        return bool(rows)
 
     async def _drain(self, send: asyncio.StreamWriter, proof: Proof, listening: asyncio.Task[None]) -> None:
         """A peer that reads slowly is waited for, as long as it answers."""

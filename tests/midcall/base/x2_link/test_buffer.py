@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from typing import Any
 
 from midcall.base.link_report import LinkEvent, LinkReport
-from midcall.base.x2_link.buffer import Buffer
+from midcall.base.seal import SealKey
+from midcall.base.x2_link.buffer import SMALL_ROWS, Buffer
+from midcall.base.x2_link.journal import Journal
 from midcall.base.x2_link.proof import NS
 from midcall.base.x2_link.settings import X2LinkSettings
 from midcall.base.x2_link.values import ClientCounters
@@ -101,13 +104,48 @@ def test_what_is_too_old_goes():
     run(test)
 
 
-def test_nothing_is_sent_before_it_is_on_the_disk(folder):
+def test_what_is_given_is_sent_while_it_is_written(folder):
     async def test() -> None:
         desk = Desk(journal(folder))
         done = desk.buffer.put(events(3))
-        assert desk.taken() == [] and desk.buffer.queued == 3 * SIZE
+        assert desk.taken() == events(3) and not done.done() and desk.buffer.queued == 3 * SIZE
         assert await done is True
-        assert desk.taken() == events(3)
+        await desk.buffer.close()
+
+    run(test)
+
+
+class SlowJournal(Journal):
+    """A disk that takes its time: until ``go``."""
+
+    def __init__(self, *where: Any) -> None:
+        super().__init__(*where)
+        self.busy, self.go = threading.Event(), threading.Event()
+
+    def write(self, *what: Any) -> None:
+        self.busy.set()
+        assert self.go.wait(10)
+        super().write(*what)
+
+
+def test_a_slow_disk_keeps_nothing_from_being_sent(folder):
+    async def test() -> None:
+        disk = SlowJournal(folder / "x2.db", SealKey(KEY))
+        desk = Desk(disk, X2LinkSettings())
+        written = [desk.buffer.put(events(1))]
+        while not disk.busy.is_set():
+            await asyncio.sleep(0.001)
+        assert desk.taken() == events(1)
+        written.append(desk.buffer.put(events(2, 1)))
+        assert desk.taken() == events(2, 1)
+        # Of very much the rest is gathered, and goes when the disk has taken the first.
+        many = 2 * SMALL_ROWS
+        written += [desk.buffer.put(events(1, place)) for place in range(3, 3 + many)]
+        found = desk.taken()
+        assert len(found) == SMALL_ROWS - 2 and not any(each.done() for each in written)
+        disk.go.set()
+        assert all(await asyncio.gather(*written))
+        assert found + desk.taken() == events(many, 3)
         await desk.buffer.close()
 
     run(test)
