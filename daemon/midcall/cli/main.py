@@ -8,6 +8,7 @@ import click
 
 from midcall import __version__
 from midcall.cli.activate import activate, revoke
+from midcall.cli.audit import audit
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
 from midcall.cli.explain import explain
@@ -37,6 +38,7 @@ cli.add_command(warrant)
 cli.add_command(explain)
 cli.add_command(doctor)
 cli.add_command(kms)
+cli.add_command(audit)
 
 
 def main() -> None:

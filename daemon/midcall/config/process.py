@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct, structs
 
+from midcall.config.audit_tables import AuditConfig
 from midcall.config.cscf_tables import CscfConfig, check_cscf
 from midcall.config.kinds import Credential, Door, Seconds, Sink
 from midcall.config.kms_tables import KmsConfig, check_kms
@@ -63,6 +64,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     df: DfConfig | None = None
     tap: TapConfig | None = None
 
+    audit: AuditConfig | None = None
 
 PROCESS = ("service", "log", "operator")
 """The tables that are no role's."""

@@ -1,0 +1,1 @@
+"""What the audit does with files and sockets."""

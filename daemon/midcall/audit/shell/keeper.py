@@ -1,0 +1,285 @@
+"""The log while it is written: groups of notes are added, sealed, synced by a thread of their own, then answered.
+
+A group that the disk does not take has not happened. What was written is looked at again: somebody else's hand on a
+file of the log stops the audit, and with it all that needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from midcall.audit import lines, opening
+from midcall.audit.checking import Checked, Checker, LogFile, first_bad
+from midcall.audit.comparing import Against, kept
+from midcall.audit.heads import HeadError, Key, Sign, Signer
+from midcall.audit.ledger import Ledger, Place, Writer
+from midcall.audit.lines import Entry, HeadLine
+from midcall.audit.opening import BadLog
+from midcall.audit.shell import files
+from midcall.audit.shell.files import FolderError, LogWriter, Stands
+from midcall.base import owner_only
+from midcall.base.audit_link.values import RUN_OCTETS, Act, Note, Outcome, Phase, Role
+from midcall.events import Instant
+
+li_log = logging.getLogger("midcall.li.audit")
+
+
+class NotWritten(Exception):
+    """Notes are not kept; one line."""
+
+
+class Group(Struct, frozen=True):
+    """Notes of one writer that belong together; ``starts``: the writer has started anew."""
+
+    writer: Writer
+    notes: Sequence[Note]
+    starts: bool = False
+
+
+def clock() -> Instant:
+    return Instant(time.time_ns(), time.monotonic_ns())
+
+
+class Keeper:
+    """One log. Its methods are called in one loop; the disk is waited for elsewhere."""
+
+    def __init__(
+        self,
+        folder: Path,
+        key: Key,
+        sign: Sign,
+        *,
+        file_octets: int,
+        anchors: Sequence[Path] = (),
+        now: Callable[[], Instant] = clock,
+    ) -> None:
+        """Open the log, or begin one. FolderError; BadLog: it is not what was written, or less than was anchored."""
+        self.writable = True
+        self.changed = ""
+        self._now = now
+        self._key = key
+        self._sign = sign
+        self._anchors = anchors
+        self._anchored = 0
+        self._own = Writer(Role.AUDIT, 1, secrets.token_bytes(RUN_OCTETS))
+        self._files = LogWriter(folder, file_octets)
+        self._thread = ThreadPoolExecutor(1, "audit")
+        try:
+            place, tail = self._open()
+            self._against_anchors(place)
+            self._stands: dict[str, Stands] = {name: files.stands(folder / name) for name in files.names(folder)}
+        except OSError as error:
+            self._files.close()
+            raise FolderError(f"{folder}: {error.strerror or error}") from None
+        except BaseException:
+            self._files.close()
+            raise
+        self._tail = tail
+
+    def _open(self) -> tuple[Place, int]:
+        names = files.names(self._files.folder)
+        left: tuple[Entry, ...] = ()
+        if not names:
+            place, tail = Place(secrets.token_hex(16)), 0
+        else:
+            (last,) = files.read(self._files.folder, names[-1:])
+            found = opening.opened(self._key, last)
+            place, tail, left = found.place, found.tail, found.checked.unresolved
+            self._files.resume(last.name, tail)
+        signer = Signer(place.log, self._key.raw, self._sign)
+        self._ledger = Ledger(place, signer, secrets.token_hex(16))
+        for each in left:
+            self._ledger.remember(each)
+        return place, tail
+
+    @property
+    def place(self) -> Place:
+        return self._ledger.place
+
+    async def start(self) -> None:
+        """The first entries of this run. NotWritten."""
+        notes = [Note(Act.AUDIT_START, Phase.EVENT, self._now().wall, outcome=Outcome.DONE)]
+        if self._tail:
+            torn = Note(Act.AUDIT_TORN, Phase.EVENT, self._now().wall, outcome=Outcome.DONE, count=self._tail)
+            notes.insert(0, torn)
+            li_log.warning("the log ended with %d octets that nobody was told of; they are gone", self._tail)
+        await self.write([Group(self._own, notes)])
+
+    # Writing
+
+    async def write(self, groups: Sequence[Group]) -> list[int]:
+        """Keep all of it; the sequence number of the first note of each group. NotWritten: none of it is kept."""
+        if self.changed:
+            raise NotWritten("the log was changed by somebody else")
+        ledger, now = self._ledger, self._now()
+        numbers: list[int] = []
+        for group in groups:
+            if group.starts:
+                ledger.resolve(group.writer, now)
+            number = ledger.place.size + ledger.waiting
+            for note in group.notes:
+                ledger.add(note, group.writer, now)
+            numbers.append(number)
+        if ledger.waiting or not self.writable:
+            await self._sync(ledger.seal(now))
+        return numbers
+
+    async def _sync(self, octets: bytes) -> None:
+        place = self._ledger.place
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, octets, place)
+        except OSError as error:
+            self._ledger.undo()
+            if self.writable:
+                li_log.error("the audit cannot be written: %s", error.strerror or type(error).__name__)
+            self.writable = False
+            raise NotWritten(error.strerror or type(error).__name__) from None
+        self._ledger.sealed()
+        if not self.writable:
+            li_log.warning("the audit can be written again")
+        self.writable = True
+
+    def _write(self, octets: bytes, place: Place) -> None:
+        """In the thread."""
+        before = self._files.stands()
+        self._files.write(octets, place)
+        after = self._files.stands()
+        if after is not None:
+            if before is not None and before[0] != after[0]:
+                self._stands[before[0]] = before[1]
+            self._stands[after[0]] = after[1]
+
+    # Looking after it
+
+    async def look(self) -> str:
+        """Whether all files are as this process has left them; what is wrong, or nothing."""
+        if not self.changed:
+            wrong = await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
+            if wrong:
+                self._is_changed(wrong)
+        return self.changed
+
+    def _look(self) -> str:
+        """In the thread that writes: nothing is being written."""
+        folder = self._files.folder
+        try:
+            names = files.names(folder)
+        except FolderError as error:
+            return str(error)
+        if names != sorted(self._stands):
+            other = sorted(set(names) ^ set(self._stands))
+            return f"{other[0]}: is not there any more, or was not made by this process"
+        for name, expected in self._stands.items():
+            try:
+                if files.stands(folder / name) == expected:
+                    continue
+            except OSError as error:
+                return f"{name}: {error.strerror or error}"
+            return f"{name}: somebody else has written it"
+        return ""
+
+    async def check_all(self) -> str:
+        """Read the whole log, files that are written no more and the one that is, up to where it was; what is wrong."""
+        upto = self.place
+        found = await asyncio.to_thread(self._check_all, upto)
+        if found and not self.changed:
+            self._is_changed(found)
+        return found
+
+    def _check_all(self, upto: Place) -> str:
+        try:
+            checked = Checker(self._key).check(self._until(upto))
+        except FolderError as error:
+            return str(error)
+        place = checked.place
+        if place is not None and place.heads >= upto.heads:
+            return ""
+        return "" if checked.found is None else first_bad(checked.found)
+
+    def _until(self, upto: Place) -> list[LogFile]:
+        names = files.names(self._files.folder)
+        return list(files.read(self._files.folder, [name for name in names if int(name[:20]) <= upto.size]))
+
+    def _is_changed(self, wrong: str) -> None:
+        self.changed = wrong
+        li_log.critical("THE AUDIT WAS CHANGED: %s; nothing new is activated: midcall audit verify", wrong)
+
+    # Anchors
+
+    def _against_anchors(self, place: Place) -> None:
+        """What was anchored has to be there. BadLog."""
+        for path in self._anchors:
+            if not path.exists():
+                if place.heads:
+                    li_log.error("%s: there is no anchor, although the log has %d heads", path, place.heads)
+                continue
+            heads = kept(self._key, _heads(self._key, path))
+            if not heads:
+                continue
+            against = Against(heads)
+            last = heads[-1].head
+            found = against.end(_at(place))
+            if found is None and last.number == place.heads and heads[-1].text != place.head:
+                raise BadLog(f"{path}: the anchor has another head {last.number}: two histories under one key")
+            if found is None and last.log != place.log:
+                raise BadLog(f"{path}: the anchor is of another log: {last.log}")
+            if found is not None:
+                raise BadLog(f"{path}: {first_bad(found)}")
+
+    async def anchor(self) -> int:
+        """Keep the last head elsewhere too, if it is a new one; how many anchors have it."""
+        place = self.place
+        if place.heads == self._anchored or self.changed:
+            return 0
+        line = lines.encode(HeadLine(place.head)) + b"\n"
+        done = 0
+        for path in self._anchors:
+            try:
+                await asyncio.to_thread(_put, path, line)
+                done += 1
+            except OSError as error:
+                li_log.error("%s: the head is not anchored there: %s", path, error.strerror or error)
+        if done == len(self._anchors):
+            self._anchored = place.heads
+        return done
+
+    async def close(self) -> None:
+        """The last entry of this run, and its head to the anchors."""
+        note = Note(Act.AUDIT_STOP, Phase.EVENT, self._now().wall, outcome=Outcome.DONE)
+        with suppress(NotWritten):
+            await self.write([Group(self._own, [note])])
+            await self.anchor()
+        self._thread.shutdown()
+        self._files.close()
+
+
+def _at(place: Place) -> Checked:
+    return Checked(place, None, 0)
+
+
+def _heads(key: Key, path: Path) -> list[str]:
+    """BadLog, FolderError."""
+    try:
+        with path.open("rb") as file:
+            return list(opening.heads_of(key, file))
+    except OSError as error:
+        raise FolderError(f"{path}: {error.strerror or error}") from None
+    except (BadLog, HeadError) as error:
+        raise BadLog(f"{path}: {error}") from None
+
+
+def _put(path: Path, line: bytes) -> None:
+    with owner_only.append(path) as file:
+        file.write(line)
+        file.flush()
+        os.fdatasync(file.fileno())
