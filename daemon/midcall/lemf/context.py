@@ -46,6 +46,10 @@ class Arrival(Enum):
     OLD = "old"  # came before, too long ago to compare
 
 
+TAKEN = (Arrival.NEXT, Arrival.AHEAD, Arrival.FAR, Arrival.LATE)
+"""Records that are kept as what their sequence has."""
+
+
 class Outlier(NamedTuple):
     """A record whose number is far ahead, and what would be next without it."""
 
@@ -60,12 +64,13 @@ class Context:
 
     ``fresh``: octets by number that no hash has covered yet. ``block``: those of the last cover, kept until the
     next one, so that checks may overlap. ``out`` and ``media`` gather what the shell takes. ``deliverer`` is whose
-    sequence it is. While there is an ``outlier`` no number is ``next``: all that comes is looked at (``arrive``).
+    sequence it is; ``again`` may be where it began anew. While there is an ``outlier`` no number is ``next``: all that
+    comes is looked at (``arrive``).
     """
 
     __slots__ = (
-        "accused", "aliases", "begun", "block", "call", "checked", "deliverer", "digests", "dirty", "doubled", "faulty",
-        "fresh", "generation", "key", "last_time", "media", "missing", "next", "out", "outlier", "passed",
+        "accused", "again", "aliases", "begun", "block", "call", "checked", "deliverer", "digests", "dirty", "doubled",
+        "faulty", "fresh", "generation", "key", "last_time", "media", "missing", "next", "out", "outlier", "passed",
         "repeats", "strays", "suspects", "uncovered_told",
     )  # fmt: skip
 
@@ -75,6 +80,7 @@ class Context:
         self.next = 0
         self.begun = False
         self.outlier: Outlier | None = None
+        self.again: bytes | None = None
         self.strays: dict[int, int] = {}
         self.last_time = 0
         self.missing = Gaps()
@@ -133,6 +139,25 @@ class Context:
         self.missing.add(self.next % NUMBERS, ahead, now, told)
         self.next = (number + 1) % NUMBERS
         self.begun = True
+
+    @property
+    def due(self) -> int:
+        """The number that goes on."""
+        return self.next % NUMBERS if self.outlier is None else self.outlier.due
+
+    def tell(self, told: range) -> None:
+        """What is missing of these numbers was told before."""
+        self.missing.tell(told)
+        far = self.outlier
+        if far is not None and far.due in told:
+            self.outlier = far._replace(since=_TOLD)
+
+    def since(self, now: int) -> None:
+        """What was not told is missing since then (wall ns)."""
+        self.missing.since(now)
+        far = self.outlier
+        if far is not None and far.since != _TOLD:
+            self.outlier = far._replace(since=now)
 
     def admit(self) -> None:
         """The number far ahead was right: the sequence goes on behind it."""

@@ -12,13 +12,14 @@ from imswire import hi
 from midcall.base.bounded import BoundedTable
 from midcall.lemf import integrity
 from midcall.lemf.calls import Call
-from midcall.lemf.context import CC, IRI, Context, Key
+from midcall.lemf.context import CC, IRI, TAKEN, Context, Key
 from midcall.lemf.familiar import Familiar
 from midcall.lemf.findings import Finding, Findings, Rule
 from midcall.lemf.integrity import Signable, Verdict
 from midcall.lemf.neighbours import odd
 from midcall.lemf.numbers import NUMBERS, Memory
 from midcall.lemf.owners import Owners
+from midcall.lemf.recalled import Recalled, ToldGap, place
 from midcall.lemf.records import NOTIFICATIONS, shown
 
 SECOND = 1_000_000_000
@@ -33,6 +34,8 @@ HELD_OCTETS = 1 << 29
 """Octets of all records that wait for a hash, or for one more: 10 s of 150 000 packets a second."""
 OVERDUE = 2 * SECOND
 """A number is a gap when it has not come for so long after a later one."""
+REJOIN = 60 * SECOND
+"""Until deliverers have come again, and bring what was not acknowledged."""
 
 _DATA: dict[int | None, tuple[str, ...]] = {hi.DataType.IRI: ("IRI",), hi.DataType.CC: ("CC",), None: ("CC", "IRI")}
 _NEVER = 1 << 63
@@ -91,6 +94,7 @@ class Lemf:
         self.calls: BoundedTable[tuple[bytes, bytes, bytes | None, int], Call] = BoundedTable("lemf.calls", CALLS)
         self.owners = Owners(INTERCEPTS)
         self.memory = Memory()
+        self.recalled = Recalled()
         self.speaking = ""
         """The link whose octets are looked at."""
         self._familiar: WeakValueDictionary[str, Familiar] = WeakValueDictionary()
@@ -177,6 +181,20 @@ class Lemf:
         if number or context.generation == generation or not context.next:
             return False
         context.generation = generation
+        return True
+
+    def has_restarted(self, context: Context, number: int, octets: bytes, stored: bool) -> bool:
+        """A cINReset is not stored: a stored 0 behind other numbers, and a 1 behind it, show that there was one."""
+        if stored and not number and context.begun and context.due:
+            context.again = octets
+            return False
+        first, context.again = context.again, None
+        if first is None or number != 1 or context.due == 1:
+            return False
+        self.settle(context)
+        context.restart()
+        context.arrive(0, first, 0)
+        context.hold(0, first)
         return True
 
     # Integrity
@@ -266,11 +284,25 @@ class Lemf:
             self.gaps(context, _NEVER - 1, now)
             self._verdicts(integrity.close_block(context), context.key, now)
 
-    def restored(self) -> None:
-        """Stored records have been read again: what was missing then has been told."""
+    def recall(self, now: int, half: bool = False) -> None:
+        """Stored checks of both interfaces are put in order; those that wait, or half of them."""
+        for key in self.recalled.keys:
+            context = self.context(key, now)
+            for check in self.recalled.take(key, lambda context=context: context.due, half):  # type: ignore[misc]
+                self.has_restarted(context, check.number, check.octets, stored=True)
+                if context.arrive(check.number, check.octets, now)[0] in TAKEN:
+                    context.hold(check.number, check.octets)
+
+    def restored(self, told: Iterable[ToldGap], now: int) -> None:
+        """Stored records have been read again; what is missing is told unless it was. Deliverers have yet to come."""
+        places = {place(context.key): context for context in self.contexts.values()}
+        for gap in told:
+            context = places.get(gap.place)
+            if context is not None and gap.sequence is not None:
+                context.tell(gap.range)
         for context in self.contexts.values():
-            context.missing.tell_all()
-            context.overdue(_NEVER)
+            # Of two files that a crash has cut off at different times one may lack what will be delivered again.
+            context.since(now + REJOIN if context.key.payload == INTEGRITY else now)
             context.suspects = None
         self.pdus = self.octets = self.repeats = self.doubled = self.checked = 0
 

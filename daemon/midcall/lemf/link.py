@@ -10,12 +10,13 @@ from imswire import hi
 from midcall.lemf import content, records
 from midcall.lemf.batch import Batch
 from midcall.lemf.calls import Packets
-from midcall.lemf.context import CC, IRI, Arrival, Context, Key
+from midcall.lemf.context import CC, IRI, TAKEN, Arrival, Context, Key
 from midcall.lemf.core import INTEGRITY, MAX_FRESH, SECOND, Intercept, Lemf, Refused
 from midcall.lemf.findings import MAX_EACH, Finding, Rule
 from midcall.lemf.integrity import Signable
 from midcall.lemf.numbers import NUMBERS
 from midcall.lemf.quick import MAX_TLVS, crowded, integrity_check, prefix_length
+from midcall.lemf.recalled import Check
 from midcall.lemf.rows import BEGINNING
 from midcall.lemf.transport import Transport
 
@@ -334,7 +335,9 @@ class Link:
     def _number(self, context: Context, number: int, octets: bytes, now: int) -> bool:
         """Take the number; False when the record came before."""
         lemf, key = self.lemf, context.key
-        if lemf.may_restart(context, number):
+        if self._quiet or context.again is not None:
+            lemf.has_restarted(context, number, octets, self._quiet)
+        elif lemf.may_restart(context, number):
             lemf.settle(context)
             context.restart()
         arrival, stray = context.arrive(number, octets, now)
@@ -354,7 +357,7 @@ class Link:
             text = "this number came before, too long ago to compare; put aside"
             lemf.report(Rule.REPEAT, text, key, now, number)
             self._put_aside(key, octets)
-        return arrival in (Arrival.NEXT, Arrival.AHEAD, Arrival.FAR, Arrival.LATE)
+        return arrival in TAKEN
 
     def _time(self, line: Context | Signable, key: Key, time: int | None, number: int, now: int) -> int:
         """Judge the time of a record; returns the one that it is taken to have."""
@@ -377,18 +380,21 @@ class Link:
         if not self._ours(key, number, octets, now):
             return False
         context = self.lemf.context(key, now)
-        if not self._number(context, number, octets, now):
+        if self._quiet:
+            self.lemf.recalled.note(key, check.data == hi.DataType.CC, Check(number, time or 0, octets))
+        elif not self._number(context, number, octets, now):
             return False
         intercept = self.lemf.intercept(key.liid)
         self._keep(context, octets, intercept.hi3 if check.data == hi.DataType.CC else intercept.hi2)
-        context.hold(number, octets)
+        if not self._quiet:
+            context.hold(number, octets)
         self._last = key, number
         self._time(self.lemf.signable(key, check.data), key, time, number, now)
         self.lemf.check(key, number, octets, check, now)
         return True
 
     def _faults(self, key: Key, pdu: hi.PsPdu, octets: bytes, now: int) -> bool:
-        faults = list(records.faults(pdu, octets))
+        faults = [] if self._quiet else list(records.faults(pdu, octets))
         for rule, text in faults:
             self.lemf.report(rule, text, key, now, pdu.header.sequence)
         return bool(faults)

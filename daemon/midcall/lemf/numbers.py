@@ -185,9 +185,22 @@ class Gaps:
             self._tell(each)
         return found
 
-    def tell_all(self) -> None:
-        """They have been told before."""
-        self.overdue(1 << 63)
+    def tell(self, told: range) -> None:
+        """Those of ``told`` that are missing were told before."""
+        for gap in list(self._gaps):
+            # Where the one begins in the other, whichever begins first; without the turn of numbers in between.
+            ahead, behind = (gap.first - told.start) % NUMBERS, (told.start - gap.first) % NUMBERS
+            if not gap.told and (ahead < len(told) or behind < gap.count):
+                first = gap.first if ahead < len(told) else told.start % NUMBERS
+                count = min(len(told) - ahead, gap.count) if ahead < len(told) else min(gap.count - behind, len(told))
+                self._tell(range(first, first + count))
+        self.open = any(not gap.told for gap in self._gaps)
+
+    def since(self, now: int) -> None:
+        """What was not told is missing since then; what had to be forgotten was told."""
+        self._lost.clear()
+        for gap in self._gaps:
+            gap.since = now
 
     def clear(self) -> None:
         self._gaps.clear()

@@ -49,8 +49,9 @@ class Receiver:
         self.connections = self.refused = self.findings = self.stored = 0
         self.failed = ""
         self._tell: Tell = tell or (lambda *_: None)
-        self._log: TextIO = (files.out / "findings.jsonl").open("a", encoding="ascii")
-        (files.out / "findings.jsonl").chmod(0o600)
+        store.end_line(files.out / store.FINDINGS)
+        self._log: TextIO = (files.out / store.FINDINGS).open("a", encoding="ascii")
+        (files.out / store.FINDINGS).chmod(0o600)
         self._waiting: list[tuple[Deliverer, list[tuple[str, bytes]]]] = []
         self._held: list[Deliverer] = []
         self._doors: dict[Door, None] = {}
@@ -67,8 +68,12 @@ class Receiver:
         findings = self.lemf.findings
         for claim in self.store.claims():
             self.lemf.owners.remember(claim)
+        before = b""
         for liid, interface, path in self.store.existing():
             findings.quiet = True
+            if liid != before:
+                self.lemf.recall(time.time_ns())
+                before = liid
             link = Link(self.lemf, path.name, quiet=True)
             problem = ""
             for octets in store.chunks(path):
@@ -76,6 +81,8 @@ class Receiver:
                 for intercept in batch.stored:
                     for _, stored in intercept.gathered():
                         stored.clear()
+                if self.lemf.recalled.full:
+                    self.lemf.recall(time.time_ns(), half=True)
                 if batch.close:
                     problem = batch.close
                     break
@@ -87,7 +94,10 @@ class Receiver:
                 store.cut(path, link.pending)
                 text = f"{interface}.ber: {link.pending} octets of a PS-PDU that was never complete are cut off"
                 findings.add(Finding(Rule.STORE, text, time.time_ns(), liid=liid.decode("latin-1")))
-        self.lemf.restored()
+        findings.quiet = True
+        self.lemf.recall(time.time_ns())
+        findings.quiet = False
+        self.lemf.restored(self.store.told_gaps(), time.time_ns())
         self.tell_findings()
 
     async def start(self, host: str, port: int) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import msgspec
 
 from midcall.base.bounded import BoundedTable
 from midcall.lemf.owners import Claim
+from midcall.lemf.recalled import ToldGap
 
 FILES = 256
 SYNCS = 4
@@ -25,6 +26,8 @@ READ_OCTETS = 1 << 20
 INTERFACES = ("hi3", "hi2", "hi1")
 DELIVERERS = "deliverers.jsonl"
 """In the folder of a LIID: who has brought it first, of each operator."""
+FINDINGS = "findings.jsonl"
+_GAP = b'"rule":"gap"'
 DEFAULT_LIMIT = 16 << 30
 KEEP_FREE = 64 << 20
 """Octets left on the disk for everybody else."""
@@ -164,6 +167,19 @@ class Store:
                 except (msgspec.MsgspecError, ValueError):
                     continue
 
+    def told_gaps(self) -> Iterator[ToldGap]:
+        """Those that an earlier run has told; a line that a crash has cut short is none."""
+        path = self.out / FINDINGS
+        if not path.exists():
+            return
+        with path.open("rb") as lines:
+            for line in lines:
+                if _GAP in line:
+                    try:
+                        yield msgspec.json.decode(line, type=ToldGap)
+                    except msgspec.MsgspecError:
+                        continue
+
     def _open(self, place: tuple[bytes, str]) -> _File:
         liid, interface = place
         file = _File(self.folder(liid) / f"{interface}.ber", place)
@@ -258,6 +274,15 @@ def cut(path: Path, octets: int) -> None:
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - octets)
         os.fsync(file.fileno())
+
+
+def end_line(path: Path) -> None:
+    """A line that a crash has cut short ends: what is appended begins another one."""
+    if path.exists() and path.stat().st_size:
+        with path.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
 
 
 def set_aside(path: Path) -> Path:
