@@ -211,6 +211,11 @@ class AuditClient:
         return self._lost is None
 
     @property
+    def waiting(self) -> int:
+        """Notes that are not kept yet."""
+        return len(self._queue)
+
+    @property
     def overdue(self) -> bool:
         """Whether it could not for longer than the grace: what runs is to end."""
         return self._lost is not None and time.monotonic() - self._lost >= self.link.grace

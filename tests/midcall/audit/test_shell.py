@@ -1,0 +1,379 @@
+"""The audit as it runs: what is said to it is on the disk before it answers, and what it cannot keep is not done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from midcall.audit.opening import BadLog
+from midcall.audit.shell import files
+from midcall.audit.shell.files import FolderError
+from midcall.base.audit_link import Act, AuditClient, Kind, NotAudited, Role, digest, values
+from midcall.base.audit_link import client as clients
+from tests.midcall.audit import made
+from tests.midcall.audit.place import SALT, Place
+
+XID = "29f28e1c-f230-486a-a860-f5a784ab9172"
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    return Place(tmp_path)
+
+
+def entries(place: Place) -> list[dict]:
+    assert made.check(place.log).found is None
+    rows = [json.loads(row) for file in files.read(place.log) for row in file.lines]
+    return [row for row in rows if "n" in row]
+
+
+async def told(client: AuditClient) -> None:
+    while client.waiting:
+        await asyncio.sleep(0.001)
+
+
+def test_an_intent_is_on_the_disk_before_the_act(place):
+    async def go():
+        async with place.running(), place.client() as client:
+            intent = await client.intent(Act.TASK_ACTIVATE, client.digest(Kind.TASK, XID), actor=b"c" * 32)
+            (before,) = [row for row in entries(place) if row["act"] == "task.activate"]
+            intent.done(3)
+            intent.failed()  # it ended already
+        return before
+
+    before = asyncio.run(go())
+    first, intent, outcome, last = entries(place)
+    assert (first["act"], last["act"]) == ("audit.start", "audit.stop")
+    assert intent == before and (intent["phase"], intent["role"], intent["instance"]) == ("intent", "poi", 1)
+    assert intent["object"] == digest(SALT, Kind.TASK, XID).hex() and intent["actor"] == (b"c" * 32).hex()
+    assert (outcome["phase"], outcome["of"], outcome["outcome"], outcome["count"]) == (
+        "outcome",
+        intent["n"],
+        "done",
+        3,
+    )
+    assert outcome["object"] == intent["object"]
+    text = b"".join(row for file in files.read(place.log) for row in file.lines)
+    assert XID.encode() not in text and SALT.hex().encode() not in text
+
+
+def test_many_writers_at_once_are_kept_in_groups(place):
+    async def write(client, count):
+        for number in range(count):
+            intent = await client.intent(Act.KEYS_GIVE, bytes([number]) * 32)
+            intent.refused(7)
+
+    async def go():
+        async with place.running(file_octets=20_000), place.client() as poi, place.client(Role.DF) as df:
+            await asyncio.gather(*(write(client, 10) for client in (poi, df) for _ in range(5)))
+
+    asyncio.run(go())
+    rows = entries(place)
+    assert len(rows) == 202
+    ends = {row["of"]: row for row in rows if row["phase"] == "outcome"}
+    assert {row["n"] for row in rows if row["phase"] == "intent"} == set(ends)
+    assert len(files.names(place.log)) > 2, "it goes on in another file"
+    assert made.check(place.log).unresolved == ()
+
+
+def test_nothing_is_done_without_an_audit(place, monkeypatch):
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
+
+    async def go():
+        async with place.client(grace=0.01) as client:
+            with pytest.raises(NotAudited):
+                await client.intent(Act.TASK_ACTIVATE, b"x" * 32)
+            assert not client.writable and client.overdue
+            client.begin(Act.TASK_DEACTIVATE, b"y" * 32).done()
+            async with place.running():
+                while not client.writable:
+                    await asyncio.sleep(0.01)
+                assert not client.overdue
+                (await client.intent(Act.TASK_ACTIVATE, b"z" * 32)).done()
+
+    asyncio.run(go())
+    # What was refused never was; what ended something is told as soon as somebody listens.
+    said = [(row["act"], row["phase"], row["object"][:2]) for row in entries(place)[1:-1]]
+    assert said[0] == ("task.deactivate", "intent", "79")
+    assert sorted(said[1:]) == [
+        ("task.activate", "intent", "7a"),
+        ("task.activate", "outcome", "7a"),
+        ("task.deactivate", "outcome", "79"),
+    ]
+    assert not any(each[2] == "78" for each in said)
+
+
+@pytest.fixture
+def file_size():
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda octets: resource.setrlimit(resource.RLIMIT_FSIZE, (octets, former[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+def test_a_disk_that_takes_half_of_a_group(place, file_size, monkeypatch):
+    """Nothing of it has happened: activation is refused at once; when there is room again the log goes on."""
+    monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
+
+    async def go():
+        async with place.running() as keeper, place.client() as client:
+            (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+            await told(client)
+            file_size(sum(path.stat().st_size for path in place.log.glob("*.log")) + 300)
+            with pytest.raises(NotAudited):
+                await client.intent(Act.TASK_ACTIVATE, b"b" * 32)
+            assert not client.writable and not keeper.writable
+            client.event(Act.TASK_DEACTIVATE, b"c" * 32)
+            await asyncio.sleep(0.05)
+            file_size(resource.RLIM_INFINITY)
+            (await client.intent(Act.TASK_ACTIVATE, b"d" * 32)).done()
+            assert client.writable and keeper.writable
+
+    asyncio.run(go())
+    acts = [(row["act"], row["phase"], row["object"][:2]) for row in entries(place) if row["object"]]
+    assert ("task.activate", "intent", "62") not in acts
+    assert ("task.deactivate", "event", "63") in acts and ("task.activate", "intent", "64") in acts
+
+
+def test_users_that_may_not_write(place, monkeypatch):
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.05)
+
+    async def go():
+        async with place.running(users=(os.geteuid() + 1,)), place.client() as client:
+            assert not client.writable
+
+    asyncio.run(go())
+    assert len(entries(place)) == 2
+
+
+def test_a_role_that_is_not_the_users_own(place, monkeypatch):
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.05)
+
+    async def go():
+        async with place.running(), place.client(Role.ADMF) as client:
+            assert not client.writable
+
+    asyncio.run(go())
+
+
+HELLO = values.packet(values.Hello(values.VERSION, Role.POI, 1, bytes(16)))
+
+
+def noted(**fields: object) -> bytes:
+    """A packet with one note, some fields of which are something else."""
+    row = {"act": "task.activate", "phase": "event", "at": 1, "object": bytes(32), "warrant": None, "actor": None}
+    row |= {"outcome": "", "code": 0, "count": 0, "of": None} | fields
+    return msgspec.msgpack.encode([1, 0, [list(row.values())]])
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        [noted()],
+        [HELLO, HELLO],
+        [HELLO, b"x"],
+        [HELLO, bytes(40_000)],
+        [HELLO, noted(act="sip:alice@example.com")],
+        [HELLO, noted(object=b"sip:alice@example.com")],
+        [HELLO, noted(object="sip:alice@example.com")],
+        [HELLO, noted(actor="+4930123456")],
+        [HELLO, noted(code=1 << 16)],
+        [HELLO, noted(count=-1)],
+        [HELLO, noted(outcome="whatever")],
+        [HELLO, noted(more="field")],
+        [HELLO, msgspec.msgpack.encode([1, 0, [[*[0] * 10]] * 65])],
+        [values.packet(values.Hello(2, Role.POI, 1, bytes(16)))],
+        [values.packet(values.Hello(1, Role.AUDIT, 1, bytes(16)))],
+    ],
+)
+def test_what_has_no_place_in_the_schema_closes_the_connection(place, packets):
+    async def go():
+        async with place.running():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+                other.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(other, os.fspath(place.socket))
+                for each in packets:
+                    await loop.sock_sendall(other, each)
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(loop.sock_recv(other, 100), 5) == b""
+
+    asyncio.run(go())
+    assert len(entries(place)) == 2
+
+
+# Starts and ends
+
+
+def test_who_is_started_anew_does_not_know_what_became_of_its_intents(place):
+    async def first():
+        async with place.running(), place.client() as client:
+            await client.intent(Act.TASK_ACTIVATE, b"a" * 32)
+            await client.intent(Act.KEYS_ASK, b"b" * 32, warrant=b"w" * 32)
+
+    async def again():
+        async with place.running(), place.client(Role.DF) as df, place.client() as poi:
+            assert df.writable and poi.writable
+            poi.event(Act.TASK_ARM, b"a" * 32)
+
+    asyncio.run(first())
+    assert len(made.check(place.log).unresolved) == 2
+    asyncio.run(again())
+    assert made.check(place.log).unresolved == ()
+    unknown = [row for row in entries(place) if row["outcome"] == "unknown"]
+    assert [(row["of"], row["act"], row["warrant"][:2]) for row in unknown] == [
+        (1, "task.activate", ""),
+        (2, "keys.ask", "77"),
+    ]
+
+
+def test_an_audit_that_is_started_again_goes_on_with_who_is_still_there(place, monkeypatch):
+    monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
+
+    async def go():
+        async with place.client() as client:
+            async with place.running():
+                intent = await client.intent(Act.TASK_ACTIVATE, b"a" * 32)
+            intent.done()
+            async with place.running():
+                (await client.intent(Act.TASK_ACTIVATE, b"b" * 32)).done()
+                await told(client)
+
+    asyncio.run(go())
+    assert [row["outcome"] for row in entries(place) if row["phase"] == "outcome"] == ["done", "done"]
+
+
+def test_what_a_kill_left_half_written_is_gone_and_told(place):
+    async def go():
+        async with place.running():
+            pass
+
+    asyncio.run(go())
+    (path,) = place.log.glob("*.log")
+    good = path.read_bytes()
+    for tail in (b'{"n":2,"wall":1', good.splitlines(keepends=True)[1].replace(b'"n":0', b'"n":2')[:-5]):
+        with path.open("ab") as file:
+            file.write(tail)
+        asyncio.run(go())
+        torn = [row for row in entries(place) if row["act"] == "audit.torn"]
+        assert torn[-1]["count"] == len(tail)
+
+
+def test_one_process_writes_a_log(place):
+    keeper = place.keeper()
+    with pytest.raises(FolderError, match="another process"):
+        place.keeper()
+    asyncio.run(keeper.close())
+
+
+# Tampering, while it is not looking and while it is
+
+
+def changed(path: Path, at: int) -> None:
+    octets = bytearray(path.read_bytes())
+    octets[at] ^= 1
+    path.write_bytes(octets)
+
+
+@pytest.mark.parametrize("place_of", [0.1, 0.5, 0.95])
+def test_a_log_that_was_changed_is_not_gone_on_with(place, place_of):
+    async def go():
+        async with place.running(), place.client() as client:
+            (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+
+    asyncio.run(go())
+    (path,) = place.log.glob("*.log")
+    changed(path, int(path.stat().st_size * place_of))
+    with pytest.raises(BadLog):
+        place.keeper()
+
+
+def test_a_log_that_is_shorter_than_its_anchor_is_not_gone_on_with(place, tmp_path):
+    anchor = tmp_path / "anchor"
+
+    async def go():
+        async with place.running(anchors=(anchor,)) as keeper, place.client() as client:
+            (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+            await keeper.anchor()
+
+    asyncio.run(go())
+    (path,) = place.log.glob("*.log")
+    older = path.read_bytes()
+    asyncio.run(go())
+    newer = path.read_bytes()
+    path.write_bytes(older)
+    with pytest.raises(BadLog, match="rolled-back"):
+        place.keeper(anchors=(anchor,))
+    path.write_bytes(newer)
+    asyncio.run(go())
+    # Another log under the same key, and no log at all.
+    path.unlink()
+    with pytest.raises(BadLog, match="rolled-back"):
+        place.keeper(anchors=(anchor,))
+
+
+@pytest.mark.parametrize("what", ["flip", "append", "cut", "replace", "remove", "another", "flip the first"])
+def test_a_hand_on_the_files_of_a_running_audit_is_seen(place, what):
+    """At the next look, which is each ten seconds; from then on nothing is activated."""
+
+    async def go():
+        async with place.running(file_octets=4_000) as keeper, place.client() as client:
+            for _ in range(10):
+                (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+            await told(client)
+            assert await keeper.look() == "" and await keeper.check_all() == ""
+            paths = sorted(place.log.glob("*.log"))
+            path = paths[0 if what == "flip the first" else -1]
+            await asyncio.sleep(0.02)  # the clock of a file system is coarse
+            if what.startswith("flip"):
+                with path.open("r+b") as file:
+                    file.seek(100)
+                    file.write(b"X")
+            elif what == "append":
+                with path.open("ab") as file:
+                    file.write(b"{}\n")
+            elif what == "cut":
+                os.truncate(path, path.stat().st_size - 10)
+            elif what == "replace":
+                other = path.with_suffix(".other")
+                other.write_bytes(path.read_bytes())
+                other.replace(path)
+            elif what == "remove":
+                path.unlink()
+            else:
+                (place.log / f"{999:020d}.log").write_bytes(b"")
+            assert await keeper.look() != ""
+            with pytest.raises(NotAudited):
+                await client.intent(Act.TASK_ACTIVATE, b"b" * 32)
+
+    asyncio.run(go())
+
+
+def test_older_files_are_read_at_start(place):
+    async def go(wrong: bool):
+        async with place.running(file_octets=4_000) as keeper, place.client() as client:
+            for _ in range(10):
+                (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+            assert bool(await keeper.check_all()) is wrong
+
+    asyncio.run(go(False))
+    path = sorted(place.log.glob("*.log"))[0]
+    changed(path, 2_000)
+    asyncio.run(go(True))
+
+
+def test_anchors_that_cannot_be_written_are_no_end(place, tmp_path):
+    async def go():
+        async with place.running(anchors=(tmp_path / "no" / "folder", tmp_path / "anchor")) as keeper:
+            assert await keeper.anchor() == 1
+
+    asyncio.run(go())
+    assert (tmp_path / "anchor").read_bytes()
