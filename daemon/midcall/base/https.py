@@ -1,7 +1,7 @@
 """HTTPS between entities: a server and a client that bound everything, over the ends of ``midcall.base.tls_end``.
 
-The certificate of who asks is judged once a connection, before the first request is read. Neither side logs what it
-carries, follows a redirection, or unpacks a compressed body.
+The certificate of who asks is judged once a connection, before the first request is read; who is not listed is gone.
+Neither side logs what it carries, follows a redirection, or unpacks a compressed body.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Unreachable(Exception):
 
 
 Handler = Callable[[web.BaseRequest, str | None], Awaitable[web.StreamResponse]]
-"""Answers a request of the peer that the certificate names; None: a certificate, but nobody who is listed."""
+"""Answers a request of the peer that the certificate names; None: nobody is asked for a certificate."""
 
 
 class Connection(web.RequestHandler):
@@ -77,17 +77,24 @@ class HttpsServer:
     """Listens; every request goes to one handler, with the peer's name.
 
     Where ``end`` has no peers clients have no certificate. ``refusal``: what is answered to all that has no handler's
-    answer, such as what is not HTTP at all. ``address`` is where it listens.
+    answer, such as what is not HTTP at all. ``stranger`` hears of each connection of somebody who is not listed.
+    ``address`` is where it listens.
     """
 
     def __init__(
-        self, handler: Handler, end: TlsEnd, limits: Limits, refusal: Callable[[str | None], web.Response]
+        self,
+        handler: Handler,
+        end: TlsEnd,
+        limits: Limits,
+        refusal: Callable[[str | None], web.Response],
+        stranger: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = ("", 0)
         self._handler = handler
         self._end = end
         self._limits = limits
         self._refusal = refusal
+        self._stranger = stranger
         self._open: set[Connection] = set()
         self._manager: web.Server | None = None
         self._door: TlsDoor | None = None
@@ -135,7 +142,11 @@ class HttpsServer:
             return None
         try:
             return self._end.admit(written)
-        except TlsError:
+        except TlsError as error:
+            # Whose certificate is not wanted here learns nothing, not even that HTTP is spoken.
+            _log.warning("a connection was refused: %s", error)
+            written.abort()
+            self._stranger()
             return None
 
     def leave(self, connection: Connection) -> None:
@@ -269,6 +280,10 @@ class HttpsClient:
             raise Unreachable(f"no answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorCertificateError:
             raise Unreachable("its certificate is not that of the host") from None
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(f"cannot be asked: {type(error).__name__}") from None
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            raise Unreachable("ends the connection without an answer; it may not know this certificate") from None
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
             raise Unreachable(f"cannot be asked: {type(error).__name__}") from None
 

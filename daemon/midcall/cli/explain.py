@@ -37,7 +37,6 @@ MAX_ANSWER = 8 << 20
 _FILE = click.Path(path_type=Path)
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where one listens everywhere, one is here too
 _STATUS = {
-    403: "does not know this certificate",
     405: "is no LI plane",
     429: "has been asked too often; wait a minute",
 }

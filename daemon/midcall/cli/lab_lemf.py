@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imswire import hi
 from imswire.hi import hi1, ipmm
-from midcall.base.lab_pki import LabPki
+from midcall.base.lab_pki import LabPki, uri
 from midcall.cli.fail import UNREADABLE, Failed
 from midcall.cli.lab_process import WAIT_SECONDS, LabProcess
 from midcall.lemf.shell.store import folder_name
@@ -35,6 +35,7 @@ class LabLemf:
 
     def __enter__(self) -> LabLemf:
         arguments = ["--listen", "127.0.0.1:0", "--out", str(self._folder), *self._tls("lemf")]
+        arguments += ["--crl", str(self._pki / "crl.pem"), "--peer", uri("df")]
         arguments += ["--integrity-key", str(self._pki / "integrity.pub")]
         self._process = LabProcess("lemf", arguments, self._hear, self._known.set)
         return self

@@ -319,8 +319,8 @@ class LabSite:
         )
 
     def _own(self, role: str) -> str:
-        certificate, ca = _text(self.pki / f"{role}.pem"), _text(self.pki / "ca.pem")
-        return f'certificate = {certificate}\nkey = "{role}.key"\nca = {ca}\n'
+        certificate, ca, crl = (_text(self.pki / f"{name}.pem") for name in (role, "ca", "crl"))
+        return f'certificate = {certificate}\nkey = "{role}.key"\nca = {ca}\ncrl = {crl}\n'
 
     def _file(self, name: str) -> str:
         return _text(self.folder / name)

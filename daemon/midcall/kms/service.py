@@ -144,7 +144,7 @@ class KmsService:
             if settings.xk is not None and self._authority is not None:
                 self._mediation = mediation = XkDoor(desk, settings.xk, self._authority)
                 limits = Limits(connections=settings.xk.connections)
-                server = HttpsServer(mediation.handle, self._ends[XK], limits, xk.refuse)
+                server = HttpsServer(mediation.handle, self._ends[XK], limits, xk.refuse, mediation.stranger)
                 await self._open(XK, server, settings.xk.listen)
             if settings.users is not None:
                 user_door = UserDoor(desk, settings.users, self._elsewhere)

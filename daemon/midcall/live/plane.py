@@ -68,7 +68,7 @@ class LiPlane:
         rates: BoundedTable[bytes, int] = BoundedTable("live.li.rates", CERTIFICATES)
         self._rates = Rates(rates, table.per_minute, table.burst)
         limits = Limits(connections=CONNECTIONS)
-        self._server = HttpsServer(self._handle, end, limits, _no_http)
+        self._server = HttpsServer(self._handle, end, limits, _no_http, self._stranger)
 
     async def start(self) -> tuple[str, int]:
         """Open the door; returns its address. RoleError."""
@@ -86,8 +86,6 @@ class LiPlane:
         self.counts["asked"] += 1
         mark = _certificate(request)
         if caller is None or mark is None:
-            self.counts["strangers"] += 1
-            log.warning("a question of somebody who is not listed")
             return https.closing(https.response(403))
         if not self._rates.take(mark, time.monotonic_ns()):
             self.counts["refused"] += 1
@@ -102,6 +100,10 @@ class LiPlane:
             return await self._explained(request, caller, mark)
         self._told(caller, mark, "a question that there is not")
         return https.response(405 if request.path in (STATUS_PATH, EXPLAIN_PATH) else 404)
+
+    def _stranger(self) -> None:
+        self.counts["strangers"] += 1
+        log.warning("a connection of somebody who is not listed")
 
     async def _explained(self, request: web.BaseRequest, caller: str, mark: bytes) -> web.Response:
         try:

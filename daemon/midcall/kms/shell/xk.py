@@ -49,9 +49,12 @@ class XkDoor:
         self._at_work = 0
         self._threads = asyncio.Semaphore(2)
 
+    def stranger(self) -> None:
+        """Somebody who is not listed; whatever was to be asked was not read."""
+        self._desk.tell(Disclosure("", Code.REFUSED))
+
     async def handle(self, request: web.BaseRequest, caller: str | None) -> web.StreamResponse:
         if caller is None:
-            self._desk.tell(Disclosure("", Code.REFUSED))
             return refuse(None)
         if self._at_work >= self._settings.in_flight:
             return self._refused(caller, _Stop(Code.BUSY, "too many questions at once", last=True))
