@@ -60,10 +60,16 @@ def keys(kind: type[Struct]) -> Iterator[str]:
                 yield from keys(inner)
 
 
-@pytest.mark.parametrize("role", ["cscf", "poi", "df", "tap"])
+@pytest.mark.parametrize("role", ["cscf", "poi", "df", "tap", "admf"])
 def test_the_reference_has_every_key_of_a_role(role):
     page = (ROOT / "docs/reference/configuration.md").read_text()
-    kind = {"cscf": config.CscfConfig, "poi": config.PoiConfig, "df": config.DfConfig, "tap": config.TapConfig}[role]
+    kind = {
+        "cscf": config.CscfConfig,
+        "poi": config.PoiConfig,
+        "df": config.DfConfig,
+        "tap": config.TapConfig,
+        "admf": config.AdmfConfig,
+    }[role]
     missing = {key for key in keys(kind) if not re.search(rf"[`.]{key}(`|\])", page)}
     assert missing == set()
     assert f"## `[{role}]`" in page

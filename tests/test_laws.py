@@ -28,6 +28,8 @@ SHELLS = {
 
 # Everything that a peer can key: call identifiers, tags, addresses, SSRCs. Name -> module that owns it.
 BOUNDED_TABLES: dict[str, str] = {
+    "admf.people.rates": "daemon/midcall/admf/shell/people.py",
+    "admf.reports.rates": "daemon/midcall/admf/shell/reports.py",
     "base.seal.ciphers": "daemon/midcall/base/seal.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "base.voices": "daemon/midcall/base/call_audio.py",

@@ -103,6 +103,7 @@ def test_packet_sockets_are_opened_by_the_tap_alone():
     families = {role(unit): set(lines(unit)["RestrictAddressFamilies"].split()) for unit in UNITS}
     network = {"AF_INET", "AF_INET6", "AF_UNIX"}
     assert families == {
+        "admf": network,
         "audit": {"AF_UNIX"},
         "cscf": network,
         "df": network,
@@ -210,7 +211,7 @@ def test_what_is_installed(installed):
     assert "ExecStart=/srv/midcall/bin/python -I /srv/midcall/bin/midcall run " in unit and "@PREFIX@" not in unit
     assert (system / "midcall-.service.d/10-sandbox.conf").is_file()
     roles = {path.stem for path in (ROOT / "config").glob("*.toml")} - {"midcall"}
-    assert {role(path) for path in system.glob("*.service")} == roles == {"cscf", "df", "kms", "poi", "tap"}
+    assert {role(path) for path in system.glob("*.service")} == roles == {"admf", "cscf", "df", "kms", "poi", "tap"}
     assert (system / "midcall-df@.service.d/20-bpf.conf").is_file()
     assert {path.name for path in (system / "midcall-tap@.service.d").iterdir()} == {"20-bpf.conf", "30-door.conf"}
     users = dict(line.split(":", 1) for line in (installed / "etc/passwd").read_text().splitlines())

@@ -18,7 +18,7 @@ from midcall.config import DaemonConfig
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config").glob("*.toml"))
 ROLES = tuple(path.stem for path in SHIPPED if path.stem != "midcall")
-CERTIFICATES = {"poi": "poi-1", "df": "df-1", "kms": "kms"}
+CERTIFICATES = {"poi": "poi-1", "df": "df-1", "kms": "kms", "admf": "admf-1"}
 """The identifiers on X1 that the files give, to which certificates have to be bound."""
 
 

@@ -155,13 +155,19 @@ def test_files_of_one_host_agree():
     read = {
         role: config.daemon(decided((ROOT / f"config/{role}.toml").read_text()), config.DaemonConfig) for role in ROLES
     }
-    poi, df, tap, kms = (getattr(read[role], role) for role in ("poi", "df", "tap", "kms"))
+    poi, df, tap, kms, admf = (getattr(read[role], role) for role in ("poi", "df", "tap", "kms", "admf"))
     assert poi.x2.to == df.x2.listen and df.kms.url == f"https://{kms.xk.listen}"
     assert df.tap.door == tap.door
+    elements = {each.role: each for each in admf.element}
+    for role, element in (("poi", poi.x1), ("df", df.x1)):
+        assert elements[role].url == f"https://{element.listen}" and element.admf == admf.admf
+        assert (elements[role].ne, elements[role].element) == (element.ne, element.element)
+        assert element.admf_url.rpartition(":")[2] == admf.x1.listen.rpartition(":")[2]
+    assert elements["poi"].x2 == df.x2.listen
     listens = [poi.x1.listen, poi.hep.tls.listen, poi.li.listen, kms.users.listen, kms.xk.listen]
-    listens += [df.x1.listen, df.x2.listen, df.li.listen]
+    listens += [df.x1.listen, df.x2.listen, df.li.listen, admf.x1.listen, admf.people.listen]
     listens += [each.operator.listen for each in read.values() if not each.operator.listen.startswith("unix:")]
-    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 12
+    assert len({each.rpartition(":")[2] for each in listens}) == len(listens) == 15
 
 
 def test_the_key_that_signs_is_a_credential_of_the_service():

@@ -167,7 +167,7 @@ def test_the_laboratory_of_the_how_to_runs(tmp_path):
     assert running == ".venv/bin/midcall run --config config/midcall.toml"
     (tmp_path / "config").mkdir()
     with contextlib.ExitStack() as stack:
-        ports = [stack.enter_context(socket.socket()) for _ in range(10)]
+        ports = [stack.enter_context(socket.socket()) for _ in range(12)]
         for each in ports:
             each.bind(("127.0.0.1", 0))
         free = [str(each.getsockname()[1]) for each in ports]
@@ -191,4 +191,4 @@ def test_the_laboratory_of_the_how_to_runs(tmp_path):
             finally:
                 process.kill()
     assert process.returncode == 0, err
-    assert err.startswith("midcall: cscf, kms, poi, df run in one process: for laboratories")
+    assert err.startswith("midcall: cscf, kms, poi, df, admf run in one process: for laboratories")

@@ -5,47 +5,35 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-import uuid
 from collections.abc import Callable, Coroutine
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imswire import x1
-from imswire.x1 import DeliveryType, ErrorCode, MediationDeliveryType
-from midcall import config
+from imswire.x1 import ErrorCode
+from midcall.admf import plan
+from midcall.admf.plan import At
 from midcall.base import tls
 from midcall.base.https import Unreachable
 from midcall.base.tls import TlsError
-from midcall.base.warrant import FormError, Target, Warrant, envelope, value
+from midcall.base.warrant import FormError, Warrant, envelope, value
 from midcall.base.x1_element.shell import binding
 from midcall.base.x1_element.shell.client import X1Client
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, shown
 from midcall.cli.warrant import read_octets
 
 _FILE = click.Path(path_type=Path)
-_IMEI = re.compile(r"urn:gsma:imei:(\d{8})-(\d{6})-\d", re.IGNORECASE | re.ASCII)
-_NAMESPACE = uuid.UUID("7e1d9a52-6b0e-4f8a-9c55-2f4f2b1c0d11")
-
-
-class At(Struct, frozen=True):
-    """An element that is to be asked."""
-
-    role: str
-    ne: str
-    url: str
 
 
 class Order(Struct, frozen=True):
-    """A warrant and its file's octets, the elements from the LEMF's side to the target's, where X2 goes, who asks."""
+    """A warrant and its file's octets, the elements from the LEMF's side to the target's, who asks."""
 
     warrant: Warrant
     octets: bytes
     elements: tuple[At, ...]
-    x2: str
     context: ssl.SSLContext
     admf: str
 
@@ -114,7 +102,7 @@ def order(file: Path, elements: tuple[At, ...], x2: str, own: tls.Identity, admf
         context = tls.client_context(own, check_host=False)
     except TlsError as error:
         raise Failed(USAGE, str(error)) from None
-    return Order(warrant, octets, elements, x2, context, admf)
+    return Order(warrant, octets, tuple(structs.replace(each, x2=x2) for each in elements), context, admf)
 
 
 def _elements(given: dict[str, Any]) -> tuple[At, ...]:
@@ -126,7 +114,7 @@ def _elements(given: dict[str, Any]) -> tuple[At, ...]:
         if not re.fullmatch(r"https://[^/\s]+:\d{1,5}", each.url):
             raise Failed(USAGE, "--element: https://HOST:PORT, without a path")
     # What takes product in stands before what gives it.
-    return tuple(sorted(found, key=lambda each: ("df", "poi").index(each.role)))
+    return tuple(sorted(found, key=lambda each: plan.ROLES.index(each.role)))
 
 
 def _echo(text: str, *, err: bool = False) -> None:
@@ -138,7 +126,7 @@ async def begin(given: Order, say: Say = _echo) -> int:
     for each in given.elements:
         client = X1Client(each.url, given.context, given.admf, each.ne)
         try:
-            for asked in (_destination(each, given), *_tasks(each, given)):
+            for asked in _begun(each, given):
                 if not await _ask(client, each, asked, say):
                     say("stopped here: what was activated before stays so until it is revoked", err=True)
                     return DONE_WITH_ERRORS
@@ -155,7 +143,7 @@ async def end(given: Order, say: Say = _echo) -> int:
         try:
             for target in given.warrant.targets:
                 done &= await _ask(client, each, (x1.DeactivateTaskRequest, target.xid), say)
-            await _ask(client, each, (x1.RemoveDestinationRequest, _did(each, given)), say)
+            await _ask(client, each, (x1.RemoveDestinationRequest, plan.did(each, given.warrant)), say)
         finally:
             await client.close()
     return DONE if done else DONE_WITH_ERRORS
@@ -206,59 +194,10 @@ def _held(response: x1.Response) -> object:
     return response.details.destination if isinstance(response, x1.GetDestinationDetailsResponse) else None
 
 
-# What is asked
-
-
-def _delivery(at: At, warrant: Warrant) -> DeliveryType:
-    return DeliveryType.X2_AND_X3 if at.role == "df" and warrant.content else DeliveryType.X2_ONLY
-
-
-def _whereto(at: At, given: Order) -> tuple[str, int]:
-    """A DF delivers to the LEMF, a POI to the DF."""
-    if at.role == "df":
-        first = given.warrant.destinations[0]
-        return first.host, first.port
-    return config.address(given.x2)
-
-
-def _did(at: At, given: Order) -> str:
-    """The same place is the same destination, whoever asks for it."""
-    host, port = _whereto(at, given)
-    return str(uuid.uuid5(_NAMESPACE, f"{at.role} {host.lower()} {port}"))
-
-
-def _destination(at: At, given: Order) -> Asked:
-    host, port = _whereto(at, given)
-    address: x1.DeliveryAddress
-    try:
-        address = x1.IpAddressAndPort(ip_address(host), x1.TcpPort(port))
-    except ValueError:
-        address = x1.Uri(f"tls://{host}:{port}")
-    delivery = DeliveryType.X2_AND_X3 if at.role == "df" else DeliveryType.X2_ONLY
-    return x1.CreateDestinationRequest, x1.DestinationDetails(_did(at, given), delivery, address)
-
-
-def _tasks(at: At, given: Order) -> list[Asked]:
-    return [(x1.ActivateTaskRequest, _task(at, given, target)) for target in given.warrant.targets]
-
-
-def _task(at: At, given: Order, target: Target) -> x1.TaskDetails:
+def _begun(at: At, given: Order) -> list[Asked]:
     warrant = given.warrant
-    handed_over = MediationDeliveryType.HI2_AND_HI3 if warrant.content else MediationDeliveryType.HI2_ONLY
-    mediation = x1.MediationDetails(target.liid, handed_over, warrant.start_ns, warrant.end_ns)
-    return x1.TaskDetails(
-        target.xid,
-        (_named(target.identity),),
-        _delivery(at, warrant),
-        x1.ListOfDids((_did(at, given),)),
-        mediation=(mediation,) if at.role == "df" else (),
-        extensions=(x1.warrant_extension(given.octets),),
-    )
-
-
-def _named(identity: str) -> x1.TargetIdentifier:
-    """An identity of a warrant as X1 names it."""
-    imei = _IMEI.fullmatch(identity)
-    if imei is not None:
-        return x1.Imei(imei[1] + imei[2])
-    return x1.TelUri(identity) if identity.lower().startswith("tel:") else x1.SipUri(identity)
+    tasks = [plan.task(at, warrant, given.octets, target) for target in warrant.targets]
+    return [
+        (x1.CreateDestinationRequest, plan.destination(at, warrant)),
+        *((x1.ActivateTaskRequest, each) for each in tasks),
+    ]

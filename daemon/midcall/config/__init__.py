@@ -3,9 +3,10 @@
 A core: it is given the text of a TOML file.
 """
 
+from midcall.config.admf_tables import AdmfConfig, AdmfElement, AdmfLimits, AdmfPeople, AdmfPerson, AdmfX1
 from midcall.config.asking import ExplainTable, asking
-from midcall.config.cscf_tables import CscfConfig
 from midcall.config.audit_tables import AuditConfig, AuditTable
+from midcall.config.cscf_tables import CscfConfig
 from midcall.config.handover import KEY_OCTETS, Delivery, Integrity, Network, Profile, ReplayConfig, Warranted, replay
 from midcall.config.kinds import Country, Credential, Liid
 from midcall.config.kms_tables import KmsCache, KmsConfig, KmsNode, KmsPeer, KmsPeers, KmsTpk, KmsUsers, KmsXk, kms
@@ -34,9 +35,15 @@ from midcall.config.reloading import waiting
 from midcall.config.text import MAX_OCTETS, ConfigError, hexadecimal, line_of, named, read
 
 __all__ = [
-    "ConfigError",
     "AuditConfig",
     "AuditTable",
+    "AdmfConfig",
+    "AdmfElement",
+    "AdmfLimits",
+    "AdmfPeople",
+    "AdmfPerson",
+    "AdmfX1",
+    "ConfigError",
     "Country",
     "CscfConfig",
     "Credential",

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct, structs
 
+from midcall.config.admf_tables import AdmfConfig, check_admf
 from midcall.config.audit_tables import AuditConfig
 from midcall.config.cscf_tables import CscfConfig, check_cscf
 from midcall.config.kinds import Credential, Door, Seconds, Sink
@@ -63,8 +64,9 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     poi: PoiConfig | None = None
     df: DfConfig | None = None
     tap: TapConfig | None = None
-
     audit: AuditConfig | None = None
+    admf: AdmfConfig | None = None
+
 
 PROCESS = ("service", "log", "operator")
 """The tables that are no role's."""
@@ -83,6 +85,8 @@ def daemon(text: str, kind: type[D]) -> D:
     check_live(text, found.poi, found.df)
     if found.cscf is not None:
         check_cscf(text, found.cscf)
+    if found.admf is not None:
+        check_admf(text, found.admf)
     if found.kms is not None:
         check_kms(text, found.kms)
         if found.kms.lab_keys and not found.service.lab:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from midcall.config.admf_tables import AdmfConfig, AdmfPeople
 from midcall.config.kms_tables import KmsPeers, KmsUsers, KmsXk
 from midcall.config.live_tables import TlsTable, X1Table
 
@@ -13,6 +14,8 @@ _FILES = frozenset(("certificate", "key", "ca", "crl"))
 TAKEN_OVER: dict[type[Struct], frozenset[str]] = {
     TlsTable: _FILES | {"peers"},
     X1Table: _FILES | {"trust"},
+    AdmfConfig: frozenset(("trust",)),
+    AdmfPeople: _FILES | {"person"},
     KmsUsers: frozenset(("certificate", "key")),
     KmsXk: _FILES | {"clients", "trust"},
     KmsPeers: _FILES,

@@ -1,0 +1,66 @@
+"""What somebody has to look at: alarms that stand, and those that are over, the oldest of which make room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from midcall.admf.values import Alarm, AlarmKind
+
+MAX_ALARMS = 2_000
+Key = tuple[str, str, str]
+
+
+def key_of(alarm: Alarm) -> Key:
+    return alarm.kind.name, alarm.element, alarm.subject
+
+
+class Alarms:
+    """By kind, element and subject. Every change is to be fetched with ``changes``, and kept."""
+
+    def __init__(self, alarms: tuple[Alarm, ...] = ()) -> None:
+        self._alarms = {key_of(each): each for each in sorted(alarms, key=lambda each: each.since)}
+        self._changed: dict[Key, Alarm | None] = {}
+
+    def __iter__(self) -> Iterator[Alarm]:
+        return iter(self._alarms.values())
+
+    @property
+    def standing(self) -> tuple[Alarm, ...]:
+        return tuple(each for each in self._alarms.values() if not each.until)
+
+    def stands(self, kind: AlarmKind, element: str = "", subject: str = "") -> bool:
+        alarm = self._alarms.get((kind.name, element, subject))
+        return alarm is not None and not alarm.until
+
+    def found(self, kind: AlarmKind, element: str, subject: str, detail: str, wall: int) -> bool:
+        """Whether that is new."""
+        key = kind.name, element, subject
+        if self.stands(kind, element, subject):
+            return False
+        self._alarms.pop(key, None)
+        if len(self._alarms) >= MAX_ALARMS:
+            self._make_room()
+        self._alarms[key] = self._changed[key] = Alarm(kind, element, subject, detail, wall)
+        return True
+
+    def over(self, kind: AlarmKind, element: str, subject: str, wall: int) -> bool:
+        """Whether there was one."""
+        key = kind.name, element, subject
+        alarm = self._alarms.get(key)
+        if alarm is None or alarm.until:
+            return False
+        self._alarms[key] = self._changed[key] = structs.replace(alarm, until=max(wall, 1))
+        return True
+
+    def changes(self) -> dict[Key, Alarm | None]:
+        """Since the last call; None: it made room."""
+        found, self._changed = self._changed, {}
+        return found
+
+    def _make_room(self) -> None:
+        """One that is over, or else the oldest."""
+        oldest = next((key for key, each in self._alarms.items() if each.until), next(iter(self._alarms)))
+        del self._alarms[oldest]
+        self._changed[oldest] = None

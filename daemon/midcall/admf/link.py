@@ -1,0 +1,402 @@
+"""One element as its ADMF sees it: what it is to hold, what it holds, and the next request that makes them the same.
+
+Pure: nothing is remembered of what was asked but in its answer, so that a restart, a lost answer or a repeated request
+lead to the same end: what is held is read first, then changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import Struct, structs
+
+from imswire import x1
+from imswire.x1 import ErrorCode
+from midcall.admf.plan import At
+from midcall.admf.values import SECOND, AlarmKind
+from midcall.events import Instant
+
+FIRST_PAUSE, LONGEST_PAUSE = 1 * SECOND, 30 * SECOND
+AGAIN = 60 * SECOND
+"""After a refusal: it will hardly be another one before somebody has done something."""
+
+
+class Wanted(Struct, frozen=True):
+    """A task as it is to be, and the digest of the warrant that it stands under."""
+
+    details: x1.TaskDetails
+    destination: x1.DestinationDetails
+    digest: str
+
+    def __repr__(self) -> str:
+        return "Wanted(...)"
+
+
+class Ask(Struct, frozen=True):
+    """A request without its header."""
+
+    kind: type[x1.Request]
+    members: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Ask({self.kind.__name__})"
+
+    @property
+    def subject(self) -> str:
+        """XID or DID; empty: the element itself."""
+        if not self.members:
+            return ""
+        (member,) = self.members
+        if isinstance(member, x1.TaskDetails):
+            return member.xid
+        return member.did if isinstance(member, x1.DestinationDetails) else str(member)
+
+
+class Keep(Struct, frozen=True):
+    """The element has acknowledged a task under the warrant of that digest; None: it holds it no more. ``lost``: it was
+    found without it, or with another one, and does not get it again before a person says so."""
+
+    ne: str
+    xid: str
+    digest: str | None
+    lost: bool = False
+
+
+class Notice(Struct, frozen=True):
+    """An alarm, or with ``over`` the end of one."""
+
+    kind: AlarmKind
+    subject: str = ""
+    detail: str = ""
+    over: bool = False
+
+
+Outcome = Keep | Notice
+READ = Ask(x1.GetAllDetailsRequest)
+KEEPALIVE, PING = Ask(x1.KeepaliveRequest), Ask(x1.PingRequest)
+
+
+class Link:
+    """``acknowledged`` and ``lost`` are what was kept of it. ``may_begin`` and ``may_end`` know the other elements:
+    a POI begins behind its DFs, and these end behind it."""
+
+    def __init__(
+        self,
+        at: At,
+        now: Instant,
+        read_every: int,
+        keepalive_every: int,
+        may_begin: Callable[[At, str], bool],
+        may_end: Callable[[At, str], bool],
+    ) -> None:
+        self.at = at
+        self.acknowledged: dict[str, str] = {}
+        self.lost: set[str] = set()
+        self.wanted: dict[str, Wanted] = {}
+        self.held: dict[str, x1.TaskDetails] | None = None
+        self.waiting: set[str] = set()
+        self.failed: set[str] = set()
+        self.silent = False
+        self.revoked: dict[str, bytes] = {}
+        """Signed revocations, by tasks under what they revoke that are to end."""
+        self._destinations: dict[str, x1.DestinationDetails] = {}
+        self._todo: dict[str, None] = {}
+        self._blocked: set[str] = set()
+        self._refused: dict[str, int] = {}
+        self._read_every, self._keepalive_every = read_every, keepalive_every
+        self._read_at = now.mono
+        self._alive_at = now.mono + keepalive_every
+        self._alive = KEEPALIVE
+        self._not_before = now.mono
+        self._attempt = 0
+        self._may_begin, self._may_end = may_begin, may_end
+
+    # What it is to hold
+
+    def want(self, xid: str, wanted: Wanted | None) -> None:
+        """A task as it is to be; None: not at all."""
+        if self.wanted.get(xid) == wanted:
+            return
+        if wanted is None:
+            del self.wanted[xid]
+        else:
+            self.wanted[xid] = wanted
+        self._refused.pop(xid, None)
+        self.wake(xid)
+
+    def wake(self, xid: str | None = None) -> None:
+        """Something that a task waited for may have come; None: that any of them did."""
+        woken = tuple(self._blocked) if xid is None else (xid,)
+        self._blocked.difference_update(woken)
+        self._todo.update(dict.fromkeys(woken))
+
+    def found(self, xid: str) -> Keep | None:
+        """A task that it lost is wanted no more, or a person has said that it is to have it again."""
+        self._refused.pop(xid, None)
+        self.wake(xid)
+        if xid not in self.lost:
+            return None
+        self.lost.discard(xid)
+        if self.held is None or xid in self.held:
+            return Keep(self.at.ne, xid, self.acknowledged.get(xid))
+        self.acknowledged.pop(xid, None)
+        return Keep(self.at.ne, xid, None)
+
+    def read_again(self) -> None:
+        """What it holds is not known any more."""
+        self.held = None
+
+    def holds(self, xid: str) -> bool:
+        """Whether product may come of a task there. What is silent, or does not obey, is not waited for."""
+        if self._attempt or xid in self._refused:
+            return False
+        return xid in (self.acknowledged if self.held is None else self.held)
+
+    def has(self, xid: str) -> bool:
+        """Whether it holds a task just as it is to."""
+        wanted = self.wanted.get(xid)
+        return wanted is not None and self.held is not None and self.held.get(xid) == wanted.details
+
+    def state(self, xid: str) -> str:
+        """In a word, for people."""
+        if xid in self.lost:
+            return "lost"
+        if self.held is None:
+            return "not known"
+        if xid in self.failed:
+            return "failed"
+        if self.has(xid):
+            return "waits" if xid in self.waiting else "armed"
+        return "refused" if xid in self._refused else "ends" if xid in self.held else "none"
+
+    # The next request
+
+    def next(self, now: Instant) -> Ask | None:
+        """None: nothing is to be asked before ``due``, or before something else happens."""
+        if now.mono < self._not_before:
+            return None
+        if self.held is None or now.mono >= self._read_at:
+            return READ
+        for xid in [each for each, until in self._refused.items() if now.mono >= until]:
+            del self._refused[xid]
+            self._todo[xid] = None
+        while self._todo:
+            xid = next(iter(self._todo))
+            ask = self._step(xid)
+            if ask is not None:
+                return ask
+            del self._todo[xid]
+        unused = self._unused()
+        if unused is not None:
+            return Ask(x1.RemoveDestinationRequest, (unused,))
+        return self._alive if now.mono >= self._alive_at else None
+
+    def due(self) -> int:
+        """Monotonic ns."""
+        return max(self._not_before, min((self._read_at, self._alive_at, *self._refused.values())))
+
+    def _step(self, xid: str) -> Ask | None:
+        """What brings one task nearer to what it is to be; None: nothing, or not now."""
+        assert self.held is not None
+        held, wanted = self.held.get(xid), self.wanted.get(xid)
+        if xid in self._refused:
+            return None
+        if wanted is None or xid in self.lost:
+            if held is None:
+                return None
+            if not self._may_end(self.at, xid):
+                self._blocked.add(xid)
+                return None
+            return self._end(xid, held)
+        if held == wanted.details:
+            return None
+        if not self._may_begin(self.at, xid):
+            self._blocked.add(xid)
+            return None
+        there = self._destinations.get(wanted.destination.did)
+        if there is None:
+            return Ask(x1.CreateDestinationRequest, (wanted.destination,))
+        if there != wanted.destination:
+            return Ask(x1.ModifyDestinationRequest, (wanted.destination,))
+        return Ask(x1.ActivateTaskRequest if held is None else x1.ModifyTaskRequest, (wanted.details,))
+
+    def _end(self, xid: str, held: x1.TaskDetails) -> Ask:
+        """X1 has no message for a revocation: it comes in place of the warrant, and is refused as what it is."""
+        octets = self.revoked.get(xid)
+        if octets is None:
+            return Ask(x1.DeactivateTaskRequest, (xid,))
+        return Ask(x1.ModifyTaskRequest, (structs.replace(held, extensions=(x1.warrant_extension(octets),)),))
+
+    def _unused(self) -> str | None:
+        """A destination of nobody's."""
+        assert self.held is not None
+        used = {did for each in self.held.values() for did in each.destinations.dids}
+        used.update(each.destination.did for each in self.wanted.values())
+        return next((did for did in self._destinations if did not in used and did not in self._refused), None)
+
+    # Its answer
+
+    def unreachable(self, now: Instant, why: str) -> Iterator[Outcome]:
+        """It could not be asked, or what it said is no answer."""
+        pause = min(FIRST_PAUSE << self._attempt, LONGEST_PAUSE)
+        self._attempt = min(self._attempt + 1, 10)
+        self._not_before = now.mono + pause
+        self.held = None
+        if self._attempt > 1 and not self.silent:
+            self.silent = True
+            yield Notice(AlarmKind.SILENT, "", why)
+
+    def answered(self, ask: Ask, response: x1.Response, now: Instant) -> Iterator[Outcome]:
+        """What an answer changes, and what somebody has to know."""
+        self._attempt = 0
+        self._alive_at = now.mono + self._keepalive_every
+        if self.silent:
+            self.silent = False
+            yield Notice(AlarmKind.SILENT, over=True)
+        if isinstance(response, x1.ErrorResponse):
+            yield from self._refusal(ask, response, now)
+        elif isinstance(response, x1.GetAllDetailsResponse):
+            yield from self._compare(response, now)
+        elif isinstance(response, x1.Acknowledgement):
+            yield from self._done(ask, response)
+
+    def _refusal(self, ask: Ask, response: x1.ErrorResponse, now: Instant) -> Iterator[Outcome]:
+        code, subject = response.error.code, ask.subject
+        if ask.kind is x1.ModifyTaskRequest and self.revoked.pop(subject, None) is not None:
+            return
+        if code == ErrorCode.KEEPALIVE_UNSUPPORTED:
+            self._alive = PING
+        elif code == ErrorCode.XID_UNKNOWN and ask.kind is x1.DeactivateTaskRequest:
+            yield from self._gone(subject)
+        elif code == ErrorCode.DID_UNKNOWN and ask.kind is x1.RemoveDestinationRequest:
+            self._destinations.pop(subject, None)
+        elif code in (ErrorCode.XID_EXISTS, ErrorCode.DID_EXISTS, ErrorCode.XID_UNKNOWN, ErrorCode.DID_UNKNOWN):
+            self.held = None
+        elif not subject:
+            self._not_before = now.mono + AGAIN
+            yield Notice(AlarmKind.REFUSED, "", _said(ask, code))
+        else:
+            self._refused[subject] = now.mono + AGAIN
+            if ask.kind in (x1.CreateDestinationRequest, x1.ModifyDestinationRequest):
+                # The tasks behind it wait as it does.
+                for xid, wanted in self.wanted.items():
+                    if wanted.destination.did == subject and not self.has(xid):
+                        self._refused[xid] = now.mono + AGAIN
+            yield Notice(AlarmKind.REFUSED, subject, _said(ask, code))
+
+    def _done(self, ask: Ask, response: x1.Acknowledgement) -> Iterator[Outcome]:
+        subject = ask.subject
+        if ask.kind in (x1.ActivateTaskRequest, x1.ModifyTaskRequest):
+            (details,) = ask.members
+            assert self.held is not None
+            self.revoked.pop(subject, None)
+            self.held[subject] = details
+            self.failed.discard(subject)
+            (self.waiting.discard if response.ok is x1.Ok.COMPLETED else self.waiting.add)(subject)
+            wanted = self.wanted.get(subject)
+            if wanted is not None and wanted.details == details:
+                yield self._keep(subject, wanted.digest)
+            yield Notice(AlarmKind.REFUSED, subject, over=True)
+            yield Notice(AlarmKind.FAILED_TASK, subject, over=True)
+        elif ask.kind is x1.DeactivateTaskRequest:
+            yield from self._gone(subject)
+            yield Notice(AlarmKind.REFUSED, subject, over=True)
+        elif ask.kind in (x1.CreateDestinationRequest, x1.ModifyDestinationRequest):
+            (whereto,) = ask.members
+            self._destinations[subject] = whereto
+            yield Notice(AlarmKind.REFUSED, subject, over=True)
+            yield Notice(AlarmKind.ALTERED_DESTINATION, subject, over=True)
+        elif ask.kind is x1.RemoveDestinationRequest:
+            self._destinations.pop(subject, None)
+            yield Notice(AlarmKind.STRANGE_DESTINATION, subject, over=True)
+
+    def _keep(self, xid: str, digest: str) -> Keep:
+        self.acknowledged[xid] = digest
+        return Keep(self.at.ne, xid, digest)
+
+    def _gone(self, xid: str) -> Iterator[Outcome]:
+        if self.held is not None:
+            self.held.pop(xid, None)
+        self.waiting.discard(xid)
+        self.failed.discard(xid)
+        self.revoked.pop(xid, None)
+        if self.acknowledged.pop(xid, None) is not None and xid not in self.lost:
+            yield Keep(self.at.ne, xid, None)
+        yield Notice(AlarmKind.FAILED_TASK, xid, over=True)
+        yield Notice(AlarmKind.STRANGE_TASK, xid, over=True)
+
+    # Reconciliation
+
+    def _compare(self, found: x1.GetAllDetailsResponse, now: Instant) -> Iterator[Outcome]:
+        """All that it holds, against what it is to hold and has acknowledged: each difference is told, and whatever
+        nobody here ordered ends."""
+        self._read_at = now.mono + self._read_every
+        tasks = {each.task.xid: each for each in found.tasks}
+        self.held = {xid: each.task for xid, each in tasks.items()}
+        yield from self._places(found)
+        for xid, each in tasks.items():
+            yield from self._task(xid, each)
+        for xid in [each for each in self.acknowledged if each not in self.held and each not in self.lost]:
+            yield from self._missing(xid)
+        self._todo.update(dict.fromkeys((*self.held, *self.wanted)))
+        self._blocked.clear()
+
+    def _places(self, found: x1.GetAllDetailsResponse) -> Iterator[Outcome]:
+        wanted = {each.destination.did: each.destination for each in self.wanted.values()}
+        known = self._destinations
+        self._destinations = {each.destination.did: each.destination for each in found.destinations}
+        for did, whereto in self._destinations.items():
+            if did in wanted and wanted[did] != whereto:
+                yield Notice(AlarmKind.ALTERED_DESTINATION, did)
+            elif did not in wanted and did not in known and not self._leads_somewhere(did):
+                yield Notice(AlarmKind.STRANGE_DESTINATION, did)
+        for each in found.destinations:
+            faults = each.status.faults
+            yield Notice(AlarmKind.DELIVERY, each.destination.did, _faults(faults), over=not faults)
+
+    def _leads_somewhere(self, did: str) -> bool:
+        """Whether a task that we know of, though it is to end, has product go there."""
+        assert self.held is not None
+        return any(did in task.destinations.dids for xid, task in self.held.items() if xid in self.acknowledged)
+
+    def _task(self, xid: str, each: x1.TaskResponseDetails) -> Iterator[Outcome]:
+        wanted, digest = self.wanted.get(xid), self.acknowledged.get(xid)
+        if wanted is not None and each.task == wanted.details:
+            if digest != wanted.digest and xid not in self.lost:
+                yield self._keep(xid, wanted.digest)
+        elif digest is None and xid not in self.lost:
+            yield Notice(AlarmKind.STRANGE_TASK, xid)
+        elif wanted is not None and digest == wanted.digest and xid not in self.lost:
+            yield Notice(AlarmKind.ALTERED_TASK, xid)
+            yield self._loses(xid)
+        status = each.status
+        waits = status.provisioning is x1.ProvisioningStatus.AWAITING
+        fails = status.provisioning is x1.ProvisioningStatus.FAILED
+        (self.waiting.add if waits else self.waiting.discard)(xid)
+        (self.failed.add if fails else self.failed.discard)(xid)
+        if wanted is not None:
+            yield Notice(AlarmKind.FAILED_TASK, xid, _faults(status.faults), over=not fails)
+
+    def _missing(self, xid: str) -> Iterator[Outcome]:
+        if xid in self.wanted:
+            yield Notice(AlarmKind.MISSING_TASK, xid)
+            yield self._loses(xid)
+        else:
+            del self.acknowledged[xid]
+            yield Keep(self.at.ne, xid, None)
+
+    def _loses(self, xid: str) -> Keep:
+        """The smaller set wins: it does not get again by itself what it has not as it was ordered."""
+        self.lost.add(xid)
+        self._todo[xid] = None
+        return Keep(self.at.ne, xid, self.acknowledged.get(xid), lost=True)
+
+
+def _said(ask: Ask, code: int) -> str:
+    return f"{ask.kind.__name__.removesuffix('Request')}: {code}"
+
+
+def _faults(faults: tuple[x1.Fault, ...]) -> str:
+    """Codes alone: the words are another's."""
+    return ", ".join(str(each.code) for each in faults[:8])

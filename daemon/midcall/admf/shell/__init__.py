@@ -1,0 +1,1 @@
+"""The ADMF and the world: store, doors, links to elements."""

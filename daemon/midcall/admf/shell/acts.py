@@ -1,0 +1,99 @@
+"""The one place where acts of the ADMF are told to the audit: before they are done, and how they ended.
+
+What opens something is not done without it; what ends something is, and is told later. Without a configured audit
+acts stand in the log of the LI plane alone, which is for laboratories.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from midcall.admf.roles import Command, Person
+from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited
+
+li_log = logging.getLogger("midcall.li.admf")
+ACTS = {
+    Command.DRAFT: Act.WARRANT_DRAFT,
+    Command.APPROVE: Act.WARRANT_APPROVE,
+    Command.ACTIVATE: Act.WARRANT_ACTIVATE,
+    Command.REVOKE: Act.WARRANT_REVOKE,
+    Command.LIST: Act.WARRANT_READ,
+    Command.SHOW: Act.WARRANT_READ,
+    Command.ALARMS: Act.LI_STATUS,
+    Command.HEALTH: Act.LI_STATUS,
+}
+ENDS = frozenset({Command.REVOKE})
+"""What is done whether the audit can be written or not."""
+
+
+class Announced(Protocol):
+    """An act that was announced; one of these is to be called."""
+
+    def done(self) -> None: ...
+
+    def refused(self) -> None: ...
+
+    def failed(self) -> None: ...
+
+
+class Acts:
+    """``client`` None: there is no audit."""
+
+    def __init__(self, client: AuditClient | None) -> None:
+        self._client = client
+
+    @property
+    def writable(self) -> bool:
+        return self._client is None or self._client.writable
+
+    async def announce(self, command: Command, person: Person, warrant: str = "") -> Announced:
+        """NotAudited: it is not to be done."""
+        li_log.info("%s", command, extra={"role": person.role, "warrant": warrant})
+        client = self._client
+        if client is None:
+            return _Nobody()
+        act = ACTS[command]
+        held = client.digest(Kind.WARRANT, warrant) if warrant else None
+        actor = client.digest(Kind.PERSON, person.plain)
+        if command in ENDS:
+            return client.begin(act, held, actor=actor)
+        return await client.intent(act, held, actor=actor)
+
+    def stranger(self, command: str) -> None:
+        """Somebody asked who may not."""
+        li_log.warning("%s: refused to somebody who may not ask it", command if command in set(Command) else "?")
+        if self._client is not None:
+            self._client.event(Act.LI_REFUSE)
+
+    async def order(self, act: Act, ne: str, subject: str) -> Announced:
+        """A request to an element. NotAudited: it is not to be sent."""
+        client = self._client
+        if client is None:
+            return _Nobody()
+        kind = Kind.DESTINATION if act.startswith("destination.") else Kind.TASK
+        held, actor = client.digest(kind, subject), client.digest(Kind.ELEMENT, ne)
+        if act in (Act.TASK_DEACTIVATE, Act.DESTINATION_REMOVE):
+            return client.begin(act, held, actor=actor)
+        return await client.intent(act, held, actor=actor)
+
+    def event(self, act: Act, subject: str, kind: Kind = Kind.WARRANT) -> None:
+        """Something that came by itself: an alarm, the end of a window."""
+        if self._client is not None:
+            self._client.event(act, self._client.digest(kind, subject))
+
+
+class _Nobody:
+    """There is no audit."""
+
+    def done(self) -> None:
+        pass
+
+    def refused(self) -> None:
+        pass
+
+    def failed(self) -> None:
+        pass
+
+
+__all__ = ["ACTS", "ENDS", "Act", "Acts", "Announced", "Intent", "NotAudited"]

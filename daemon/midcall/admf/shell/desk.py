@@ -1,0 +1,193 @@
+"""Acts of people: announced to the audit, done by the core, on the disk, and only then answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from midcall import __version__
+from midcall.admf import wire
+from midcall.admf.core import Act, Admf, Changes
+from midcall.admf.roles import SEES_NAMES, Command, Person
+from midcall.admf.shell.acts import Acts, NotAudited
+from midcall.admf.shell.store import AdmfStore, StoreError
+from midcall.admf.values import AlarmKind, Denied, Record
+from midcall.base.warrant import Warrant
+from midcall.events import Instant
+
+MAX_ROWS = 20_000
+log = logging.getLogger("midcall.admf")
+
+
+class Desk:
+    """``woken`` is called when elements may have something to do. ``look`` is called before every act."""
+
+    def __init__(
+        self,
+        core: Admf,
+        store: AdmfStore,
+        acts: Acts,
+        now: Callable[[], Instant],
+        woken: Callable[[], None],
+    ) -> None:
+        self._core, self._store, self._acts = core, store, acts
+        self._now, self._woken = now, woken
+        self._turn = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
+
+    # What changes something. Denied, NotAudited, StoreError
+
+    async def draft(self, person: Person, octets: bytes) -> wire.Done:
+        return await self._act(Command.DRAFT, person, "", lambda now: self._core.draft(octets, person, now))
+
+    async def approve(self, person: Person, asked: wire.Approval) -> wire.Done:
+        def work(now: Instant) -> Act:
+            record = self._core.book.records.get(asked.id)
+            paper = None if record is None else record.paper(asked.version)
+            if paper is not None and paper.digest != asked.digest:
+                raise Denied("digest", "what was signed is not what is here")
+            return self._core.approve(asked.id, asked.version, asked.signature, person, now)
+
+        return await self._act(Command.APPROVE, person, asked.id, work)
+
+    async def activate(self, person: Person, asked: wire.Named) -> wire.Done:
+        return await self._act(
+            Command.ACTIVATE, person, asked.id, lambda now: self._core.activate(asked.id, person, now)
+        )
+
+    async def revoke(self, person: Person, asked: wire.Named) -> wire.Done:
+        return await self._act(Command.REVOKE, person, asked.id, lambda _: self._core.revoke(asked.id))
+
+    async def _act(
+        self, command: Command, person: Person, identifier: str, work: Callable[[Instant], Act]
+    ) -> wire.Done:
+        announced = await self._acts.announce(command, person, identifier)
+        async with self._turn:
+            now = self._now()
+            self._core.deadline(now)
+            try:
+                act = work(now)
+                await self._count(command, act, now)
+            except Denied:
+                announced.refused()
+                raise
+            except BaseException:
+                announced.failed()
+                raise
+        announced.done()
+        self._woken()
+        return self._done(act)
+
+    async def _count(self, command: Command, act: Act, now: Instant) -> None:
+        """What allows counts when it is on the disk; what ends counts at once."""
+        ends = command is Command.REVOKE or act.record.ended is not None
+        if ends:
+            self._core.enter(act, now)
+            self._woken()
+        times = (*self._core.book.within_hour(now), now.wall) if act.activated else None
+        await self._written(Changes((act.record,)), times)
+        if not ends:
+            self._core.enter(act, now)
+            if command is Command.ACTIVATE and not act.record.asked:
+                self._core.restore(act.record.id, now)
+        self.keep()
+
+    def _done(self, act: Act) -> wire.Done:
+        record = act.record
+        return wire.Done(record.id, act.version, self._core.status(record.id), act.outcome)
+
+    # What tells something. NotAudited
+
+    async def list(self, person: Person) -> wire.Listed:
+        await self._read(Command.LIST, person)
+        records = self._core.book.records
+        rows = tuple(self._row(each, person) for each in list(records.values())[:MAX_ROWS])
+        return wire.Listed(rows, len(records))
+
+    def _row(self, record: Record, person: Person) -> wire.Row:
+        version = record.last
+        paper = record.paper(version)
+        assert paper is not None
+        row = wire.Row(record.id, version, self._core.status(record.id), len(paper.envelope.signatures), paper.digest)
+        if person.role not in SEES_NAMES:
+            return row
+        warrant = self._core.warrant(record.id)
+        if warrant is None:
+            return row
+        waits = f"another administrator than {record.asked_by}" if record.asked else ""
+        return wire.Row(
+            *(row.id, row.version, row.status, row.approvals, row.digest),
+            *(warrant.agency, warrant.start, warrant.end, waits),
+        )
+
+    async def show(self, person: Person, asked: wire.Named) -> wire.Shown:
+        await self._read(Command.SHOW, person, asked.id)
+        record = self._core.book.records.get(asked.id)
+        if record is None:
+            raise Denied("unknown", "no such warrant")
+        version = record.last
+        paper = record.paper(version)
+        assert paper is not None
+        elements = self._elements(self._core.warrant(record.id))
+        status = self._core.status(record.id)
+        return wire.Shown(paper.octets.decode("ascii"), version, status, paper.drafted_by, elements)
+
+    def _elements(self, warrant: Warrant | None) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for ne, link in self._core.links.items():
+            if warrant is not None and link.at.element in warrant.elements:
+                found[ne] = {each.xid: link.state(each.xid) for each in warrant.targets}
+        return found
+
+    async def alarms(self, person: Person) -> wire.Alarmed:
+        await self._read(Command.ALARMS, person)
+        return wire.Alarmed(
+            tuple(
+                wire.AlarmRow(each.kind, each.element, each.subject, each.detail, each.since, each.until)
+                for each in self._core.alarms
+            )
+        )
+
+    async def health(self, person: Person) -> wire.Health:
+        await self._read(Command.HEALTH, person)
+        return wire.Health(__version__, {ne: not link.silent for ne, link in self._core.links.items()})
+
+    async def _read(self, command: Command, person: Person, identifier: str = "") -> None:
+        """Reading is an act as well."""
+        (await self._acts.announce(command, person, identifier)).done()
+
+    # The disk
+
+    def keep(self) -> None:
+        """What the core has changed by itself goes to the disk, behind what is being written."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        while True:
+            changes = self._core.changes()
+            if changes == Changes():
+                return
+            try:
+                await self._written(changes)
+            except StoreError as error:
+                log.error("%s", error)
+                return
+
+    async def _written(self, changes: Changes, times: tuple[int, ...] | None = None) -> None:
+        try:
+            await self._store.write(changes, times)
+        except StoreError:
+            self._core.fault(AlarmKind.STORE, self._now())
+            raise
+        self._core.fault(AlarmKind.STORE, self._now(), over=True)
+
+    async def close(self) -> None:
+        """Until all is written."""
+        self.keep()
+        if self._writing is not None:
+            await self._writing
+
+
+__all__ = ["Desk", "NotAudited"]

@@ -1,0 +1,107 @@
+"""The tables of the administration function."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from midcall.config.audit_tables import AuditTable
+from midcall.config.kinds import Address, Credential, Filled, Positive, Seconds
+from midcall.config.live_tables import TlsTable
+from midcall.config.text import ConfigError, line_of
+
+
+class AdmfElement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An element that is ordered: its identifier on X1 (``ne``), its name in warrants (``element``), where it is asked.
+
+    ``x2``: where a POI sends X2, the address of its DF. ``names``: of its certificate, one of which it has to show
+    besides its identifier.
+    """
+
+    role: Literal["poi", "df"]
+    ne: Filled
+    element: Filled
+    url: Annotated[str, Meta(pattern=r"^https://[^\s/]+:[0-9]{1,5}$")]
+    x2: str = ""
+    names: tuple[Filled, ...] = ()
+
+
+class AdmfPerson(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who may ask something: ``peer`` is the name in his certificate; he has one role.
+
+    ``name`` of an approver is the ``person`` of the trust list.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    peer: Filled
+    role: Literal["operator", "administrator", "approver", "auditor"]
+
+
+class AdmfX1(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """X1: our files towards elements, and where these report."""
+
+    listen: Address
+
+
+class AdmfPeople(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where people ask. One certificate may do so ``per_minute`` times, ``burst`` of them at once."""
+
+    listen: Address
+    person: Annotated[tuple[AdmfPerson, ...], Meta(min_length=1, max_length=1_000)]
+    per_minute: Positive = 60
+    burst: Positive = 30
+
+
+class AdmfLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``per_hour``: activations within an hour after which each takes a second administrator. ``warrants``: as many
+    are kept at most."""
+
+    per_hour: Positive = 20
+    warrants: Positive = 10_000
+
+
+class AdmfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[admf]``: holds warrants and orders elements. ``admf`` is its identifier on X1, ``store`` a database sealed
+    with the secret ``seal`` (32 octets), ``trust`` its own list of approvers.
+    """
+
+    admf: Filled
+    seal: Credential
+    store: Filled
+    trust: Filled
+    x1: AdmfX1
+    people: AdmfPeople
+    element: Annotated[tuple[AdmfElement, ...], Meta(min_length=1, max_length=256)]
+    limits: AdmfLimits = AdmfLimits()
+    audit: AuditTable | None = None
+    reconcile_seconds: Seconds = 60.0
+    keepalive_seconds: Seconds = 60.0
+
+
+def check_admf(text: str, admf: AdmfConfig) -> None:
+    """What the types do not say. ConfigError."""
+    for number, each in enumerate(admf.element):
+        if (each.role == "poi") != bool(each.x2):
+            raise _wrong(text, f"$.admf.element[{number}]", "x2: a POI has one, and nobody else")
+    for name in ("ne", "element"):
+        _once(text, "$.admf.element", [getattr(each, name) for each in admf.element], name)
+    people = admf.people.person
+    _once(text, "$.admf.people.person", [_plain(each.name) for each in people], "name")
+    _once(text, "$.admf.people.person", [each.peer for each in people], "peer")
+
+
+def _once(text: str, path: str, values: list[str], name: str) -> None:
+    for number, each in enumerate(values):
+        if each in values[:number]:
+            raise _wrong(text, f"{path}[{number}]", f"{name}: given twice; each has one of its own, and one role")
+
+
+def _wrong(text: str, path: str, reason: str) -> ConfigError:
+    return ConfigError(line_of(text, path), f"{path.removeprefix('$.').partition('[')[0]}: {reason}")
+
+
+def _plain(name: str) -> str:
+    """One person written in two ways is one."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
