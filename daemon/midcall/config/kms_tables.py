@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from midcall.config.audit_tables import AuditTable
 from midcall.config.kinds import Address, Credential, Filled, Names, Positive, Seconds
 from midcall.config.text import ConfigError, line_of, read
 
@@ -121,6 +122,7 @@ class KmsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     peers: KmsPeers | None = None
     tpk: KmsTpk = KmsTpk()
     cache: KmsCache = KmsCache()
+    audit: AuditTable | None = None
 
 
 class _KmsFile(Struct, frozen=True, forbid_unknown_fields=True):

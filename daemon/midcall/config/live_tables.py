@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from midcall.config.audit_tables import AuditTable
 from midcall.config.handover import Delivery, Integrity, Network, Profile
 from midcall.config.kinds import Address, Credential, Filled, Names, Positive, Seconds
 from midcall.config.text import ConfigError, line_of
@@ -168,6 +169,7 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mirror: MirrorTable | None = None
     copies: CopiesTable | None = None
     li: LiTable | None = None
+    audit: AuditTable | None = None
     home: HomeTable = HomeTable()
     keep_sdes: bool = False
 
@@ -215,6 +217,7 @@ class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kms: XkTable
     tap: TapTable | None = None
     li: LiTable | None = None
+    audit: AuditTable | None = None
     signing_key: Credential = ""
     profile: Profile = Profile()
     integrity: Integrity = Integrity()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import pwd
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
 
 from imswire.x1 import HashAlgorithm, HashContext
 from midcall import config as config_file
 from midcall.base import credentials, owner_only, signing, warrant
-from midcall.base.frame import RoleError
+from midcall.base.audit_link import Act, AuditClient, AuditLink, Kind, Role
+from midcall.base.frame import Frame, RoleError
 from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
 from midcall.base.tap import Mirror, MirrorTap, Source, Tap, TapError, TapPort, door, taps
@@ -23,7 +28,7 @@ from midcall.base.x1_element import Follow, Intercepted, Settings
 from midcall.base.x1_element.shell import store
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
-from midcall.config import DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, X1Table
+from midcall.config import AuditTable, DfConfig, HashContextTable, LiTable, PoiConfig, TapConfig, X1Table
 from midcall.config.live_tables import MirrorTable, TapTable
 from midcall.df2.shell.xk import XkClient, XkSettings
 from midcall.df2.xk import GetKeys
@@ -77,6 +82,25 @@ def require_alone(table: X1Table) -> None:
         raise RoleError(str(error)) from None
 
 
+@contextlib.asynccontextmanager
+async def audited(
+    role: Role, table: AuditTable | None, frame: Frame, config: Struct
+) -> AsyncIterator[AuditClient | None]:
+    """Where a role tells what it does; None: its configuration has no audit. It is told first that it has started."""
+    if table is None:
+        yield None
+        return
+    salt = bytes(secret(table.salt))
+    link = AuditLink(path=Path(table.socket), role=role, salt=salt, instance=frame.instance, grace=table.grace_seconds)
+    client = AuditClient(link)
+    client.event(Act.CONFIGURATION_READ, client.digest(Kind.FILE, msgspec.json.encode(config)))
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
 def x1_service(
     role: Literal["poi", "df"],
     table: X1Table,
@@ -84,6 +108,7 @@ def x1_service(
     follow: Callable[[Follow], None],
     conditions: tuple[Condition, ...],
     intercepted: Callable[[str], Intercepted],
+    audit: AuditClient | None = None,
 ) -> X1Service:
     """``conditions``: those of a task that are looked at; ``intercepted``: what a task has given."""
     settings = Settings(
@@ -105,7 +130,7 @@ def x1_service(
         placed=Path(table.placed) if table.placed else None,
     )
     try:
-        return X1Service(settings, endpoint, _trust(role, table), seal, follow, intercepted=intercepted)
+        return X1Service(settings, endpoint, _trust(role, table), seal, follow, intercepted=intercepted, audit=audit)
     except TlsError as error:
         raise ends.refused(error, table, f"{role}.x1") from None
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 from msgspec import structs
 
 from midcall import config as config_file
 from midcall.base import owner_only
+from midcall.base.audit_link import Act, AuditClient, Kind, Role
 from midcall.base.frame import RENEWED, Frame, Reload, RoleError
 from midcall.base.seal import SealKey
 from midcall.base.tap import Mirror
@@ -50,6 +52,11 @@ STOP_SECONDS = 0.3
 
 async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The point of interception. RoleError."""
+    async with links.audited(Role.POI, config.audit, frame, config) as audit:
+        await _poi(config, frame, stop, audit)
+
+
+async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: AuditClient | None) -> None:
     links.require_alone(config.x1)
     for file in (config.cache, config.x2.journal):
         owner_only.make_folder(Path(file).parent)
@@ -97,7 +104,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
     conditions: tuple[links.Condition, ...] = ("callPartyRole",)
     if config.home.is_known:
         conditions = (*conditions, "nonLocalIdentifier")
-    x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions, service.intercepted)
+    x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions, service.intercepted, audit)
     faults = DestinationFaults(x1, lambda _: (each.did for each in x1.element.destinations))
     book.tell(faults.told)
     agents = [HepAgent(each.address, bytes(links.secret(each.key, AGENT_KEY_OCTETS))) for each in config.hep.agent]
@@ -123,7 +130,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
         tasks.append(group.create_task(service.recall()))
         if plane is not None:
             await plane.start()
-        frame.on_reload(_reload(frame, ends, x1))
+        frame.on_reload(_reload(frame, ends, x1, audit))
         frame.ready()
         await x1.run(stop)
         if plane is not None:
@@ -144,7 +151,9 @@ def _same_target(one: Task, other: Task) -> bool:
     return structs.replace(one, start=other.start, end=other.end) == other
 
 
-def _reload(frame: Frame, ends: Ends, x1: X1Service, service: DfService | None = None) -> Reload:
+def _reload(
+    frame: Frame, ends: Ends, x1: X1Service, audit: AuditClient | None, service: DfService | None = None
+) -> Reload:
     """Takes over files of another configuration once all of them are read."""
 
     async def reload(config: PoiConfig | DfConfig) -> None:
@@ -152,6 +161,8 @@ def _reload(frame: Frame, ends: Ends, x1: X1Service, service: DfService | None =
         if service is not None and isinstance(config, DfConfig):
             service.know_foreign(config.x2.foreign)
         ended = renew() + await renew_x1()
+        if audit is not None:
+            audit.event(Act.CONFIGURATION_CHANGE, audit.digest(Kind.FILE, msgspec.json.encode(config)))
         frame.log.info(RENEWED, extra={"connections_ended": ended})
 
     return reload
@@ -201,6 +212,11 @@ class _End:
 
 async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     """The mediation functions. RoleError."""
+    async with links.audited(Role.DF, config.audit, frame, config) as audit:
+        await _df(config, frame, stop, audit)
+
+
+async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditClient | None) -> None:
     links.require_alone(config.x1)
     seal = bytes(links.secret(config.seal))
     spool = Path(config.spool)
@@ -240,7 +256,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
     orders = DfOrders(config, service, outlets, inputs)
     # The POI looks at them: what comes from there is of the right calls.
     conditions: tuple[links.Condition, ...] = ("callPartyRole", "nonLocalIdentifier")
-    x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, conditions, service.intercepted)
+    x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, conditions, service.intercepted, audit)
     faults = DestinationFaults(x1, lambda event: [event.link])
     book.tell(faults.told)
     server = X2Server(inputs.x2(service.commit), report=book.told)
@@ -267,7 +283,7 @@ async def df(config: DfConfig, frame: Frame, stop: asyncio.Event) -> None:
         raise RoleError(f"X2: cannot listen: {error.strerror or error}") from None
     if plane is not None:
         await plane.start()
-    frame.on_reload(_reload(frame, ends, x1, service))
+    frame.on_reload(_reload(frame, ends, x1, audit, service))
     frame.ready()
     telling = asyncio.create_task(faults.run())
     await x1.run(end.came)

@@ -99,6 +99,7 @@ def test_nothing_is_done_without_an_audit(place, monkeypatch):
                     await asyncio.sleep(0.01)
                 assert not client.overdue
                 (await client.intent(Act.TASK_ACTIVATE, b"z" * 32)).done()
+                await told(client)
 
     asyncio.run(go())
     # What was refused never was; what ended something is told as soon as somebody listens.

@@ -202,7 +202,7 @@ class Element:
         self._tasks.withdraw(xid, draft)
         return self._applied(draft)
 
-    def failed(self, request: Request, step: Step, now: Instant) -> Step:
+    def failed(self, request: Request, step: Step, now: Instant, why: str = "it could not be stored") -> Step:
         """The changes of a step could not be kept: it is refused, and applied so. What was to end ends all the same."""
         draft = Draft(now)
         draft.follow(*step.prior)
@@ -214,7 +214,7 @@ class Element:
         issues = (each for each in step.issues if each not in step.prior)
         draft.follow(*(each for each in issues if not isinstance(each, TaskIssue) or each.xid not in own))
         code = _FAILED.get(type(request), ErrorCode.GENERIC)
-        done = draft.step(x1.refusal(request, code, now.wall, "it could not be stored"))
+        done = draft.step(x1.refusal(request, code, now.wall, why))
         self.apply(done)
         return done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Literal
 from urllib.parse import unquote
 
@@ -17,10 +18,12 @@ class Peer(Struct, frozen=True):
     """What stands in a certificate: UIDs of the subject, and bindings as (role, identifier) of subjectAltName.
 
     A certificate with bindings says itself which role its holder has; its UID then counts for that role alone.
+    ``mark``: SHA-256 of the certificate.
     """
 
     uids: frozenset[str] = frozenset()
     bindings: frozenset[tuple[str, str]] = frozenset()
+    mark: bytes = b""
 
     @classmethod
     def of(cls, der: bytes) -> Peer:
@@ -34,7 +37,7 @@ class Peer(Struct, frozen=True):
             uris = []
         if len(uids) > MAX_NAMES or len(uris) > MAX_NAMES:
             raise ValueError("more names than a certificate of X1 has")
-        return cls(frozenset(uids), frozenset(map(_binding, filter(_binds, uris))))
+        return cls(frozenset(uids), frozenset(map(_binding, filter(_binds, uris))), sha256(der).digest())
 
     def is_bound(self, role: Literal["admf", "ne"], identifier: str) -> bool:
         """Whether its holder may call itself so."""

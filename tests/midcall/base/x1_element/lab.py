@@ -12,6 +12,7 @@ from aiohttp import web
 
 from imswire import x1
 from midcall.base import tls
+from midcall.base.audit_link import AuditClient
 from midcall.base.https import HttpsServer, Limits, body, response
 from midcall.base.lab_pki import LabPki
 from midcall.base.seal import SealKey
@@ -71,6 +72,7 @@ class Place:
         self.admf = ""
         self.more: dict[str, Any] = {}
         self.intercepted: Callable[[str], Intercepted] = lambda _: Intercepted()
+        self.audit: AuditClient | None = None
 
     @property
     def store(self) -> Path:
@@ -91,7 +93,9 @@ class Place:
             **self.more,
         )
         seal = SealKey(SEAL)
-        return X1Service(self.settings, endpoint, self.trust, seal, self.follow, self.clock, self.intercepted)
+        return X1Service(
+            self.settings, endpoint, self.trust, seal, self.follow, self.clock, self.intercepted, self.audit
+        )
 
     def tasks(self) -> tuple[Held, ...]:
         """Those on the disk, while no service has them."""

@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from imswire import x1
 from imswire.x1 import ErrorCode
 from midcall.base import https, tls
+from midcall.base.audit_link import AuditClient, Intent, NotAudited
 from midcall.base.bounded import BoundedTable
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient, HttpsServer, Limits
@@ -33,6 +34,7 @@ from midcall.base.x1_element.element import Element
 from midcall.base.x1_element.peer import Peer
 from midcall.base.x1_element.settings import SECOND, Settings
 from midcall.base.x1_element.shell import binding
+from midcall.base.x1_element.shell.audited import NOT_AUDITED, Audited
 from midcall.base.x1_element.shell.keeper import Keeper, TooSlow
 from midcall.base.x1_element.shell.reporter import Reporter, Waiting
 from midcall.base.x1_element.shell.store import StoreError, X1Store
@@ -51,7 +53,7 @@ HEARD_NS = 60 * SECOND
 MAX_CERTIFICATES = 256
 MAX_PEERS = 256
 MAX_FILES = 10_000
-STORE, DOOR = "store", "x1"
+STORE, DOOR, AUDIT = "store", "x1", "audit"
 log = logging.getLogger("midcall.x1")
 li_log = logging.getLogger("midcall.li.x1")
 
@@ -98,11 +100,13 @@ class X1Service:
         follow: OnFollow,
         now: Callable[[], Instant] = clock,
         intercepted: Callable[[str], Intercepted] = lambda _: Intercepted(),
+        audit: AuditClient | None = None,
     ) -> None:
         """Read all files. TlsError, RoleError."""
         self.settings = settings
         self.endpoint = endpoint
         self.refused = 0
+        self._audited = Audited(audit)
         self._follow = follow
         self._now = now
         self._more = asyncio.Event()
@@ -141,7 +145,7 @@ class X1Service:
             self._reporter = Reporter(self.settings, self._client, self._now, self._told)
             self._reporter.put(*(Waiting(number, issue) for number, issue in self._unreported))
         async with self._turn:
-            await self._follow_and_keep(self.element.restore(self._now()))
+            await self._follow_and_keep(self.element.restore(self._now()), again=True)
         await self.scan()
         limits = Limits(connections=self.endpoint.connections)
         self._server = HttpsServer(self._handle, self._end, limits, _no_http)
@@ -160,6 +164,8 @@ class X1Service:
         try:
             while not stop.is_set():
                 now = await self.look()
+                if self._audited.overdue:
+                    await self._end_all()
                 if now.mono - scanned >= LOOK_SECONDS * SECOND:
                     scanned = now.mono
                     await self.scan()
@@ -214,6 +220,14 @@ class X1Service:
         async with self._turn:
             return await self._look()
 
+    async def _end_all(self) -> None:
+        """What runs has run long enough without an audit."""
+        async with self._turn:
+            for xid in self.element.orders:
+                await self._follow_and_keep(
+                    self.element.task_fault(xid, AUDIT, NOT_AUDITED, self._now(), terminating=True)
+                )
+
     async def _look(self) -> Instant:
         """Until nothing is due, which the disk may have taken time for."""
         now = self._now()
@@ -237,6 +251,7 @@ class X1Service:
     async def trust(self, trust: TrustList) -> None:
         """Another trust list."""
         await self.happened(lambda now: self.element.trust(trust, now))
+        self._audited.trusted()
 
     async def happened(self, what: Callable[[Instant], Step]) -> None:
         """Something that the element is to be told of, such as a fault, or its clearing."""
@@ -247,15 +262,22 @@ class X1Service:
         """A warrant or a revocation that comes apart from a task. StoreError."""
         async with self._turn:
             now = await self._look()
+            try:
+                intent = await self._audited.placing(octets)
+            except NotAudited as error:
+                raise StoreError(str(error)) from None
             outcome, step = self.element.place(octets, now)
             try:
                 reports = await self._kept(step)
             except StoreError:
                 # What it ends must not wait for a disk; what it allows must.
                 await self._follow_and_keep(self.element.unplaced(step, now))
+                if intent is not None:
+                    intent.failed()
                 raise
             self.element.apply(step)
             await self._carried_out(step, reports)
+            self._audited.placed(intent, outcome)
             return outcome
 
     async def scan(self) -> int:
@@ -290,8 +312,13 @@ class X1Service:
         async with self._turn:
             now = await self._look()
             step = self.element.ask(request, peer, now)
+            intent: Intent | None = None
             try:
+                intent = await self._audited.before(request, peer, step)
                 reports = await self._kept(step)
+            except NotAudited:
+                step = self.element.failed(request, step, now, NOT_AUDITED)
+                reports = self._unkept(step)
             except StoreError as error:
                 log.error("%s", error)
                 changes, step = step.changes, self.element.failed(request, step, now)
@@ -305,6 +332,7 @@ class X1Service:
                 if step.changes:
                     await self._follow_and_keep(self.element.ne_clear(STORE, now))
             step = await self._done(request, step, reports, now)
+            self._audited.after(intent, step.response)
             self.element.answered(step)
             self._note_heard(HEARD_NS)
             self._more.set()
@@ -335,9 +363,9 @@ class X1Service:
         """Reports of a step that the store does not take."""
         return [Waiting(None, issue) for issue in self._new(step)]
 
-    async def _follow_and_keep(self, step: Step) -> None:
-        """A step that counts already: what follows waits for no disk."""
-        faults = list(self._follow_all(step).values())
+    async def _follow_and_keep(self, step: Step, *, again: bool = False) -> None:
+        """A step that counts already: what follows waits for no disk. ``again``: it was done before a restart."""
+        faults = list(self._follow_all(step, again=again).values())
         try:
             reports = await self._kept(step)
         except StoreError as error:
@@ -356,11 +384,16 @@ class X1Service:
             await self._follow_and_keep(each)
         return set(faults)
 
-    def _follow_all(self, step: Step) -> dict[str, Step]:
+    def _follow_all(self, step: Step, *, again: bool = False) -> dict[str, Step]:
         """Do what follows; by XID what becomes of tasks for which that failed."""
         faults: dict[str, Step] = {}
+        self._audited.followed(step.follows)
         for each in step.follows:
             if isinstance(each, Issue):
+                continue
+            if isinstance(each, Armed) and self._audited.missing and not again:
+                xid = each.order.task.xid
+                faults[xid] = self.element.task_fault(xid, AUDIT, NOT_AUDITED, self._now(), terminating=True)
                 continue
             try:
                 self._follow(each)
