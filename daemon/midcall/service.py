@@ -25,6 +25,7 @@ from msgspec import Struct
 from midcall import __version__
 from midcall import config as config_file
 from midcall.base import log as logs
+from midcall.base.expiry import Expiry
 from midcall.base.frame import RENEWED, Frame, RoleError
 from midcall.base.metrics import Metrics, OperatorDoor
 from midcall.base.sd_notify import Notifier
@@ -207,6 +208,7 @@ class _Process:
         self._all_ready = asyncio.Event()
         self._wanted = asyncio.Event()
         self._reloads = {"done": 0, "refused": 0}
+        self._expiry = Expiry()
         self._status = DONE
 
     async def run(self, runs: Mapping[str, Run]) -> int:
@@ -238,6 +240,7 @@ class _Process:
             helpers = [group.create_task(each) for each in self._helpers()]
             for name, run in runs.items():
                 config = config_file.placed(getattr(self._config, name), place)
+                self._watch(name, config)
                 self._tasks.append(group.create_task(self._role(run, config, self._frames[name])))
             await self._stop.wait()
             self._notifier.stopping()
@@ -253,6 +256,7 @@ class _Process:
 
     def _helpers(self) -> Iterator[Coroutine[Any, Any, None]]:
         yield self._reload()
+        yield self._expiry.run()
         if self._notifier.pause is not None:
             yield self._live(self._notifier.pause)
 
@@ -296,6 +300,8 @@ class _Process:
         self._metrics.gauge("info", "Version that runs.", lambda: {__version__: 1}, "version")
         self._metrics.gauge("start_time_seconds", "When the process started, since 1970.", lambda: started)
         self._metrics.gauge("healthy", "1: all doors are open.", lambda: self.health() == "ok")
+        left = "Until the first certificate, CA or revocation list of this process runs out."
+        self._metrics.gauge("certificates_seconds_left", left, self._expiry.seconds_left)
         self._metrics.counter("reloads", "Configurations that were read anew.", lambda: self._reloads, "outcome")
 
     async def _live(self, pause: float) -> None:
@@ -361,10 +367,18 @@ class _Process:
         for name, frame in self._frames.items():
             for key in config_file.waiting(getattr(self._config, name), getattr(config, name), name):
                 frame.log.warning("%s has changed: that takes effect at the next start", key)
-            good &= await self._hand_over(frame, config_file.placed(getattr(config, name), place), text)
+            placed = config_file.placed(getattr(config, name), place)
+            if await self._hand_over(frame, placed, text):
+                self._watch(name, placed)
+            else:
+                good = False
         if good:
             _log.info("configuration read anew")
         return good
+
+    def _watch(self, name: str, config: Struct) -> None:
+        frame = self._frames[name]
+        self._expiry.take(name, config, frame.log if name == "cscf" else frame.li_log)
 
     async def _hand_over(self, frame: Frame, config: Struct, text: str) -> bool:
         if frame.reload is None:
