@@ -16,12 +16,14 @@ from imswire import x1
 from imswire.x1 import ErrorCode
 from midcall.admf import plan
 from midcall.admf.plan import At
+from midcall.admf.roles import Command
 from midcall.base import tls
 from midcall.base.https import Unreachable
 from midcall.base.tls import TlsError
 from midcall.base.warrant import FormError, Warrant, envelope, value
 from midcall.base.x1_element.shell import binding
 from midcall.base.x1_element.shell.client import X1Client
+from midcall.cli import at_admf
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, shown
 from midcall.cli.warrant import read_octets
 
@@ -56,11 +58,12 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
             click.option("--neid", "nes", multiple=True, metavar="ID", help="The element's identifier on X1."),
             click.option("--role", "roles", multiple=True, type=click.Choice(("poi", "df")), help="What it is."),
             click.option("--x2", default="", metavar="HOST:PORT", help="Where POIs send X2: the address of the DF."),
-            click.option("--admf", required=True, metavar="ID", help="Who asks: the UID of the certificate."),
-            click.option("--cert", type=_FILE, required=True, help="Certificate (PEM)."),
-            click.option("--key", type=_FILE, required=True, help="Its key (PEM, mode 600)."),
-            click.option("--ca", type=_FILE, required=True, help="The CA of the elements (PEM)."),
+            click.option("--admf", metavar="ID", help="Who asks: the UID of the certificate."),
+            click.option("--cert", type=_FILE, help="Certificate (PEM)."),
+            click.option("--key", type=_FILE, help="Its key (PEM, mode 600)."),
+            click.option("--ca", type=_FILE, help="The CA of the elements (PEM)."),
             click.option("--crl", type=_FILE, help="Its revocation list (PEM)."),
+            at_admf.service_option,
         )
     ):
         command = each(command)
@@ -69,19 +72,31 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
 @click.command()
 @_options
-def activate(file: Path, admf: str, **given: Any) -> int:
-    """Activate the tasks of FILE: destinations first, the DF, POIs last. Each --element has a --neid and a --role."""
-    return _run(file, admf, given, begin)
+def activate(file: Path, **given: Any) -> int:
+    """Activate the tasks of FILE: destinations first, the DF, POIs last. Each --element has a --neid and a --role.
+
+    With --service the ADMF activates the warrant of that id.
+    """
+    return _run(file, given, begin, Command.ACTIVATE)
 
 
 @click.command()
 @_options
-def revoke(file: Path, admf: str, **given: Any) -> int:
+def revoke(file: Path, **given: Any) -> int:
     """End the tasks of FILE: POIs first, the DF last. Needs nobody's approval, and the same options as activate."""
-    return _run(file, admf, given, end)
+    return _run(file, given, end, Command.REVOKE)
 
 
-def _run(file: Path, admf: str, given: dict[str, Any], work: Callable[[Order], Coroutine[Any, Any, int]]) -> int:
+def _run(file: Path, given: dict[str, Any], work: Callable[[Order], Coroutine[Any, Any, int]], command: Command) -> int:
+    service = given.pop("service")
+    if service is not None:
+        if any(given.values()):
+            raise Failed(USAGE, "--service goes with nothing else: the ADMF knows elements and certificates")
+        return at_admf.Service(service).act(command, str(file))
+    for name in ("admf", "cert", "key", "ca"):
+        if not given[name]:
+            raise Failed(USAGE, f"--{name} is missing; or give --service")
+    admf = given["admf"]
     own = tls.Identity(given["cert"], given["key"], given["ca"], given["crl"])
     return asyncio.run(work(order(file, _elements(given), given["x2"], own, admf)))
 

@@ -16,7 +16,8 @@ from midcall import config
 from midcall.base import warrant as warrants
 from midcall.base.warrant import Envelope, FormError, Refused, Revocation, TrustList, Warrant, envelope, value
 from midcall.base.warrant.envelope import Signature
-from midcall.cli import drafting, secret
+from midcall.cli import at_admf, drafting, secret
+from midcall.cli.at_admf import Service
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.events import Instant
 
@@ -26,7 +27,14 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def warrant() -> None:
-    """Draft, approve and show signed warrants. Nothing is intercepted but under one."""
+    """Draft, approve and show signed warrants. Nothing is intercepted but under one.
+
+    With --service the book of an ADMF is worked on, and a warrant is named by its id; without it, files.
+    """
+
+
+for _command in at_admf.commands():
+    warrant.add_command(_command)
 
 
 @warrant.command()
@@ -37,6 +45,7 @@ def warrant() -> None:
 @click.option("--supersede", type=_FILE, help="Draft the next version of the warrant in this file.")
 @click.option("--revoke", type=_FILE, help="Draft the revocation of the warrant in this file; goes without TEMPLATE.")
 @click.option("--reference", help="With --revoke: the reference of the order to end it.")
+@at_admf.service_option
 def draft(
     template: Path | None,
     out: Path | None,
@@ -45,6 +54,7 @@ def draft(
     supersede: Path | None,
     revoke: Path | None,
     reference: str | None,
+    service: Path | None,
 ) -> int:
     """Make the draft of a warrant from TEMPLATE (TOML). A draft allows nothing: two persons have to approve it."""
     if example:
@@ -54,14 +64,19 @@ def draft(
         raise Failed(USAGE, "give a TEMPLATE, or --revoke FILE; --order and --supersede go with a TEMPLATE")
     if (reference is None) != (revoke is None):
         raise Failed(USAGE, "--reference goes with --revoke, and --revoke needs it")
-    if out is None:
-        raise Failed(USAGE, "--out is missing")
+    if (out is None) == (service is None):
+        raise Failed(USAGE, "either --out FILE or --service FILE")
+    at = None if service is None else Service(service)
     signed: Warrant | Revocation
     if revoke is not None:
-        signed = drafting.revocation(_contents(_envelope(revoke), revoke), reference or "")
+        former = at.former(str(revoke)) if at is not None else _contents(_envelope(revoke), revoke)
+        signed = drafting.revocation(former, reference or "")
     else:
         assert template is not None
-        signed = drafting.warrant(template, document, None if supersede is None else _former(supersede))
+        signed = drafting.warrant(template, document, None if supersede is None else _former(supersede, at))
+    if at is not None:
+        return at.draft(signed)
+    assert out is not None
     secret.write_new(out, envelope.write(envelope.draft(value.encode(signed))))
     click.echo(f"{signed.id} version {signed.version}: draft written to {out}")
     return DONE
@@ -71,11 +86,16 @@ def draft(
 @click.argument("file", type=_FILE)
 @click.option("--key", type=_FILE, required=True, help="The approver's private key (PEM, Ed25519, mode 600).")
 @click.option("--yes", is_flag=True, help="Approve without being asked; what is approved is shown all the same.")
-def approve(file: Path, key: Path, yes: bool) -> int:
+@at_admf.service_option
+def approve(file: Path, key: Path, yes: bool, service: Path | None) -> int:
     """Add one person's approval to FILE. What is approved is shown first, on standard error."""
     own = secret.read_ed25519(key)
-    read = _envelope(file)
-    signed = _contents(read, file)
+    at = None if service is None else Service(service)
+    if at is None:
+        read = _envelope(file)
+        signed = _contents(read, file)
+    else:
+        _, read, signed = at.shown(str(file))
     identifier = envelope.key_id(own.public_key())
     if any(signer == identifier for signer in _signers(read, file)):
         raise Failed(USAGE, f"{file}: this key has approved it already")
@@ -86,6 +106,8 @@ def approve(file: Path, key: Path, yes: bool) -> int:
             raise Failed(USAGE, "nobody is there to confirm: run this on a terminal, or give --yes; nothing was signed")
         if not click.confirm("Approve this?", default=False, err=True):
             raise Failed(USAGE, "not approved; nothing was signed")
+    if at is not None:
+        return at.approve(signed, sha256(read.signed).hexdigest(), envelope.sign(read, own).signatures[-1])
     try:
         secret.replace(file, envelope.write(envelope.sign(read, own)))
     except FormError as error:
@@ -98,15 +120,23 @@ def approve(file: Path, key: Path, yes: bool) -> int:
 @click.argument("file", type=_FILE)
 @click.option("--trust", type=_FILE, help="Trust list: say which approvals count, and whether the warrant holds.")
 @click.option("--element", metavar="ID", help="With --trust: as this element would judge (default: the first listed).")
-def show(file: Path, trust: Path | None, element: str | None) -> int:
+@at_admf.service_option
+def show(file: Path, trust: Path | None, element: str | None, service: Path | None) -> int:
     """Show a warrant. With --trust the status is 4 when it does not hold now."""
     if element is not None and trust is None:
         raise Failed(USAGE, "--element goes with --trust")
-    read = _envelope(file)
-    signed = _contents(read, file)
+    told: list[str] = []
+    if service is None:
+        read = _envelope(file)
+        signed = _contents(read, file)
+    else:
+        found, read, signed = Service(service).shown(str(file))
+        told = at_admf.tell_elements(found)
     listed = None if trust is None else read_trust(trust)
     now = _now()
     _print(signed, read)
+    for line in told:
+        _say(line)
     for identifier, signature in zip(_signers(read, file), read.signatures, strict=True):
         _say(f"signed by:     key {identifier}{'' if listed is None else _standing(read, signature, listed, now)}")
     if listed is None:
@@ -193,7 +223,9 @@ def _signers(read: Envelope, path: Path) -> list[str]:
         raise Failed(UNREADABLE, f"{path}: {error}") from None
 
 
-def _former(path: Path) -> Warrant:
+def _former(path: Path, at: Service | None) -> Warrant:
+    if at is not None:
+        return at.former(str(path))
     former = _contents(_envelope(path), path)
     if not isinstance(former, Warrant):
         raise Failed(USAGE, f"{path}: is a revocation, and nothing comes behind one; draft a new warrant")

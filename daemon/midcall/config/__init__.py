@@ -4,7 +4,7 @@ A core: it is given the text of a TOML file.
 """
 
 from midcall.config.admf_tables import AdmfConfig, AdmfElement, AdmfLimits, AdmfPeople, AdmfPerson, AdmfX1
-from midcall.config.asking import ExplainTable, asking
+from midcall.config.asking import ExplainTable, WarrantsTable, asking, warrants
 from midcall.config.audit_tables import AuditConfig, AuditTable
 from midcall.config.cscf_tables import CscfConfig
 from midcall.config.handover import KEY_OCTETS, Delivery, Integrity, Network, Profile, ReplayConfig, Warranted, replay
@@ -78,6 +78,7 @@ __all__ = [
     "ReplayConfig",
     "ServiceConfig",
     "Warranted",
+    "WarrantsTable",
     "address",
     "asking",
     "daemon",
@@ -90,4 +91,5 @@ __all__ = [
     "replay",
     "roles",
     "waiting",
+    "warrants",
 ]

@@ -1,4 +1,4 @@
-"""Who asks the LI plane, and where: a small file of LI staff, or that of the daemon, which has the addresses."""
+"""Who asks the LI plane or the ADMF, and where: a small file of LI staff, or the daemon's, which has addresses."""
 
 from __future__ import annotations
 
@@ -29,6 +29,24 @@ class ExplainTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     peers: tuple[Filled, ...] = ()
 
 
+class WarrantsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[warrants]``: files (PEM) of who asks, and where the ADMF is asked.
+
+    ``peers``: names in its certificate; none: the host of the URL.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^https://[^/\s]+:[0-9]{1,5}$")]
+    certificate: Filled
+    key: Filled
+    ca: Filled
+    crl: str = ""
+    peers: tuple[Filled, ...] = ()
+
+
+class _Warrants(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    warrants: WarrantsTable
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     explain: ExplainTable
 
@@ -40,3 +58,8 @@ def asking(text: str) -> ExplainTable | DaemonConfig:
     except tomllib.TOMLDecodeError:
         is_small = False  # either reader says what is wrong, and where
     return read(text, _File).explain if is_small else daemon(text, DaemonConfig)
+
+
+def warrants(text: str) -> WarrantsTable:
+    """A file with the table ``warrants``. ConfigError."""
+    return read(text, _Warrants).warrants
