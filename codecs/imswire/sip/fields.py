@@ -22,12 +22,13 @@ class Layout:
     """Which headers a message has, by their long names in lower case: the places of their values among its pieces.
 
     ``basic``: those of the topmost Via, From, To, Call-ID and CSeq; None when one is missing or, but for Via, stands
-    twice. ``length``: that of Content-Length; 0 when it does not stand there just once.
+    twice. ``length``: that of Content-Length; 0 when it does not stand there just once. ``written``: the names as they
+    are written, in order, each before its value and nothing else; None when lines are folded or blank.
     """
 
-    __slots__ = ("basic", "length", "names", "places")
+    __slots__ = ("basic", "length", "names", "places", "written")
 
-    def __init__(self, names: list[bytes]) -> None:
+    def __init__(self, names: list[bytes], *, folded: bool = False) -> None:
         """What is behind the last value comes last, and must be blank. SipError: a line without colon."""
         if names[-1].strip():
             raise SipError("head", "a line without colon")
@@ -41,6 +42,8 @@ class Layout:
         self.basic = (found[b"via"][0], *once) if is_whole else None
         lengths = found.get(b"content-length", ())
         self.length = lengths[0] if len(lengths) == 1 else 0
+        odd = folded or names[-1] or any(b"\n" in name for name in names)
+        self.written = None if odd else tuple(names[:-1])
 
 
 def fields(lines: bytes) -> tuple[Layout, list[bytes]]:
@@ -55,11 +58,12 @@ def fields(lines: bytes) -> tuple[Layout, list[bytes]]:
         layout = _known(names) if len(names) <= _KNOWN_OCTETS else _layout(names)
         if layout is not None:
             return layout, pieces
-    if b"\n " in lines or b"\n\t" in lines or lines[:1] in _FOLDS:
+    folded = b"\n " in lines or b"\n\t" in lines or lines[:1] in _FOLDS
+    if folded:
         pieces = _VALUE.split(unfold(lines))
     if len(pieces) > 2 * MAX_HEADERS + 1:
         raise SipError("head", f"more than {MAX_HEADERS} lines", 513)
-    return Layout(pieces[::2]), pieces
+    return Layout(pieces[::2], folded=folded), pieces
 
 
 _FOLDS = (b" ", b"\t")

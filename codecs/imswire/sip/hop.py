@@ -15,12 +15,6 @@ from imswire.sip.errors import SipError
 from imswire.sip.grammar import split
 from imswire.sip.message import SipMessage, parse
 
-_MAX_FORWARDS = b"\r\nMax-Forwards: "
-_ROUTE = b"\r\nRoute: "
-_VIA = b"\r\nVia: "
-_FOLDS = (b"\r\n ", b"\r\n\t")
-_END = b"\r\n\r\n"
-
 
 class Change(Struct, frozen=True, gc=False):
     """What a proxy changes in a request that it sends on.
@@ -57,56 +51,57 @@ def forwarded(message: SipMessage, change: Change, *, stream: bool = False) -> b
 
 def _sliced(message: SipMessage, change: Change, hops: int, stream: bool) -> bytes | None:
     """By slices; None: the message is not of the usual form."""
-    head = message.head
-    if head[-4:] != _END or (stream and message.raw(b"content-length") is None):
+    layout, octets, pieces = message.layout, message.octets, message.pieces
+    start = _lines_at(message)
+    if not start or (stream and not layout.length):
         return None
-    start = head.find(b"\r\n")
-    place = head.find(_MAX_FORWARDS, start)
-    if place < 0 or head[start : start + 3] in _FOLDS:
-        return None
-    end = head.find(b"\r\n", place + 16)
-    if head[end : end + 3] in _FOLDS:
-        return None
-    head = b"%b%b%d%b" % (head[:place], _MAX_FORWARDS, hops, head[end:])
-    line = head[:start]
+    cuts = [(layout.places[b"max-forwards"][0], b"Max-Forwards: %d\r\n" % hops)]
+    if change.top_via is not None:
+        cuts.append((layout.places[b"via"][0], b"Via: %b\r\n" % change.top_via))
+    if change.routes:
+        places = layout.places.get(b"route", ())
+        if len(places) < change.routes:
+            return None
+        cuts += [(place, b"") for place in places[: change.routes]]
+    cuts.sort()
+    line = message.start_line
     if change.request_uri is not None:
         method, _, rest = line.partition(b" ")
         line = b"%b %b %b" % (method, _uri(change.request_uri), rest.rpartition(b" ")[2])
-    if change.routes:
-        without = _without_routes(head, change.routes)
-        if without is None:
+    slices, at = [line, b"\r\n", change.on_top], start
+    for place, instead in cuts:
+        begin, end = _line(message, start, place)
+        if not end or (pieces[place].find(b",") >= 0):
             return None
-        head = without
-    if change.top_via is not None:
-        place = head.find(_VIA)
-        if place < 0 or _before(message, head, place):
-            return None
-        end = head.find(b"\r\n", place + 7)
-        value = head[place + 7 : end]
-        if head[end : end + 3] in _FOLDS or b"," in value:
-            return None
-        head = b"%b%b%b%b" % (head[:place], _VIA, change.top_via, head[end:])
-    return b"%b\r\n%b%b%b" % (line, change.on_top, head[start + 2 :], message.body)
+        slices += (octets[at:begin], instead)
+        at = end
+    slices.append(_rest(message, at))
+    return b"".join(slices)
 
 
-def _before(message: SipMessage, head: bytes, place: int) -> bool:
-    """Whether a Via that is written otherwise may stand before the one at ``place``."""
-    raw = message.raw(b"via")
-    return raw is None or not head.startswith(raw, place + 7)
+def _lines_at(message: SipMessage) -> int:
+    """Where the headers begin; 0: they are not of the form in which lines can be cut out."""
+    start = len(message.start_line) + 2
+    return start if message.layout.written is not None and message.octets[start - 2 : start] == b"\r\n" else 0
 
 
-def _without_routes(head: bytes, count: int) -> bytes | None:
-    """Without the first values of Route; None: they are not each alone in a line of the usual form."""
-    lower = head.lower()
-    for _ in range(count):
-        place = head.find(_ROUTE)
-        if place < 0 or lower.find(b"\r\nroute") != place:
-            return None
-        end = head.find(b"\r\n", place + 9)
-        if head[end : end + 3] in _FOLDS or b"," in head[place:end]:
-            return None
-        head, lower = head[:place] + head[end:], lower[:place] + lower[end:]
-    return head
+def _line(message: SipMessage, start: int, place: int) -> tuple[int, int]:
+    """Where the line of a value begins and ends; end 0: it has not the usual end.
+
+    Pieces are what stands between a colon or a line feed and the next one: one octet stands between each two.
+    """
+    pieces = message.pieces
+    begin = start + sum(map(len, pieces[: place - 1])) + place - 1
+    end = begin + len(pieces[place - 1]) + len(pieces[place]) + 2
+    if pieces[place][-1:] != b"\r":
+        end += 1  # the last line: its end is that of the head
+    return begin, end if message.octets[end - 2 : end] == b"\r\n" else 0
+
+
+def _rest(message: SipMessage, at: int) -> bytes:
+    """What stands from there to the end of the body."""
+    surplus = len(message.octets) - message.body_at - len(message.body)
+    return message.octets[at:] if not surplus else message.octets[at:-surplus]
 
 
 def _edited(message: SipMessage, change: Change, hops: int | None, stream: bool) -> bytes:
@@ -139,21 +134,16 @@ def _uri(uri: bytes) -> bytes:
 
 def returned(message: SipMessage, *, stream: bool = False) -> bytes:
     """The response as it goes back: without the topmost Via (RFC 3261 16.7 3). SipError: no other is left."""
-    head = message.head
-    place = head.find(_VIA)
-    if (
-        place >= 0
-        and head[-4:] == _END
-        and not _before(message, head, place)
-        and not (stream and message.raw(b"content-length") is None)
-    ):
-        end = head.find(b"\r\n", place + 7)
-        if head[end : end + 3] not in _FOLDS:
-            top, comma, rest = head[place + 7 : end].partition(b",")
-            if comma and b'"' not in top and rest.strip():
-                return b"%b%b%b%b" % (head[: place + 7], rest.lstrip(), head[end:], message.body)
-            if not comma and len(message.raws(b"via")) > 1:
-                return b"%b%b%b" % (head[:place], head[end:], message.body)
+    layout, start = message.layout, _lines_at(message)
+    vias = layout.places.get(b"via", ())
+    if vias and start and not (stream and not layout.length):
+        begin, end = _line(message, start, vias[0])
+        top, comma, rest = message.pieces[vias[0]].partition(b",")
+        if end and b'"' not in top:
+            if comma and rest.strip():
+                return b"%bVia: %b\r\n%b" % (message.octets[:begin], rest.strip(), _rest(message, end))
+            if not comma and len(vias) > 1:
+                return message.octets[:begin] + _rest(message, end)
     if len(message.values("Via")) < 2:
         raise SipError("Via", "the response is for this element alone")
     editor = Editor(message)

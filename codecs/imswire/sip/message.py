@@ -34,20 +34,20 @@ _LOOKED_AT = 4_096
 class SipMessage:
     """One message. Made by :func:`parse`, which has checked start line and framing; headers raise when asked.
 
-    ``octets`` are those received; ``head`` goes to the blank line, ``body`` has the length that Content-Length
-    says.
+    ``octets`` are those received; ``head`` goes to the blank line, ``body`` begins at ``body_at`` and has the length
+    that Content-Length says. ``layout`` says which headers there are, and where among ``pieces`` their values stand.
     """
 
     __slots__ = (
-        "_body_at",
         "_call_id",
         "_cseq",
-        "_layout",
-        "_pieces",
         "_top_branch",
         "body",
+        "body_at",
         "is_request",
+        "layout",
         "octets",
+        "pieces",
         "reason",
         "request_uri",
         "start_line",
@@ -61,7 +61,7 @@ class SipMessage:
         line, _, lines = head.partition(b"\n")
         if line[-1:] != b"\r" or not blank:
             line, lines, body = _cut(octets)
-        self._body_at = len(octets) - len(body)
+        self.body_at = len(octets) - len(body)
         self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._top_branch: str | None = None
@@ -75,7 +75,7 @@ class SipMessage:
         else:
             self.start_method = b""
             self.status, self.reason = (_usual_status_line if len(line) <= _USUAL_LINE else _status_line)(line)
-        self._layout, self._pieces = layout, pieces = fields(lines)
+        self.layout, self.pieces = layout, pieces = fields(lines)
         length = pieces[layout.length].strip()
         if not layout.length or not length.isdigit() or len(length) > _LENGTH_DIGITS or int(length) > len(body):
             self.body = self._cut_body(body)
@@ -85,7 +85,7 @@ class SipMessage:
     @property
     def head(self) -> bytes:
         """Start line and headers, with the blank line."""
-        return self.octets[: self._body_at]
+        return self.octets[: self.body_at]
 
     @property
     def method(self) -> str:
@@ -98,33 +98,33 @@ class SipMessage:
 
     def fields(self) -> dict[bytes, list[bytes]]:
         """By the lower-case long name of each header the value of each of its lines, as octets."""
-        return {name: self.raws(name) for name in self._layout.places}
+        return {name: self.raws(name) for name in self.layout.places}
 
     def places(self) -> dict[bytes, tuple[int, ...]]:
         """By the lower-case long name of each header a number for each of its lines; not to be changed."""
-        return self._layout.places
+        return self.layout.places
 
     def has(self, name: bytes) -> bool:
         """Whether there is a header of this lower-case long name."""
-        return name in self._layout.places
+        return name in self.layout.places
 
     def has_any(self, names: frozenset[bytes]) -> bool:
         """Whether there is a header of one of these lower-case long names."""
-        return not names.isdisjoint(self._layout.names)
+        return not names.isdisjoint(self.layout.names)
 
     def raw(self, name: bytes) -> bytes | None:
         """First value of a header by its lower-case long name, as octets."""
-        places = self._layout.places.get(name)
-        return None if places is None else self._pieces[places[0]].strip()
+        places = self.layout.places.get(name)
+        return None if places is None else self.pieces[places[0]].strip()
 
     def raws(self, name: bytes) -> list[bytes]:
         """The value of each line of a header by its lower-case long name, as octets."""
-        places = self._layout.places.get(name)
+        places = self.layout.places.get(name)
         if places is None:
             return []
         if len(places) == 1:
-            return [self._pieces[places[0]].strip()]
-        return [self._pieces[place].strip() for place in places]
+            return [self.pieces[places[0]].strip()]
+        return [self.pieces[place].strip() for place in places]
 
     def first(self, name: str) -> str | None:
         """First value of a header line, unfolded; None when there is none."""
@@ -138,7 +138,7 @@ class SipMessage:
     def values(self, name: str) -> tuple[str, ...]:
         """All values of a header: one a line, and one a comma where the header is a list."""
         key = _name(name)
-        if key not in self._layout.places:
+        if key not in self.layout.places:
             return ()
         if key not in LISTS:
             return self.lines(name)
@@ -160,12 +160,12 @@ class SipMessage:
 
     def _one(self, name: bytes, text: str) -> bytes:
         """Value of a header that must be there just once (RFC 3261 8.1.1, 20)."""
-        places = self._layout.places.get(name)
+        places = self.layout.places.get(name)
         if places is None:
             raise SipError(text, "missing")
         if len(places) > 1:
             raise SipError(text, "more than one")
-        return self._pieces[places[0]].strip()
+        return self.pieces[places[0]].strip()
 
     @property
     def call_id(self) -> str:
@@ -229,7 +229,7 @@ class SipMessage:
 
         "" stands for a tag or branch that is not there. SipError: one of these headers is missing or wrong.
         """
-        basic, pieces = self._layout.basic, self._pieces
+        basic, pieces = self.layout.basic, self.pieces
         if basic is None:
             tags = self.from_tag or "", self.to_tag or ""
             return self.call_id, *tags, self.cseq, self.top_branch or ""

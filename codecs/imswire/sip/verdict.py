@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from operator import itemgetter
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from imswire.sip.edit import max_forwards
 from imswire.sip.errors import SipError
+from imswire.sip.fields import Layout
 from imswire.sip.grammar import COMPACT, LISTS, is_token
 from imswire.sip.headers import parse_name_addr, parse_via
 from imswire.sip.message import SipMessage, parse
@@ -56,15 +59,33 @@ _ADDRESSES = (
 )
 
 # What is beyond doubt, and nearly all that ever comes: these are not read any further. Whatever else is read in full.
-_PARAMETERS = rb"(?:;[A-Za-z0-9_.+~*!-]+(?:=[A-Za-z0-9_.+~*!-]+)?){0,32}"
-_PLAIN_HOST = rb"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,4})?"
-_PLAIN_URI = rb"sips?:(?:[A-Za-z0-9+_.-]{1,128}@)?" + _PLAIN_HOST + _PARAMETERS
-_PLAIN_NAME = rb'(?:"[A-Za-z0-9 _.-]*" ?|[A-Za-z0-9_.-]* ?)'
-_PLAIN_ADDRESS = re.compile(_PLAIN_NAME + rb"<" + _PLAIN_URI + rb">" + _PARAMETERS).fullmatch
-_PLAIN_VIA = re.compile(
-    rb"SIP/2\.0/(?:UDP|TCP|TLS) " + _PLAIN_HOST + rb";branch=z9hG4bK[A-Za-z0-9_.+~*!-]+(?:;rport(?:=[0-9]{1,4})?)?"
-).fullmatch
+_WORD = rb"[A-Za-z0-9_.+~*!-]++"
+_PARAMETERS = rb"(?:;" + _WORD + rb"(?:=" + _WORD + rb")?+){0,32}+"
+_PORT = rb":(?:[0-9]{1,4}+|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(?![0-9])"
+_PLAIN_HOST = rb"[A-Za-z0-9][A-Za-z0-9.-]{0,252}+(?:" + _PORT + rb")?+"
+_PLAIN_URI = rb"sips?:(?:[A-Za-z0-9+_.-]{1,128}@)?+" + _PLAIN_HOST + _PARAMETERS
+_PLAIN_NAME = rb'(?:"[A-Za-z0-9 _.-]*+" ?|[A-Za-z0-9_.-]*+ ?)'
+_ADDRESS = _PLAIN_NAME + rb"<" + _PLAIN_URI + rb">" + _PARAMETERS
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_END_OF_WORD = rb"(?=[;,\r\n]|\Z)"
+_SENT_BY = rb"SIP/2\.0/(?:UDP|TCP|TLS) " + _PLAIN_HOST
+_BRANCH = rb"z9hG4bK" + _WORD
+_RECEIVED = rb";received=(?:" + _OCTET + rb"\.){3}" + _OCTET + _END_OF_WORD
+_FURTHER = rb"(?:;(?!(?i:received|branch)[;=])" + _WORD + rb"(?:=" + _WORD + rb")?+|" + _RECEIVED + rb"){0,32}+"
+_VIA = _SENT_BY + rb";branch=" + _BRANCH + _FURTHER
+_PLAIN_ADDRESS = re.compile(_ADDRESS).fullmatch
+_PLAIN_VIA = re.compile(_VIA).fullmatch
 _PLAIN_REQUEST_URI = re.compile(_PLAIN_URI.decode()).fullmatch
+# The values of all Via and then of all addresses, one a line, each with what stands behind the colon.
+_LINE_END = rb"\r?+(?:\n|\Z)"
+_NEXT_VIA = rb"(?:, ?+|" + _LINE_END + rb" )"
+_USUAL = re.compile(
+    rb" (%b);branch=(%b)(;rport%b)?+(%b)(?:%b(%b);branch=%b%b(?:%b%b)*+)?+%b(?: %b%b)*+"
+    % (
+        _SENT_BY, _BRANCH, _END_OF_WORD, _FURTHER, _NEXT_VIA, _SENT_BY, _BRANCH, _FURTHER, _NEXT_VIA, _VIA, _LINE_END,
+        _ADDRESS, _LINE_END,
+    )
+).fullmatch  # fmt: skip
 # A blank between the brackets of an address (RFC 3261 25.1: name-addr has none).
 _BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
 
@@ -109,6 +130,68 @@ def judge(octets: bytes, *, extensions: frozenset[str] = frozenset()) -> Verdict
         return Verdict(Action.REJECT, error.status, str(error))
 
 
+class Usual(Struct, frozen=True, gc=False):
+    """What the topmost Via of a message says whose form is beyond doubt.
+
+    ``sent_by`` with protocol and transport; ``more``: it has parameters besides branch and an rport without value.
+    ``next_by`` is that of the Via below, "" when there is none.
+    """
+
+    sent_by: str
+    branch: str
+    rport: bool
+    more: bool
+    next_by: str
+
+
+def usual(message: SipMessage) -> Usual | None:
+    """None: it has to be judged in full. What is found here is FORWARD to both kinds of :func:`judge`."""
+    form = _form(message.layout)
+    if form.values is None:
+        return None
+    found = _USUAL(b"\n".join(form.values(message.pieces)))
+    if found is None:
+        return None
+    _ = message.call_id, message.cseq
+    sent_by, branch, rport, more, next_by = found.groups(b"")
+    if message.is_request:
+        if form.asks or not _PLAIN_REQUEST_URI(message.request_uri or "") or max_forwards(message) == 0:
+            return None
+    elif next_by and _is_of_many(next_by.decode()):
+        return None
+    return Usual(sent_by.decode(), branch.decode(), rport != b"", more != b"", next_by.decode())
+
+
+class _Form(NamedTuple):
+    """What can be said of a message by the names of its headers: ``fault``; ``values``: takes those of all Via and all
+    addresses out of its pieces, None when it is not of the usual form; ``asks``: it has a Proxy-Require.
+    """
+
+    fault: SipError | None
+    values: Callable[[list[bytes]], tuple[bytes, ...]] | None
+    asks: bool
+
+
+@lru_cache(maxsize=1_024)
+def _form(layout: Layout) -> _Form:
+    places = layout.places
+    fault = _fault(places)
+    found = [place for name in (b"via", b"from", b"to") for place in places.get(name, ())]
+    found += [place for _, name in _ADDRESSES for place in places.get(name, ())]
+    is_usual = fault is None and layout.basic is not None and layout.written is not None
+    return _Form(fault, itemgetter(*found) if is_usual else None, b"proxy-require" in places)
+
+
+def _fault(places: Mapping[bytes, tuple[int, ...]]) -> SipError | None:
+    for header in places.keys() - _KNOWN:
+        if not is_token(header):
+            return SipError("head", "a header name that is no token")
+    for header in places.keys() & _SINGLE:
+        if len(places[header]) > 1:
+            return SipError(header.decode(), "more than one")
+    return None
+
+
 def judge_request(message: SipMessage, extensions: frozenset[str] = frozenset()) -> Verdict:
     """The verdict on a request that was read. SipError: what is wrong, with the status to answer."""
     _check_form(message)
@@ -131,11 +214,7 @@ def judge_response(message: SipMessage) -> Verdict:
     """The verdict on a response that was read. Besides its form, where it would go next: never to many (RFC 4475
     3.3.12). SipError: what is wrong."""
     _check_form(message)
-    lines = message.raws(b"via")
-    if len(lines) > 1 and b"," not in lines[0]:
-        text = lines[1].partition(b",")[0].decode("utf-8", "surrogateescape")
-    else:
-        text = next(iter(message.values("Via")[1:2]), "")
+    text = next(iter(message.values("Via")[1:2]), "")
     if text and _goes_to_many(text):
         return Verdict(Action.DROP, reason="Via: the next one is a broadcast or multicast address")
     return _FORWARD
@@ -143,13 +222,9 @@ def judge_response(message: SipMessage) -> Verdict:
 
 def _check_form(message: SipMessage) -> None:
     _check_lines(message.head)
-    places = message.places()
-    for header in places.keys() - _KNOWN:
-        if not is_token(header):
-            raise SipError("head", "a header name that is no token")
-    for header in places.keys() & _SINGLE:
-        if len(places[header]) > 1:
-            raise SipError(header.decode(), "more than one")
+    fault = _form(message.layout).fault
+    if fault is not None:
+        raise SipError(fault.field, fault.reason)
     vias = message.raws(b"via")
     if not all(map(_PLAIN_VIA, vias)) and not all(map(_plain_vias, vias)):
         _check_vias(message)
@@ -161,7 +236,7 @@ def _check_form(message: SipMessage) -> None:
         if not _PLAIN_ADDRESS(raw):
             _check_address(field, raw.decode("utf-8", "surrogateescape"))
     for field, name in _ADDRESSES:
-        if name in places and not all(map(_PLAIN_ADDRESS, message.raws(name))):
+        if message.has(name) and not all(map(_PLAIN_ADDRESS, message.raws(name))):
             for value in message.values(field):
                 if value != "*":
                     _check_address(field, value)

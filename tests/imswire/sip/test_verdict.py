@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imswire.sip import SipError, parse
 from imswire.sip import verdict as verdicts
 from imswire.sip.verdict import Action, judge
 from tests.imswire.sip.torture import TORTURE, VERDICTS, named
@@ -158,3 +159,70 @@ def test_what_is_beyond_doubt_is_right(address, contact, via, uri):
 def test_the_short_way_is_short(text):
     """Nothing that it cannot tell takes it long: each octet is looked at a bounded number of times."""
     assert judge(request(f"Contact: {text * 100}")).action is not None
+
+
+USUAL = request(
+    "Max-Forwards: 70", 'Contact: "A B" <sip:a@10.0.0.1:50600;transport=tcp>;q=0.5', "Route: <sip:p;lr>, <sip:q;lr>"
+)
+
+
+def seen(octets: bytes) -> verdicts.Usual | None:
+    """None too for what is no message, or wrong at first sight."""
+    try:
+        return verdicts.usual(parse(octets))
+    except SipError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("via", "expected"),
+    [
+        ("SIP/2.0/UDP h;branch=z9hG4bK1", ("SIP/2.0/UDP h", "z9hG4bK1", False, False, "")),
+        ("SIP/2.0/TCP h:65535;branch=z9hG4bK1;rport", ("SIP/2.0/TCP h:65535", "z9hG4bK1", True, False, "")),
+        ("SIP/2.0/UDP h;branch=z9hG4bK1;rport=7;x", ("SIP/2.0/UDP h", "z9hG4bK1", False, True, "")),
+        ("SIP/2.0/UDP h;branch=z9hG4bK1;rport;received=9.0.0.255", ("SIP/2.0/UDP h", "z9hG4bK1", True, True, "")),
+        ("SIP/2.0/UDP h;branch=z9hG4bK1,SIP/2.0/UDP i;branch=z9hG4bK2", ("SIP/2.0/UDP h", "z9hG4bK1", False, False, "SIP/2.0/UDP i")),
+        ("SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/TLS i:5;branch=z9hG4bK2;y=z\r\nVia: SIP/2.0/UDP j;branch=z9hG4bK3", ("SIP/2.0/UDP h", "z9hG4bK1", False, False, "SIP/2.0/TLS i:5")),
+    ],
+)  # fmt: skip
+def test_what_is_usual_is_told_at_once(via, expected):
+    for octets in (request("Max-Forwards: 70", via=via), request("Route: <sip:p;lr>\r\nContact: <sip:a@x>", via=via)):
+        found = seen(octets)
+        assert found is not None
+        assert (found.sent_by, found.branch, found.rport, found.more, found.next_by) == expected
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        request("Max-Forwards: 0"),
+        request("Proxy-Require: x"),
+        request("User-Agent: a", "User-Agent: b"),
+        request("Contact: *"),
+        request("Contact: <sip:a@x> <sip:b@x>"),
+        request("Bad Name: x"),
+        request("X: y\r\n z"),
+        request("X: y\r\n\r"),
+        request(uri="sip:a@x?b=c"),
+        request(via="SIP/2.0/UDP h;branch=z9hG4bK"),
+        request(via="SIP/2.0/UDP h:65536;branch=z9hG4bK1"),
+        request(via="SIP/2.0/UDP h;branch=z9hG4bK1;received=256.0.0.1"),
+        request(via="SIP/2.0/UDP h;branch=z9hG4bK1;Received=x"),
+        request(via="SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP h;branch=1"),
+        request().replace(b"Call-ID: c", b"Call-ID: c d"),
+    ],
+)
+def test_what_is_not_usual_is_judged_in_full(octets):
+    assert seen(octets) is None
+
+
+def test_torture_messages_that_are_usual_go_on():
+    usual = [name for name in VERDICTS if seen((TORTURE / name).read_bytes()) is not None]
+    assert usual and {VERDICTS[name]["datagram"] for name in usual} == {"forward"}
+
+
+@given(st.integers(0, len(USUAL)), st.integers(0, 12), st.text('\r\n\t :;,<>"=@?1[].', max_size=4))
+def test_what_is_usual_would_be_forwarded(place, length, put):
+    octets = USUAL[:place] + put.encode() + USUAL[place + length :]
+    if seen(octets) is not None:
+        assert judge(octets).action is Action.FORWARD
