@@ -116,11 +116,10 @@ class Contexts:
         if not client.reliable:
             self._run(now, "A" if client.invite else "E", T1, client)
 
-    def client_of(self, message: SipMessage) -> Client | None:
-        """The branch that a response answers (RFC 3261 17.1.3)."""
-        branch = message.top_branch or ""
-        client = self.clients.get(_of_cancel(branch) if message.method == "CANCEL" else branch)
-        return client if client is not None and (client.alone or client.method == message.method) else None
+    def client_of(self, branch: str, method: str) -> Client | None:
+        """The branch that a response answers, by its Via and CSeq (RFC 3261 17.1.3)."""
+        client = self.clients.get(_of_cancel(branch) if method == "CANCEL" else branch)
+        return client if client is not None and (client.alone or client.method == method) else None
 
     def response(self, client: Client, message: SipMessage, now: int, out: Outs) -> None:
         """A response of a branch (RFC 3261 16.7). SipError: it leads nowhere."""

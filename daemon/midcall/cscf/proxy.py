@@ -164,7 +164,8 @@ class Proxy:
     # Requests
 
     def _request(self, message: SipMessage, listener: int, source: Hop, now: int, out: Outs) -> None:
-        top = top_via.read(message)
+        usual = verdict.usual(message)
+        top = (None if usual is None else top_via.of_usual(usual)) or top_via.read(message)
         key = top_via.key(message, top)
         method = message.method
         server = self._contexts.servers.get(key)
@@ -179,11 +180,12 @@ class Proxy:
                 self.counts["retransmissions"] += 1
                 self._contexts.repeated(server, out)
                 return
-        judged = verdict.judge_request(message, EXTENSIONS)
-        if judged.status == 420:
-            line = f"Unsupported: {', '.join(judged.unsupported)}\r\n"
-            self._refuse(message, 420, listener, source, out, line.encode("utf-8", "surrogateescape"))
-            return
+        if usual is None:
+            judged = verdict.judge_request(message, EXTENSIONS)
+            if judged.status == 420:
+                line = f"Unsupported: {', '.join(judged.unsupported)}\r\n"
+                self._refuse(message, 420, listener, source, out, line.encode("utf-8", "surrogateescape"))
+                return
         if self._sender.loops(message):
             raise SipError("Via", "it was here before", 482)
         via = top_via.with_source(top, source)
@@ -286,7 +288,7 @@ class Proxy:
 
     def _addresses(self, target: Destination, now: int) -> dict[str, Sequence[str]]:
         leads = self._sender.next_of(target.next)
-        found = None if leads.numeric else self._names.get(leads.host)
+        found = None if leads.hop is not None else self._names.get(leads.host)
         return _NONE if found is None or found[1] <= now else {leads.host: found[0]}
 
     # Requests without a transaction
@@ -340,16 +342,22 @@ class Proxy:
     # Responses
 
     def _response(self, message: SipMessage, now: int, out: Outs) -> None:
-        if not self._sender.is_for_us(message):
+        usual = verdict.usual(message)
+        if usual is not None:
+            sent_by, branch = usual.sent_by, usual.branch
+        else:
+            sent_by = (message.first("Via") or "").partition(";")[0]
+            branch = message.top_branch or ""
+        if not self._sender.is_ours(sent_by):
             self.counts["foreign responses"] += 1
             return
-        if verdict.judge_response(message).action is not verdict.Action.FORWARD:
+        if usual is None and verdict.judge_response(message).action is not verdict.Action.FORWARD:
             self.counts["bad responses"] += 1
             return
-        client = self._contexts.client_of(message)
+        client = self._contexts.client_of(branch, message.method)
         if client is not None:
             self._contexts.response(client, message, now, out)
-        elif self._sender.is_of_former_run(message.top_branch or "", message.call_id):
+        elif self._sender.is_of_former_run(branch, message.call_id):
             self._late(message, out)
         else:
             self.counts["stray responses"] += 1
@@ -394,7 +402,7 @@ class Proxy:
 
 def _breadth(message: SipMessage | None) -> tuple[int, int]:
     """How many branches a request may have at once, and what it says of it: 0, when it does not (RFC 5393 5.3)."""
-    text = message.first("Max-Breadth") if message is not None else None
+    text = message.first("Max-Breadth") if message is not None and message.has(b"max-breadth") else None
     if text is None:
         return BREADTH, 0
     if not (text.isascii() and text.isdigit() and len(text) < 10):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -19,6 +20,8 @@ from midcall.cscf.values import PORTS, Hop, Listener, Transport
 MARK = ";mc="
 """Parameter of our URIs in Record-Route: the seal of the call to which they were given."""
 MARK_DIGITS = 16
+SEALS = 8_192
+"""Seals that are remembered."""
 _LOOSE = 2  # of our URIs one after another: in through one listener, out through another (RFC 5658)
 
 
@@ -84,14 +87,15 @@ class Seals:
 
     def __init__(self, key: bytes) -> None:
         self._blake = hashlib.blake2b(key=key, digest_size=MARK_DIGITS // 2, person=b"midcall.cscf")
+        self.of = lru_cache(maxsize=SEALS)(self._of)  # a call has many messages
 
-    def of(self, call_id: str) -> str:
+    def _of(self, call_id: str) -> str:
         blake = self._blake.copy()
         blake.update(call_id.encode("utf-8", "surrogateescape"))
         return blake.hexdigest()
 
     def fits(self, seal: str, call_id: str) -> bool:
-        return hmac.compare_digest(seal.encode("utf-8", "surrogateescape"), self.of(call_id).encode())
+        return seal.isascii() and hmac.compare_digest(seal, self.of(call_id))
 
 
 class Router:
@@ -114,6 +118,7 @@ class Router:
         self._ours = frozenset((each.host.lower(), each.port) for each in listeners)
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
+        self._single = {hop: ((Destination(hop),),) for route in static for hop, _ in route.hops}
         self._location = location
         self._seals = seals
         self._alive = alive
@@ -200,6 +205,8 @@ class Router:
 
     def _static(self, route: StaticRoute) -> tuple[tuple[tuple[Destination, ...], ...], int]:
         """One hop by weight; then, should it fail, the others."""
+        if len(route.hops) == 1:
+            return self._single[route.hops[0][0]], 0
         living = [each for each in route.hops if self._alive(each[0])] or list(route.hops)
         order: list[str] = []
         while living:
@@ -229,9 +236,12 @@ def transport_of_uri(uri: SipUri) -> Transport:
     return "tls" if uri.scheme == "sips" else "udp"
 
 
-@lru_cache(maxsize=4_096)
 def _address(route: str) -> str:
-    return sip.parse_name_addr(route, "Route").uri
+    bare = _BARE(route)
+    return bare[1] if bare is not None else sip.parse_name_addr(route, "Route").uri
+
+
+_BARE = re.compile(r"<([A-Za-z0-9:;=@.+_-]++)>").fullmatch
 
 
 def _unmark(uri: str) -> tuple[str, str]:

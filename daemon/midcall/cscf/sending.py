@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,7 +18,6 @@ from midcall.cscf.values import PORTS, Hop, Listener, Transport
 
 RECORDED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
 """Methods that make a dialog or refresh it (RFC 3261 16.6 4)."""
-LOOP_DIGITS = 8
 
 
 class Unsent(Exception):
@@ -29,14 +29,14 @@ class Unsent(Exception):
 
 
 class Next(NamedTuple):
-    """Where a URI leads: a name or an address, with transport and port."""
+    """Where a URI leads: a name or an address, with transport and port; ``hop``: None for a name."""
 
     transport: Transport
     host: str
     port: int
-    numeric: bool
+    hop: Hop | None
     strict: bool
-    secure: bool = False
+    secure: bool
 
 
 class Sent(NamedTuple):
@@ -59,6 +59,7 @@ class Sender:
         self._made = 0
         self._doors = {(each.transport, each.ipv6): number for number, each in reversed([*enumerate(listeners)])}
         self._vias = [f"Via: SIP/2.0/{each.transport.upper()} {each.sent_by};branch=" for each in listeners]
+        self._recorded = [[f"Record-Route: <{uri}{MARK}" for uri in (each.uri, each.secure_uri)] for each in listeners]
         self._sent_by = frozenset(each.sent_by for each in listeners)
         self._octets = tuple({each.sent_by.encode() for each in listeners})
         self.next_of = lru_cache(maxsize=4_096)(next_of)
@@ -79,16 +80,12 @@ class Sender:
         """Whether the request was here before and nothing that decides its way has changed (RFC 5393 4.2)."""
         if not any(ours in via for ours in self._octets for via in message.raws(b"via")):
             return False
-        ours = [via for via in message.values("Via") if self._is_ours(via)]
+        ours = [via for via in message.values("Via") if self.is_ours(via.partition(";")[0])]
         return bool(ours) and any(f".{loop_of(message)}" in via for via in ours)
 
-    def _is_ours(self, via: str) -> bool:
-        return via.partition(";")[0].rpartition(" ")[2] in self._sent_by
-
-    def is_for_us(self, message: SipMessage) -> bool:
-        """Whether the topmost Via of a response is one of ours (RFC 3261 18.1.2)."""
-        raw = message.raw(b"via")
-        return raw is not None and self._is_ours(raw.decode("utf-8", "surrogateescape"))
+    def is_ours(self, sent_by: str) -> bool:
+        """Whether a Via is one of ours (RFC 3261 18.1.2), by its part before the parameters."""
+        return sent_by.rpartition(" ")[2] in self._sent_by
 
     # Requests
 
@@ -115,8 +112,8 @@ class Sender:
         leads = self.next_of(target.next)
         place = target.flow
         if place is None:
-            if leads.numeric:
-                place = Hop(leads.transport, leads.host, leads.port)
+            if leads.hop is not None:
+                place = leads.hop
             else:
                 found = names.get(leads.host)
                 if found is None:
@@ -131,21 +128,22 @@ class Sender:
         branch = branch or self._branch(seal, loop_of(message))
         lines = [self._vias[out] + branch]
         if message.method in RECORDED:
-            lines.append(self._recorded(out, seal, secure))
+            lines.append(f"{self._recorded[out][secure]}{seal}>")
             if out != listener:
-                lines.append(self._recorded(listener, seal, secure))
-        lines += [f"Route: <{route.strip('<>')}>" if route[:1] != "<" else f"Route: {route}" for route in target.routes]
+                lines.append(f"{self._recorded[listener][secure]}{seal}>")
+        for route in target.routes:
+            lines.append(f"Route: {route}" if route[:1] == "<" else f"Route: <{route.strip('<>')}>")
         routes, behind = plan.routes, None
-        if leads.strict and len(message.values("Route")) > plan.routes:
+        if leads.strict and len(message.raws(b"route")) and len(message.values("Route")) > plan.routes:
             # RFC 3261 16.6 6: a strict router is sent its own URI, and the other one behind all routes.
             behind, uri, routes = f"<{uri or message.request_uri}>", target.next, routes + 1
         if breadth:
             lines.append(f"Max-Breadth: {breadth}")
-            if message.raw(b"max-breadth") is not None:
+            if message.has(b"max-breadth"):
                 removed = (*removed, "max-breadth")
-        text = "\r\n".join(lines) + "\r\n" + on_top
+        lines.append(on_top)
         change = hop.Change(
-            text.encode("utf-8", "surrogateescape"),
+            "\r\n".join(lines).encode("utf-8", "surrogateescape"),
             None if uri is None else uri.encode("utf-8", "surrogateescape"),
             routes,
             plan.last_route,
@@ -174,15 +172,11 @@ class Sender:
             return door, Hop(transport, host, int(port) if port.isdigit() and len(port) < 6 else PORTS[transport])
         return None
 
-    def _recorded(self, listener: int, seal: str, secure: bool) -> str:
-        here = self._listeners[listener]
-        return f"Record-Route: <{here.secure_uri if secure else here.uri}{MARK}{seal}>"
-
     def _door(self, place: Hop, came: int) -> int:
         """The listener through which a hop is reached: that through which the request came, if it can."""
         ipv6 = ":" in place.host
         door = self._listeners[came]
-        if door.transport == place.transport and door.ipv6 == ipv6:
+        if door.transport == place.transport and door.ipv6 is ipv6:
             return came
         found = self._doors.get((place.transport, ipv6))
         if found is None:
@@ -204,10 +198,13 @@ def _is_address(host: str) -> bool:
 
 
 def loop_of(message: SipMessage) -> str:
-    """Hash of what decides where a request goes, as it came (RFC 3261 16.6 8, RFC 5393 4.2)."""
+    """Sum of what decides where a request goes, as it came (RFC 3261 16.6 8, RFC 5393 4.2).
+
+    Who makes another request with the same sum and our Via in it gains that it is refused.
+    """
     routes = message.values("Route")
     text = f"{message.request_uri}\0{message.call_id}\0{message.cseq.number}\0{routes}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=LOOP_DIGITS // 2).hexdigest()
+    return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def next_of(text: str) -> Next:
@@ -219,8 +216,10 @@ def next_of(text: str) -> Next:
     host = uri.param("maddr") or uri.host
     host = host.strip("[]").lower()
     port = uri.port if uri.port is not None else PORTS[transport]
+    place = None
     try:
-        host, numeric = inet.text(inet.pack(host)), True
+        host = inet.text(inet.pack(host))
+        place = Hop(transport, host, port)
     except InetError:
-        numeric = False
-    return Next(transport, host, port, numeric, uri.param("lr") is None, uri.scheme == "sips")
+        pass  # a name
+    return Next(transport, host, port, place, uri.param("lr") is None, uri.scheme == "sips")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from imswire import sip
 from imswire.sip import SipError, SipMessage, Via
-from imswire.sip.verdict import MAGIC_COOKIE
+from imswire.sip.verdict import MAGIC_COOKIE, Usual
 from midcall.cscf.values import PORTS, Hop, Transport, bracketed
 
 Key = tuple[str, ...]
@@ -31,6 +31,16 @@ class TopVia(NamedTuple):
             if each.lower() == name:
                 return value or ""
         return None
+
+
+def of_usual(usual: Usual) -> TopVia | None:
+    """What a usual message says of it; None: it has further parameters, and has to be read."""
+    if usual.more:
+        return None
+    sent_by, branch, rport = usual.sent_by, usual.branch, usual.rport
+    _, host, port = _sent_by(sent_by)
+    text = f"{sent_by};branch={branch};rport" if rport else f"{sent_by};branch={branch}"
+    return TopVia(text, sent_by, host, port, branch, rport, None)
 
 
 def read(message: SipMessage) -> TopVia:
@@ -95,7 +105,9 @@ def back(top: TopVia, hop: Hop) -> Hop:
 
     maddr is honoured for the source itself only: anywhere else it would send our answers to strangers.
     """
-    return hop if top.rport and hop.transport == "udp" else hop._replace(port=top.port)
+    if hop.port == top.port or (top.rport and hop.transport == "udp"):
+        return hop
+    return hop._replace(port=top.port)
 
 
 def key(message: SipMessage, top: TopVia) -> Key:
