@@ -56,9 +56,23 @@ def of_intercepts(gaps: Iterable[Gap]) -> list[Gap]:
     for gap in gaps:
         which = gap.liid, gap.reason
         own = found.get(which) or Gap(gap.liid, None, gap.reason, (), 0, gap.since, gap.until, gap.about)
-        since, until = min(own.since, gap.since), max(own.until, gap.until)
-        found[which] = structs.replace(own, count=own.count + gap.count, since=since, until=until)
+        found[which] = _joined(own, gap)
     return list(found.values())
+
+
+def together(gaps: Iterable[Gap]) -> list[Gap]:
+    """The same, those without numbers as one of each communication and reason: on a full disk they come each second."""
+    found: dict[tuple[str, int | None, str, int], Gap] = {}
+    for place, gap in enumerate(gaps):
+        which = gap.liid, gap.cin, gap.reason, place if gap.ranges else -1
+        own = found.get(which)
+        found[which] = gap if own is None else _joined(own, gap)
+    return list(found.values())
+
+
+def _joined(own: Gap, gap: Gap) -> Gap:
+    since, until = min(own.since, gap.since), max(own.until, gap.until)
+    return structs.replace(own, count=own.count + gap.count, since=since, until=until)
 
 
 def alarm(gap: Gap) -> str:

@@ -19,6 +19,7 @@ from midcall.handover.assembler import Assembler, Recall
 from midcall.handover.integrity import Chain
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
+from midcall.handover.shell.segments import given_up, trim
 from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, Run
 
@@ -87,6 +88,7 @@ class Files:
         self.content.total_of = self._archived
         self._open = True
         self._go_on(now)
+        self._remove_declared()
 
     def _checkpoint(self) -> None:
         for store in (self.events, self.content):
@@ -278,6 +280,13 @@ class Files:
         """
         if self._chained:
             self._kept = self.content.next_row, self.assembler.uncovered(Kind.CC)
+
+    def _remove_declared(self) -> None:
+        """Content that was given up goes, where a crash came between declaring it and that."""
+        declared = given_up(self.events.database)
+        if declared >= self.content.low:
+            self.keep_chains()
+        trim(self.folder, declared)
 
     def write_archive(self, contexts: list[KnownContext]) -> None:
         self.events.database.executemany(

@@ -11,7 +11,7 @@ from midcall.base.bounded import BoundedTable
 from midcall.base.log import fault
 from midcall.events import Cc, EventRecord, Hi1Record, IriRecord
 from midcall.handover.assembler import UNKNOWN
-from midcall.handover.gaps import Refusals, gaps_of, of_intercepts
+from midcall.handover.gaps import Refusals, gaps_of, of_intercepts, together
 from midcall.handover.shell.files import Debts
 from midcall.handover.shell.intercepts import Intercepts
 from midcall.handover.shell.store import Summary
@@ -79,8 +79,9 @@ class Owed:
                 self._cannot_tell(gap)
 
     def declare_refused(self) -> None:
-        """What was refused so far is to be told."""
-        self._debts.gaps += [gap for gap in self._refusals.take() if gap.liid in self._intercepts.by_liid]
+        """What was refused so far is to be told, with what could not be told before."""
+        fresh = [gap for gap in self._refusals.take() if gap.liid in self._intercepts.by_liid]
+        self._debts.gaps = together([*self._debts.gaps, *fresh])
 
     # Paying
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from midcall.base.seal import SealError
 from midcall.base.sqlite import read_only
-from midcall.handover.rows import Span, unpack_spans
+from midcall.handover.rows import Span, split, unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
+from midcall.handover.shell.segments import given_up
 from midcall.handover.shell.store import TAG_OCTETS, Row, place, read_context
 from midcall.handover.values import NUMBERS, PORTS, ContextKey, Interface, Kind, Lost, Port
 
@@ -74,6 +77,8 @@ class Reader:
         self._contexts: dict[int, _Context | None] = {}
         self._seen: dict[bytes, int] = {}
         self._suspect = False
+        # Whether a file was just opened, and the last row of content that the writer has declared not to come.
+        self._fresh, self._given = False, 0
         self._whole = self._knows_all()
 
     def rewind(self) -> None:
@@ -115,6 +120,8 @@ class Reader:
             file = self._file or self._choose()
             if file is None:
                 return []
+            if self._fresh or _inode(file.path) != file.inode:
+                self._fresh, self._given = False, self._declared()
             rows = self._query(file, octets)
             if rows:
                 return rows
@@ -127,6 +134,7 @@ class Reader:
                 return rows
             self._close()
             self._file = newer
+            self._fresh = True
             if newer.first - 1 > self.after:
                 return self._missing(newer.first - 1)
 
@@ -177,6 +185,19 @@ class Reader:
             items.append(Item(last, b"", 0, 0, {}, []))
         return items
 
+    def _declared(self) -> int:
+        """The last row that the writer has given up, whether its file is there or not; 0: none that it still notes.
+
+        Content that is declared does not go out any more, though it can be read. Checks do: they may be of what did.
+        """
+        if self.interface != "hi3":
+            return 0
+        try:
+            with closing(read_only(self._folder.events)) as events:
+                return given_up(events)
+        except sqlite3.Error:
+            return 0
+
     def _given_up(self, last: int) -> list[Item]:
         try:
             events = read_only(self._folder.events)
@@ -213,6 +234,7 @@ class Reader:
             return self._unreadable(row, spans, UNREADABLE)
         counts: Counts = {}
         seen = []
+        given: set[Span] = set()
         for span in spans:
             context = self._context(span.context)
             if context is None:
@@ -220,10 +242,17 @@ class Reader:
             if context.kind == Kind.CIN_RESET:
                 self._seen.clear()
                 self._cursor.forget_seen(self.interface)
+            elif context.kind == Kind.CC and row.id <= self._given:
+                given.add(span)
+                _add(counts, (row.handle, PORTS[Kind.CC], GIVEN_UP), span.pdus)
+                self._seen[context.tag] = span.end
+                seen.append((context.tag, span.end))
             elif context.kind in PORTS:
                 self._follow(context, span, counts)
                 _add(counts, (row.handle, PORTS[Kind(context.kind)], DELIVERED), span.pdus)
                 seen.append((context.tag, span.end))
+        if given:
+            octets, spans = _without(octets, spans, given)
         return Item(row.id, octets, sum(span.pdus for span in spans), row.at, counts, seen)
 
     def _follow(self, context: _Context, span: Span, counts: Counts) -> None:
@@ -364,6 +393,7 @@ class Reader:
                 file.database.close()
         self._close()
         self._file = best
+        self._fresh = True
         return best
 
     def _newer(self, current: _File) -> _File | None:
@@ -384,6 +414,14 @@ class Reader:
             self._file.database.close()
             self._file = None
         self._contexts.clear()
+
+
+def _without(octets: bytes, spans: list[Span], given: set[Span]) -> tuple[bytes, list[Span]]:
+    """What is left of a row without some of its spans."""
+    pdus = split(octets, sum(span.pdus for span in spans))
+    left = [(span, b"".join(islice(pdus, span.pdus))) for span in spans]
+    kept = [(span, own) for span, own in left if span not in given]
+    return b"".join(own for _, own in kept), [span for span, _ in kept]
 
 
 def _add(counts: Counts, which: tuple[int, Port, str], count: int) -> None:

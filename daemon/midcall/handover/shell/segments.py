@@ -42,6 +42,15 @@ def trim(folder: Folder, last: int) -> bool:
     return removed
 
 
+def given_up(events: sqlite3.Connection) -> int:
+    """The last row of content that was given up and declared, as long as the sender has not passed it; 0: none.
+
+    The oldest goes first: nothing up to it is still to be delivered.
+    """
+    (last,) = events.execute("SELECT max(id) FROM gone").fetchone()
+    return int(last or 0)
+
+
 def drop_oldest(folder: Folder, keys: KeyStore, last: int) -> list[Summary] | None:
     """Where nothing opens, for the disk is full: the oldest file of content goes, unless it is the only one.
 
