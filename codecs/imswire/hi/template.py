@@ -59,7 +59,23 @@ class CcTemplate:
     the same values. HiError: a value breaks a bound of the module.
     """
 
-    __slots__ = ("_block", "_counted", "_direction", "_from", "_header", "_mould", "_now", "_shapes", "_stream")
+    __slots__ = (
+        "_before",
+        "_behind",
+        "_between",
+        "_block",
+        "_counted",
+        "_direction",
+        "_from",
+        "_header",
+        "_inside",
+        "_mould",
+        "_now",
+        "_shape",
+        "_shapes",
+        "_stream",
+        "_time",
+    )
 
     def __init__(self, header: Header, direction: int | None, stream: CcForm) -> None:
         self._header, self._direction, self._stream = header, direction, stream
@@ -68,6 +84,9 @@ class CcTemplate:
         # What holds for one second and for 128 numbers, in which no more than the last octet changes.
         self._from, self._block = -_SECOND, -1
         self._now: dict[int, tuple[bytes, ...]] = {}
+        # Of that, the pieces of the shape that came last: many streams are in hand at once, and each object counts.
+        self._shape = -1
+        self._before = self._time = self._between = self._inside = self._behind = b""
         payload = _PAYLOADS[type(stream)]
         places = (SEQUENCE, SECONDS, MICROSECONDS, *((VOIP_NUMBER, payload) if self._counted else (payload,)))
         self._mould = Mould(build(self.full(0, 0, b"")), places)
@@ -97,16 +116,23 @@ class CcTemplate:
             since = self._renew(sequence, time_ns)
         micro = since // 1_000
         fine = micro.bit_length() >> 3
-        try:
-            pieces = self._now[len(payload) << 2 | fine]
-        except KeyError:
-            pieces = self._learn(sequence, payload, fine)
-        low = _OCTETS[sequence & 0xFF]
+        if len(payload) << 2 | fine != self._shape:
+            self._turn(sequence, payload, fine)
+        low, micros = _OCTETS[sequence & 0xFF], micro.to_bytes(fine + 1, "big")
         if self._counted:
-            before, time, between, inside, behind = pieces
-            return b"".join((before, low, time, micro.to_bytes(fine + 1, "big"), between, low, inside, payload, behind))
-        before, time, between, behind = pieces
-        return b"".join((before, low, time, micro.to_bytes(fine + 1, "big"), between, payload, behind))
+            inside = (self._between, low, self._inside, payload, self._behind)
+            return b"".join((self._before, low, self._time, micros, *inside))
+        return b"".join((self._before, low, self._time, micros, self._between, payload, self._behind))
+
+    def _turn(self, sequence: int, payload: bytes, fine: int) -> None:
+        """To the pieces of another shape."""
+        shape = len(payload) << 2 | fine
+        pieces = self._now.get(shape) or self._learn(sequence, payload, fine)
+        self._shape = shape
+        if self._counted:
+            self._before, self._time, self._between, self._inside, self._behind = pieces
+        else:
+            self._before, self._time, self._between, self._behind = pieces
 
     def pdus(self, sequence: int, records: Iterable[tuple[int, bytes]]) -> list[bytes]:
         """PS-PDUs of (time, payload), numbered from ``sequence`` on, which wraps at 2^32."""
@@ -124,6 +150,7 @@ class CcTemplate:
             raise HiError("PS-PDU.pSHeader.microSecondTimeStamp", "a time before 1970 or out of range")
         self._from, self._block = seconds * _SECOND, sequence >> 7
         self._now.clear()
+        self._shape = -1
         return since
 
     def _learn(self, sequence: int, payload: bytes, fine: int) -> tuple[bytes, ...]:

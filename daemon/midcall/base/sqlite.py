@@ -18,6 +18,8 @@ BUSY_MS = 10_000
 CHECKPOINT_PAGES = 256
 PAGE_OCTETS = 4_096
 IN_PLACE_OCTETS = 256 << 10
+INSERTED = (256, 32, 4, 1)
+"""Rows that one statement inserts."""
 _FULL = {sqlite3.SQLITE_FULL}
 _WRITING = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
@@ -124,6 +126,20 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
             if database.in_transaction:
                 database.execute("ROLLBACK")
         raise
+
+
+def insert(database: sqlite3.Connection, into: str, values: list[object], width: int, behind: str = "") -> None:
+    """Rows of ``width`` values each, one row behind the other in ``values``, by few statements: at each one the thread
+    lets go of the interpreter. ``into`` names the table, ``behind`` is what goes behind the rows (ON CONFLICT).
+    """
+    row = f"({','.join('?' * width)})"
+    at = 0
+    for rows in INSERTED:
+        step = rows * width
+        statement = f"INSERT INTO {into} VALUES{','.join([row] * rows)} {behind}"  # noqa: S608 - our own words
+        while len(values) - at >= step:
+            database.execute(statement, values[at : at + step])
+            at += step
 
 
 def is_full(error: sqlite3.Error) -> bool:

@@ -46,14 +46,14 @@ class Context:
         self.used = 0
 
 
-class _Flow:
+class _Flow(hi.CcTemplate):
     """A content stream, ready to be encoded."""
 
-    __slots__ = ("context", "pdu")
+    __slots__ = ("context",)
 
-    def __init__(self, context: Context, template: hi.CcTemplate) -> None:
+    def __init__(self, context: Context, head: hi.Header, stream: CcStream) -> None:
+        super().__init__(head, stream.direction, stream.form)
         self.context = context
-        self.pdu = template.pdu
 
 
 class Assembler:
@@ -133,24 +133,22 @@ class Assembler:
         runs = self.due_runs("hi3", now)
         touched: list[Context] = []
         flows = self._flows
-        rest = iter(records)
-        more = True
-        while more:
+        # Each packet comes through here: nothing is called that need not be.
+        for time, stream, payload in records:
+            flow = flows.get(stream) or self._flow(stream)
+            if flow is None:
+                continue
+            context = flow.context
+            number, fresh = context.next, context.fresh
             try:
-                for time, stream, payload in rest:
-                    flow = flows.get(stream) or self._flow(stream)
-                    if flow is None:
-                        continue
-                    context = flow.context
-                    number = context.next
-                    octets = flow.pdu(number, time, payload)
-                    if not context.fresh:
-                        touched.append(context)
-                    context.fresh.append(octets)
-                    context.next = number + 1 if number < NUMBERS - 1 else 0
-                more = False
+                octets = flow.pdu(number, time, payload)
             except hi.HiError:
                 self._refuse(stream.liid, "hi3", UNFIT)
+                continue
+            if not fresh:
+                touched.append(context)
+            fresh.append(octets)
+            context.next = number + 1 if number < NUMBERS - 1 else 0
         for context in touched:
             runs += self._take(context, now)
         return runs
@@ -289,7 +287,7 @@ class Assembler:
             return None
         context = self._context(context_key(intercept, stream.cin, Kind.CC))
         head = header(intercept, stream.cin, 0, 0, hi.Qualifier.TIME_OF_INTERCEPTION)
-        flow = self._flows[stream] = _Flow(context, hi.CcTemplate(head, stream.direction, stream.form))
+        flow = self._flows[stream] = _Flow(context, head, stream)
         context.streams.append(stream)
         return flow
 
@@ -339,21 +337,22 @@ class Assembler:
         first = (context.next - len(fresh)) % NUMBERS
         if chain is None:
             return [Run(interface, key, first, fresh)]
+        if chain.count + len(fresh) < self._integrity.hash_pdus:
+            return [Run(interface, key, first, fresh, joined=self._extend(chain, first, fresh, now))] if fresh else []
         runs: list[Run] = []
         while fresh:
             room = self._integrity.hash_pdus - chain.count
             part, fresh = (fresh, []) if len(fresh) <= room else (fresh[:room], fresh[room:])
-            self._extend(chain, first, part, now)
-            runs.append(Run(interface, key, first, part))
+            runs.append(Run(interface, key, first, part, joined=self._extend(chain, first, part, now)))
             first = (first + len(part)) % NUMBERS
             if chain.count >= self._integrity.hash_pdus:
                 runs += self._hash(chain, now)
         return runs
 
-    def _extend(self, chain: Chain, first: int, octets: list[bytes], now: int) -> None:
+    def _extend(self, chain: Chain, first: int, octets: list[bytes], now: int) -> bytes:
         if chain.hash_due is None:
             chain.hash_due = self._schedule(chain, now + self._integrity.hash_seconds * SECOND)
-        chain.add(first, octets)
+        return chain.add(first, octets)
 
     def _schedule(self, chain: Chain, due: int) -> int:
         self._serial += 1

@@ -59,20 +59,23 @@ class Chain:
         self._hash, self._halves = other._hash.copy(), [half.copy() for half in other._halves]
         return self
 
-    def add(self, first: int, octets: list[bytes]) -> None:
-        """PDUs with consecutive numbers from ``first`` on."""
-        start = self.count
-        if self._ranges and sum(self._ranges[-1]) == first:
-            self._ranges[-1] = (self._ranges[-1][0], self._ranges[-1][1] + len(octets))
+    def add(self, first: int, octets: list[bytes]) -> bytes:
+        """PDUs with consecutive numbers from ``first`` on; returns them one behind the other."""
+        start, count = self.count, len(octets)
+        ranges = self._ranges
+        if ranges and sum(ranges[-1]) == first:
+            ranges[-1] = (ranges[-1][0], ranges[-1][1] + count)
         else:
-            self._ranges.append((first, len(octets)))
-        self.count += len(octets)
-        self._hash.update(b"".join(octets))
+            ranges.append((first, count))
+        self.count = start + count
+        joined = b"".join(octets)
+        self._hash.update(joined)
         if self.locate:
             while self.count > 1 << len(self._halves):
                 self._halves.append(hashlib.sha256())
             for bit, half in enumerate(self._halves):
                 half.update(b"".join([each for place, each in enumerate(octets, start) if place >> bit & 1]))
+        return joined
 
     def take_hashes(self) -> list[hi.IntegrityCheck]:
         """The check of all that waits, which then waits no more.

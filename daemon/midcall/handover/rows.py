@@ -7,7 +7,7 @@ can still be named: no more than counts and numbers can be read from them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from imswire import ber
@@ -38,6 +38,11 @@ def pack_spans(spans: Iterable[Span]) -> bytes:
     return b"".join(_SPAN.pack(*span) for span in spans)
 
 
+def pack_numbers(numbers: Sequence[int]) -> bytes:
+    """The same of the numbers of all spans in one row."""
+    return struct.pack(f">{len(numbers)}I", *numbers)
+
+
 def unpack_spans(octets: bytes) -> list[Span]:
     """The spans, as far as the octets give whole ones."""
     whole = len(octets) - len(octets) % _SPAN.size
@@ -58,7 +63,12 @@ def pieces(runs: Iterable[Run], limit: int = ROW_OCTETS) -> Iterator[list[Run]]:
     piece: list[Run] = []
     room = limit
     for run in runs:
-        interface, key, first, octets, data, check = run
+        interface, key, first, octets, data, check, joined = run
+        size = len(joined) or sum(map(len, octets))
+        if size <= room:
+            room -= size
+            piece.append(run)
+            continue
         begin = 0
         for place, each in enumerate(octets):
             room -= len(each)

@@ -67,7 +67,8 @@ class Numbered(NamedTuple):
 
 class Run(NamedTuple):
     """Finished PS-PDUs of one context with consecutive numbers; ``data`` is whose integrity they prove,
-    and ``check`` the CheckType by which."""
+    and ``check`` the CheckType by which. ``joined``: they, one behind the other, where somebody has them so already.
+    """
 
     interface: Interface
     key: ContextKey
@@ -75,6 +76,12 @@ class Run(NamedTuple):
     octets: list[bytes]
     data: ContextKey | None = None
     check: int = 0
+    joined: bytes = b""
+
+    @property
+    def plain(self) -> bytes:
+        """All of them, one behind the other."""
+        return self.joined or b"".join(self.octets)
 
     def numbered(self) -> Iterator[Numbered]:
         liid, kind = self.key.liid, self.key.kind

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from midcall.base.seal import OVERHEAD, SealError
-from midcall.base.sqlite import connect, is_full, transaction
+from midcall.base.sqlite import connect, insert, is_full, transaction
 from midcall.handover.assembler import Assembler
-from midcall.handover.rows import Span, pack_spans, pieces, split, unpack_spans
+from midcall.handover.rows import Span, pack_numbers, pieces, split, unpack_spans
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
-from midcall.handover.values import KINDS, ContextKey, Interface, Kind, Run
+from midcall.handover.values import KINDS, NUMBERS, ContextKey, Interface, Kind, Run
 
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -36,6 +36,7 @@ CREATE TABLE refused(handle INTEGER, interface TEXT, reason TEXT, count INTEGER,
 CREATE TABLE gone(id INTEGER PRIMARY KEY, handle INTEGER, spans BLOB, tags BLOB);
 """
 TAG_OCTETS = 16
+_COUNTED = "ON CONFLICT(context) DO UPDATE SET next = excluded.next, total = total + excluded.total"
 
 
 class Row(NamedTuple):
@@ -176,29 +177,26 @@ class Store:
 
     def append(self, runs: Iterable[Run], now: int) -> None:
         """Seal runs into rows and commit their numbers with them."""
-        rows: list[Row] = []
-        counters: dict[int, tuple[int, int]] = {}
+        rows: list[object] = []
+        counters: list[object] = []
         for liid, own in _by_liid(runs).items():
             handle = self._keys.handle(liid)
             key = self._keys.key(handle)
             for piece in pieces(own):
-                spans = []
+                spans: list[int] = []
                 for run in piece:
-                    span = Span(self._id(run.key, handle), run.first, len(run.octets))
-                    spans.append(span)
-                    counters[span.context] = (span.end, counters.get(span.context, (0, 0))[1] + span.pdus)
+                    context, first, pdus = self._id(run.key, handle), run.first, len(run.octets)
+                    spans += (context, first, pdus)
+                    counters += (context, (first + pdus) % NUMBERS, pdus)
                     self._follow(run, handle)
-                packed = pack_spans(spans)
-                plain = b"".join([octets for run in piece for octets in run.octets])
+                packed = pack_numbers(spans)
+                plain = piece[0].plain if len(piece) == 1 else b"".join([run.plain for run in piece])
                 body = key.seal(plain, place(self.interface, self.next_row, handle, packed))
-                rows.append(Row(self.next_row, handle, now, packed, body))
+                rows += (self.next_row, handle, now, packed, body)
                 self.octets += len(body) + len(packed)
                 self.next_row += 1
-        self.database.executemany("INSERT INTO rows VALUES(?,?,?,?,?)", rows)
-        self.database.executemany(
-            "INSERT INTO counters VALUES(?1,?2,?3) ON CONFLICT(context) DO UPDATE SET next = ?2, total = total + ?3",
-            [(context, *counts) for context, counts in counters.items()],
-        )
+        insert(self.database, "rows", rows, 5)
+        insert(self.database, "counters", counters, 3, _COUNTED)
         self._set_low()
 
     def _follow(self, run: Run, handle: int) -> None:
