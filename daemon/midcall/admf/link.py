@@ -209,16 +209,16 @@ class Link:
                 self._blocked.add(xid)
                 return None
             return self._end(xid, held)
+        there = self._destinations.get(wanted.destination.did)
+        if there is not None and there != wanted.destination and wanted.destination.did not in self._refused:
+            return Ask(x1.ModifyDestinationRequest, (wanted.destination,))
         if held == wanted.details:
             return None
         if not self._may_begin(self.at, xid):
             self._blocked.add(xid)
             return None
-        there = self._destinations.get(wanted.destination.did)
         if there is None:
             return Ask(x1.CreateDestinationRequest, (wanted.destination,))
-        if there != wanted.destination:
-            return Ask(x1.ModifyDestinationRequest, (wanted.destination,))
         return Ask(x1.ActivateTaskRequest if held is None else x1.ModifyTaskRequest, (wanted.details,))
 
     def _end(self, xid: str, held: x1.TaskDetails) -> Ask:
