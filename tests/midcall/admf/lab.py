@@ -62,6 +62,7 @@ class Site:
             place.follow = lambda told, name=name: self.told.append((name, told))  # type: ignore[method-assign,misc]
         self.services: dict[str, X1Service] = {}
         self.ports: dict[str, int] = {}
+        self.clients: dict[tuple[str, str], HttpsClient] = {}
         (folder / "seal").write_text("01" * 32)
         (folder / "seal").chmod(0o600)
         self.trust = folder / "trust.toml"
@@ -122,6 +123,8 @@ class Site:
                 async with asyncio.timeout(LIMIT):
                     await test(self)
             finally:
+                for client in self.clients.values():
+                    await client.close()
                 await self.admf.stop()
                 for each in self.services.values():
                     await each.stop()
@@ -142,13 +145,13 @@ class Site:
 
     async def ask(self, who: str, command: Command | str, what: object = None) -> tuple[int, Any]:
         """Status and answer; the latter as JSON has it."""
-        end = TlsEnd.client(identity(self.files, who), PeerName(uri("admf")))
-        client = HttpsClient(f"https://{HOST}:{self.admf.addresses['people'][1]}", end, 1)
+        url = f"https://{HOST}:{self.admf.addresses['people'][1]}"
+        if (who, url) not in self.clients:
+            end = TlsEnd.client(identity(self.files, who), PeerName(uri("admf")))
+            self.clients[who, url] = HttpsClient(url, end, 1)
         octets = what if isinstance(what, bytes) else msgspec.json.encode(what or wire.Nothing())
-        try:
-            answer = await client.post(f"/admf/v1/{command}", octets, wire.KIND, 5.0, wire.MAX_ANSWER)
-        finally:
-            await client.close()
+        client = self.clients[who, url]
+        answer = await client.post(f"/admf/v1/{command}", octets, wire.KIND, 5.0, wire.MAX_ANSWER)
         return answer.status, msgspec.json.decode(answer.body) if answer.body else None
 
     async def done(self, who: str, command: Command, what: object = None) -> Any:
