@@ -20,6 +20,8 @@ from msgspec import Struct, structs
 
 from midcall import config
 from midcall.base import credentials, tls, warrant
+from midcall.base.audit_link import Act, AuditClient, AuditLink, Role
+from midcall.base.audit_link.values import SALT_OCTETS
 from midcall.base.credentials import CredentialError
 from midcall.base.frame import key_of
 from midcall.base.https import HttpsClient, HttpsServer, Limits
@@ -33,6 +35,7 @@ from midcall.kms.core import Kms
 from midcall.kms.foreign import ForeignKeys
 from midcall.kms.shell import desk as desks
 from midcall.kms.shell import peers, users, xk
+from midcall.kms.shell.audited import KeyAudit
 from midcall.kms.shell.desk import Clock, Desk, Disclosure, li_log, log
 from midcall.kms.shell.peers import Elsewhere, PeerDoor
 from midcall.kms.shell.sealed import HOUR, SealedStore, StoreError
@@ -75,6 +78,7 @@ class KmsService:
         now: Clock = desks.clock,
         draw: Draw = secrets.token_bytes,
         tell: Callable[[Disclosure], None] = desks.tell,
+        instance: int = 1,
     ) -> None:
         """Open the store and read all files. ServiceError."""
         self.settings = settings
@@ -87,7 +91,10 @@ class KmsService:
             self.store = SealedStore(Path(settings.store), self._seal)
             try:
                 self._foreign = self._cache()
-                self.desk = Desk(self._kms(now().wall), now=now, draw=draw, tell=tell, refresh=self.refresh)
+                audit = KeyAudit(_audit(settings, instance))
+                self.desk = Desk(
+                    self._kms(now().wall), now=now, draw=draw, tell=tell, refresh=self.refresh, audit=audit
+                )
                 self._authority = None if settings.xk is None else self._warrants(settings.xk)
                 self._ends = _ends(settings)
             except BaseException:
@@ -134,6 +141,8 @@ class KmsService:
     async def start(self) -> None:
         """Open the doors. ServiceError."""
         settings, desk = self.settings, self.desk
+        desk.audit.configured(Act.CONFIGURATION_READ, settings)
+        await desk.audit.start()
         try:
             if settings.peers is not None:
                 self._elsewhere = self._clients(settings.peers)
@@ -179,6 +188,7 @@ class KmsService:
         ends, trust = _ends(files), None if files.xk is None else _trust(files.xk)
         if self._authority is not None and trust is not None:
             self._authority.renew(trust)
+        self.desk.audit.configured(Act.CONFIGURATION_CHANGE, settings)
         return sum(end.renew(ends[name]) for name, end in self._ends.items())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -215,6 +225,7 @@ class KmsService:
 
     def _turned(self) -> None:
         self.desk.kms.turn(self.store.tpks)
+        self.desk.audit.managed()
         log.info("ticket protection keys have changed: %d are kept", len(self.store.tpks))
 
     def _read_subscribers(self) -> None:
@@ -234,6 +245,7 @@ class KmsService:
             log.error("%s", error)
             return
         self.desk.kms.renew(store)
+        self.desk.audit.managed()
         log.info("subscribers have changed: %d are known", len(store.subscribers))
 
     def _turn(self, now: int) -> bool:
@@ -248,17 +260,33 @@ class KmsService:
             await asyncio.gather(self._reading, return_exceptions=True)
         if self._elsewhere is not None:
             await self._elsewhere.close()
+        await self.desk.audit.close()
         self.store.close()
         self._seal.wipe()
 
 
-async def run(settings: KmsConfig, stop: asyncio.Event, ready: Callable[[KmsService], None] | None = None) -> None:
+async def run(
+    settings: KmsConfig,
+    stop: asyncio.Event,
+    ready: Callable[[KmsService], None] | None = None,
+    instance: int = 1,
+) -> None:
     """Serve until ``stop``; ``ready`` is told when all doors are open. ServiceError."""
-    service = KmsService(settings)
+    service = KmsService(settings, instance=instance)
     await service.start()
     if ready is not None:
         ready(service)
     await service.run(stop)
+
+
+def _audit(settings: KmsConfig, instance: int) -> AuditClient | None:
+    """Where it tells what it does. CredentialError."""
+    table = settings.audit
+    if table is None:
+        return None
+    salt = bytes(credentials.read(Path(table.salt), range(SALT_OCTETS, SALT_OCTETS + 1)))
+    link = AuditLink(path=Path(table.socket), role=Role.KMS, salt=salt, instance=instance, grace=table.grace_seconds)
+    return AuditClient(link)
 
 
 def _seal(path: Path) -> SealKey:

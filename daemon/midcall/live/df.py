@@ -439,7 +439,7 @@ class DfService:
     @property
     def held_octets(self) -> int:
         """What came for tasks that are not known here."""
-        return self._held.octets
+        return self._held.look(time.monotonic_ns(), self.counts)
 
     @property
     def open_questions(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Final, NamedTuple
 
 from midcall.base.seal import SealKey
@@ -46,6 +46,12 @@ class HeldProduct:
             self._held.remove(each)
             self.octets -= len(each.sealed)
         return [(self._seal.open(each.sealed, _PLACE), each.own) for each in found]
+
+    def look(self, now: int, counts: Counter[str]) -> int:
+        """Octets of it now; how many were ``expired`` is counted."""
+        self._forget(now)
+        counts["expired"] = self.expired
+        return self.octets
 
     def _forget(self, now: int) -> None:
         while self._held and self._held[0].until <= now:

@@ -252,7 +252,13 @@ async def listen_hep(config: PoiConfig, hep: HepReceiver, end: TlsEnd | None) ->
 
 
 def li_plane(
-    role: str, element: str, table: LiTable | None, found: Ends, status: Status, explain: Explain
+    role: str,
+    element: str,
+    table: LiTable | None,
+    found: Ends,
+    status: Status,
+    explain: Explain,
+    audit: AuditClient | None = None,
 ) -> LiPlane | None:
     """Where LI staff ask; None: nowhere."""
-    return None if table is None else LiPlane(role, element, table, found.server("li"), status, explain)
+    return None if table is None else LiPlane(role, element, table, found.server("li"), status, explain, audit)

@@ -20,6 +20,7 @@ from aiohttp import web
 from midcall import __version__
 from midcall import config as config_file
 from midcall.base import https
+from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited
 from midcall.base.bounded import BoundedTable
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsServer, Limits
@@ -57,13 +58,23 @@ class LiPlane:
     ``counts``: ``asked``, ``strangers``, ``refused`` for their rate, ``explained``, ``not_explained``.
     """
 
-    def __init__(self, role: str, element: str, table: LiTable, end: TlsEnd, status: Status, explain: Explain) -> None:
+    def __init__(
+        self,
+        role: str,
+        element: str,
+        table: LiTable,
+        end: TlsEnd,
+        status: Status,
+        explain: Explain,
+        audit: AuditClient | None = None,
+    ) -> None:
         self.counts = dict.fromkeys(("asked", "strangers", "refused", "explained", "not_explained"), 0)
         self._role = role
         self._element = element
         self._table = table
         self._status = status
         self._explain = explain
+        self._audit = audit
         self._at_work: asyncio.Task[bytes] | None = None
         rates: BoundedTable[bytes, int] = BoundedTable("live.li.rates", CERTIFICATES)
         self._rates = Rates(rates, table.per_minute, table.burst)
@@ -95,7 +106,7 @@ class LiPlane:
             return response
         if request.path == STATUS_PATH and request.method == "GET":
             self._told(caller, mark, "status")
-            return https.response(200, await self._whole_status(), KIND)
+            return await self._audited(Act.LI_STATUS, None, mark, self._status_response)
         if request.path == EXPLAIN_PATH and request.method == "POST":
             return await self._explained(request, caller, mark)
         self._told(caller, mark, "a question that there is not")
@@ -121,6 +132,10 @@ class LiPlane:
         if not 0 < len(call_id) <= MAX_CALL_ID:
             self._told(caller, mark, "a question that cannot be read")
             return https.response(400)
+        held = None if self._audit is None else self._audit.digest(Kind.CALL, call_id)
+        return await self._audited(Act.LI_EXPLAIN, held, mark, lambda: self._ladders(call_id, caller, mark))
+
+    async def _ladders(self, call_id: str, caller: str, mark: bytes) -> web.Response:
         tasks = await self._explain(call_id)
         self.counts["explained" if tasks else "not_explained"] += 1
         self._told(caller, mark, "explained" if tasks else "not explained", call=_named(call_id), tasks=len(tasks))
@@ -128,6 +143,26 @@ class LiPlane:
             return https.response(404, NOT_EXPLAINED, KIND)
         found = Explanation(__version__, self._role, self._element, tasks)
         return https.response(200, msgspec.json.encode(found), KIND)
+
+    async def _audited(
+        self, act: Act, held: bytes | None, mark: bytes, answer: Callable[[], Awaitable[web.Response]]
+    ) -> web.Response:
+        """An answer, once the audit knows that it is going to be given; without an audit that can be written none."""
+        intent: Intent | None = None
+        if self._audit is not None:
+            try:
+                intent = await self._audit.intent(act, held, actor=mark)
+            except NotAudited as error:
+                log.warning("not answered: %s", error)
+                return https.response(503)
+        try:
+            return await answer()
+        finally:
+            if intent is not None:
+                intent.done()
+
+    async def _status_response(self) -> web.Response:
+        return https.response(200, await self._whole_status(), KIND)
 
     async def _whole_status(self) -> bytes:
         """One at a time: who asks meanwhile gets the same, for it may read whole spools."""
@@ -137,7 +172,11 @@ class LiPlane:
 
     async def _made(self) -> bytes:
         head = {"version": __version__, "role": self._role, "element": self._element}
-        return msgspec.json.encode(head | await self._status() | {"li_plane": self.counts})
+        found: dict[str, Any] = head | await self._status() | {"li_plane": self.counts}
+        if self._audit is not None:
+            stands = {"writable": self._audit.writable, "waiting": self._audit.waiting}
+            found["audit"] = stands | {"head": self._audit.head} | self._audit.counts
+        return msgspec.json.encode(found)
 
     def _told(self, caller: str, mark: bytes, outcome: str, **more: str | int) -> None:
         log.info("%s", outcome, extra={"caller": caller, "certificate": mark.hex()[:MARK_DIGITS], **more})

@@ -28,6 +28,7 @@ from midcall.df2 import Communications
 from midcall.events import Hi1Record, Instant, SipSeen, Task
 from midcall.handover.values import Gap
 from midcall.live import links, recording
+from midcall.live.audited import DfAudit
 from midcall.live.cins import Cins, CinsError
 from midcall.live.clock import now
 from midcall.live.destination_faults import DestinationFaults
@@ -113,7 +114,7 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
     mirror = links.mirror(config)
     copies = links.copies(config, take)
     desk = PoiDesk(x1, service, client, book, hep, mirror)
-    plane = links.li_plane("poi", config.x1.element, config.li, ends, desk.stands, desk.explain)
+    plane = links.li_plane("poi", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
     hep_end = None if config.hep.tls is None else ends.server("hep.tls")
     frame.metrics.counter("sip_copies", "Copies of SIP messages taken in", lambda: service.counts["sip"])
     async with asyncio.TaskGroup() as group:
@@ -223,12 +224,18 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     for folder in (spool, Path(config.keys)):
         owner_only.make_folder(folder)
     service_of: list[DfService] = []
+    told = DfAudit(audit)
 
     def gap_of(_did: str) -> Callable[[Gap], bytes]:
         return lambda gap: service_of[0].unavailable(gap)
 
     def alarm(gap: Gap, at: int) -> list[Hi1Record]:
+        told.gap(gap)
         return service_of[0].alarm(gap, at)
+
+    def follow(each: Follow) -> None:
+        told.follow(each)
+        orders.follow(each)
 
     try:
         cins = Cins(spool / "cins")
@@ -243,7 +250,7 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     keys = links.xk_client(config, ends.client("kms"))
     mark_key = hashlib.blake2b(seal, person=b"midcall.df.marks").digest()
     service = DfService(
-        inputs.keys(keys),
+        inputs.keys(told.keys(keys)),
         outlets,
         port,
         communications=Communications(cins.first, cins.reserve),
@@ -256,13 +263,13 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     orders = DfOrders(config, service, outlets, inputs)
     # The POI looks at them: what comes from there is of the right calls.
     conditions: tuple[links.Condition, ...] = ("callPartyRole", "nonLocalIdentifier")
-    x1 = links.x1_service("df", config.x1, SealKey(seal), orders.follow, conditions, service.intercepted, audit)
+    x1 = links.x1_service("df", config.x1, SealKey(seal), follow, conditions, service.intercepted, audit)
     faults = DestinationFaults(x1, lambda event: [event.link])
     book.tell(faults.told)
     server = X2Server(inputs.x2(service.commit), report=book.told)
     x2_end = ends.server("x2")
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
-    plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain)
+    plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
     if port is not None:
         loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
@@ -285,9 +292,11 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
         await plane.start()
     frame.on_reload(_reload(frame, ends, x1, audit, service))
     frame.ready()
-    telling = asyncio.create_task(faults.run())
+    watch = told.watch(service, x1.element, x1.happened)
+    telling = [asyncio.create_task(each) for each in (faults.run(), watch)]
     await x1.run(end.came)
-    telling.cancel()
+    for task in telling:
+        task.cancel()
     if plane is not None:
         await plane.stop()
     desk.close()

@@ -238,7 +238,7 @@ class AuditClient:
         self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._queue and self.writable:
+                while self._queue:
                     await asyncio.sleep(0.005)
         if self._task is not None:
             self._task.cancel()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from midcall.events import Instant
 from midcall.kms.core import Kms
+from midcall.kms.shell.audited import KeyAudit
 from midcall.kms.values import Draw
 
 Clock = Callable[[], Instant]
@@ -66,8 +67,10 @@ class Desk:
         draw: Draw = secrets.token_bytes,
         tell: Callable[[Disclosure], None] = tell,
         refresh: Callable[[], None] = lambda: None,
+        audit: KeyAudit | None = None,
     ) -> None:
         """``refresh`` takes over what another process has written; StoreError."""
+        self.audit = audit or KeyAudit(None)
         self.refresh = refresh
         self.kms = kms
         self.now = now

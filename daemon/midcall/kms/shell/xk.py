@@ -14,6 +14,7 @@ from imswire import mikey, xk
 from imswire.mikey.derive import MAX_UPDATES
 from imswire.xk import Code
 from midcall.base import https
+from midcall.base.audit_link import Intent, NotAudited
 from midcall.config import KmsXk
 from midcall.events import Instant, Kept, Side, TicketExchange, Update
 from midcall.kms.authority import Authority, Granted, NoAuthority
@@ -75,7 +76,7 @@ class XkDoor:
         try:
             asked = await self._question(request)
             granted = self._allow(asked)
-            answer = await self._keys(asked)
+            answer = await self._given(asked, granted.digest)
         except _Stop as stop:
             return self._refused(caller, stop, asked, granted)
         except KmsRefusal as refused:
@@ -107,6 +108,26 @@ class XkDoor:
             li_log.error("%s", error)
             raise _Stop(Code.FAULT, "the versions of warrants cannot be read or stored") from None
 
+    async def _given(self, asked: xk.Request, digest: str) -> SessionKeyAnswer:
+        """Keys of which the audit knows."""
+        intent = await self._announced(asked.xid, digest)
+        answer: SessionKeyAnswer | None = None
+        try:
+            answer = await self._keys(asked)
+            return answer
+        finally:
+            if intent is not None and answer is not None:
+                intent.done(len(answer.keys))
+            elif intent is not None:
+                intent.refused()
+
+    async def _announced(self, xid: str, digest: str) -> Intent | None:
+        """In the audit, before a key is."""
+        try:
+            return await self._desk.audit.before(xid, digest)
+        except NotAudited as error:
+            raise _Stop(Code.FAULT, str(error)) from None
+
     async def _keys(self, asked: xk.Request) -> SessionKeyAnswer:
         query = GetKeys(asked.identity, _exchange(asked), asked.parties)
         mono = self._desk.now().mono
@@ -123,13 +144,21 @@ class XkDoor:
         except mikey_http.Refused as refused:
             return mikey_http.plain(refused)
         now = self._desk.now().wall
+        intent: Intent | None = None
         try:
             question = self._desk.kms.read(body.octets, now, _NODES)
             mikey_http.fits(question, kind)
+            intent = await self._announced("", "")
             octets = self._desk.kms.reply(question, now, self._desk.draw)
+        except _Stop as stop:
+            return self._refused(caller, stop)
         except KmsRefusal as refused:
+            if intent is not None:
+                intent.refused(refused.code.status)
             self._desk.tell(Disclosure(caller, refused.code, unsigned=True))
             return mikey_http.refusal(self._desk, body, refused)
+        if intent is not None:
+            intent.done()
         self._desk.tell(Disclosure(caller, "keys", unsigned=True))
         return body.answer(octets)
 
@@ -137,6 +166,7 @@ class XkDoor:
         self, caller: str, stop: _Stop, asked: xk.Request | None = None, granted: Granted | None = None
     ) -> web.Response:
         self._told(caller, stop.code, asked, granted, stop.rule)
+        self._desk.audit.refused(None if asked is None else asked.xid, stop.code.status)
         transaction = None if asked is None else asked.transaction
         refusal = xk.Refusal(code=stop.code, reason=stop.reason[:512], rule=stop.rule, transaction=transaction)
         response = https.response(stop.code.status, xk.write(refusal), KIND)

@@ -1,0 +1,64 @@
+"""What a KMS does with keys, told to the audit: before it gives them, or they are not given.
+
+Without an audit that can be written keys are given under warrants alone under which they were given before, within the
+grace: calls that are intercepted go on, and nothing new is opened.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited, Outcome
+from midcall.base.bounded import BoundedTable
+
+WARRANTS = 100_000
+
+
+class KeyAudit:
+    """``client``: None where nothing is audited."""
+
+    def __init__(self, client: AuditClient | None) -> None:
+        self._client = client
+        self._given: BoundedTable[str, bool] = BoundedTable("kms.audited", WARRANTS)
+
+    async def before(self, xid: str, digest: str) -> Intent | None:
+        """Keys are about to be given for a task, under a warrant (its digest; empty: none). NotAudited."""
+        client = self._client
+        if client is None:
+            return None
+        held = client.digest(Kind.TASK, xid)
+        warrant = client.digest(Kind.WARRANT, digest) if digest else None
+        try:
+            intent = await client.intent(Act.KEYS_GIVE, held, warrant=warrant)
+        except NotAudited:
+            if not digest or digest not in self._given or client.overdue:
+                raise
+            return client.begin(Act.KEYS_GIVE, held, warrant=warrant)
+        if digest:
+            self._given.put(digest, True)
+        return intent
+
+    def refused(self, xid: str | None, code: int) -> None:
+        """Nothing was given; ``code``: the status of the answer."""
+        if self._client is not None:
+            held = None if xid is None else self._client.digest(Kind.TASK, xid)
+            self._client.event(Act.KEYS_GIVE, held, outcome=Outcome.REFUSED, code=code)
+
+    def managed(self, act: Act = Act.KEYS_MANAGE) -> None:
+        """Keys have changed: those of tickets, or those of subscribers."""
+        if self._client is not None:
+            self._client.event(act)
+
+    def configured(self, act: Act, settings: Struct) -> None:
+        """By which configuration it works."""
+        if self._client is not None:
+            self._client.event(act, self._client.digest(Kind.FILE, msgspec.json.encode(settings)))
+
+    async def start(self) -> None:
+        if self._client is not None:
+            await self._client.start()
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
