@@ -25,7 +25,6 @@ from msgspec import Struct
 from midcall import __version__
 from midcall import config as config_file
 from midcall.base import log as logs
-from midcall.base import memory
 from midcall.base.expiry import Expiry
 from midcall.base.frame import RENEWED, Frame, RoleError
 from midcall.base.metrics import Metrics, OperatorDoor
@@ -36,8 +35,6 @@ Run = Callable[[Any, Frame, asyncio.Event], Awaitable[None]]
 Loader = Callable[[], Run]
 NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
 DONE, FAULT = 0, 1
-# Roles whose memory has keys of others, or whom they are about.
-HOLDERS = frozenset({"kms", "df", "admf"})
 # Roles that are given nothing that could be run again.
 UNRECORDED = frozenset({"kms", "tap"})
 
@@ -108,12 +105,6 @@ ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(n
 }
 
 
-def holds_all_keys(roles: Sequence[str], config_path: Path, instance: str) -> bool:
-    """Whether the KMS is among the roles that would run. Refused."""
-    path, _ = _own_file(config_path, instance)
-    return "kms" in (roles or config_file.roles(_read(path, DaemonConfig)[0]))
-
-
 async def serve(
     roles: Sequence[str],
     config_path: Path,
@@ -138,8 +129,6 @@ async def serve(
     if len(chosen) > 1:
         said = f"{', '.join(chosen)} run in one process: for laboratories; in service each role has its own"
         print(f"midcall: {said}", file=sys.stderr, flush=True)
-    if HOLDERS & set(chosen):
-        memory.overwrite_freed()
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
