@@ -108,8 +108,8 @@ class TrustGate:
             user = said.user
         if user is None and plan.outward:
             return REFUSED
-        said = _asserting(message, user)
-        return said if user is not None else said._replace(stranger=True)
+        admission = _asserting(message, user)
+        return admission if user is not None else admission._replace(stranger=True)
 
     def _user_at(self, message: SipMessage, source: Hop, now: int) -> str | None:
         """The address of record of a user who sends from where it registered."""
