@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from imswire.sip.errors import SipError
 from imswire.sip.grammar import COMPACT, LISTS, is_token, split
@@ -199,9 +200,10 @@ def response(
 
 def max_forwards(message: SipMessage) -> int | None:
     """Hops left; None: not said. SipError: no number. Above 255, which nothing needs, it is taken as 255."""
-    lines = message.raws(b"max-forwards")
-    if len(lines) == 1 and len(lines[0]) < 4 and lines[0].isdigit():
-        return min(int(lines[0]), 255)
+    place = message.layout.hops
+    hops = hops_of(message.pieces[place]) if place else -1
+    if hops >= 0:
+        return hops
     values = message.values("Max-Forwards")
     if not values:
         return None
@@ -210,6 +212,20 @@ def max_forwards(message: SipMessage) -> int | None:
     if not values[0].isascii() or not values[0].isdigit():
         raise SipError("Max-Forwards", "not a number")
     return min(int(values[0][-4:]), 255) if len(values[0].lstrip("0")) < 4 else 255
+
+
+def hops_of(piece: bytes) -> int:
+    """The number of a Max-Forwards as it stands behind the colon, at most 255; -1: it has to be looked at closely."""
+    return _usual_hops(piece) if len(piece) <= _USUAL_HOPS else -1
+
+
+_USUAL_HOPS = 6
+
+
+@lru_cache(maxsize=1_024)
+def _usual_hops(piece: bytes) -> int:
+    value = piece.strip()
+    return min(int(value), 255) if value.isdigit() else -1
 
 
 def top_via(message: SipMessage) -> Via:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from imswire.sip.errors import SipError
-from imswire.sip.grammar import COMPACT, unfold
+from imswire.sip.grammar import ADDRESSES, COMPACT, LISTS, SINGLE, is_token, unfold
 
 MAX_HEADERS: Final = 1024
 
@@ -18,15 +20,20 @@ _KNOWN_OCTETS, _KNOWN_PIECES = 1_024, 129
 _ONCE: Final = (b"from", b"to", b"call-id", b"cseq")
 
 
+_Taken = Callable[[Sequence[bytes]], tuple[bytes, ...]]
+
+
 class Layout:
     """Which headers a message has, by their long names in lower case: the places of their values among its pieces.
 
     ``basic``: those of the topmost Via, From, To, Call-ID and CSeq; None when one is missing or, but for Via, stands
-    twice. ``length``: that of Content-Length; 0 when it does not stand there just once. ``written``: the names as they
-    are written, in order, each before its value and nothing else; None when lines are folded or blank.
+    twice. ``length`` and ``hops``: those of Content-Length and Max-Forwards; 0 when they do not stand there just once.
+    ``written``: the names as they are written, in order, each before its value and nothing else; None when lines are
+    folded or blank. ``fault``: what is wrong with names alone. ``usual`` is there when all of these are and nothing is
+    wrong: it takes Call-ID, all Via and then all addresses out of the pieces.
     """
 
-    __slots__ = ("basic", "length", "names", "places", "written")
+    __slots__ = ("basic", "fault", "hops", "length", "names", "places", "usual", "written")
 
     def __init__(self, names: list[bytes], *, folded: bool = False) -> None:
         """What is behind the last value comes last, and must be blank. SipError: a line without colon."""
@@ -42,8 +49,15 @@ class Layout:
         self.basic = (found[b"via"][0], *once) if is_whole else None
         lengths = found.get(b"content-length", ())
         self.length = lengths[0] if len(lengths) == 1 else 0
+        hops = found.get(b"max-forwards", ())
+        self.hops = hops[0] if len(hops) == 1 else 0
         odd = folded or names[-1] or any(b"\n" in name for name in names)
         self.written = None if odd else tuple(names[:-1])
+        self.fault = _fault(found)
+        self.usual: _Taken | None = None
+        if self.basic is not None and not odd and self.fault is None:
+            taken = [self.basic[3], *found[b"via"], self.basic[1], self.basic[2]]
+            self.usual = itemgetter(*taken, *(place for name in ADDRESSES for place in found.get(name, ())))
 
 
 def fields(lines: bytes) -> tuple[Layout, list[bytes]]:
@@ -79,6 +93,20 @@ def _layout(names: bytes) -> Layout | None:
 
 # Agents write the same headers in the same order again and again.
 _known = lru_cache(maxsize=1_024)(_layout)
+
+
+def _fault(found: Mapping[bytes, Sequence[int]]) -> SipError | None:
+    for name in found.keys() - _KNOWN:
+        if not is_token(name):
+            return SipError("head", "a header name that is no token")
+    for name in found.keys() & SINGLE:
+        if len(found[name]) > 1:
+            return SipError(name.decode(), "more than one")
+    return None
+
+
+# Names that are tokens for sure.
+_KNOWN = SINGLE | LISTS | frozenset(COMPACT.values())
 
 
 def _long(name: bytes) -> bytes:

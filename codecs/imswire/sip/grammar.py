@@ -78,6 +78,35 @@ LISTS = frozenset(
     }
 )
 
+# Headers that may stand once only (RFC 3261 20, table 2 and 3, grammar of 25.1).
+SINGLE = frozenset(
+    {
+        b"call-id",
+        b"content-disposition",
+        b"content-length",
+        b"content-type",
+        b"cseq",
+        b"date",
+        b"expires",
+        b"from",
+        b"max-forwards",
+        b"mime-version",
+        b"min-expires",
+        b"organization",
+        b"priority",
+        b"reply-to",
+        b"retry-after",
+        b"server",
+        b"subject",
+        b"timestamp",
+        b"to",
+        b"user-agent",
+    }
+)
+
+# Those besides From and To whose values are addresses.
+ADDRESSES = (b"contact", b"route", b"record-route", b"reply-to")
+
 TOKEN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 
 

@@ -51,27 +51,28 @@ def forwarded(message: SipMessage, change: Change, *, stream: bool = False) -> b
 
 def _sliced(message: SipMessage, change: Change, hops: int, stream: bool) -> bytes | None:
     """By slices; None: the message is not of the usual form."""
-    layout, octets, pieces = message.layout, message.octets, message.pieces
+    layout = message.layout
     start = _lines_at(message)
     if not start or (stream and not layout.length):
         return None
-    cuts = [(layout.places[b"max-forwards"][0], b"Max-Forwards: %d\r\n" % hops)]
-    if change.top_via is not None:
-        cuts.append((layout.places[b"via"][0], b"Via: %b\r\n" % change.top_via))
-    if change.routes:
-        places = layout.places.get(b"route", ())
-        if len(places) < change.routes:
-            return None
-        cuts += [(place, b"") for place in places[: change.routes]]
-    cuts.sort()
     line = message.start_line
     if change.request_uri is not None:
         method, _, rest = line.partition(b" ")
         line = b"%b %b %b" % (method, _uri(change.request_uri), rest.rpartition(b" ")[2])
+    cuts = [(layout.hops, b"Max-Forwards: %d\r\n" % hops)]
+    if change.top_via is not None or change.routes:
+        if change.top_via is not None:
+            cuts.append((layout.places[b"via"][0], b"Via: %b\r\n" % change.top_via))
+        places = layout.places.get(b"route", ())
+        if len(places) < change.routes:
+            return None
+        cuts += [(place, b"") for place in places[: change.routes]]
+        cuts.sort()
+    octets = message.octets
     slices, at = [line, b"\r\n", change.on_top], start
     for place, instead in cuts:
-        begin, end = _line(message, start, place)
-        if not end or (pieces[place].find(b",") >= 0):
+        begin, end = _line(message, at, place)
+        if not end or b"," in message.pieces[place]:
             return None
         slices += (octets[at:begin], instead)
         at = end
@@ -86,22 +87,21 @@ def _lines_at(message: SipMessage) -> int:
 
 
 def _line(message: SipMessage, start: int, place: int) -> tuple[int, int]:
-    """Where the line of a value begins and ends; end 0: it has not the usual end.
+    """Where the line of a value begins and ends, the first of its name at or behind ``start``, where a line begins.
 
-    Pieces are what stands between a colon or a line feed and the next one: one octet stands between each two.
+    End 0: it has not the usual end.
     """
-    pieces = message.pieces
-    begin = start + sum(map(len, pieces[: place - 1])) + place - 1
-    end = begin + len(pieces[place - 1]) + len(pieces[place]) + 2
-    if pieces[place][-1:] != b"\r":
+    name, value = message.pieces[place - 1], message.pieces[place]
+    begin = message.octets.find(b"\n%b:" % name, start - 1) + 1
+    end = begin + len(name) + len(value) + 2
+    if value[-1:] != b"\r":
         end += 1  # the last line: its end is that of the head
     return begin, end if message.octets[end - 2 : end] == b"\r\n" else 0
 
 
 def _rest(message: SipMessage, at: int) -> bytes:
     """What stands from there to the end of the body."""
-    surplus = len(message.octets) - message.body_at - len(message.body)
-    return message.octets[at:] if not surplus else message.octets[at:-surplus]
+    return message.octets[at : message.body_at + len(message.body)]
 
 
 def _edited(message: SipMessage, change: Change, hops: int | None, stream: bool) -> bytes:
@@ -161,6 +161,14 @@ def answer(
     ``top_via`` stands for the topmost Via, ``to_tag`` goes into To when it has none, ``extra`` are whole lines. Of a
     request that lacks some of the headers the others are copied.
     """
+    layout, pieces = message.layout, message.pieces
+    basic, places = layout.basic, layout.places
+    if basic is not None and len(places[b"via"]) == 1 and not (status == 100 and b"timestamp" in places):
+        via, from_, to, call_id, cseq = [pieces[place].strip() for place in basic]
+        if to_tag and not _has_tag(message):
+            to = b"%b;tag=%b" % (to, to_tag.encode())
+        if top_via is None or b"," not in via:
+            return _ANSWER % (status, reason.encode(), top_via or via, from_, to, call_id, cseq, extra)
     vias = message.raws(b"via")
     lines = [b"SIP/2.0 %d %b" % (status, reason.encode())]
     if vias:
@@ -182,6 +190,7 @@ def answer(
     return b"\r\n".join(lines) + b"\r\n" + extra + b"Content-Length: 0\r\n\r\n"
 
 
+_ANSWER = b"SIP/2.0 %d %b\r\nVia: %b\r\nFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\nCSeq: %b\r\n%bContent-Length: 0\r\n\r\n"
 _COPIED = ((b"From: ", b"from"), (b"To: ", b"to"), (b"Call-ID: ", b"call-id"), (b"CSeq: ", b"cseq"))
 
 

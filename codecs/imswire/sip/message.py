@@ -57,30 +57,26 @@ class SipMessage:
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
-        head, blank, body = octets.partition(b"\r\n\r\n")
-        line, _, lines = head.partition(b"\n")
-        if line[-1:] != b"\r" or not blank:
+        end, first = octets.find(b"\r\n\r\n"), octets.find(b"\n")
+        line = octets[: first - 1]
+        if 0 < first < end and octets[first - 1] == _CR and line[-1:] != b"\r":
+            lines, self.body_at = octets[first + 1 : end], end + 4
+        else:
             line, lines, body = _cut(octets)
-        self.body_at = len(octets) - len(body)
+            line = line.rstrip(b"\r")
+            self.body_at = len(octets) - len(body)
         self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._top_branch: str | None = None
-        self.start_line = line = line.rstrip(b"\r")
-        self.is_request = line[:4].upper() != b"SIP/"
-        self.request_uri: str | None = None
-        self.status: int | None = None
-        self.reason: str | None = None
-        if self.is_request:
-            self.start_method, self.request_uri = _request_line(line)
-        else:
-            self.start_method = b""
-            self.status, self.reason = (_usual_status_line if len(line) <= _USUAL_LINE else _status_line)(line)
+        self.start_line = line
+        start = _usual_start(line) if len(line) <= _USUAL_LINE else _start(line)
+        self.is_request, self.start_method, self.request_uri, self.status, self.reason = start
         self.layout, self.pieces = layout, pieces = fields(lines)
-        length = pieces[layout.length].strip()
-        if not layout.length or not length.isdigit() or len(length) > _LENGTH_DIGITS or int(length) > len(body):
-            self.body = self._cut_body(body)
-        else:
-            self.body = body[: int(length)]
+        value = pieces[layout.length]
+        length = _usual_length(value) if layout.length and len(value) <= _LENGTH_DIGITS else -1
+        if not 0 <= length <= len(octets) - self.body_at:
+            length = self._length_of_body()
+        self.body = octets[self.body_at : self.body_at + length]
 
     @property
     def head(self) -> bytes:
@@ -167,6 +163,10 @@ class SipMessage:
             raise SipError(text, "more than one")
         return self.pieces[places[0]].strip()
 
+    def remember(self, call_id: str, cseq: CSeq, branch: str) -> None:
+        """These have been read and checked, and need not be again."""
+        self._call_id, self._cseq, self._top_branch = call_id, cseq, branch
+
     @property
     def call_id(self) -> str:
         value = self._call_id
@@ -242,14 +242,15 @@ class SipMessage:
 
     # Body
 
-    def _cut_body(self, there: bytes) -> bytes:
+    def _length_of_body(self) -> int:
+        there = len(self.octets) - self.body_at
         values = self.raws(b"content-length")
         if not values:
             return there
         length = content_length(values)
-        if length > len(there):
-            raise SipError("Content-Length", f"{length}, but the body has {len(there)} octets")
-        return there[:length]
+        if length > there:
+            raise SipError("Content-Length", f"{length}, but the body has {there} octets")
+        return length
 
     @property
     def content_type(self) -> str:
@@ -304,9 +305,23 @@ def _status_line(line: bytes) -> tuple[int, str]:
     return int(code), reason.decode("utf-8", "surrogateescape")
 
 
-_USUAL_LINE = 40
-"""Octets of a status line that is remembered: those of the RFCs are few."""
-_usual_status_line = lru_cache(maxsize=512)(_status_line)
+def _start(line: bytes) -> tuple[bool, bytes, str | None, int | None, str | None]:
+    """Whether it is a request, method and URI of one; status and reason of a response."""
+    if line[:4].upper() != b"SIP/":
+        return (True, *_request_line(line), None, None)
+    return (False, b"", None, *_status_line(line))
+
+
+_USUAL_LINE = 80
+"""Octets of a start line that is remembered: those of responses are few, those of requests come again in a call."""
+_usual_start = lru_cache(maxsize=4_096)(_start)
+
+
+@lru_cache(maxsize=4_096)
+def _usual_length(piece: bytes) -> int:
+    """Content-Length; -1: it has to be looked at closely."""
+    value = piece.strip()
+    return int(value) if value.isdigit() else -1
 
 
 def parse(octets: bytes) -> SipMessage:

@@ -8,55 +8,20 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from operator import itemgetter
-from typing import NamedTuple
 
 from msgspec import Struct
 
-from imswire.sip.edit import max_forwards
+from imswire.sip.edit import hops_of, max_forwards
 from imswire.sip.errors import SipError
-from imswire.sip.fields import Layout
-from imswire.sip.grammar import COMPACT, LISTS, is_token
-from imswire.sip.headers import parse_name_addr, parse_via
+from imswire.sip.grammar import ADDRESSES
+from imswire.sip.headers import cseq_of, parse_name_addr, parse_via
 from imswire.sip.message import SipMessage, parse
 from imswire.sip.uri import OtherUri, SipUri, parse_uri
 
 MAGIC_COOKIE = "z9hG4bK"
-
-# Headers that may stand once only (RFC 3261 20, table 2 and 3, grammar of 25.1).
-_SINGLE = frozenset(
-    {
-        b"call-id",
-        b"content-disposition",
-        b"content-length",
-        b"content-type",
-        b"cseq",
-        b"date",
-        b"expires",
-        b"from",
-        b"max-forwards",
-        b"mime-version",
-        b"min-expires",
-        b"organization",
-        b"priority",
-        b"reply-to",
-        b"retry-after",
-        b"server",
-        b"subject",
-        b"timestamp",
-        b"to",
-        b"user-agent",
-    }
-)
-_ADDRESSES = (
-    ("Contact", b"contact"),
-    ("Route", b"route"),
-    ("Record-Route", b"record-route"),
-    ("Reply-To", b"reply-to"),
-)
 
 # What is beyond doubt, and nearly all that ever comes: these are not read any further. Whatever else is read in full.
 _WORD = rb"[A-Za-z0-9_.+~*!-]++"
@@ -76,22 +41,19 @@ _VIA = _SENT_BY + rb";branch=" + _BRANCH + _FURTHER
 _PLAIN_ADDRESS = re.compile(_ADDRESS).fullmatch
 _PLAIN_VIA = re.compile(_VIA).fullmatch
 _PLAIN_REQUEST_URI = re.compile(_PLAIN_URI.decode()).fullmatch
-# The values of all Via and then of all addresses, one a line, each with what stands behind the colon.
+# The values of Call-ID, of all Via and then of all addresses, one a line, each with what stands behind the colon.
 _LINE_END = rb"\r?+(?:\n|\Z)"
 _NEXT_VIA = rb"(?:, ?+|" + _LINE_END + rb" )"
 _USUAL = re.compile(
-    rb" (%b);branch=(%b)(;rport%b)?+(%b)(?:%b(%b);branch=%b%b(?:%b%b)*+)?+%b(?: %b%b)*+"
+    rb" ([!-~]++)%b (%b);branch=(%b)(;rport%b)?+(%b)(?:%b(%b);branch=%b%b(?:%b%b)*+)?+%b(?: %b%b)*+"
     % (
-        _SENT_BY, _BRANCH, _END_OF_WORD, _FURTHER, _NEXT_VIA, _SENT_BY, _BRANCH, _FURTHER, _NEXT_VIA, _VIA, _LINE_END,
-        _ADDRESS, _LINE_END,
+        _LINE_END, _SENT_BY, _BRANCH, _END_OF_WORD, _FURTHER, _NEXT_VIA, _SENT_BY, _BRANCH, _FURTHER, _NEXT_VIA, _VIA,
+        _LINE_END, _ADDRESS, _LINE_END,
     )
 ).fullmatch  # fmt: skip
 # A blank between the brackets of an address (RFC 3261 25.1: name-addr has none).
 _BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
 
-
-# Names that are tokens for sure.
-_KNOWN = _SINGLE | LISTS | frozenset(COMPACT.values())
 
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
@@ -131,12 +93,15 @@ def judge(octets: bytes, *, extensions: frozenset[str] = frozenset()) -> Verdict
 
 
 class Usual(Struct, frozen=True, gc=False):
-    """What the topmost Via of a message says whose form is beyond doubt.
+    """What routing wants to know first of a message whose form is beyond doubt.
 
-    ``sent_by`` with protocol and transport; ``more``: it has parameters besides branch and an rport without value.
-    ``next_by`` is that of the Via below, "" when there is none.
+    ``method`` and ``number`` of CSeq. Of the topmost Via ``sent_by`` with protocol and transport; ``more``: it has
+    parameters besides branch and an rport without value. ``next_by`` is that of the Via below, "" when there is none.
     """
 
+    call_id: str
+    method: str
+    number: int
     sent_by: str
     branch: str
     rport: bool
@@ -146,50 +111,35 @@ class Usual(Struct, frozen=True, gc=False):
 
 def usual(message: SipMessage) -> Usual | None:
     """None: it has to be judged in full. What is found here is FORWARD to both kinds of :func:`judge`."""
-    form = _form(message.layout)
-    if form.values is None:
+    layout, pieces = message.layout, message.pieces
+    if layout.usual is None or layout.basic is None:
         return None
-    found = _USUAL(b"\n".join(form.values(message.pieces)))
+    found = _USUAL(b"\n".join(layout.usual(pieces)))
     if found is None:
         return None
-    _ = message.call_id, message.cseq
-    sent_by, branch, rport, more, next_by = found.groups(b"")
+    call_id, sent_by, branch, rport, more, next_by = found.groups(b"")
+    cseq = cseq_of(pieces[layout.basic[4]].strip())
     if message.is_request:
-        if form.asks or not _PLAIN_REQUEST_URI(message.request_uri or "") or max_forwards(message) == 0:
+        uri = message.request_uri or ""
+        plain = _known_uri(uri) if len(uri) <= _KNOWN_LENGTH else _PLAIN_REQUEST_URI(uri)
+        if not plain or cseq.method != message.method or b"proxy-require" in layout.places:
+            return None
+        if b"max-forwards" in layout.places and not (layout.hops and hops_of(pieces[layout.hops]) > 0):
             return None
     elif next_by and _is_of_many(next_by.decode()):
         return None
-    return Usual(sent_by.decode(), branch.decode(), rport != b"", more != b"", next_by.decode())
+    name, top = call_id.decode(), branch.decode()
+    message.remember(name, cseq, top)
+    return Usual(name, cseq.method, cseq.number, sent_by.decode(), top, rport != b"", more != b"", next_by.decode())
 
 
-class _Form(NamedTuple):
-    """What can be said of a message by the names of its headers: ``fault``; ``values``: takes those of all Via and all
-    addresses out of its pieces, None when it is not of the usual form; ``asks``: it has a Proxy-Require.
-    """
-
-    fault: SipError | None
-    values: Callable[[list[bytes]], tuple[bytes, ...]] | None
-    asks: bool
+_KNOWN_LENGTH = 80
+"""Octets of a URI that is remembered."""
 
 
-@lru_cache(maxsize=1_024)
-def _form(layout: Layout) -> _Form:
-    places = layout.places
-    fault = _fault(places)
-    found = [place for name in (b"via", b"from", b"to") for place in places.get(name, ())]
-    found += [place for _, name in _ADDRESSES for place in places.get(name, ())]
-    is_usual = fault is None and layout.basic is not None and layout.written is not None
-    return _Form(fault, itemgetter(*found) if is_usual else None, b"proxy-require" in places)
-
-
-def _fault(places: Mapping[bytes, tuple[int, ...]]) -> SipError | None:
-    for header in places.keys() - _KNOWN:
-        if not is_token(header):
-            return SipError("head", "a header name that is no token")
-    for header in places.keys() & _SINGLE:
-        if len(places[header]) > 1:
-            return SipError(header.decode(), "more than one")
-    return None
+@lru_cache(maxsize=4_096)
+def _known_uri(uri: str) -> bool:
+    return _PLAIN_REQUEST_URI(uri) is not None
 
 
 def judge_request(message: SipMessage, extensions: frozenset[str] = frozenset()) -> Verdict:
@@ -222,7 +172,7 @@ def judge_response(message: SipMessage) -> Verdict:
 
 def _check_form(message: SipMessage) -> None:
     _check_lines(message.head)
-    fault = _form(message.layout).fault
+    fault = message.layout.fault
     if fault is not None:
         raise SipError(fault.field, fault.reason)
     vias = message.raws(b"via")
@@ -235,7 +185,8 @@ def _check_form(message: SipMessage) -> None:
         raw = message.raw(name) or b""
         if not _PLAIN_ADDRESS(raw):
             _check_address(field, raw.decode("utf-8", "surrogateescape"))
-    for field, name in _ADDRESSES:
+    for name in ADDRESSES:
+        field = name.decode()
         if message.has(name) and not all(map(_PLAIN_ADDRESS, message.raws(name))):
             for value in message.values(field):
                 if value != "*":

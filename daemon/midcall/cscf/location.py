@@ -88,6 +88,8 @@ class LocationTable:
     # What the router asks
 
     def contacts(self, aor: str, now: int) -> Sequence[Contact]:
+        if aor not in self._bindings:
+            return ()
         found = self.bindings(aor, now)
         return [Contact(each.uri, each.path, each.q, each.source if each.by_flow else None) for each in found]
 

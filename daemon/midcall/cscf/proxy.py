@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from imswire import sip
@@ -26,9 +27,6 @@ BREADTH = 60
 """Max-Breadth of a request that has none (RFC 5393 5.3.3.1)."""
 EXTENSIONS: frozenset[str] = frozenset()
 """Option tags of Proxy-Require that are understood."""
-
-
-_NONE: dict[str, Sequence[str]] = {}
 
 
 class Admission(NamedTuple):
@@ -136,7 +134,7 @@ class Proxy:
         message = sip.parse(text.encode())
         target = Destination(uri)
         try:
-            sent = self._sender.request(message, Plan(), target, 0, self._addresses(target, now))
+            sent = self._sender.request(message, Plan(), target, 0, partial(self._known, now))
         except (Unsent, SipError):
             told(503)
             return out
@@ -186,7 +184,7 @@ class Proxy:
                 line = f"Unsupported: {', '.join(judged.unsupported)}\r\n"
                 self._refuse(message, 420, listener, source, out, line.encode("utf-8", "surrogateescape"))
                 return
-        if self._sender.loops(message):
+        if (usual is None or usual.next_by) and self._sender.loops(message):
             raise SipError("Via", "it was here before", 482)
         via = top_via.with_source(top, source)
         if method == "ACK":
@@ -241,7 +239,12 @@ class Proxy:
 
     def _next_group(self, server: Server, now: int, out: Outs) -> None:
         group = server.waiting.pop(0)
-        breadth, said = _breadth(server.request)
+        request = server.request
+        if len(group) == 1 and request is not None and not request.has(b"max-breadth"):
+            server.breadth = BREADTH
+            self._to_target(server, group[0], now, out)
+            return
+        breadth, said = _breadth(request)
         if len(group) > breadth:
             self._contexts.answer(server, 440, now, out)
             return
@@ -260,7 +263,7 @@ class Proxy:
             return
         try:
             sent = self._sender.request(
-                request, plan, target, server.listener, self._addresses(target, now),
+                request, plan, target, server.listener, partial(self._known, now),
                 via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth,
             )  # fmt: skip
         except Unsent as error:
@@ -286,10 +289,10 @@ class Proxy:
         server.unresolved += 1
         waiting.append((server, target))
 
-    def _addresses(self, target: Destination, now: int) -> dict[str, Sequence[str]]:
-        leads = self._sender.next_of(target.next)
-        found = None if leads.hop is not None else self._names.get(leads.host)
-        return _NONE if found is None or found[1] <= now else {leads.host: found[0]}
+    def _known(self, now: int, host: str) -> Sequence[str] | None:
+        """The addresses of a name; None: they have to be looked up."""
+        found = self._names.get(host)
+        return None if found is None or found[1] <= now else found[0]
 
     # Requests without a transaction
 
@@ -297,7 +300,8 @@ class Proxy:
         self, message: SipMessage, via: bytes | None, listener: int, source: Hop, now: int, out: Outs
     ) -> None:
         """An ACK of a 2xx goes on like any request of its dialog (RFC 3261 16.11); that of our response ends here."""
-        if message.to_tag == self._to_tag(message.call_id):
+        ours = self._to_tag(message.call_id)
+        if ours.encode() in message.octets and message.to_tag == ours:
             return
         self._stateless(message, via, listener, source, now, out)
 
@@ -313,7 +317,7 @@ class Proxy:
         branch = self._sender.stateless_branch(message, (message.values("Via") or ("",))[0])
         try:
             sent = self._sender.request(
-                message, plan, target, listener, self._addresses(target, now), via=via, branch=branch
+                message, plan, target, listener, partial(self._known, now), via=via, branch=branch
             )
         except (Unsent, SipError):
             self.counts["not forwarded"] += 1

@@ -115,6 +115,7 @@ class Router:
         choose: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self._domains = frozenset(domain.lower().rstrip(".") for domain in domains)
+        self._heads = frozenset(f"<{uri}" for each in listeners for uri in (each.uri, each.secure_uri))
         self._ours = frozenset((each.host.lower(), each.port) for each in listeners)
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
@@ -145,6 +146,8 @@ class Router:
     def plan(self, message: SipMessage, now: int) -> Plan:
         """Where it is to go. SipError: a Route or Request-URI that cannot be followed."""
         uri = message.request_uri or ""
+        if not message.has(b"route") and MARK not in uri:
+            return self._first(message, uri, now)
         routes = message.values("Route")
         inside, popped, last = False, 0, False
         if MARK in uri:
@@ -154,9 +157,13 @@ class Router:
                 uri, routes, last = _address(routes[-1]), routes[:-1], True
                 inside = self._seals.fits(seal, message.call_id)
         while popped < _LOOSE and popped < len(routes):
-            sealed, seal = _unmark(_address(routes[popped]))
-            if not self.is_ours(sealed):
-                break
+            head, _, tail = routes[popped].partition(MARK)
+            if head in self._heads and tail[-1:] == ">":
+                seal = tail[:-1]  # as it was given
+            else:
+                sealed, seal = _unmark(_address(routes[popped]))
+                if not self.is_ours(sealed):
+                    break
             popped += 1
             inside = inside or (seal != "" and self._seals.fits(seal, message.call_id))
         changed = uri if last else None
@@ -165,6 +172,19 @@ class Router:
             return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside)
         if inside:
             return Plan(((Destination(uri),),), changed, popped, last, True)
+        return self._first(message, uri, now, changed, popped, last=last)
+
+    def _first(
+        self,
+        message: SipMessage,
+        uri: str,
+        now: int,
+        changed: str | None = None,
+        popped: int = 0,
+        *,
+        last: bool = False,
+    ) -> Plan:
+        """Where a request goes that no route leads on and that belongs to no dialog of ours."""
         asked = _asked(uri)
         if asked.maddr and not self.is_local(asked.host) and (asked.maddr, asked.port) in self._ours:
             # RFC 3261 16.4: it was to come here, and from here on it goes as if nothing had been said of it.

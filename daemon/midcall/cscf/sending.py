@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -57,6 +57,7 @@ class Sender:
         self._seals = seals
         self._run = run
         self._made = 0
+        self._stateless = hashlib.blake2b(digest_size=8)
         self._doors = {(each.transport, each.ipv6): number for number, each in reversed([*enumerate(listeners)])}
         self._vias = [f"Via: SIP/2.0/{each.transport.upper()} {each.sent_by};branch=" for each in listeners]
         self._recorded = [[f"Record-Route: <{uri}{MARK}" for uri in (each.uri, each.secure_uri)] for each in listeners]
@@ -78,7 +79,8 @@ class Sender:
 
     def loops(self, message: SipMessage) -> bool:
         """Whether the request was here before and nothing that decides its way has changed (RFC 5393 4.2)."""
-        if not any(ours in via for ours in self._octets for via in message.raws(b"via")):
+        head = message.octets
+        if not any(ours in head for ours in self._octets):
             return False
         ours = [via for via in message.values("Via") if self.is_ours(via.partition(";")[0])]
         return bool(ours) and any(f".{loop_of(message)}" in via for via in ours)
@@ -95,7 +97,7 @@ class Sender:
         plan: Plan,
         target: Destination,
         listener: int,
-        names: dict[str, Sequence[str]],
+        known: Callable[[str], Sequence[str] | None],
         *,
         via: bytes | None = None,
         branch: str = "",
@@ -105,20 +107,17 @@ class Sender:
     ) -> Sent | str:
         """The request as it goes to a target, or the name whose addresses are wanted first.
 
-        ``names`` are those that are known; ``via`` the topmost Via with where the request came from; ``branch`` ours,
-        if it is already chosen; ``on_top`` further lines; ``breadth`` another Max-Breadth. Unsent; SipError: it may not
-        go on.
+        ``known`` gives the addresses of a name; ``via`` is the topmost Via with where the request came from; ``branch``
+        ours, if it is already chosen; ``on_top`` further lines; ``breadth`` another Max-Breadth. Unsent; SipError: it
+        may not go on.
         """
         leads = self.next_of(target.next)
-        place = target.flow
+        place = target.flow or leads.hop
         if place is None:
-            if leads.hop is not None:
-                place = leads.hop
-            else:
-                found = names.get(leads.host)
-                if found is None:
-                    return leads.host
-                place = self._reachable(leads, found)
+            found = known(leads.host)
+            if found is None:
+                return leads.host
+            place = self._reachable(leads, found)
         uri = target.request_uri if target.request_uri is not None else plan.request_uri
         secure = (uri or message.request_uri or "")[:5].lower() == "sips:" or leads.secure
         if secure and place.transport != "tls":
@@ -126,24 +125,23 @@ class Sender:
         out = self._door(place, listener)
         seal = self._seals.of(message.call_id)
         branch = branch or self._branch(seal, loop_of(message))
-        lines = [self._vias[out] + branch]
+        top = f"{self._vias[out]}{branch}\r\n"
         if message.method in RECORDED:
-            lines.append(f"{self._recorded[out][secure]}{seal}>")
+            top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
             if out != listener:
-                lines.append(f"{self._recorded[listener][secure]}{seal}>")
+                top = f"{top}{self._recorded[listener][secure]}{seal}>\r\n"
         for route in target.routes:
-            lines.append(f"Route: {route}" if route[:1] == "<" else f"Route: <{route.strip('<>')}>")
+            top += f"Route: {route}\r\n" if route[:1] == "<" else f"Route: <{route.strip('<>')}>\r\n"
         routes, behind = plan.routes, None
-        if leads.strict and len(message.raws(b"route")) and len(message.values("Route")) > plan.routes:
+        if leads.strict and message.has(b"route") and len(message.values("Route")) > plan.routes:
             # RFC 3261 16.6 6: a strict router is sent its own URI, and the other one behind all routes.
             behind, uri, routes = f"<{uri or message.request_uri}>", target.next, routes + 1
         if breadth:
-            lines.append(f"Max-Breadth: {breadth}")
+            top = f"{top}Max-Breadth: {breadth}\r\n"
             if message.has(b"max-breadth"):
                 removed = (*removed, "max-breadth")
-        lines.append(on_top)
         change = hop.Change(
-            "\r\n".join(lines).encode("utf-8", "surrogateescape"),
+            (top + on_top).encode("utf-8", "surrogateescape"),
             None if uri is None else uri.encode("utf-8", "surrogateescape"),
             routes,
             plan.last_route,
@@ -156,8 +154,9 @@ class Sender:
 
     def stateless_branch(self, message: SipMessage, received: str) -> str:
         """One that each retransmission is given again (RFC 3261 16.11)."""
-        digest = hashlib.blake2b(received.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-        return f"{MAGIC_COOKIE}-{digest}.{self._seals.of(message.call_id)}.{loop_of(message)}"
+        blake = self._stateless.copy()
+        blake.update(received.encode("utf-8", "surrogateescape"))
+        return f"{MAGIC_COOKIE}-{blake.hexdigest()}.{self._seals.of(message.call_id)}.{loop_of(message)}"
 
     def back(self, vias: Sequence[Via]) -> tuple[int, Hop] | None:
         """Where a response goes whose next Via is the first of these (RFC 3261 18.2.2); None: nobody can tell."""
@@ -202,7 +201,7 @@ def loop_of(message: SipMessage) -> str:
 
     Who makes another request with the same sum and our Via in it gains that it is refused.
     """
-    routes = message.values("Route")
+    routes = message.values("Route") if message.has(b"route") else ()
     text = f"{message.request_uri}\0{message.call_id}\0{message.cseq.number}\0{routes}"
     return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')):08x}"
 
