@@ -84,7 +84,8 @@ class Registrar:
 
     def _update(self, message: SipMessage, aor: str, source: Hop, listener: int, now: int) -> tuple[int, bytes]:
         """RFC 3261 10.3 6-8: all contacts of the request, or none."""
-        have = {each.key: each for each in self._location.bindings(aor, now)}
+        had = {each.key: each for each in self._location.bindings(aor, now)}
+        have = dict(had)
         values = message.values("Contact")
         if "*" in values:
             if len(values) > 1 or _number(message.first("Expires")) != 0:
@@ -99,7 +100,7 @@ class Registrar:
                 if 0 < seconds < self._policy.min_expires:
                     return 423, _line("Min-Expires", str(self._policy.min_expires))
                 binding = self._binding(contact, seconds, message, source, now)
-                former = have.get(binding.key)
+                former = had.get(binding.key)
                 if former is not None and not _is_later(former, message):
                     return 500, b""
                 if seconds:

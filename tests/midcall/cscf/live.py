@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,12 +13,23 @@ import uvloop
 
 from imswire import sip
 from imswire.sip import SipMessage, StreamFramer
-from midcall.config.cscf_tables import CscfConfig, CscfHop, CscfLimits, CscfListen, CscfLocation, CscfPeer, CscfRoute
+from midcall.config.cscf_tables import (
+    CscfConfig,
+    CscfDigest,
+    CscfHop,
+    CscfLimits,
+    CscfListen,
+    CscfLocation,
+    CscfPeer,
+    CscfRoute,
+)
 from midcall.cscf.service import Service
 from tests.midcall.cscf.stage import request, response
 from tests.midcall.cscf.test_service import SECONDS, Site, free_port, running
 
 LIMITS = CscfLimits()
+TOGETHER = 25
+NEIGHBOURS = (CscfPeer(network="127.0.0.0/8", trusted=True, relay=True),)
 _hosts = itertools.count(2)
 
 
@@ -109,6 +120,15 @@ class Caller(asyncio.DatagramProtocol):
         self.got = [each for each in self.got if call_id.encode() not in each]
 
 
+async def flood(proxy: Live, sender: Caller, good: Caller, messages: Iterable[bytes]) -> None:
+    """Many, and a good request between them now and then: sockets drop what nobody reads."""
+    for number, octets in enumerate(messages, 1):
+        sender.send(octets, proxy.port)
+        if number % TOGETHER == 0:
+            await good.good_request(proxy.port)
+    await good.good_request(proxy.port)
+
+
 class Stream:
     """A connection to the proxy; ``messages`` came whole, ``closed`` when it has been ended at the other side."""
 
@@ -177,6 +197,11 @@ class Live:
         self.counts = service.worker.proxy.counts
 
     @property
+    def running(self) -> int:
+        """Transactions of requests that came."""
+        return self.service.worker.proxy.running[0]
+
+    @property
     def connections(self) -> int:
         assert self.service.worker.streams is not None
         return len(self.service.worker.streams)
@@ -184,19 +209,30 @@ class Live:
 
 @asynccontextmanager
 async def proxy(
-    site: Site, limits: CscfLimits = LIMITS, *, strangers: bool = False, answers: bool = True
+    site: Site,
+    limits: CscfLimits = LIMITS,
+    *,
+    peers: tuple[CscfPeer, ...] = NEIGHBOURS,
+    digest: bool = False,
+    addresses: int = 1_000,
+    answers: bool = True,
 ) -> AsyncIterator[Live]:
-    """Over UDP and TCP on one port. ``strangers``: all who send are, and only what goes to a route of ours may pass."""
+    """Over UDP and TCP on one port; who is no peer is a stranger. What goes to loop.example comes back."""
     loop = asyncio.get_running_loop()
     _, sink = await loop.create_datagram_endpoint(lambda: Sink(answers), ("127.0.0.1", 0))
     port = free_port()
+    hops = {"*": sink.port, "loop.example": port}
     config = CscfConfig(
         domains=("home.example",),
         seal=str(site.seal),
         listen=tuple(CscfListen(transport=each, address=f"127.0.0.1:{port}") for each in ("udp", "tcp")),
-        route=(CscfRoute(domain="*", hops=(CscfHop(uri=f"sip:127.0.0.1:{sink.port}"),), probe_seconds=0),),
-        peer=() if strangers else (CscfPeer(network="127.0.0.0/8", trusted=True, relay=True),),
-        location=CscfLocation(file=""),
+        route=tuple(
+            CscfRoute(domain=domain, hops=(CscfHop(uri=f"sip:127.0.0.1:{hop}"),), probe_seconds=0)
+            for domain, hop in hops.items()
+        ),
+        peer=peers,
+        digest=CscfDigest(realm="home.example", users=str(site.users())) if digest else None,
+        location=CscfLocation(file="", addresses=addresses),
         limits=limits,
     )
     try:

@@ -72,6 +72,13 @@ def test_a_contact_is_bound_and_told():
     assert office.written == [(AOR, 1)]
 
 
+def test_a_contact_that_stands_twice_is_bound_once():
+    office = Office()
+    status, _ = office.ask("Contact: <sip:alice@192.0.2.10>;expires=600", "Contact: <sip:alice@192.0.2.10>;expires=90")
+    assert status == 200 and office.uris() == ["sip:alice@192.0.2.10"]
+    assert office.table.bindings(AOR, 0)[0].left(0) == 90
+
+
 def test_expiry_of_contact_request_and_ours():
     office = Office()
     assert office.ask("Contact: <sip:a@192.0.2.10>", "Expires: 300")[1][0].endswith("expires=300")
