@@ -5,6 +5,7 @@ A packet is a msgpack array of copies that follow each other; its answer is the 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import msgspec
@@ -29,22 +30,24 @@ class SipCopy(Struct, frozen=True, array_like=True, gc=False):
     sent: tuple[tuple[str, bytes], ...] = ()
 
 
+_ARRAY = struct.Struct(">BH")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[SipCopy, ...])
 
 
-def packet(copies: Sequence[SipCopy]) -> bytes:
-    return _encoder.encode(copies)
+def written(copy: SipCopy) -> bytes:
+    """A copy as it stands in a packet."""
+    return _encoder.encode(copy)
+
+
+def packet(copies: Sequence[bytes]) -> bytes:
+    """Of written copies, at most 65 535."""
+    return _ARRAY.pack(0xDC, len(copies)) + b"".join(copies)
 
 
 def copies(octets: bytes) -> tuple[SipCopy, ...]:
-    """The inverse. msgspec.MsgspecError: it is no packet."""
+    """The copies of a packet. msgspec.MsgspecError: it is none."""
     return _decoder.decode(octets)
-
-
-def size(copy: SipCopy) -> int:
-    """Octets that it takes, about."""
-    return len(copy.octets) + sum(len(octets) for _, octets in copy.sent) + 128
 
 
 def answer(number: int) -> bytes:

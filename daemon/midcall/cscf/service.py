@@ -173,7 +173,8 @@ class Service:
     async def _open(self, place: int, door: CscfListen, *, shared: bool) -> None:
         host, port = address(door.address)
         if door.transport == "udp":
-            self.worker.udp[place] = UdpDoor(host, port, self.worker.datagram(place), shared=shared)
+            take = self.worker.message if shared else self.worker.serve
+            self.worker.udp[place] = UdpDoor(host, port, place, take, shared=shared)
             return
         assert self.worker.streams is not None
         server, client = (None, None) if door.transport == "tcp" else contexts(door)

@@ -9,15 +9,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from midcall.base import sip_copies
 from midcall.base.sip_copies import ANSWER_OCTETS, MAX_PACKET, SipCopy
 from midcall.cscf.values import Hop, Listener, Out, Outs, bracketed
 
 RETRY_SECONDS = 0.5
+GATHER_SECONDS = 0.004
+"""How long a copy waits for others, so that they go, and are answered, in one packet."""
+GATHER_OCTETS = MAX_PACKET // 2
+"""With so many octets nothing waits any more."""
 BUFFER_OCTETS = 4 << 20
+EACH_OCTETS = 128
+"""What a copy takes besides its own octets, about."""
 
 Owner = Callable[[bytes], int]
 """To which of them a message belongs."""
@@ -33,14 +40,16 @@ class PoiLink:
         self._path = path
         self._bound = bound
         self.counts: Counter[str] = Counter()
-        self._kept: OrderedDict[int, SipCopy] = OrderedDict()
+        self._kept: OrderedDict[int, bytes] = OrderedDict()  # as they stand in a packet
         self._minor: OrderedDict[int, None] = OrderedDict()  # those that may be missed first
+        self._unsent: deque[int] = deque()  # their numbers; some may be gone
         self._octets = 0
+        self._gathered = 0
         self._sent = 0  # the last number that was sent on this connection
         self._socket: socket.socket | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._asked = False
+        self._asked: asyncio.TimerHandle | None = None
         self._blocked = False
         self._closed = False
         self._connect()
@@ -50,28 +59,34 @@ class PoiLink:
         """Copies and octets that are not known to be safe."""
         return len(self._kept), self._octets
 
-    def put(self, copy: SipCopy, *, minor: bool) -> None:
-        """Keep a copy, and send it soon."""
+    def put(self, number: int, copy: bytes, *, minor: bool) -> None:
+        """Keep a written copy, and send it soon."""
         self.counts["copies"] += 1
-        self._kept[copy.number] = copy
-        self._octets += sip_copies.size(copy)
+        self._kept[number] = copy
+        self._unsent.append(number)
+        self._octets += len(copy) + EACH_OCTETS
+        self._gathered += len(copy)
         if minor:
-            self._minor[copy.number] = None
+            self._minor[number] = None
         while self._octets > self._bound:
             self._drop()
-        if not self._asked and self._socket is not None and not self._blocked:
-            self._asked = True
-            self._loop.call_soon(self._send)
+        if self._socket is None or self._blocked:
+            return
+        if self._gathered > GATHER_OCTETS:
+            self._send()
+        elif self._asked is None:
+            self._asked = self._loop.call_later(GATHER_SECONDS, self._send)
 
     def _drop(self) -> None:
         number = next(iter(self._minor), None)
         self._forget(next(iter(self._kept)) if number is None else number)
         self.counts["dropped"] += 1
+        if len(self._unsent) > 2 * len(self._kept) + 64:
+            self._unsent = deque(number for number in self._unsent if number in self._kept)
 
     def _forget(self, number: int) -> None:
-        copy = self._kept.pop(number)
+        self._octets -= len(self._kept.pop(number)) + EACH_OCTETS
         self._minor.pop(number, None)
-        self._octets -= sip_copies.size(copy)
 
     # The socket
 
@@ -88,6 +103,7 @@ class PoiLink:
             return
         self._socket = made
         self._sent = 0
+        self._unsent = deque(self._kept)
         self._blocked = False
         self.counts["connected"] += 1
         self._loop.add_reader(made.fileno(), self._answered)
@@ -107,22 +123,25 @@ class PoiLink:
 
     def _send(self) -> None:
         """As much as the socket takes, many copies in a packet."""
-        self._asked = False
-        while (made := self._socket) is not None:
-            batch = self._batch()
-            if not batch:
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
+        self._gathered = 0
+        while (made := self._socket) is not None and not self._blocked:
+            numbers = self._batch()
+            if not numbers:
                 return
             try:
-                made.send(sip_copies.packet(batch))
+                made.send(sip_copies.packet([self._kept[number] for number in numbers]))
             except (BlockingIOError, InterruptedError):
-                if not self._blocked:
-                    self._blocked = True
-                    self._loop.add_writer(made.fileno(), self._writable)
+                self._unsent.extendleft(reversed(numbers))
+                self._blocked = True
+                self._loop.add_writer(made.fileno(), self._writable)
                 return
             except OSError:
                 self._lost()
                 return
-            self._sent = batch[-1].number
+            self._sent = numbers[-1]
 
     def _writable(self) -> None:
         if self._socket is not None:
@@ -130,19 +149,20 @@ class PoiLink:
         self._blocked = False
         self._send()
 
-    def _batch(self) -> list[SipCopy]:
-        batch: list[SipCopy] = []
+    def _batch(self) -> list[int]:
+        """The next ones that fit into a packet; they are taken from what is unsent."""
+        numbers: list[int] = []
         octets = 0
-        for number in reversed(self._kept):
-            if number <= self._sent:
-                break
-            batch.append(self._kept[number])
-        batch.reverse()
-        for place, copy in enumerate(batch):
-            octets += sip_copies.size(copy)
-            if octets > MAX_PACKET:
-                return batch[: max(place, 1)]
-        return batch
+        unsent, kept = self._unsent, self._kept
+        while unsent:
+            copy = kept.get(unsent[0])
+            if copy is not None:
+                octets += len(copy)
+                if numbers and octets > MAX_PACKET:
+                    break
+                numbers.append(unsent[0])
+            unsent.popleft()
+        return numbers
 
     def _answered(self) -> None:
         made = self._socket
@@ -164,8 +184,9 @@ class PoiLink:
     def close(self) -> None:
         """What still waits is lost."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._asked):
+            if timer is not None:
+                timer.cancel()
         self._lost()
 
 
@@ -175,32 +196,28 @@ class Copies:
     def __init__(self, paths: Sequence[str], bound: int, listeners: Sequence[Listener], owner: Owner) -> None:
         self.links = [PoiLink(path, bound) for path in paths]
         self._here = [f"{bracketed(each.host)}:{each.port}" for each in listeners]
-        self._owner = owner if len(paths) > 1 else lambda _: 0
+        self._owner = owner if len(paths) > 1 else None
         # Numbers go on after a restart: what is counted from is the time.
         self._number = time.time_ns()
 
-    def put(self, octets: bytes, listener: int, source: Hop, outs: Outs) -> None:
-        """A message that was received, and what became of it."""
-        self._number += 1
-        sent = tuple(
-            (f"{bracketed(out.hop.host)}:{out.hop.port}", out.octets)
-            for out in outs
-            if isinstance(out, Out) and out.onward
+    def put(self, octets: bytes, listener: int, source: Hop, outs: Outs, now: int) -> None:
+        """A message that was received, and what became of it; ``now`` monotonic ns."""
+        self._number = number = self._number + 1
+        sent = tuple([(_place(out.hop), out.octets) for out in outs if isinstance(out, Out) and out.onward])
+        copy = sip_copies.written(
+            SipCopy(number, octets, _place(source), self._here[listener], time.time_ns(), now, sent)
         )
-        copy = SipCopy(
-            self._number,
-            octets,
-            f"{bracketed(source.host)}:{source.port}",
-            self._here[listener],
-            time.time_ns(),
-            time.monotonic_ns(),
-            sent,
-        )
-        self.links[self._owner(octets)].put(copy, minor=is_minor(octets))
+        link = self.links[0 if self._owner is None else self._owner(octets)]
+        link.put(number, copy, minor=is_minor(octets))
 
     def close(self) -> None:
         for link in self.links:
             link.close()
+
+
+@lru_cache(maxsize=4_096)
+def _place(hop: Hop) -> str:
+    return f"{bracketed(hop.host)}:{hop.port}"
 
 
 _NEW = (b"INVITE ", b"SIP/2.0 2", b"SIP/2.0 18", b"BYE ", b"CANCEL ")

@@ -7,28 +7,40 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from midcall.cscf.values import Hop
 
 RECEIVE_OCTETS = 8 << 20
 SEND_OCTETS = 4 << 20
 DATAGRAM = 65_535
 TOGETHER = 64
 """Datagrams that are taken in one go, before others have their turn."""
+SOURCES = 4_096
+"""Hops that are remembered by their address."""
 
 SAMPLED = 64
 """Of so many datagrams one is asked when it came."""
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@qq")
 
-Take = Callable[[bytes, tuple[str, int]], None]
+Take = Callable[[bytes, int, Hop], None]
+
+
+@lru_cache(maxsize=SOURCES)
+def _hop(address: tuple[Any, ...]) -> Hop:
+    return Hop("udp", address[0], address[1])
 
 
 class UdpDoor:
-    """One socket; ``take`` is given each datagram with the address that it came from."""
+    """The socket of a listener; ``take`` is given each datagram with that, and the hop that it came from."""
 
-    def __init__(self, host: str, port: int, take: Take, *, shared: bool = False) -> None:
+    def __init__(self, host: str, port: int, listener: int, take: Take, *, shared: bool = False) -> None:
         """OSError: it cannot be opened. ``shared``: other processes listen there too (SO_REUSEPORT)."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._take = take
+        self._listener = listener
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
@@ -46,22 +58,28 @@ class UdpDoor:
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._send = self._socket.sendto
         self._count = 0
+        self._together = 1
         self._waited = 0
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
 
     def _readable(self) -> None:
-        receive, take = self._socket.recvfrom, self._take
-        for _ in range(TOGETHER):
+        """As many as there were the last time, and twice as many when all of these are there: to ask in vain costs as
+        much as a datagram.
+        """
+        receive, take, listener = self._socket.recvfrom, self._take, self._listener
+        for _ in range(self._together):
             self._count += 1
             try:
                 octets, address = receive(DATAGRAM) if self._count % SAMPLED else self._sample()
             except (BlockingIOError, InterruptedError):
+                self._together = 1
                 return
             except OSError:
                 continue  # an ICMP error of something that was sent: the transaction's timers see to it
-            take(octets, address)
+            take(octets, listener, _hop(address))
+        self._together = min(2 * self._together, TOGETHER)
 
-    def _sample(self) -> tuple[bytes, tuple[str, int]]:
+    def _sample(self) -> tuple[bytes, tuple[Any, ...]]:
         """A datagram, and how long it has waited for its turn."""
         octets, more, _, address = self._socket.recvmsg(DATAGRAM, 64)
         for level, kind, value in more:

@@ -37,34 +37,18 @@ class Worker:
 
     # In
 
-    def datagram(self, listener: int) -> Callable[[bytes, tuple[str, int]], None]:
-        """What takes the datagrams of a listener."""
-        if self.mates is None:
-
-            def take(octets: bytes, address: tuple[str, int]) -> None:
-                self.serve(octets, listener, Hop("udp", address[0], address[1]))
-        else:
-            pass_on = self.mates.pass_on
-
-            def take(octets: bytes, address: tuple[str, int]) -> None:
-                hop = Hop("udp", address[0], address[1])
-                if not pass_on(octets, listener, hop):
-                    self.serve(octets, listener, hop)
-
-        return take
-
     def message(self, octets: bytes, listener: int, hop: Hop) -> None:
-        """A message of a stream."""
+        """A message that may be another worker's."""
         if self.mates is None or not self.mates.pass_on(octets, listener, hop):
             self.serve(octets, listener, hop)
 
     def serve(self, octets: bytes, listener: int, hop: Hop) -> None:
         """A message that is ours."""
-        outs = self.proxy.message(octets, listener, hop, mono())
-        for out in outs:
-            self._do(out)
+        now = mono()
+        outs = self.proxy.message(octets, listener, hop, now)
+        self._all(outs)
         if self.copies is not None:
-            self.copies.put(octets, listener, hop, outs)
+            self.copies.put(octets, listener, hop, outs, now)
 
     def failed(self, branch: str) -> None:
         """Something could not be sent; told later, so that nothing is in the middle of something else."""
@@ -80,15 +64,16 @@ class Worker:
 
     def _all(self, outs: Outs) -> None:
         for out in outs:
-            self._do(out)
+            if isinstance(out, Resolve):
+                self.resolver.ask(out.host)
+            elif out.hop.transport == "udp":
+                if not self.udp[out.listener].send(out.octets, out.hop[1:3]) and out.branch:
+                    self.failed(out.branch)
+            else:
+                self._by_stream(out)
 
-    def _do(self, out: Out | Resolve) -> None:
-        if isinstance(out, Resolve):
-            self.resolver.ask(out.host)
-        elif out.hop.transport == "udp":
-            if not self.udp[out.listener].send(out.octets, (out.hop.host, out.hop.port)) and out.branch:
-                self.failed(out.branch)
-        elif self.mates is None or not out.hop.connection or not self.mates.send(out.octets, out.listener, out.hop):
+    def _by_stream(self, out: Out) -> None:
+        if self.mates is None or not out.hop.connection or not self.mates.send(out.octets, out.listener, out.hop):
             self.stream(out.octets, out.listener, out.hop, out.branch, out.name)
 
     def stream(self, octets: bytes, listener: int, hop: Hop, branch: str = "", name: str = "") -> None:
