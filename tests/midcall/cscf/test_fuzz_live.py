@@ -1,0 +1,104 @@
+"""Changed SIP through the running proxy: what goes on is whole and can be judged, and good requests pass between."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from imswire import sip
+from imswire.sip.verdict import judge
+from scripts.fuzz.run import mutations
+from tests.imswire.sip.torture import TORTURE, VERDICTS, named
+from tests.midcall.cscf import live
+from tests.midcall.cscf.stage import SDP, request, response
+from tests.midcall.cscf.test_service import Site
+from tests.midcall.cscf.test_torture_live import without_names
+
+SHORT = 1_000
+LONG = 200_000
+SEED = 20_261_127
+TOGETHER = 20
+LARGEST = 60_000
+"""Octets: what a datagram takes."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def corpus(caller: live.Caller, proxy: live.Live) -> list[bytes]:
+    """Torture messages, and requests and responses of a call through this proxy."""
+    here = f"SIP/2.0/UDP {caller.place[0]}:{caller.place[1]}"
+    invite = request("INVITE", "sip:x@far.example", via=here, body=SDP)
+    on = sip.parse(invite.encode())
+    ours = f"Route: <sip:127.0.0.1:{proxy.port};lr>"
+    good = [
+        invite,
+        request("ACK", "sip:x@far.example", ours, via=here, to_tag="b"),
+        request("CANCEL", "sip:x@far.example", via=here),
+        request("BYE", "sip:x@far.example", ours, via=here, to_tag="b"),
+        request("REGISTER", "sip:home.example", "Contact: <sip:x@127.0.0.1:9>;expires=60", via=here),
+        request("MESSAGE", "sip:x@loop.example", "Max-Breadth: 60", via=here),
+        response(on, 200, body=SDP),
+        response(on, 486),
+    ]
+    torture = [(TORTURE / name).read_bytes() for name in sorted(VERDICTS)]
+    return [*torture, *(text.encode() for text in good)]
+
+
+async def datagrams(site: Site, runs: int) -> None:
+    async with live.proxy(site) as proxy, live.caller() as good, live.caller() as caller:
+        without_names(proxy)
+        for number, octets in enumerate(mutations(corpus(caller, proxy), runs, SEED), 1):
+            caller.send(octets[:LARGEST], proxy.port)
+            if number % TOGETHER == 0:
+                await good.good_request(proxy.port)
+                assert all(named(judge(each.octets)) == "forward" for each in proxy.sink.got if each.is_request)
+                proxy.sink.got.clear()
+                caller.got.clear()
+        assert proxy.counts["forwarded"] > runs // TOGETHER  # and not good ones alone
+        assert sum(proxy.counts[name] for name in proxy.counts if name.startswith("answered")) > runs // 10
+
+
+async def connections(site: Site, runs: int) -> None:
+    """Several messages on each, cut anywhere; a connection that cannot go on is closed, all others live."""
+    chance = Random(SEED)
+    async with live.proxy(site) as proxy, live.caller() as good, live.stream(proxy.port) as kept:
+        without_names(proxy)
+        changed = mutations(corpus(good, proxy), runs, SEED + 1)
+        for _ in range(runs // TOGETHER):
+            octets = b"".join(next(changed)[:LARGEST] for _ in range(TOGETHER))
+            async with live.stream(proxy.port) as stream:
+                place = 0
+                while place < len(octets):
+                    size = chance.randint(1, 20_000)
+                    stream.writer.write(octets[place : place + size])
+                    place += size
+                await good.good_request(proxy.port)
+            assert all(named(judge(each.octets)) == "forward" for each in proxy.sink.got if each.is_request)
+            proxy.sink.got.clear()
+        await kept.lives()
+        assert proxy.service.worker.streams is not None
+        assert proxy.service.worker.streams.counts["broken streams"] > 0
+
+
+def test_changed_datagrams(site: Site) -> None:
+    live.run(datagrams(site, SHORT))
+
+
+def test_changed_streams(site: Site) -> None:
+    live.run(connections(site, SHORT))
+
+
+@pytest.mark.proof
+def test_many_changed_datagrams(site: Site) -> None:
+    live.run(datagrams(site, int(os.environ.get("MIDCALL_FUZZ_RUNS", LONG))))
+
+
+@pytest.mark.proof
+def test_many_changed_streams(site: Site) -> None:
+    live.run(connections(site, int(os.environ.get("MIDCALL_FUZZ_RUNS", LONG))))
