@@ -60,7 +60,7 @@ def keys(kind: type[Struct]) -> Iterator[str]:
                 yield from keys(inner)
 
 
-@pytest.mark.parametrize("role", ["cscf", "poi", "df", "tap", "admf"])
+@pytest.mark.parametrize("role", ["cscf", "poi", "df", "tap", "admf", "audit"])
 def test_the_reference_has_every_key_of_a_role(role):
     page = (ROOT / "docs/reference/configuration.md").read_text()
     kind = {
@@ -69,6 +69,7 @@ def test_the_reference_has_every_key_of_a_role(role):
         "df": config.DfConfig,
         "tap": config.TapConfig,
         "admf": config.AdmfConfig,
+        "audit": config.AuditConfig,
     }[role]
     missing = {key for key in keys(kind) if not re.search(rf"[`.]{key}(`|\])", page)}
     assert missing == set()

@@ -51,14 +51,15 @@ def test_a_certificate_as_ts_33_310_wants_it(made, role):
 
 def test_only_the_owner_reads_a_key(made):
     keys = list(made.glob("*.key"))
-    assert len(keys) == len(ROLES) + 3
+    assert len(keys) == len(ROLES) + 4
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
     assert not list(made.glob(".*"))
 
 
-def test_the_integrity_key_is_a_pair(made):
-    private = load_pem_private_key((made / "integrity.key").read_bytes(), None)
-    assert load_pem_public_key((made / "integrity.pub").read_bytes()) == private.public_key()
+@pytest.mark.parametrize("name", ["integrity", "heads"])
+def test_a_key_that_signs_is_a_pair(made, name):
+    private = load_pem_private_key((made / f"{name}.key").read_bytes(), None)
+    assert load_pem_public_key((made / f"{name}.pub").read_bytes()) == private.public_key()
 
 
 @pytest.mark.peer

@@ -89,11 +89,12 @@ def test_the_tap_alone_has_capabilities():
     assert {name: held for name, held in holders.items() if held} == {"tap": "CAP_NET_RAW CAP_BPF"}
 
 
-def test_two_roles_may_call_bpf_and_two_have_a_folder_that_others_may_enter():
-    """DF to change the maps that it was given; tap and POI have their sockets there, and look at who comes."""
+def test_two_roles_may_call_bpf_and_three_have_a_folder_that_others_may_enter():
+    """DF to change the maps that it was given; tap, POI and audit have sockets there, and look at who comes."""
     found = {role(unit): drop_ins(role(unit)) for unit in UNITS}
     assert {name: each for name, each in found.items() if each} == {
         "df": {"SystemCallFilter": "bpf"},
+        "audit": {"RuntimeDirectoryMode": "0711", "PrivateUsers": "no"},
         "poi": {"RuntimeDirectoryMode": "0711", "PrivateUsers": "no"},
         "tap": {"SystemCallFilter": "bpf", "RuntimeDirectoryMode": "0711"},
     }
@@ -129,7 +130,8 @@ def test_files_of_a_role_lie_where_its_unit_lets_it_write(name):
     stored = set(re.findall(r'"(/var/lib/[^"]+)"', text))
     assert all(any(path == each or path.startswith(f"{each}/") for each in state) for path in stored)
     assert read.log.li == f"/var/log/{unit['LogsDirectory']}/li.log"
-    assert set(re.findall(r'"(/run/[^"]+)"', text)) <= {"/run/midcall/tap-1/door", "/run/midcall/poi-1/copies"}
+    doors = {"/run/midcall/tap-1/door", "/run/midcall/poi-1/copies", "/run/midcall/audit-1/door"}
+    assert set(re.findall(r'"(/run/[^"]+)"', text)) <= doors
 
 
 def test_the_door_of_the_tap_lies_in_its_runtime_directory():
@@ -211,7 +213,11 @@ def test_what_is_installed(installed):
     assert "ExecStart=/srv/midcall/bin/python -I /srv/midcall/bin/midcall run " in unit and "@PREFIX@" not in unit
     assert (system / "midcall-.service.d/10-sandbox.conf").is_file()
     roles = {path.stem for path in (ROOT / "config").glob("*.toml")} - {"midcall"}
-    assert {role(path) for path in system.glob("*.service")} == roles == {"admf", "cscf", "df", "kms", "poi", "tap"}
+    assert (
+        {role(path) for path in system.glob("*.service")}
+        == roles
+        == {"admf", "audit", "cscf", "df", "kms", "poi", "tap"}
+    )
     assert (system / "midcall-df@.service.d/20-bpf.conf").is_file()
     assert {path.name for path in (system / "midcall-tap@.service.d").iterdir()} == {"20-bpf.conf", "30-door.conf"}
     users = dict(line.split(":", 1) for line in (installed / "etc/passwd").read_text().splitlines())

@@ -36,7 +36,7 @@ Loader = Callable[[], Run]
 NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
 DONE, FAULT = 0, 1
 # Roles that are given nothing that could be run again.
-UNRECORDED = frozenset({"kms", "tap"})
+UNRECORDED = frozenset({"kms", "tap", "audit"})
 
 _log = logging.getLogger("midcall.service")
 _li_log = logging.getLogger("midcall.li.service")

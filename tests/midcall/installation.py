@@ -83,15 +83,17 @@ class Installation:
         text = decided((ROOT / f"config/{role}.toml").read_text())
         # Ports that nobody has, an interface and a user that every host has.
         text = re.sub(r'^((?:listen|address) = )"[^"]+:\d+"', r'\1"127.0.0.1:0"', text, flags=re.MULTILINE)
-        text = text.replace('"eth1"', '"lo"').replace('"midcall-df"', f'"{getpass.getuser()}"')
-        text = text.replace('"midcall-poi"', f'"{getpass.getuser()}"')
+        text = text.replace('"eth1"', '"lo"')
+        text = re.sub(r'"midcall-[a-z]+"', f'"{getpass.getuser()}"', text)
         text = re.sub(r'"(/(?:etc|var|run)/)', rf'"{self.folder}\1', text)
         self.file(role).write_text(text)
         for path in re.findall(r'"(/[^"]+/(?:var|run)/[^"]+)"', text):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.secrets(role).mkdir(mode=0o700)
         for name in set(re.findall(rf'"{role}_([^"]+)"', text)):
-            if name != "tls.key":
+            if name == "heads.key":
+                self._write(self.secrets(role) / name, (self.folder / "pki/heads.key").read_text())
+            elif name != "tls.key":
                 self._write(self.secrets(role) / name, secrets.token_hex(32))
         if role in CERTIFICATES:
             own = self.folder / "pki" / CERTIFICATES[role]

@@ -191,4 +191,4 @@ def test_the_laboratory_of_the_how_to_runs(tmp_path):
             finally:
                 process.kill()
     assert process.returncode == 0, err
-    assert err.startswith("midcall: cscf, kms, poi, df, admf run in one process: for laboratories")
+    assert err.startswith("midcall: cscf, kms, poi, df, audit, admf run in one process: for laboratories")

@@ -27,11 +27,12 @@ DAYS = 365
 """Both within the three years of TS 33.310; a leaf never outlives its CA."""
 # A clock that is a little behind must not refuse what was made a moment ago.
 _BACKDATED = datetime.timedelta(minutes=5)
-_SIGNING = "integrity"
+_SIGNING = ("integrity", "heads")
+"""Ed25519 keys: of integrity PDUs (TS 102 232-1 7.2.3), whose public half is for the LEMF, and of the audit's heads."""
 
 
 class LabPki:
-    """The files in ``folder``: ca.pem, ca.key, crl.pem, ROLE.pem, ROLE.key, and integrity.key, integrity.pub."""
+    """The files in ``folder``: ca.pem, ca.key, crl.pem, ROLE.pem, ROLE.key; integrity and heads, each .key and .pub."""
 
     def __init__(self, folder: Path, hosts: Sequence[str] = HOSTS, crl_url: str = CRL_URL) -> None:
         self.folder = folder
@@ -44,7 +45,7 @@ class LabPki:
         for role in roles:
             if not role.replace("-", "").isalnum() or not role.isascii():
                 raise ValueError(f"{role!r} is no role's name: letters, digits and hyphens")
-            if role in ("ca", "crl", _SIGNING):
+            if role in ("ca", "crl", *_SIGNING):
                 raise ValueError(f"{role!r} is the name of another file")
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made: list[Path] = []
@@ -54,8 +55,9 @@ class LabPki:
         for role in roles:
             if not (self.folder / f"{role}.pem").exists():
                 made += self._issue(role, certificate, key)
-        if not (self.folder / f"{_SIGNING}.key").exists():
-            made += self._signing()
+        for name in _SIGNING:
+            if not (self.folder / f"{name}.key").exists():
+                made += self._signing(name)
         return made
 
     def revoke(self, *roles: str) -> None:
@@ -110,14 +112,13 @@ class LabPki:
         written = [self._write(f"{role}.key", _private(key), 0o600)]
         return [*written, self._write(f"{role}.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)]
 
-    def _signing(self) -> list[Path]:
-        """The Ed25519 key that signs integrity PDUs (TS 102 232-1 7.2.3), and its public half for the LEMF."""
+    def _signing(self, name: str) -> list[Path]:
         key = ed25519.Ed25519PrivateKey.generate()
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        written = [self._write(f"{_SIGNING}.pub", public, 0o644)]
-        return [*written, self._write(f"{_SIGNING}.key", _private(key), 0o600)]
+        written = [self._write(f"{name}.pub", public, 0o644)]
+        return [*written, self._write(f"{name}.key", _private(key), 0o600)]
 
     def _names(self, role: str) -> list[x509.GeneralName]:
         names: list[x509.GeneralName] = [

@@ -80,7 +80,8 @@ def test_a_role_that_cannot_start(lab):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--role", "audit"], "role audit: is not in this version"),
+        (["--role", "lemf"], "role lemf: is not in this version"),
+        (["--role", "audit"], "has no table [audit]"),
         (["--role", "nobody"], "role nobody: is not in this version"),
         (["--role", "kms", "--record", "trace"], "--record: "),
         (["--instance", "0"], "--instance"),
