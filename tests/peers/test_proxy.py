@@ -118,9 +118,8 @@ def takes(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-@contextmanager
-def proxy(folder: Path, hop: str, *hosts: str) -> Iterator[int]:
-    """The role on one port of all hosts, over UDP and TCP."""
+def site_of(folder: Path, hop: str, *hosts: str) -> tuple[list[str | Path], int]:
+    """The command of the role on one port of all hosts, over UDP and TCP, and that port."""
     port = free_port(hosts[0])
     seal = folder / "seal"
     seal.write_text("5a" * 32)
@@ -132,8 +131,15 @@ def proxy(folder: Path, hop: str, *hosts: str) -> Iterator[int]:
     ]
     config = folder / "cscf.toml"
     config.write_text(CONFIG.format(folder=folder, listen="\n".join(doors), hop=hop))
+    return [Path(sys.executable).parent / "midcall", "run", "--config", str(config)], port
+
+
+@contextmanager
+def proxy(folder: Path, hop: str, *hosts: str) -> Iterator[int]:
+    """The role as it runs."""
+    command, port = site_of(folder, hop, *hosts)
     log = folder / "cscf.log"
-    with running([Path(sys.executable).parent / "midcall", "run", "--config", str(config)], log):
+    with running(command, log):
         wait_for(lambda: '"ready"' in log.read_text(), "the proxy is ready")
         yield port
 
