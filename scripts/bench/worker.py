@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import select
 import socket
 import subprocess
@@ -45,6 +46,7 @@ from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer
+from midcall.live.roles import COLLECTED
 from scripts import netns
 from scripts.bench.voices import Voice, Voices
 
@@ -253,6 +255,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is kept up")
     arguments = parser.parse_args()
     most = max(arguments.calls)
+    gc.set_threshold(*COLLECTED)
     with netns.wire() as (left, right), tempfile.TemporaryDirectory() as name:
         with right.inside():
             tap = Tap(Source((netns.INTERFACE,), LARGE)).open()

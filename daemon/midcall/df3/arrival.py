@@ -404,7 +404,7 @@ class Arrival:
         if stream is None:
             self._make_room(destination, (control, False))
         stream = Stream(plan, claim.flow, int.from_bytes(key[-4:], "big"), destination.name, control)
-        destination.streams[key] = stream
+        destination.put(key, stream)
         claim.dialog.streams[stream] = None
         return stream
 
@@ -413,7 +413,7 @@ class Arrival:
         alike = [ssrc for ssrc, each in destination.streams.items() if (each.control, each.proved) == kind]
         if len(alike) < self.limits.streams_of_a_destination:
             return
-        gone = destination.streams.pop(alike[0])
+        gone = destination.pop(alike[0])
         dialog = next((each.dialog for each in destination.claims if each.dialog.plan.dialog == gone.dialog), None)
         if dialog is not None:
             self._end_doubt(dialog, gone)

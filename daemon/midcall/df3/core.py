@@ -68,8 +68,8 @@ class ContentMediation:
         self.limits = limits or Df3Limits()
         self._arrival = Arrival(self.limits)
         self._destinations: dict[bytes, list[Destination]] = {}
-        # Places of one task alone, with the streams there.
-        self._alone: dict[bytes, dict[bytes, Stream]] = {}
+        # Open streams at places of one task alone, by place and SSRC.
+        self._short: dict[bytes, Stream] = {}
         self._dialogs: BoundedTable[_Key, TappedDialog] = BoundedTable("df3.dialogs", DIALOGS)
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
         # Claims of which packets are under way, by when they are let go, and again by dialog with their places.
@@ -276,14 +276,12 @@ class ContentMediation:
     def media(self, batch: Iterable[TapPacket]) -> list[Opened]:
         """The same for packets as a tap tells of them."""
         opened: list[Opened] = []
-        append, alone = opened.append, self._alone
+        append, find = opened.append, self._short.get
         for packet in batch:
             time, place, source, payload = packet
-            streams = alone.get(place)
-            stream = None if streams is None else streams.get(payload[8:12])
+            stream = find(place + payload[8:12])
             if (
                 stream is not None
-                and stream.open
                 and payload[0] & 0xC0 == _RTP_VERSION_BITS
                 and not 192 <= payload[1] <= 223
                 and stream.start <= time < stream.end
@@ -300,9 +298,17 @@ class ContentMediation:
                 content += self._arrival.take_late()
             else:
                 content = self.packets((MediaPacket.of_tap(packet),))
+                self._shorten(place, payload[8:12])
             for each in content:
                 append((each.time, each.stream, each.payload, each.datagram.payload, each.encrypted))
         return opened
+
+    def _shorten(self, place: bytes, ssrc: bytes) -> None:
+        """The next packet of a stream that is open, and alone at its place, takes the short way."""
+        lanes = self._destinations.get(place, ())
+        stream = lanes[0].streams.get(ssrc) if len(lanes) == 1 else None
+        if stream is not None and stream.open and not stream.control:
+            self._short[place + ssrc] = stream
 
     def packets_of(self, xid: str, batch: Iterable[MediaPacket]) -> list[Content]:
         """The same for packets that came for one task: others that wait at their places have no part in them."""
@@ -329,17 +335,11 @@ class ContentMediation:
             if place not in self._destinations:
                 self._moved[place] = None
             lanes = self._destinations.setdefault(place, [])
-            lane = Destination(name, self.limits, self._waiting, xid, lanes)
+            for other in lanes:
+                other.joined()
+            lane = Destination(name, self.limits, self._waiting, xid, lanes, place, self._short)
             lanes.append(lane)
-            self._route(place, lanes)
         return lane
-
-    def _route(self, place: bytes, lanes: list[Destination]) -> None:
-        """Tasks have come to a place, or left it."""
-        if len(lanes) == 1:
-            self._alone[place] = lanes[0].streams
-        else:
-            self._alone.pop(place, None)
 
     def _find(self, place: bytes, xid: str) -> Destination | None:
         return next((lane for lane in self._destinations.get(place, ()) if lane.xid == xid), None)
@@ -393,8 +393,8 @@ class ContentMediation:
         lane.drop_streams(claim)
         if not lane.claims:
             lane.take_held()
+            lane.joined()
             lane.lanes.remove(lane)
-            self._route(place, lane.lanes)
             if not lane.lanes:
                 del self._destinations[place]
                 self._moved[place] = None

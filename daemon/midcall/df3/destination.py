@@ -74,7 +74,8 @@ class Waiting:
 class Destination:
     """A task's claims on one (address, port), the streams seen there, and packets that wait for keys.
 
-    ``lanes`` are those of all tasks at this place, this one included.
+    ``lanes`` are those of all tasks at ``place`` (address and port in network order), this one included. ``short`` is
+    where streams are found that are alone at their place, by that and their key there.
     """
 
     __slots__ = (
@@ -85,13 +86,26 @@ class Destination:
         "held",
         "lanes",
         "name",
+        "place",
+        "short",
         "streams",
         "trials",
         "xid",
     )
 
-    def __init__(self, name: str, limits: Df3Limits, waiting: Waiting, xid: str, lanes: list[Destination]) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: Df3Limits,
+        waiting: Waiting,
+        xid: str,
+        lanes: list[Destination],
+        place: bytes,
+        short: dict[bytes, Stream],
+    ) -> None:
         self.name = name
+        self.place = place
+        self.short = short
         self.xid = xid
         self.lanes = lanes
         self._waiting = waiting
@@ -101,6 +115,23 @@ class Destination:
         self.held: deque[MediaPacket] = deque()
         self.budget = limits.search_budget
         self._held_octets = 0
+
+    # Streams
+
+    def put(self, key: bytes, stream: Stream) -> None:
+        """A stream stands here, in the place of any former one of its key."""
+        self.streams[key] = stream
+        self.short.pop(self.place + key, None)
+
+    def pop(self, key: bytes) -> Stream:
+        """It stands here no more."""
+        self.short.pop(self.place + key, None)
+        return self.streams.pop(key)
+
+    def joined(self) -> None:
+        """Its place is not that of this task alone any more, or of none."""
+        for key in self.streams:
+            self.short.pop(self.place + key, None)
 
     def standing(self, time: int) -> Iterator[Claim]:
         """Claims that a packet of ``time`` may belong to, the newest first."""
@@ -144,4 +175,4 @@ class Destination:
         if any(other.dialog is claim.dialog for other in self.claims):
             return
         for ssrc in [s for s, stream in self.streams.items() if stream.dialog == claim.dialog.plan.dialog]:
-            del self.streams[ssrc]
+            self.pop(ssrc)

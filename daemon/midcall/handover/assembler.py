@@ -28,6 +28,10 @@ UNFIT = "fits in no PS-PDU"
 SECOND = 1_000_000_000
 MAX_REFUSED = 1_024
 
+# Of runs there are many: nothing is called that need not be.
+_Fields = tuple[Interface, ContextKey, int, list[bytes], ContextKey | None, int, bytes]
+_run: Callable[[type[Run], _Fields], Run] = tuple.__new__
+
 Recall = Callable[[ContextKey], int]
 Sign = Callable[[bytes], bytes]
 
@@ -149,9 +153,25 @@ class Assembler:
                 touched.append(context)
             fresh.append(octets)
             context.next = number + 1 if number < NUMBERS - 1 else 0
-        for context in touched:
-            runs += self._take(context, now)
+        self._take_content(touched, runs, now)
         return runs
+
+    def _take_content(self, touched: list[Context], runs: list[Run], now: int) -> None:
+        """As :meth:`_take` does, of many contexts with little in each."""
+        most = self._integrity.hash_pdus
+        for context in touched:
+            fresh, chain = context.fresh, context.chain
+            if chain is None or chain.count + len(fresh) >= most:
+                runs += self._take(context, now)
+                continue
+            context.fresh = []
+            context.used = now
+            first = context.next - len(fresh)
+            if first < 0:
+                first += NUMBERS
+            if chain.hash_due is None:
+                chain.hash_due = self._schedule(chain, now + self._integrity.hash_seconds * SECOND)
+            runs.append(_run(Run, ("hi3", context.key, first, fresh, None, 0, chain.add(first, fresh))))
 
     def due_runs(self, interface: Interface, now: int) -> list[Run]:
         if now < self._now - SECOND:
@@ -337,8 +357,6 @@ class Assembler:
         first = (context.next - len(fresh)) % NUMBERS
         if chain is None:
             return [Run(interface, key, first, fresh)]
-        if chain.count + len(fresh) < self._integrity.hash_pdus:
-            return [Run(interface, key, first, fresh, joined=self._extend(chain, first, fresh, now))] if fresh else []
         runs: list[Run] = []
         while fresh:
             room = self._integrity.hash_pdus - chain.count

@@ -32,7 +32,7 @@ class Chain:
     ``hash_due``/``signature_due`` in ns, None: nothing waits.
     """
 
-    __slots__ = ("_halves", "_hash", "_ranges", "count", "hash_due", "hashes", "key", "locate", "signature_due")
+    __slots__ = ("_end", "_halves", "_hash", "_ranges", "count", "hash_due", "hashes", "key", "locate", "signature_due")
 
     def __init__(self, key: ContextKey, *, locate: bool = False) -> None:
         self.key = key
@@ -44,7 +44,9 @@ class Chain:
 
     def _clear(self) -> None:
         self.count = 0
-        self._ranges: list[tuple[int, int]] = []
+        # First number and how many; where the last range goes on.
+        self._ranges: list[list[int]] = []
+        self._end = -1
         self._hash: _Half = hashlib.sha256()
         self._halves: list[_Half] = []
         self.hash_due = None
@@ -55,18 +57,18 @@ class Chain:
 
     def go_on_from(self, other: Chain) -> Chain:
         """What waits for a hash is from now on what waits in ``other``, which stays as it is; returns itself."""
-        self.count, self._ranges = other.count, list(other._ranges)
+        self.count, self._ranges, self._end = other.count, [list(each) for each in other._ranges], other._end
         self._hash, self._halves = other._hash.copy(), [half.copy() for half in other._halves]
         return self
 
     def add(self, first: int, octets: list[bytes]) -> bytes:
         """PDUs with consecutive numbers from ``first`` on; returns them one behind the other."""
         start, count = self.count, len(octets)
-        ranges = self._ranges
-        if ranges and sum(ranges[-1]) == first:
-            ranges[-1] = (ranges[-1][0], ranges[-1][1] + count)
+        if first == self._end:
+            self._ranges[-1][1] += count
         else:
-            ranges.append((first, count))
+            self._ranges.append([first, count])
+        self._end = first + count
         self.count = start + count
         joined = b"".join(octets)
         self._hash.update(joined)

@@ -78,11 +78,6 @@ class Run(NamedTuple):
     check: int = 0
     joined: bytes = b""
 
-    @property
-    def plain(self) -> bytes:
-        """All of them, one behind the other."""
-        return self.joined or b"".join(self.octets)
-
     def numbered(self) -> Iterator[Numbered]:
         liid, kind = self.key.liid, self.key.kind
         port = PORTS.get(kind, self.interface)

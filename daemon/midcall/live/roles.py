@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import time
 from collections.abc import Callable
@@ -47,6 +48,8 @@ from midcall.poi.shell.journal import SipJournal
 
 AGENT_KEY_OCTETS = range(1, 65)
 HOUR_NS = 3_600_000_000_000
+COLLECTED = (200_000, 50, 1_000)
+"""Thresholds of the garbage collector where media come: packets are many, live for a moment, and make no cycles."""
 STOP_SECONDS = 0.3
 """What is on its way may arrive when a role stops; what does not is on the disk, and goes out after its next start."""
 
@@ -271,6 +274,7 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
     plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
     if port is not None:
+        gc.set_threshold(*COLLECTED)
         loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
             loop.add_reader(descriptor, lambda: media(port.media()))

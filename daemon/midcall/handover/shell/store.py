@@ -184,13 +184,19 @@ class Store:
             key = self._keys.key(handle)
             for piece in pieces(own):
                 spans: list[int] = []
+                plains: list[bytes] = []
                 for run in piece:
-                    context, first, pdus = self._id(run.key, handle), run.first, len(run.octets)
+                    _, name, first, octets, data, _, joined = run
+                    context, pdus = self._id(name, handle), len(octets)
                     spans += (context, first, pdus)
                     counters += (context, (first + pdus) % NUMBERS, pdus)
-                    self._follow(run, handle)
+                    plains.append(joined or b"".join(octets))
+                    if data is not None:
+                        self._check(run, data, handle)
+                    elif self._chained and name not in self._uncovered and name.kind.is_data:
+                        self._uncovered[name] = self.next_row
                 packed = pack_numbers(spans)
-                plain = piece[0].plain if len(piece) == 1 else b"".join([run.plain for run in piece])
+                plain = plains[0] if len(plains) == 1 else b"".join(plains)
                 body = key.seal(plain, place(self.interface, self.next_row, handle, packed))
                 rows += (self.next_row, handle, now, packed, body)
                 self.octets += len(body) + len(packed)
@@ -199,21 +205,17 @@ class Store:
         insert(self.database, "counters", counters, 3, _COUNTED)
         self._set_low()
 
-    def _follow(self, run: Run, handle: int) -> None:
+    def _check(self, run: Run, of: ContextKey, handle: int) -> None:
         """Which rows hold PDUs that no check covers yet, and which hashes wait for a signature."""
-        if run.key.kind.is_data:
-            if self._chained:
-                self._uncovered.setdefault(run.key, self.next_row)
-        elif run.data is not None:
-            data = self._id(run.data, handle)
-            if run.check == 1:
-                self._uncovered.pop(run.data, None)
-                if self._signed:
-                    sealed = self._keys.key(handle).seal(run.octets[0], b"unsigned %d" % run.first)
-                    values = (data, run.first, sealed)
-                    self.database.execute("INSERT INTO unsigned(context, number, sealed) VALUES(?,?,?)", values)
-            else:
-                self.database.execute("DELETE FROM unsigned WHERE context = ?", (data,))
+        data = self._id(of, handle)
+        if run.check == 1:
+            self._uncovered.pop(of, None)
+            if self._signed:
+                sealed = self._keys.key(handle).seal(run.octets[0], b"unsigned %d" % run.first)
+                values = (data, run.first, sealed)
+                self.database.execute("INSERT INTO unsigned(context, number, sealed) VALUES(?,?,?)", values)
+        else:
+            self.database.execute("DELETE FROM unsigned WHERE context = ?", (data,))
 
     def _set_low(self) -> None:
         low = min(self._uncovered.values(), default=self.next_row)
@@ -390,7 +392,12 @@ def read_context(database: sqlite3.Connection, keys: KeyStore, context: int) -> 
 def _by_liid(runs: Iterable[Run]) -> dict[str, list[Run]]:
     grouped: dict[str, list[Run]] = {}
     for run in runs:
-        grouped.setdefault(run.key.liid, []).append(run)
+        liid = run.key.liid
+        own = grouped.get(liid)
+        if own is None:
+            grouped[liid] = [run]
+        else:
+            own.append(run)
     return grouped
 
 

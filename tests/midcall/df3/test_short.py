@@ -1,0 +1,128 @@
+"""What a tap tells takes a shorter way: what comes out is the same, packet for packet and count for count."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from midcall.df3 import ContentMediation, Stream
+from midcall.events import DialogId, Instant, MediaPacket
+from tests.midcall.df3.test_control import report, secured
+from tests.midcall.df3.test_core import SECOND, clear, context, flow, packets, plan, protected
+
+NOW = Instant(0, 0)
+OTHER = DialogId("other@lab", "o1", "o2")
+STATE = sorted(set(Stream.__slots__) - {"records", "doubt", "crypto", "unprotect", "flow", "dialog"})
+
+
+def told(packet: MediaPacket) -> tuple[int, bytes, bytes, bytes]:
+    return packet.time, packet.place, packet.origin, packet.payload
+
+
+class Twins:
+    """One has packets, the other what a tap tells of them."""
+
+    def __init__(self) -> None:
+        self.long, self.short = ContentMediation(), ContentMediation()
+
+    def plan(self, xid: str = "x", keys: bool = True, **changes: object) -> None:
+        contexts = (context(),) if keys else ()
+        for each in (self.long, self.short):
+            each.plan(structs.replace(plan(*contexts), xid=xid, **changes), NOW)
+
+    def close(self, xid: str = "x", **how: bool) -> None:
+        (dialog,) = self.long.dialogs(xid)
+        for each in (self.long, self.short):
+            each.close(xid, dialog, Instant(2 * SECOND, 0), **how)
+
+    def heard(self, *payloads: bytes, **where: object) -> list[tuple[str, bytes]]:
+        """Task and payload of what is content."""
+        given = [live(each) for each in packets(*payloads, **where)]
+        content = self.long.packets(given)
+        opened = self.short.media([told(each) for each in given])
+        assert [
+            (each.time, each.stream.xid, each.payload, each.datagram.payload, each.encrypted) for each in content
+        ] == [(time, stream.xid, *rest) for time, stream, *rest in opened]
+        assert self.counted(self.long) == self.counted(self.short)
+        return [(each.stream.xid, each.payload) for each in content]
+
+    @staticmethod
+    def counted(df3: ContentMediation) -> list[list[object]]:
+        streams = [stream for dialog in df3._dialogs.values() for stream in dialog.streams]
+        return [[getattr(stream, name) for name in STATE] for stream in streams]
+
+
+def live(packet: MediaPacket) -> MediaPacket:
+    """As a tap has it: live, without a number."""
+    return packet._replace(frame=0)
+
+
+def test_a_stream_and_what_is_none_of_it():
+    twins = Twins()
+    twins.plan()
+    good = protected(6)
+    assert twins.heard(*good[:2]) == [("x", clear(1)), ("x", clear(2))]
+    assert len(twins.short._short) == 1
+    assert twins.heard(good[0], good[2][:-1] + b"\0", b"", good[2][:20], good[2], *secured(report())) == [
+        ("x", clear(3)),
+        ("x", report()),
+    ]
+    assert twins.heard(good[3], source="10.6.6.6", port=9) == [("x", clear(4))]
+    assert twins.heard(good[4], at=1) and len(twins.heard(good[5])) == 1
+
+
+def test_outside_the_window_there_is_nothing():
+    twins = Twins()
+    twins.plan(start=SECOND, end=SECOND + 3)
+    good = protected(8)
+    assert len(twins.heard(*good[:4])) == 3
+    assert twins.heard(good[4], at=SECOND - 1) == twins.heard(good[5], at=SECOND + 3) == []
+
+
+def test_what_waits_for_keys_and_media_in_clear():
+    twins = Twins()
+    twins.plan(keys=False, awaiting=True)
+    good = protected(4)
+    assert twins.heard(*good[:2]) == []
+    twins.plan()
+    assert len(twins.heard(*good[2:])) == 2
+    twins.plan("y", False, flows=(flow(secure=False),), dialog=OTHER)
+    assert twins.heard(clear(1, 7)) == []
+
+
+def test_a_place_that_another_task_comes_to_and_leaves():
+    twins = Twins()
+    twins.plan()
+    good = protected(8)
+    twins.heard(*good[:2])
+    twins.plan("y", cin=2)
+    assert twins.short._short == {}
+    assert [xid for xid, _ in twins.heard(*good[2:4])] == ["x", "y", "x", "y"]
+    twins.close("y", linger=False)
+    assert [xid for xid, _ in twins.heard(*good[4:6])] == ["x", "x"]
+    assert len(twins.short._short) == 1
+    twins.close(linger=True)
+    assert [xid for xid, _ in twins.heard(good[6], at=2 * SECOND + 5)] == ["x"]
+    for each in (twins.long, twins.short):
+        each.deadline(4 * SECOND)
+        each.deadline(6 * SECOND)
+    assert twins.heard(good[7], at=7 * SECOND) == []
+    assert twins.short._short == {}
+
+
+def test_two_calls_at_one_place_under_one_task_each_with_its_keys():
+    twins = Twins()
+    twins.plan()
+    twins.plan(dialog=OTHER, keys=False)
+    assert len(twins.heard(*protected(3))) == 3
+    for each in (twins.long, twins.short):
+        each.close("x", OTHER, NOW, linger=False)
+    assert len(twins.heard(*protected(6)[3:])) == 3
+
+
+def test_streams_that_make_room_are_found_no_more():
+    twins = Twins()
+    twins.plan()
+    for ssrc in range(1, 80):
+        forged = clear(1, ssrc)
+        assert twins.heard(forged) == twins.heard(forged)
+    assert len(twins.heard(*protected(2))) == 2
