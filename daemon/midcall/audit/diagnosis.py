@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from midcall.audit.heads import Head, HeadError, Key
 from midcall.audit.ledger import Place
@@ -213,7 +213,12 @@ class _Group:
         return self._finding("cut", first, last, f"{said} missing")
 
     def _edited(self, number: int) -> Finding:
-        return self._finding("edited", number, number, "it is not what was written")
+        """At its own line."""
+        found = self._finding("edited", number, number, "it is not what was written")
+        place = number - self._place.size
+        if place >= len(self._good):
+            return found
+        return structs.replace(found, file=self._good[place].file, line=self._good[place].number)
 
     def _finding(self, kind: str, first: int, last: int, reason: str) -> Finding:
         return Finding(kind, first, max(first, last), self._bad.file, self._bad.number, reason)
