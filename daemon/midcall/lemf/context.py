@@ -51,12 +51,13 @@ TAKEN = (Arrival.NEXT, Arrival.AHEAD, Arrival.FAR, Arrival.LATE)
 
 
 class Outlier(NamedTuple):
-    """A record whose number is far ahead, and what would be next without it."""
+    """A record whose number is far ahead, and what would be next without it. ``queue``: as in ``Context.arrive``."""
 
     number: int
     octets: bytes
     due: int
     since: int
+    queue: int = 0
 
 
 class Context:
@@ -70,8 +71,8 @@ class Context:
 
     __slots__ = (
         "accused", "again", "aliases", "begun", "block", "call", "checked", "deliverer", "digests", "dirty", "doubled",
-        "faulty", "fresh", "generation", "key", "last_time", "media", "missing", "next", "out", "outlier", "passed",
-        "repeats", "strays", "suspects", "uncovered_told",
+        "faulty", "fresh", "generation", "key", "last", "last_time", "media", "missing", "next", "out", "outlier",
+        "passed", "repeats", "strays", "suspects", "uncovered_told",
     )  # fmt: skip
 
     def __init__(self, key: Key, out: list[bytes], memory: Memory, deliverer: str = "") -> None:
@@ -80,6 +81,7 @@ class Context:
         self.next = 0
         self.begun = False
         self.outlier: Outlier | None = None
+        self.last: list[int | None] = [None, None]  # of each queue (``arrive``)
         self.again: bytes | None = None
         self.strays: dict[int, int] = {}
         self.last_time = 0
@@ -99,29 +101,49 @@ class Context:
         self.repeats = self.doubled = self.checked = self.faulty = 0
         self.uncovered_told = False
 
-    def arrive(self, number: int, octets: bytes, now: int) -> tuple[Arrival, int | None]:
+    def arrive(self, number: int, octets: bytes, now: int, queue: int = 0) -> tuple[Arrival, int | None]:
         """Take a number into the sequence; and the number of a record before, which has turned out to be a stray.
 
         One number far ahead moves nothing: a second one there does, and one that goes on where the sequence stood
-        makes a stray of it.
+        makes a stray of it. ``queue``: checks of events and of content share a sequence and go out apart; of those of
+        one any number may be ahead of those of the other.
         """
+        arrived = self._arrive(number, octets, now, queue)
+        if arrived[0] in TAKEN:
+            last = self.last[queue]
+            if last is None or (number - last) % NUMBERS < HALF:
+                self.last[queue] = number
+        return arrived
+
+    def _arrive(self, number: int, octets: bytes, now: int, queue: int) -> tuple[Arrival, int | None]:
         far = self.outlier
         if far is None:
-            return self._place(number, octets, now), None
+            return self._place(number, octets, now, queue), None
         if number == far.number:
             return self._compare(far.octets == octets), None
         if 0 < (number - far.number) % NUMBERS <= max(NEAR, (far.number - far.due) % NUMBERS):
             self.admit()
-            return self._place(number, octets, now), None
+            return self._place(number, octets, now, queue), None
         if self.begun and (number - far.due) % NUMBERS >= HALF:
             return self._behind(number, octets), None
+        if queue != far.queue:
+            return self._between(far, number, now), None
         self.outlier, self.next = None, far.due
         if len(self.strays) >= MAX_STRAYS:
             del self.strays[next(iter(self.strays))]
         self.strays[far.number] = hash(far.octets)
-        return self._place(number, octets, now), far.number
+        return self._place(number, octets, now, queue), far.number
 
-    def _place(self, number: int, octets: bytes, now: int) -> Arrival:
+    def _between(self, far: Outlier, number: int, now: int) -> Arrival:
+        """One of the other queue says nothing of the one far ahead, which waits for another one of its own."""
+        ahead = (number - far.due) % NUMBERS
+        self._go_on(number, ahead, now, told=False)
+        self.outlier, self.next = far._replace(due=self.next), _NOTHING
+        if self.due == far.number:
+            self.admit()
+        return Arrival.AHEAD if ahead else Arrival.NEXT
+
+    def _place(self, number: int, octets: bytes, now: int, queue: int) -> Arrival:
         expected = self.next % NUMBERS
         ahead = (number - expected) % NUMBERS
         if self.begun and ahead >= HALF:
@@ -129,14 +151,14 @@ class Context:
         if ahead > NEAR:
             if self.strays.get(number) == hash(octets):
                 return self._compare(True)
-            self.outlier = Outlier(number, octets, expected, now)
+            self.outlier = Outlier(number, octets, expected, now, queue)
             self.next = _NOTHING
             return Arrival.FAR
         self._go_on(number, ahead, now, told=False)
         return Arrival.AHEAD if ahead else Arrival.NEXT
 
     def _go_on(self, number: int, ahead: int, now: int, told: bool) -> None:
-        self.missing.add(self.next % NUMBERS, ahead, now, told)
+        self.missing.add(self.due, ahead, now, told)
         self.next = (number + 1) % NUMBERS
         self.begun = True
 
@@ -201,6 +223,7 @@ class Context:
         self.next = 0
         self.begun = False
         self.outlier = None
+        self.last = [None, None]
         self.strays.clear()
         self.missing.clear()
         self.digests.clear()
@@ -226,11 +249,22 @@ class Context:
         if run:
             self.digests.add(first, run)
 
-    def overdue(self, before: int) -> list[range]:
-        """Numbers missing since before then; they are given once."""
-        found = self.missing.overdue(before) if self.missing.open else []
+    @property
+    def certain(self) -> int:
+        """What is missing before this number will not come: later ones of both queues have. The sequence has begun."""
+        first, second = (self.due if last is None else last for last in self.last)
+        return first if (second - first) % NUMBERS < HALF else second
+
+    def overdue(self, before: int, unsure: int | None = None) -> list[range]:
+        """Numbers missing since before then; they are given once. ``unsure``: those that may be in the other queue."""
+        if unsure is None:
+            unsure = before
+            found = self.missing.overdue(before) if self.missing.open else []
+        else:
+            both = None not in self.last
+            found = self.missing.overdue(unsure, before, self.certain if both else None) if self.missing.open else []
         far = self.outlier
-        if far is not None and far.since <= before:
+        if far is not None and far.since <= unsure:
             # What is next stays: behind a pause the sequence may still go on where it stood.
             found.append(range(far.due, far.due + (far.number - far.due) % NUMBERS))
             self.outlier = far._replace(since=_TOLD)

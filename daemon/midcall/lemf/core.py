@@ -34,6 +34,8 @@ HELD_OCTETS = 1 << 29
 """Octets of all records that wait for a hash, or for one more: 10 s of 150 000 packets a second."""
 OVERDUE = 2 * SECOND
 """A number is a gap when it has not come for so long after a later one."""
+UNSURE = 3_600 * SECOND
+"""The same for a check that may still come behind the content of an outage, or behind events: these queue apart."""
 REJOIN = 60 * SECOND
 """Until deliverers have come again, and bring what was not acknowledged."""
 
@@ -268,10 +270,11 @@ class Lemf:
             if held > HELD_OCTETS and context.fresh:
                 self.too_many(context, now)
             if context.missing.open or context.outlier is not None:
-                self.gaps(context, now - OVERDUE, now)
+                unsure = now - UNSURE if context.key.payload == INTEGRITY else None
+                self.gaps(context, now - OVERDUE, now, unsure)
 
-    def gaps(self, context: Context, before: int, now: int) -> None:
-        for gap in context.overdue(before):
+    def gaps(self, context: Context, before: int, now: int, unsure: int | None = None) -> None:
+        for gap in context.overdue(before, unsure):
             self.gap(context, gap, now)
 
     def gap(self, context: Context, gap: range, now: int) -> None:
@@ -290,7 +293,7 @@ class Lemf:
             context = self.context(key, now)
             for check in self.recalled.take(key, lambda context=context: context.due, half):  # type: ignore[misc]
                 self.has_restarted(context, check.number, check.octets, stored=True)
-                if context.arrive(check.number, check.octets, now)[0] in TAKEN:
+                if context.arrive(check.number, check.octets, now, check.queue)[0] in TAKEN:
                     context.hold(check.number, check.octets)
 
     def restored(self, told: Iterable[ToldGap], now: int) -> None:

@@ -332,7 +332,7 @@ class Link:
         intercept.aside.append(octets)
         self._aside[key.liid] = intercept
 
-    def _number(self, context: Context, number: int, octets: bytes, now: int) -> bool:
+    def _number(self, context: Context, number: int, octets: bytes, now: int, queue: int = 0) -> bool:
         """Take the number; False when the record came before."""
         lemf, key = self.lemf, context.key
         if self._quiet or context.again is not None:
@@ -340,7 +340,7 @@ class Link:
         elif lemf.may_restart(context, number):
             lemf.settle(context)
             context.restart()
-        arrival, stray = context.arrive(number, octets, now)
+        arrival, stray = context.arrive(number, octets, now, queue)
         if stray is not None:
             ahead = (stray - number) % NUMBERS
             text = f"{ahead} ahead of {number}, which came behind it and where the sequence goes on; stored"
@@ -380,12 +380,13 @@ class Link:
         if not self._ours(key, number, octets, now):
             return False
         context = self.lemf.context(key, now)
+        queue = int(check.data == hi.DataType.CC)
         if self._quiet:
-            self.lemf.recalled.note(key, check.data == hi.DataType.CC, Check(number, time or 0, octets))
-        elif not self._number(context, number, octets, now):
+            self.lemf.recalled.note(key, Check(number, time or 0, octets, queue))
+        elif not self._number(context, number, octets, now, queue):
             return False
         intercept = self.lemf.intercept(key.liid)
-        self._keep(context, octets, intercept.hi3 if check.data == hi.DataType.CC else intercept.hi2)
+        self._keep(context, octets, intercept.hi3 if queue else intercept.hi2)
         if not self._quiet:
             context.hold(number, octets)
         self._last = key, number

@@ -165,11 +165,12 @@ class Gaps:
         self._bound()
         return True
 
-    def overdue(self, before: int) -> list[range]:
-        """Numbers missing since before then; they are given once."""
+    def overdue(self, before: int, sooner: int = 0, passed: int | None = None) -> list[range]:
+        """Numbers missing since before then, those before ``passed`` since ``sooner``; they are given once."""
         found, self._lost = self._lost, []
         for gap in self._gaps:
-            if not gap.told and gap.since <= before:
+            certain = passed is not None and (passed - gap.range.stop) % NUMBERS < HALF
+            if not gap.told and gap.since <= (sooner if certain else before):
                 gap.told = True
                 found.append(gap.range)
         self.open = any(not gap.told for gap in self._gaps)

@@ -21,11 +21,12 @@ MAX_OCTETS: Final = 1 << 26
 
 
 class Check(NamedTuple):
-    """An integrity check as it is stored; its time in wall ns."""
+    """An integrity check as it is stored; its time in wall ns, and ``queue``: 1 if it stands among the content."""
 
     number: int
     time: int
     octets: bytes
+    queue: int
 
 
 class Recalled:
@@ -43,12 +44,12 @@ class Recalled:
     def keys(self) -> list[Key]:
         return list(self._lines)
 
-    def note(self, key: Key, of_content: bool, check: Check) -> None:
-        """It waits; ``of_content``: it stands among the content records."""
+    def note(self, key: Key, check: Check) -> None:
+        """It waits for those in the other file."""
         lines = self._lines.get(key)
         if lines is None:
             lines = self._lines[key] = deque(), deque()
-        lines[of_content].append(check)
+        lines[check.queue].append(check)
         self._octets += len(check.octets)
 
     def take(self, key: Key, due: Callable[[], int], half: bool = False) -> Iterator[Check]:
