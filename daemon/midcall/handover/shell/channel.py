@@ -11,6 +11,7 @@ import termios
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -31,8 +32,7 @@ WRITE_BUFFER = 512 << 10
 SHUTDOWN_SECONDS = 2.0
 # How long the farewell of the LEMF is waited for; all is delivered by then, or goes out again.
 CLOSE_SECONDS = 0.3
-# The cursor is written after so long at the latest; a crash sends so much once more. Each time the loop waits for the
-# disk, and with it the media that are read there.
+# The cursor is written after so long at the latest; a crash sends so much once more.
 SETTLE_SECONDS = 0.5
 # How long TCP's confirmation is waited for before it is looked at again, where it is all the proof there is.
 LOOK_SECONDS = 0.05
@@ -92,6 +92,7 @@ class Channel:
         self._settled = 0  # mark of the last item that is done with
         self._done: list[tuple[Interface, Item]] = []
         self._settle_at = 0.0
+        self._settling: asyncio.Future[None] | None = None
         self._sent_rows: dict[Interface, int] = {}
         self._empty = False
         self._proved = False
@@ -130,7 +131,7 @@ class Channel:
             self.report.failed(reason or "closed", now)
             pause = min(max(2 * pause, self._settings.retry_first), self._settings.retry_most)
             await self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
-        self._settle(True)
+        await self._settle_all()
         self.report.down("stopped", time.time_ns())
 
     def _stopped(self) -> bool:
@@ -162,6 +163,7 @@ class Channel:
     async def _connection(self) -> str | None:
         """Connect, deliver, until the connection is lost (why) or all is done (None)."""
         self._proved = self._heard = False
+        await self._settle_all()
         self._rewind()
         self._at = self._peer
         try:
@@ -213,7 +215,6 @@ class Channel:
             self.link = None
 
     def _rewind(self) -> None:
-        self._settle(True)
         self._under_way.clear()
         self._octets = 0
         self._empty = False
@@ -348,32 +349,47 @@ class Channel:
                 self._cursor.set_flag(self._flag, 1)
         if (link.heard or link.unproved) and not link.late and not self._cursor_failed:
             self.report.cleared(time.time_ns())
-        self._settle(False)
+        if self._done and time.monotonic() >= self._settle_at:
+            self._settle()
 
-    def _settle(self, at_once: bool) -> None:
-        moment = time.monotonic()
-        if not self._done or (not at_once and moment < self._settle_at):
-            return
-        self._settle_at = moment + SETTLE_SECONDS
+    async def _settle_all(self) -> None:
+        """What is proved stands in the cursor, if that can be written."""
+        if self._settling is not None:
+            await asyncio.wait((self._settling,))
+        if self._done:
+            await asyncio.wait((self._settle(),))
+
+    def _settle(self) -> asyncio.Future[None]:
+        """Write the cursor, in a thread: the loop, in which media are read, does not wait for the disk."""
+        if self._settling is not None:
+            return self._settling
+        self._settle_at = time.monotonic() + SETTLE_SECONDS
+        done, self._done = self._done, []
         rows: dict[Interface, int] = {}
         counts: Counts = {}
         seen: dict[tuple[Interface, bytes], int] = {}
-        for interface, item in self._done:
+        for interface, item in done:
             rows[interface] = item.row
             for which, count in item.counts.items():
                 counts[which] = counts.get(which, 0) + count
             for tag, following in item.seen:
                 seen[interface, tag] = following
-        try:
-            self._cursor.settle(rows, [(tag, where, number) for (where, tag), number in seen.items()], counts)
-        except sqlite3.Error as error:
+        numbers = [(tag, where, number) for (where, tag), number in seen.items()]
+        self._settling = self._cursor.settle_beside(rows, numbers, counts)
+        self._settling.add_done_callback(partial(self._settled_on_disk, done))
+        return self._settling
+
+    def _settled_on_disk(self, done: list[tuple[Interface, Item]], written: asyncio.Future[None]) -> None:
+        self._settling = None
+        if written.cancelled() or (error := written.exception()) is not None:
             # Delivery goes on; what cannot be noted now is noted later, or goes out once more.
-            self.report.failed(f"the cursor cannot be written: {error}", time.time_ns())
+            self._done = done + self._done
+            why = "stopped" if written.cancelled() else str(error)
+            self.report.failed(f"the cursor cannot be written: {why}", time.time_ns())
             self._cursor_failed = True
             return
         self._cursor_failed = False
-        self._done = []
-        if not self._under_way:
+        if not self._under_way and not self._done:
             for reader in self.readers.values():
                 reader.settled(_PRUNE)
 

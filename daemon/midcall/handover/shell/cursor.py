@@ -1,12 +1,15 @@
 """What the sender has settled: up to which row, what became of each record, and which numbers were lost.
 
 Its only writer is the sender. It stays behind what the LEMF has by moments; after a crash so much goes out again.
+What is settled is written in a thread, by a connection of its own; all else is asked in the loop's.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from midcall.base.sqlite import connect_in_place, read_only, transaction
@@ -26,6 +29,8 @@ class Cursor:
 
     def __init__(self, path: Path) -> None:
         self._database = connect_in_place(path)
+        self._settling = connect_in_place(path)
+        self._thread = ThreadPoolExecutor(1, "cursor")
         with transaction(self._database):
             for statement in filter(None, _SCHEMA.splitlines()):
                 self._database.execute(statement)
@@ -47,13 +52,22 @@ class Cursor:
         counts: dict[tuple[int, Port, str], int],
     ) -> None:
         """Rows are done with: ``counts`` says what became of the records of each intercept."""
-        with transaction(self._database):
-            self._database.executemany("INSERT OR REPLACE INTO cursor VALUES(?,?)", rows.items())
-            self._database.executemany("INSERT OR REPLACE INTO seen VALUES(?,?,?)", seen)
-            self._database.executemany(
+        with transaction(self._settling):
+            self._settling.executemany("INSERT OR REPLACE INTO cursor VALUES(?,?)", rows.items())
+            self._settling.executemany("INSERT OR REPLACE INTO seen VALUES(?,?,?)", seen)
+            self._settling.executemany(
                 "INSERT INTO counts VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 [(*which, count) for which, count in counts.items()],
             )
+
+    def settle_beside(
+        self,
+        rows: dict[Interface, int],
+        seen: Iterable[tuple[bytes, Interface, int]],
+        counts: dict[tuple[int, Port, str], int],
+    ) -> asyncio.Future[None]:
+        """The same, for which the loop does not wait."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, self.settle, rows, seen, counts)
 
     def forget_seen(self, interface: Interface) -> None:
         """Numbering has begun anew."""
@@ -71,6 +85,8 @@ class Cursor:
         return counts(self._database, handles, interface)
 
     def close(self) -> None:
+        self._thread.shutdown()
+        self._settling.close()
         self._database.close()
 
 

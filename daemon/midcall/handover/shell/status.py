@@ -16,6 +16,10 @@ from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.values import INTERFACES, KINDS, QUEUES, Completeness, Interface, Port
 
+PORTS: tuple[Port, ...] = (*INTERFACES, "hi1")
+# How often completeness is looked at anew when the sender has settled something meanwhile.
+LOOKS = 5
+
 
 class Backlog(Struct, frozen=True):
     """What waits for delivery: PDUs, octets on the disk, and when the oldest was written (wall ns)."""
@@ -26,13 +30,21 @@ class Backlog(Struct, frozen=True):
 
 
 def completeness(folder: Folder, keys: KeyStore, liid: str) -> list[Completeness]:
-    """The equation of an intercept: HI2, HI3, and HI1 when anything of it was to go over there. Exact when neither
-    writer nor sender is between two commits.
+    """The equation of an intercept: HI2, HI3, and HI1 when anything of it was to go over there. Exact when the
+    writer is not between two commits.
     """
     handles = keys.handles(liid)
-    found = [_completeness(folder, handles, liid, port) for port in INTERFACES]
-    notified = _completeness(folder, handles, liid, "hi1")
-    return [*found, notified] if notified.observed else found
+    found: list[Completeness] = []
+    for _ in range(LOOKS):
+        before = _all_passed(folder)
+        found = [_completeness(folder, handles, liid, port) for port in PORTS]
+        if _all_passed(folder) == before:
+            break
+    return found if found[-1].observed else found[:-1]
+
+
+def _all_passed(folder: Folder) -> list[int]:
+    return [passed(folder.cursor, each) for each in INTERFACES]
 
 
 def backlog(folder: Folder) -> dict[Interface, Backlog]:
