@@ -96,7 +96,11 @@ def read(octets: bytes, at: int = 0, end: int | None = None) -> Tlv:
         stop = after = start + length
     if after > end:
         raise BerError(f"{stop - start} octets of contents where {end - start} are left", at)
-    return Tlv(first >> 6, number, first & 0x20 != 0, at, start, stop, after)
+    return _new(Tlv, (first >> 6, number, first & 0x20 != 0, at, start, stop, after))
+
+
+# As Tlv() does, without a call of its own: thousands are made for each record of a second.
+_new = tuple.__new__
 
 
 def only(octets: bytes) -> Tlv:
@@ -111,12 +115,21 @@ def elements(octets: bytes, tlv: Tlv) -> list[Tlv]:
     """The TLVs inside a constructed one."""
     if not tlv.constructed:
         raise BerError("primitive where parts should be", tlv.at)
-    found = []
+    found: list[Tlv] = []
     at, end = tlv.start, tlv.end
-    while at < end:
-        inner = read(octets, at, end)
-        found.append(inner)
-        at = inner.after
+    last = end - 2
+    while at <= last:
+        first, start = octets[at], at + 2
+        after = start + octets[at + 1]
+        if first & 0x1F == 0x1F or after - start >= _INDEFINITE or after > end:
+            inner = read(octets, at, end)
+            found.append(inner)
+            at = inner.after
+        else:  # tag and length of one octet each, as nearly all have
+            found.append(_new(Tlv, (first >> 6, first & 0x1F, first & 0x20 != 0, at, start, after, after)))
+            at = after
+    if at < end:
+        read(octets, at, end)  # one octet is none: it says so
     return found
 
 

@@ -164,5 +164,9 @@ def _hi1(header: v.Header, notification: v.Hi1, path: str) -> Iterator[tuple[str
         yield path, "lawfulInterceptionIdentifier is not that of the header"
 
 
-def _tag(contents: bytes) -> int:
-    return ber.only(contents).number
+def _tag(contents: bytes) -> int | None:
+    """Of the alternative; None: it is not one TLV, which the examination has named."""
+    try:
+        return ber.only(contents).number
+    except BerError:
+        return None

@@ -73,8 +73,17 @@ def joined(names: Iterable[str]) -> str:
     return path
 
 
-def parts(octets: bytes, tlv: Tlv, report: Report) -> Iterator[Tlv]:
+def parts(octets: bytes, tlv: Tlv, report: Report) -> Iterable[Tlv]:
     """The TLVs inside, as far as they can be read."""
+    if tlv.constructed:
+        try:
+            return ber.elements(octets, tlv)
+        except BerError:
+            pass
+    return _as_far_as_they_go(octets, tlv, report)
+
+
+def _as_far_as_they_go(octets: bytes, tlv: Tlv, report: Report) -> Iterator[Tlv]:
     if not tlv.constructed:
         report.say("primitive where parts should be", tlv.at)
         return

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from imswire import ber
-from imswire.ber import Tlv
+from imswire.ber import BerError, Tlv
 from imswire.hi import times
 from imswire.hi.errors import HiError
 from imswire.hi.examination import Node, Report, hexadecimal, unknown
@@ -285,9 +285,16 @@ class GeneralizedTime(_Time):
         self._zoned = zoned
 
     def examine(self, octets: bytes, tlv: Tlv, name: str, report: Report) -> Node:
-        if self._zoned and not times.has_zone(self._text(octets, tlv)):
+        if self._zoned and not self._has_zone(octets, tlv):
             report.say("local time without its zone", tlv.at)
         return super().examine(octets, tlv, name, report)
+
+    def _has_zone(self, octets: bytes, tlv: Tlv) -> bool:
+        """Of what is no string, reading says so."""
+        try:
+            return times.has_zone(self._text(octets, tlv))
+        except BerError:
+            return True
 
     def write(self, value: int) -> bytes:
         self._bounded(value)

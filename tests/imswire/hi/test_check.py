@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,6 +178,18 @@ def test_two_times():
 def test_a_voip_cc_of_another_form_is_left_to_the_examination():
     broken = voip.build(VOIP_CC).replace(b"\x86\x01\x02", b"\x86\x01\x07")
     assert [finding.rule for finding in check(hi.build(cc(broken)))] == ["no such value: 7"]
+
+
+@pytest.mark.parametrize("octets", [hi.build(cc(b"\xb4\x02\xa0\x00")), hi.build(iri(b"\xaf\x02\xa0\x00"))])
+def test_contents_that_are_not_one_tlv(octets):
+    found = check(octets.replace(b"\x02\xa0\x00", b"\x01\xa0\x00"))
+    assert any("Contents" in finding.path and "cut short" in finding.rule for finding in found), list(map(str, found))
+
+
+def test_a_time_in_pieces_that_are_none():
+    octets = re.sub(rb"\x85(?=.20)", b"\xa5", BUILT["generalized-time"], count=1, flags=re.DOTALL)
+    assert octets != BUILT["generalized-time"]
+    assert [finding.path for finding in check(octets)] == ["pSHeader.timeStamp"]
 
 
 @given(st.sampled_from(sorted(BUILT)), st.data())
