@@ -28,10 +28,14 @@ class TlsDoor:
         self._accepting: asyncio.Task[None] | None = None
         self._shaking: dict[asyncio.Task[None], None] = {}
 
-    def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Returns the address, whose port is chosen when ``port`` is 0. OSError."""
+    def listen(self, host: str, port: int, *, shared: bool = False) -> tuple[str, int]:
+        """Returns the address, whose port is chosen when ``port`` is 0. OSError.
+
+        ``shared``: other processes listen there too (SO_REUSEPORT).
+        """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        made = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+        self._listener = listener = made
         listener.setblocking(False)
         self._accepting = asyncio.create_task(self._accept(listener))
         address: tuple[str, int] = listener.getsockname()[:2]

@@ -25,13 +25,49 @@ class Unusable(ValueError):
     """A table that cannot be used: one line that names its key."""
 
 
+class Fixed(NamedTuple):
+    """What stays while the process runs, and what its shell lends the core.
+
+    ``seal`` marks calls; ``choose`` gives a number below its argument; ``names`` those in the certificate of a
+    connection; ``alive``: whether a next hop answers.
+    """
+
+    listeners: tuple[Listener, ...]
+    location: LocationTable
+    overload: Overload
+    seals: Seals
+    seal: bytes
+    choose: Callable[[int], int]
+    names: Callable[[int], frozenset[str]]
+    alive: Callable[[str], bool]
+
+
+class Parts(NamedTuple):
+    """What a new configuration replaces."""
+
+    router: Router
+    gate: TrustGate
+    registrar: Registrar
+    digest: Digest | None
+
+
 class Built(NamedTuple):
     """The core, and what its shell has to know of it."""
 
     proxy: Proxy
-    listeners: tuple[Listener, ...]
-    location: LocationTable
-    overload: Overload
+    fixed: Fixed
+
+    @property
+    def location(self) -> LocationTable:
+        return self.fixed.location
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return self.fixed.listeners
+
+    @property
+    def overload(self) -> Overload:
+        return self.fixed.overload
 
 
 def listener(door: CscfListen, place: int) -> Listener:
@@ -56,33 +92,54 @@ def build(
     names: Callable[[int], frozenset[str]],
     kept: Kept,
     alive: Callable[[str], bool],
-) -> Built:
-    """``seal`` marks calls; ``run`` is the name of this run; ``choose`` gives a number below its argument. Unusable."""
-    listeners = tuple(listener(door, place) for place, door in enumerate(config.listen))
-    location = LocationTable(config.location.addresses, kept=kept)
-    seals = Seals(seal)
+) -> tuple[Built, Parts]:
+    """``run`` is the name of this run; ``kept`` is told of registrations; the rest as in :class:`Fixed`. Unusable."""
+    fixed = Fixed(
+        tuple(listener(door, place) for place, door in enumerate(config.listen)),
+        LocationTable(config.location.addresses, kept=kept),
+        Overload(choose),
+        Seals(seal),
+        seal,
+        choose,
+        names,
+        alive,
+    )
+    made = parts(config, fixed, secrets, None)
+    bound = config.limits.transactions
+    proxy = Proxy(fixed.listeners, made.router, made.gate, made.registrar, fixed.seals, run, bound)
+    return Built(proxy, fixed), made
+
+
+def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None) -> Parts:
+    """What domains, routes, peers and users say. ``former``: whose nonces are still good. Unusable."""
     static = tuple(
         StaticRoute(tuple((hop.uri, hop.weight) for hop in route.hops), route.domain, route.prefix)
         for route in config.route
     )
-    router = Router(listeners, config.domains, static, location, seals, alive=alive, choose=choose)
-    digest = None if config.digest is None else Digest(config.digest.realm, seal, secrets)
+    router = Router(
+        fixed.listeners,
+        config.domains,
+        static,
+        fixed.location,
+        fixed.seals,
+        alive=fixed.alive,
+        choose=fixed.choose,
+    )
+    digest = None if config.digest is None else Digest(config.digest.realm, fixed.seal, secrets, former)
     try:
-        peers = Peers((Peer(each.network, each.name, each.trusted, each.relay) for each in config.peer), names)
+        peers = Peers((Peer(each.network, each.name, each.trusted, each.relay) for each in config.peer), fixed.names)
     except ValueError as error:
         raise Unusable(f"cscf.peer: {error}") from None
-    overload = Overload(choose)
-    gate = TrustGate(peers, location, router.is_local, overload, digest)
+    gate = TrustGate(peers, fixed.location, router.is_local, fixed.overload, digest)
     registrar = Registrar(
-        location,
-        listeners,
+        fixed.location,
+        fixed.listeners,
         router.is_local,
         _authenticate(digest, peers),
         lambda user, aor: user == "" or aor.partition(":")[2].partition("@")[0] == user,
         Policy(config.location.min_seconds, config.location.max_seconds, config.location.contacts),
     )
-    proxy = Proxy(listeners, router, gate, registrar, seals, run, config.limits.transactions)
-    return Built(proxy, listeners, location, overload)
+    return Parts(router, gate, registrar, digest)
 
 
 def _authenticate(digest: Digest | None, peers: Peers) -> Callable[..., Challenge]:

@@ -46,16 +46,20 @@ Find = Callable[[str], Secrets | None]
 
 
 class Digest:
-    """One realm. ``key`` seals nonces; ``find`` gives secrets. ``proxy``: Proxy-Authorization, else Authorization."""
+    """One realm. ``key`` seals nonces; ``find`` gives secrets; ``former`` is the one that it replaces: what was
+    answered to that is good no second time here.
+    """
 
-    def __init__(self, realm: str, key: bytes, find: Find) -> None:
+    def __init__(self, realm: str, key: bytes, find: Find, former: Digest | None = None) -> None:
         self._realm = realm
         self._blake = hashlib.blake2b(key=key, digest_size=16, person=b"midcall.nonce")
         self._find = find
-        self._counts: BoundedTable[str, int] = BoundedTable("cscf.nonce_counts", COUNTS)
+        self._counts: BoundedTable[str, int] = (
+            BoundedTable("cscf.nonce_counts", COUNTS) if former is None else former._counts
+        )
 
     def judge(self, message: SipMessage, now: int, *, proxy: bool) -> Verdict:
-        """Whose request it is (RFC 3261 22.2, 22.3)."""
+        """Whose request it is (RFC 3261 22.2, 22.3); ``proxy``: by Proxy-Authorization, else by Authorization."""
         stale = False
         name = "Proxy-Authorization" if proxy else "Authorization"
         for value in message.lines(name):

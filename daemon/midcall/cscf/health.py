@@ -16,6 +16,13 @@ class Health:
         self._next = dict.fromkeys(self._every, 0)
         self._missed = dict.fromkeys(self._every, 0)
 
+    def renew(self, every: Mapping[str, int]) -> None:
+        """Other hops, or other pauses; what is known of those that stay stays."""
+        former, due = self._missed, self._next
+        self._every = {uri: pause for uri, pause in every.items() if pause}
+        self._next = {uri: due.get(uri, 0) for uri in self._every}
+        self._missed = {uri: former.get(uri, 0) for uri in self._every}
+
     def alive(self, uri: str) -> bool:
         return self._missed.get(uri, 0) < MISSED
 

@@ -81,6 +81,10 @@ class Proxy:
         """The tag of our own responses: by it the ACK of one is known again."""
         return "mc" + self._seals.of(call_id)
 
+    def renew(self, router: Router, gate: Gate, home: Home) -> None:
+        """What a new configuration says; transactions that run go on as they began."""
+        self._router, self._gate, self._home = router, gate, home
+
     # In
 
     def message(self, octets: bytes, listener: int, source: Hop, now: int) -> Outs:

@@ -12,14 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from midcall.base import credentials, owner_only, tls
 from midcall.base.credentials import CredentialError
-from midcall.base.frame import Frame, RoleError
+from midcall.base.frame import RENEWED, Frame, RoleError, key_of
 from midcall.base.tls import TlsError
+from midcall.base.tls_end import Revocations
 from midcall.config.cscf_tables import CscfConfig, CscfListen
 from midcall.config.process import address
-from midcall.cscf.building import Built, Unusable, build
+from midcall.cscf.building import Unusable, build, parts
 from midcall.cscf.digest import Secrets
 from midcall.cscf.health import Health
 from midcall.cscf.location import Binding
@@ -45,6 +47,11 @@ async def run(config: CscfConfig, frame: Frame, stop: asyncio.Event) -> None:
     service.measure(frame)
     await service.start()
     tasks = [asyncio.create_task(service.worker.keep_time()), asyncio.create_task(service.keep())]
+
+    async def reload(new: CscfConfig) -> None:
+        frame.log.info(RENEWED, extra={"connections_ended": service.renew(new)})
+
+    frame.on_reload(reload)
     frame.ready()
     try:
         waiting = asyncio.create_task(stop.wait())
@@ -75,12 +82,10 @@ class Service:
         self._store = self._open_store()
         self._offset = time.time_ns() - time.monotonic_ns()
         self._recalling = False
-        self._health = Health(
-            {hop.uri: round(route.probe_seconds * SECOND_NS) for route in config.route for hop in route.hops}
-        )
+        self._health = Health(_pauses(config))
         choose = secrets.SystemRandom().randrange
         try:
-            self._built: Built = build(
+            self._built, self._parts = build(
                 config, self._seal, secrets.token_hex(4), choose=choose, secrets=self._users.get, names=self._names,
                 kept=self._kept, alive=self._health.alive,
             )  # fmt: skip
@@ -167,6 +172,32 @@ class Service:
             except TlsError as error:
                 raise RoleError(f"cscf.listen[{place}]: {error}") from None
 
+    def renew(self, config: CscfConfig) -> int:
+        """Go on with other domains, routes, peers, users and files of certificates; how many connections ended, since
+        their certificates are revoked. RoleError: it goes on as before.
+
+        Calls, registrations and connections stay; nothing else of the configuration is taken.
+        """
+        listen = tuple(map(_files, self._config.listen, config.listen))
+        new = structs.replace(
+            self._config, domains=config.domains, route=config.route, peer=config.peer, digest=config.digest,
+            listen=listen if len(listen) == len(self._config.listen) else self._config.listen,
+        )  # fmt: skip
+        try:
+            users = {} if new.digest is None else _users(Path(new.digest.users), new.digest.realm)
+        except CredentialError as error:
+            raise RoleError(str(error), "cscf.digest.users") from None
+        try:
+            made = parts(new, self._built.fixed, users.get, self._parts.digest)
+        except Unusable as error:
+            raise RoleError(str(error)) from None
+        doors = {place: _door(place, door) for place, door in enumerate(new.listen) if door.transport == "tls"}
+        self._config, self._parts, self._users = new, made, users
+        self._health.renew(_pauses(new))
+        self._built.proxy.renew(made.router, made.gate, made.registrar)
+        streams = self.worker.streams
+        return 0 if streams is None else sum(streams.renew(place, *door) for place, door in doors.items())
+
     def _stream(self, octets: bytes, listener: int, hop: object) -> None:
         self.worker.stream(octets, listener, hop)  # type: ignore[arg-type]
 
@@ -207,6 +238,28 @@ class Service:
             "Copies for which there was no room.",
             lambda: 0 if worker.copies is None else sum(link.counts["dropped"] for link in worker.copies.links),
         )
+
+
+def _pauses(config: CscfConfig) -> dict[str, int]:
+    """How often next hops are asked, in ns."""
+    return {hop.uri: round(route.probe_seconds * SECOND_NS) for route in config.route for hop in route.hops}
+
+
+def _files(door: CscfListen, new: CscfListen) -> CscfListen:
+    """A door with what may change while it is open."""
+    return structs.replace(
+        door, certificate=new.certificate, key=new.key, ca=new.ca, crl=new.crl, clients=new.clients,
+        tls_1_2=new.tls_1_2,
+    )  # fmt: skip
+
+
+def _door(place: int, door: CscfListen) -> tuple[ssl.SSLContext, ssl.SSLContext | None, Revocations]:
+    """What a TLS door has from now on. RoleError."""
+    try:
+        return *contexts(door), Revocations(Path(door.crl) if door.crl else None)
+    except TlsError as error:
+        key = f"cscf.listen[{place}]"
+        raise RoleError(str(error), key_of(str(error), door, key)) from None
 
 
 def contexts(door: CscfListen) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:

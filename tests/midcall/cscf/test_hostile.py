@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from contextlib import AsyncExitStack
 
 import pytest
 
 from imswire import sip
+from midcall.base.tls_door import HANDSHAKES
 from midcall.config.cscf_tables import CscfLimits, CscfPeer
 from tests.midcall.cscf import live
 from tests.midcall.cscf.stage import request
-from tests.midcall.cscf.test_service import SECONDS, Site
+from tests.midcall.cscf.test_service import SECONDS, Site, running
 
 FLOOD = 200
 GOOD = FLOOD // live.TOGETHER + 1
@@ -84,6 +86,26 @@ def test_no_more_connections_than_there_is_room_for(site):
             await good.good_request(proxy.port)
             for each in first:
                 await each.lives()
+
+    live.run(go())
+
+
+def test_handshakes_that_never_end(site):
+    """Before TLS stands a connection costs little, and the oldest makes room."""
+
+    async def go() -> None:
+        config = site.config(to=9, tls=True)
+        context = ssl.create_default_context(cafile=str(site.folder / "pki" / "ca.pem"))
+        context.check_hostname = False
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(running(config))
+            silent = [await stack.enter_async_context(live.stream(site.tls)) for _ in range(HANDSHAKES + 20)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.tls, ssl=context)
+            writer.write(b"\r\n\r\n")
+            assert await reader.readexactly(2) == b"\r\n"
+            await silent[0].until_closed()
+            assert len(service.worker.streams or ()) == 1
+            writer.close()
 
     live.run(go())
 

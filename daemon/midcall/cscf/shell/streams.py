@@ -11,6 +11,9 @@ from typing import cast
 from msgspec import Struct
 
 from imswire.sip import StreamFramer
+from midcall.base.tls import TlsError
+from midcall.base.tls_door import TlsDoor
+from midcall.base.tls_end import Revocations, TlsEnd
 from midcall.cscf.values import Hop, Transport
 
 PING = b"\r\n\r\n"
@@ -100,6 +103,20 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def is_of(self, listener: int) -> bool:
+        """Whether it came, or was opened, through a listener."""
+        return self._listener == listener
+
+    def is_revoked(self, revocations: Revocations) -> bool:
+        """Whether the certificate at the other end, if it has shown one, is good no more."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        try:
+            if tls is not None:
+                revocations.check(tls)
+        except TlsError:
+            return True
+        return False
+
 
 class Streams:
     """All connections of a worker. ``first`` is the number before that of its first connection.
@@ -116,6 +133,8 @@ class Streams:
         self._transports: dict[int, Transport] = {}
         self._clients: dict[int, ssl.SSLContext | None] = {}
         self._servers: list[asyncio.Server] = []
+        self._doors: dict[int, TlsDoor] = {}
+        self._ends: dict[int, TlsEnd] = {}
         self._connections: dict[int, Connection] = {}
         self._to: dict[Hop, Connection] = {}
         self._hosts: Counter[str] = Counter()
@@ -139,16 +158,33 @@ class Streams:
         """Open the door of a listener; ``client`` is for connections that it opens itself. OSError."""
         self._transports[listener] = transport
         self._clients[listener] = client
+        if server is not None:
+            end = self._ends[listener] = TlsEnd(server, None)
+            door = self._doors[listener] = TlsDoor(end, lambda: Connection(self, listener, None))
+            return door.listen(host, port, shared=shared)
         loop = asyncio.get_running_loop()
         made = await loop.create_server(
-            lambda: Connection(self, listener, None), host, port, ssl=server, reuse_port=shared or None, backlog=1_024
+            lambda: Connection(self, listener, None), host, port, reuse_port=shared or None, backlog=1_024
         )
         self._servers.append(made)
         address = made.sockets[0].getsockname()
         return str(address[0]), int(address[1])
 
+    def renew(
+        self, listener: int, server: ssl.SSLContext, client: ssl.SSLContext | None, revocations: Revocations
+    ) -> int:
+        """Other files of a TLS door, for connections that come; those whose certificate is revoked end: how many."""
+        self._ends[listener].context = server
+        self._clients[listener] = client
+        ended = [each for each in self._connections.values() if each.is_of(listener) and each.is_revoked(revocations)]
+        for each in ended:
+            each.abort()
+        return len(ended)
+
     async def close(self) -> None:
         """Close doors and connections."""
+        for door in self._doors.values():
+            await door.close()
         for server in self._servers:
             server.close()
         for task in tuple(self._tasks):
