@@ -35,6 +35,8 @@ Run = Callable[[Any, Frame, asyncio.Event], Awaitable[None]]
 Loader = Callable[[], Run]
 NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
 DONE, FAULT = 0, 1
+HOLDERS = frozenset({"kms", "df", "admf"})
+"""Roles whose memory has keys of others, or whom they are about."""
 # Roles that are given nothing that could be run again.
 UNRECORDED = frozenset({"kms", "tap", "audit"})
 
@@ -103,6 +105,12 @@ ROLES: dict[str, Loader] = {name: _module(name) for name in NAMES if _is_there(n
     "df": _live("df"),
     "tap": _live("tap"),
 }
+
+
+def roles(given: Sequence[str], config_path: Path, instance: str) -> tuple[str, ...]:
+    """Those that would run. Refused."""
+    path, _ = _own_file(config_path, instance)
+    return tuple(given) or config_file.roles(_read(path, DaemonConfig)[0])
 
 
 async def serve(

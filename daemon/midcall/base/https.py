@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 
+from midcall.base.memory import Collection
 from midcall.base.tls import TlsError
 from midcall.base.tls_door import TlsDoor
 from midcall.base.tls_end import TlsEnd
@@ -98,6 +99,7 @@ class HttpsServer:
         self._open: set[Connection] = set()
         self._manager: web.Server | None = None
         self._door: TlsDoor | None = None
+        self._collection = Collection()
         self.refused = 0
         """Connections that were one too many."""
 
@@ -129,6 +131,7 @@ class HttpsServer:
         for each in list(self._open):
             if each.transport is not None:
                 each.transport.abort()
+        self._collection.cancel()
 
     def enter(self, connection: Connection, transport: asyncio.BaseTransport) -> str | None:
         """Count a connection and judge its certificate."""
@@ -151,6 +154,7 @@ class HttpsServer:
 
     def leave(self, connection: Connection) -> None:
         self._open.discard(connection)
+        self._collection.soon()
 
     def unreadable(self, caller: str | None) -> web.Response:
         return closing(self._refusal(caller))
@@ -239,13 +243,18 @@ class Answer(Struct, frozen=True):
 class HttpsClient:
     """Asks one other side, over so many connections at most; those of former files serve no new question."""
 
-    def __init__(self, url: str, end: TlsEnd, connections: int = 8) -> None:
-        """``url`` without path: ``https://host:port``. To be made inside a running loop."""
+    def __init__(self, url: str, end: TlsEnd, connections: int = 8, idle_seconds: float = 15.0) -> None:
+        """``url`` without path: ``https://host:port``. To be made inside a running loop.
+
+        A connection that is asked nothing for ``idle_seconds`` ends, and with it what its buffers still have.
+        """
         if not url.startswith("https://"):
             raise ValueError("only https is spoken")
         self._url = url.rstrip("/")
+        self._collection = Collection()
+        self._collected_after = 2 * idle_seconds + 0.1
         self._end = end
-        self._connector = _Checked(end, limit=connections, limit_per_host=connections)
+        self._connector = _Checked(end, limit=connections, limit_per_host=connections, keepalive_timeout=idle_seconds)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -257,6 +266,7 @@ class HttpsClient:
     async def post(self, path: str, octets: bytes, kind: str, seconds: float, most: int) -> Answer:
         """POST, and the answer of at most ``most`` octets, all within ``seconds``. Unreachable."""
         received = bytearray()
+        self._collection.soon(self._collected_after)
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -289,6 +299,7 @@ class HttpsClient:
 
     async def close(self) -> None:
         """End its connections; what is being asked fails."""
+        self._collection.cancel()
         self._connector.abort()
         await self._session.close()
         # The transports hear of it in the loop's next round.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 DONE, USAGE, UNREADABLE, DONE_WITH_ERRORS = 0, 2, 3, 4
+OWN_PROCESS = object()
+"""What a command is given (click's ``obj``) where the process is its own, to begin anew or to end."""
 
 
 class Failed(Exception):

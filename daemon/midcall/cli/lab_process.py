@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from midcall.cli.fail import UNREADABLE, Failed
+from midcall.cli.fail import OWN_PROCESS, UNREADABLE, Failed
 
 WAIT_SECONDS = 60
 """For a process to begin or to end, on a machine that has other work."""
@@ -30,7 +30,7 @@ def child() -> None:
     name = sys.argv.pop(1)
     command = getattr(importlib.import_module(f"midcall.cli.{name}"), name)
     try:
-        sys.exit(command.main(standalone_mode=False) or 0)
+        sys.exit(command.main(standalone_mode=False, obj=OWN_PROCESS) or 0)
     except Failed as failed:
         print(f"midcall: {failed}", flush=True)
         sys.exit(failed.status)

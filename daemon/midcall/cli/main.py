@@ -12,7 +12,7 @@ from midcall.cli.audit import audit
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
 from midcall.cli.explain import explain
-from midcall.cli.fail import Failed
+from midcall.cli.fail import OWN_PROCESS, Failed
 from midcall.cli.inspect import inspect
 from midcall.cli.kms import kms
 from midcall.cli.lemf import lemf
@@ -44,7 +44,7 @@ cli.add_command(audit)
 def main() -> None:
     """Run a command; every failure is one line on standard error and an exit status."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(standalone_mode=False, obj=OWN_PROCESS)
         sys.exit(status or 0)
     except Failed as failed:
         click.echo(f"midcall: {failed}", err=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from midcall.cli.fail import USAGE, Failed
+from midcall.cli.fail import OWN_PROCESS, USAGE, Failed
 
 
 class _Instance(click.ParamType[str]):
@@ -26,7 +26,8 @@ class _Instance(click.ParamType[str]):
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="What to run; default: the roles in the file.")
 @click.option("--instance", type=_Instance(), default="1", show_default=True, help="Which one of its role: N or NAME.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Write inputs down; laboratories only.")
-def run(config: Path, roles: tuple[str, ...], instance: str, record: Path | None) -> int:
+@click.pass_obj
+def run(own: object, config: Path, roles: tuple[str, ...], instance: str, record: Path | None) -> int:
     """Run roles until SIGTERM or SIGINT; SIGHUP reads the configuration anew.
 
     An instance that has a file of its own, STEM@INSTANCE.toml beside FILE, runs with that.
@@ -34,11 +35,17 @@ def run(config: Path, roles: tuple[str, ...], instance: str, record: Path | None
     Exit status 0: stopped as told; 1: a role failed or did not stop in time; 2: nothing was started.
     """
     from midcall import service  # the other commands do without what it loads
+    from midcall.base import memory
 
     async def serve() -> int:
         return await service.serve(roles, config, instance, asyncio.Event(), record=record)
 
     try:
+        chosen = set(service.roles(roles, config, instance))
+        small = "kms" in chosen
+        holds = bool(chosen & service.HOLDERS)
+        if own is OWN_PROCESS and memory.is_own() and holds and not memory.overwrites_freed(small=small):
+            memory.begin_overwriting(small=small)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(serve())
     except service.Refused as refused:

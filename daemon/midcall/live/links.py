@@ -47,6 +47,8 @@ KEY_OCTETS = range(32, 33)
 SALT_OCTETS = range(8, 256)
 MAX_TRUST = 1 << 20
 INTERCEPTS = "intercepts.db"
+KEYS_IDLE_SECONDS = 0.5
+"""After that the connection on which keys came ends: its buffers still have them."""
 
 
 def secret(path: str, octets: range = KEY_OCTETS) -> bytearray:
@@ -167,9 +169,8 @@ def x2_client(config: PoiConfig, end: TlsEnd, seal: SealKey, book: LinkBook) -> 
 
 
 def xk_client(config: DfConfig, end: TlsEnd) -> XkClient:
-    return XkClient(
-        HttpsClient(config.kms.url, end), GetKeys(), XkSettings(deadline_seconds=config.kms.deadline_seconds)
-    )
+    https = HttpsClient(config.kms.url, end, idle_seconds=KEYS_IDLE_SECONDS)
+    return XkClient(https, GetKeys(), XkSettings(deadline_seconds=config.kms.deadline_seconds))
 
 
 def intercepts(config: DfConfig, seal: SealKey) -> InterceptJournal:

@@ -1,0 +1,72 @@
+"""What a process has let go of is overwritten: keys and names do not stay in memory that nobody owns any more.
+
+Buffers that we own are wiped where they end. This is for all others, of libraries and of the interpreter: texts that a
+key was read from, octets that TLS has decrypted. glibc overwrites what is freed, if it keeps none of it in caches of
+threads; the interpreter is told to ask glibc for small objects too, which it otherwise keeps in pools of its own; and
+what a connection leaves behind is collected soon after its end, since its parts hold each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+
+_TUNABLES = "GLIBC_TUNABLES"
+_OVERWRITE = ("glibc.malloc.perturb=165", "glibc.malloc.tcache_count=0")
+_ALLOCATOR = "PYTHONMALLOC"
+_PLAIN = "malloc"
+_SOON_SECONDS = 0.1
+_YOUNG = 1
+
+
+def overwrites_freed(*, small: bool) -> bool:
+    """Whether this process was begun so; ``small``: with objects of up to 512 octets too."""
+    overwrites = set(_OVERWRITE) <= set(os.environ.get(_TUNABLES, "").split(":"))
+    return overwrites and (not small or os.environ.get(_ALLOCATOR) == _PLAIN)
+
+
+def is_own() -> bool:
+    """Whether this process was begun for the command that it runs now, and for nothing else."""
+    given = sys.argv[1:]
+    return bool(given) and sys.orig_argv[-len(given) :] == given
+
+
+def begin_overwriting(*, small: bool) -> None:
+    """Begin this process anew so; it has done nothing yet.
+
+    It is as isolated as it was: then no variable of the interpreter but this one is left, and neither the user's folder
+    nor the script's is searched.
+    """
+    program, *arguments = sys.orig_argv
+    environment = dict(os.environ)
+    if sys.flags.isolated:
+        environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
+        arguments = [flag for each in arguments for flag in (("-P", "-s") if each == "-I" else (each,))]
+    others = [each for each in environment.get(_TUNABLES, "").split(":") if each and each not in _OVERWRITE]
+    environment[_TUNABLES] = ":".join([*others, *_OVERWRITE])
+    if small:
+        environment[_ALLOCATOR] = _PLAIN
+    os.execve(sys.executable or program, [program, *arguments], environment)  # noqa: S606 - ourselves
+
+
+class Collection:
+    """Collects young garbage a moment after it was asked to, once for all who ask meanwhile."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def soon(self, seconds: float = _SOON_SECONDS) -> None:
+        """From within a running loop."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._collect)
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _collect(self) -> None:
+        self._timer = None
+        gc.collect(_YOUNG)

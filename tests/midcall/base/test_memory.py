@@ -1,0 +1,81 @@
+"""A process that begins anew with memory that is overwritten when it is freed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+
+from midcall.base import memory
+
+_PROGRAM = """
+import ctypes, json, os, sys
+sys.path[:0] = {paths}
+from midcall.base import memory
+if not memory.overwrites_freed(small=True):
+    memory.begin_overwriting(small=True)
+kept = bytes(range(65, 97)) * 2
+place, size = id(kept) + bytes.__basicsize__ - 1, len(kept)
+del kept
+print(json.dumps({{
+    "arguments": sys.argv[1:], "own": memory.is_own(), "isolated": [sys.flags.safe_path, sys.flags.no_user_site],
+    "hash_seed": os.environ.get("PYTHONHASHSEED"), "tunables": os.environ["GLIBC_TUNABLES"],
+    "left": ctypes.string_at(place + 16, size - 32).count(bytes(range(70, 80))),
+}}))
+"""
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_what_is_freed_is_overwritten_and_all_else_is_as_it_was(isolated: bool) -> None:
+    code = _PROGRAM.format(paths=[str(Path(memory.__file__).parents[2])])
+    flags = ["-I"] if isolated else []
+    environment = os.environ | {"PYTHONHASHSEED": "7", "GLIBC_TUNABLES": "glibc.malloc.arena_max=3"}
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", code, "run", "--x"], env=environment, capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found.pop("tunables") == "glibc.malloc.arena_max=3:glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"
+    assert found == {
+        "arguments": ["run", "--x"],
+        "own": True,
+        "isolated": [isolated, int(isolated)],
+        "hash_seed": None if isolated else "7",
+        "left": 0,
+    }
+
+
+def test_a_process_that_was_begun_for_something_else_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["midcall", "run", "--config", "x"])
+    assert not memory.is_own()
+    monkeypatch.setattr(sys, "argv", ["midcall"])
+    assert not memory.is_own()
+
+
+def test_what_holds_itself_is_collected_soon() -> None:
+    class Held:
+        pass
+
+    async def test() -> None:
+        collection, held = memory.Collection(), Held()
+        held.__dict__["self"] = held
+        gone = weakref.ref(held)
+        del held
+        gc.disable()
+        try:
+            collection.soon(0.01)
+            collection.soon(0.01)
+            while gone() is not None:
+                await asyncio.sleep(0.01)
+            collection.soon()
+            collection.cancel()
+        finally:
+            gc.enable()
+
+    asyncio.run(asyncio.wait_for(test(), 10))
