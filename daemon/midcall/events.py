@@ -298,6 +298,10 @@ class MediaPlan(Struct, frozen=True, gc=False):
     encrypted: bool = False
 
 
+CROWDED_PLACE = (
+    "more sessions name one address and port for their media than are followed there: "
+    "content of this one that goes there is not handed over"
+)
 CROWDED_OUT = "more sessions are intercepted at once than there is room for: content of this one is not handed over"
 
 

@@ -6,6 +6,8 @@ because a warrant is active; a key is used only when the messages that brought i
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from msgspec import Struct
 
 from imswire import mikey
@@ -35,6 +37,17 @@ from midcall.events import (
 BUNDLES = 8
 GENERATIONS = 3
 DIALOGS = 65_536
+# What is remembered of one dialog, whose ends may change their keys as often as they like: what is forgotten is asked,
+# or told, once more. An offer has at most 64 media.
+STATES = 256
+BUNDLES_KNOWN = 256
+KEYS_TOLD = 4_096
+FAILURES_TOLD = 256
+# Questions to the KMS for one dialog at a time.
+QUESTIONS = 64
+ASKED_TOO_MUCH = (
+    f"more than {QUESTIONS} questions to the KMS about one session at a time: no more of its keys are asked"
+)
 
 
 class MediaClose(Struct, frozen=True, gc=False):
@@ -70,13 +83,24 @@ class _Dialog:
     def __init__(self, report: SessionReport) -> None:
         self.report = report
         self.media = SessionMedia(report)
-        self.bundles: dict[bytes, int] = {}
+        self.bundles: BoundedTable[bytes, int] = BoundedTable("df2.bundles", BUNDLES_KNOWN)
+        self._bundles = 0
         self.contexts: dict[int, list[CryptoContext]] = {}
         self.sdes = SdesKeys()
-        self.asked: dict[tuple[int, bytes], int] = {}
+        self.asked: BoundedTable[bytes, int] = BoundedTable("df2.asked", STATES)
         self.open: set[int] = set()
-        self.failures: dict[tuple[int, str], int] = {}
-        self.told: set[tuple[int, int, int]] = set()
+        self.failures: BoundedTable[tuple[int, str], int] = BoundedTable("df2.failures", FAILURES_TOLD)
+        self.told: BoundedTable[tuple[int, int, int], None] = BoundedTable("df2.told", KEYS_TOLD)
+
+    def bundle(self, init: bytes) -> int:
+        """The number of the bundle that a message began, counted from 0; no two have the same."""
+        mark = _digest(init)
+        number = self.bundles.get(mark)
+        if number is None:
+            number, self._bundles = self._bundles, self._bundles + 1
+            self.bundles.put(mark, number)
+        self.bundles.touch(mark)
+        return number
 
     def all_contexts(self) -> tuple[CryptoContext, ...]:
         return newest_last([*self.sdes.contexts, *(each for some in self.contexts.values() for each in some)])
@@ -146,7 +170,7 @@ class Mediation:
         correlation = dialog.report.correlation
         for reason in answer.failures:
             outputs += self._fail(key, correlation, now, exchange.init.frame, reason, keys=True)
-        bundle = dialog.bundles.setdefault(exchange.init.octets, len(dialog.bundles))
+        bundle = dialog.bundle(exchange.init.octets)
         contexts = []
         for session in answer.keys:
             media, sender = place(exchange, session.cs_id)
@@ -172,7 +196,8 @@ class Mediation:
     ) -> list[Output]:
         """Session keys that are new; a repeated answer tells nothing."""
         new = tuple(each for each in keys if (bundle, each.cs_id, each.generation) not in dialog.told)
-        dialog.told.update((bundle, each.cs_id, each.generation) for each in new)
+        for each in new:
+            dialog.told.put((bundle, each.cs_id, each.generation), None)
         if not new:
             return []
         csb_id = mikey.peek(exchange.init.octets).csb_id
@@ -243,10 +268,13 @@ class Mediation:
             return self._fail(key, report.correlation, at, report.answer.frame, reason, keys=True)
         mark = _mark(exchange)
         if mark in dialog.asked:
+            dialog.asked.touch(mark)
             return []
+        if len(dialog.open) >= QUESTIONS:
+            return self._fail(key, report.correlation, at, 0, ASKED_TOO_MUCH, keys=True)
         query = self._next_query
         self._next_query += 1
-        dialog.asked[mark] = query
+        dialog.asked.put(mark, query)
         dialog.open.add(query)
         self._queries[query] = (key, exchange)
         return [KeyQuery(query, report.xid, report.identity, exchange, dialog.media.parties)]
@@ -300,16 +328,21 @@ class Mediation:
         if dialog is not None:
             if dialog.failures.get((frame, reason)) == newest:
                 return []
-            dialog.failures[frame, reason] = newest
+            dialog.failures.put((frame, reason), newest)
         return [Failure(key[0], correlation, key[1], at, frame, reason, keys, after=newest)]
 
 
-def _mark(exchange: TicketExchange) -> tuple[int, bytes]:
+def _mark(exchange: TicketExchange) -> bytes:
     """What tells two states of an exchange apart."""
     octets = [exchange.init.octets, b"" if exchange.response is None else exchange.response.octets]
     for update in exchange.updates:
         octets += [update.init.octets, b"" if update.response is None else update.response.octets]
-    return -1 if exchange.media is None else exchange.media, b"\0".join(octets)
+    place = -1 if exchange.media is None else exchange.media
+    return _digest(place.to_bytes(4, "big", signed=True), *map(_digest, octets))
+
+
+def _digest(*octets: bytes) -> bytes:
+    return blake2b(b"".join(octets), digest_size=16).digest()
 
 
 def _frame_of(exchange: TicketExchange) -> int:

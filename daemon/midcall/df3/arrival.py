@@ -116,12 +116,10 @@ class Arrival:
         if dialog.missing.count > dialog.missing.told:
             self._tell_missing(dialog, now, 0)
 
-    def crowded_out(self, dialog: TappedDialog, now: Instant) -> None:
+    def crowded_out(self, dialog: TappedDialog, now: Instant, reason: str = CROWDED_OUT) -> None:
         """A dialog makes room for another: what would follow of its media is missing."""
         plan = dialog.plan
-        self.failures.append(
-            Failure(plan.xid, plan.correlation, plan.dialog, now, 0, CROWDED_OUT, keys=False, missing=True)
-        )
+        self.failures.append(Failure(plan.xid, plan.correlation, plan.dialog, now, 0, reason, keys=False, missing=True))
 
     def take_late(self) -> list[Content]:
         """What is content after all, since the last call."""

@@ -21,7 +21,16 @@ from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Content, Opened, Stream
-from midcall.events import DialogId, Failure, Instant, MediaFlow, MediaPacket, MediaPlan, TapPacket
+from midcall.events import (
+    CROWDED_PLACE,
+    DialogId,
+    Failure,
+    Instant,
+    MediaFlow,
+    MediaPacket,
+    MediaPlan,
+    TapPacket,
+)
 
 _RTP_VERSION_BITS = 0x80
 # Each packet comes through here: for the usual one nothing is called that need not be.
@@ -111,7 +120,9 @@ class ContentMediation:
             claim = former.pop(place, None)
             if claim is None:
                 claim = Claim(dialog, flow, place[3])
-                self._lane(place[0], name, plan.xid).claims.insert(0, claim)
+                lane = self._lane(place[0], name, plan.xid)
+                lane.claims.insert(0, claim)
+                self._make_room(lane, (claims, former), now)
             claim.flow = flow
             self._lane(place[0], name, plan.xid).renew(claim)
             claims[place] = claim
@@ -372,6 +383,35 @@ class ContentMediation:
                 held += [(lane, packet) for packet in lane.take_held()]
         held.sort(key=lambda each: each[1].time)
         return [content for lane, packet in held for content in self._arrival.unknown(lane, packet)]
+
+    def _make_room(self, lane: Destination, own: tuple[dict[_Place, Claim], ...], now: Instant) -> None:
+        """A session has come to a place; with too many there the oldest goes of those whose media never came.
+
+        ``own``: the claims of that session.
+        """
+        if len(lane.claims) <= self.limits.claims_of_a_destination:
+            return
+        newest, *others = lane.claims
+        here = {stream.dialog for stream in lane.streams.values() if stream.open}
+
+        def proved(claim: Claim) -> tuple[bool, bool]:
+            return claim.dialog.plan.dialog in here, any(stream.open for stream in claim.dialog.streams)
+
+        gone = min(reversed(others), key=proved)
+        tapped = gone.dialog
+        key = tapped.plan.xid, tapped.plan.dialog
+        self._settle(lane.place, gone)
+        self._remove(lane.place, gone)
+        for claims in (*own, self._claims.get(key, {})):
+            for place in [place for place, each in claims.items() if each is gone]:
+                del claims[place]
+        if gone.until is not None:
+            del self._lingering[gone], self._left[key][gone]
+            if tapped is not newest.dialog:
+                self._finish(key, tapped)
+        elif not tapped.crowded:
+            tapped.crowded = True
+            self._arrival.crowded_out(tapped, now, CROWDED_PLACE)
 
     def _settle(self, place: bytes, claim: Claim) -> None:
         """Nothing more is expected of a claim: what waits at its place is content now, or missing."""

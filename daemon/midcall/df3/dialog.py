@@ -72,6 +72,8 @@ class TappedDialog:
         self.dropped: Counter[str] = Counter()
         self.let_go: Counter[str] = Counter()
         self.missing = Missing()
+        # It was told that some place of it is not followed any more.
+        self.crowded = False
         # The newest key under which it was told that none opens the media.
         self.failed_after: int | None = None
 

@@ -13,6 +13,9 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
     # Streams that one destination may show, of those that proved, of those that did not, and of RTCP; with one more
     # of its kind the oldest is let go, so that forged SSRCs keep out only each other.
     streams_of_a_destination: int = 64
+    # Sessions of one task that one destination may be claimed by: two are a call that moved. With one more the oldest
+    # is let go of those whose media never proved to be theirs, so that feigned ones keep out only each other.
+    claims_of_a_destination: int = 64
     # What may wait for keys at one destination: three minutes of ringing at 50 packets a second twice over.
     held_packets: int = 20_000
     held_octets: int = 16 << 20

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from imswire import srtp
 from midcall.base.bounded import BoundedTable
 from midcall.df2 import MediaClose, Mediation
+from midcall.df2.core import ASKED_TOO_MUCH
 from midcall.events import (
     CROWDED_OUT,
     DialogId,
@@ -133,3 +136,35 @@ def test_keys_of_the_description_count_as_well():
     failed = [of(Failure, df2.x2(report(0, lines=(line,)))) for line in (bad, bad, KEYS[0], bad, bad, KEYS[1], bad)]
     assert [[each.after for each in some if each.keys] for some in failed[:3]] == [[0, 0], [], []]
     assert [bool(some) for some in failed] == [True, False, False, True, False, False, True]
+
+
+def test_what_is_remembered_of_one_dialog_is_bounded():
+    """Its ends may change their keys as often as they like: each state is asked about once, while it is remembered."""
+    df2 = mediation()
+    questions = 0
+    for number in range(1, 1_000):
+        init = structs.replace(INIT, octets=INIT.octets[:-4] + number.to_bytes(4, "big"))
+        outputs = df2.x2(report(0, structs.replace(EXCHANGE, init=init)))
+        for query in (each for each in outputs if isinstance(each, KeyQuery)):
+            questions += 1
+            df2.keys(KeyAnswer(query.query, (key(1),), (f"reason {number}",)), NOW)
+        assert not [
+            each for each in df2.x2(report(0, structs.replace(EXCHANGE, init=init))) if isinstance(each, KeyQuery)
+        ]
+    (followed,) = df2._dialogs.values()
+    assert questions == 999 and len(df2._queries) == 0
+    assert (len(followed.asked), len(followed.bundles)) == (256, 256)
+    assert len(followed.failures) == 256 and len(followed.told) <= 4_096 and len(followed.contexts) <= 8
+
+
+def test_so_many_questions_about_one_dialog_are_under_way():
+    df2 = mediation()
+    outputs = []
+    for number in range(1, 200):
+        init = structs.replace(INIT, octets=INIT.octets[:-4] + number.to_bytes(4, "big"))
+        outputs += df2.x2(report(0, structs.replace(EXCHANGE, init=init)))
+    queries = [each.query for each in outputs if isinstance(each, KeyQuery)]
+    (told,) = (each for each in outputs if isinstance(each, Failure))
+    assert len(queries) == 64 and told.reason == ASKED_TOO_MUCH
+    df2.keys(KeyAnswer(queries[0], (), ()), NOW)
+    assert [each for each in df2.x2(report(0, structs.replace(EXCHANGE, init=init))) if isinstance(each, KeyQuery)]
