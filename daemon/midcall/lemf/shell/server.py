@@ -132,7 +132,8 @@ class Receiver:
         with contextlib.suppress(StoreError, OSError):
             paths = self.media.close_all()
             self.store.close()
-        self._log.close()
+        with contextlib.suppress(OSError):  # what it had no room for was told all the same
+            self._log.close()
         return paths
 
     # Octets
@@ -239,13 +240,18 @@ class Receiver:
     # What is told
 
     def tell_findings(self) -> None:
+        """What was found, into its file; where that has no room nothing more is taken, as with the records."""
         found = self.lemf.findings.take()
         for finding in found:
             self.findings += 1
-            self._log.write(msgspec.json.encode(finding.as_dict()).decode() + "\n")
             self._tell("finding", str(finding))
-        if found:
+        lines = "".join(msgspec.json.encode(finding.as_dict()).decode() + "\n" for finding in found)
+        try:
+            self._log.write(lines)
             self._log.flush()
+        except OSError as error:
+            if not self.failed:
+                self._fail(f"{store.FINDINGS}: {error.strerror}")
 
     def told(self, kind: str, text: str) -> None:
         self._tell(kind, text)
