@@ -318,7 +318,7 @@ class Proxy:
             self.counts["not forwarded"] += 1
             return
         target = plan.groups[0][0]
-        branch = self._sender.stateless_branch(message, (message.values("Via") or ("",))[0])
+        branch = self._sender.stateless_branch(message, message.raw(b"via") or b"")
         try:
             sent = self._sender.request(
                 message, plan, target, listener, partial(self._known, now), via=via, branch=branch

@@ -42,7 +42,7 @@ class Plan(NamedTuple):
 
     ``routes`` of ours are taken from the top of Route, ``last_route`` from its end (RFC 3261 16.4). ``inside``: the
     request belongs to a dialog that went through here. ``outward``: it goes where its sender wants, to no user and no
-    route of ours. ``status``: there is no target, and this is the answer.
+    route of ours. ``status``: there is no target, and this is the answer. ``more``: routes are left.
     """
 
     groups: tuple[tuple[Destination, ...], ...] = ()
@@ -52,6 +52,7 @@ class Plan(NamedTuple):
     inside: bool = False
     outward: bool = False
     status: int = 0
+    more: bool = False
 
 
 class Contact(NamedTuple):
@@ -169,7 +170,7 @@ class Router:
         changed = uri if last else None
         rest = routes[popped:]
         if rest:
-            return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside)
+            return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside, more=True)
         if inside:
             return Plan(((Destination(uri),),), changed, popped, last, True)
         return self._first(message, uri, now, changed, popped, last=last)

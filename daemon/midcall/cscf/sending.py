@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -57,7 +56,6 @@ class Sender:
         self._seals = seals
         self._run = run
         self._made = 0
-        self._stateless = hashlib.blake2b(digest_size=8)
         self._doors = {(each.transport, each.ipv6): number for number, each in reversed([*enumerate(listeners)])}
         self._vias = [f"Via: SIP/2.0/{each.transport.upper()} {each.sent_by};branch=" for each in listeners]
         self._recorded = [[f"Record-Route: <{uri}{MARK}" for uri in (each.uri, each.secure_uri)] for each in listeners]
@@ -133,7 +131,7 @@ class Sender:
         for route in target.routes:
             top += f"Route: {route}\r\n" if route[:1] == "<" else f"Route: <{route.strip('<>')}>\r\n"
         routes, behind = plan.routes, None
-        if leads.strict and message.has(b"route") and len(message.values("Route")) > plan.routes:
+        if leads.strict and plan.more:
             # RFC 3261 16.6 6: a strict router is sent its own URI, and the other one behind all routes.
             behind, uri, routes = f"<{uri or message.request_uri}>", target.next, routes + 1
         if breadth:
@@ -152,11 +150,9 @@ class Sender:
         octets = hop.forwarded(message, change, stream=place.transport != "udp")
         return Sent(out, place, octets, branch, leads.host)
 
-    def stateless_branch(self, message: SipMessage, received: str) -> str:
+    def stateless_branch(self, message: SipMessage, received: bytes) -> str:
         """One that each retransmission is given again (RFC 3261 16.11)."""
-        blake = self._stateless.copy()
-        blake.update(received.encode("utf-8", "surrogateescape"))
-        return f"{MAGIC_COOKIE}-{blake.hexdigest()}.{self._seals.of(message.call_id)}.{loop_of(message)}"
+        return f"{MAGIC_COOKIE}-{zlib.crc32(received):x}.{self._seals.of(message.call_id)}.{loop_of(message)}"
 
     def back(self, vias: Sequence[Via]) -> tuple[int, Hop] | None:
         """Where a response goes whose next Via is the first of these (RFC 3261 18.2.2); None: nobody can tell."""
@@ -201,9 +197,10 @@ def loop_of(message: SipMessage) -> str:
 
     Who makes another request with the same sum and our Via in it gains that it is refused.
     """
-    routes = message.values("Route") if message.has(b"route") else ()
-    text = f"{message.request_uri}\0{message.call_id}\0{message.cseq.number}\0{routes}"
-    return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')):08x}"
+    text = f"{message.request_uri}\0{message.call_id}\0{message.cseq.number}".encode("utf-8", "surrogateescape")
+    if message.has(b"route"):
+        text = b"\0".join([text, *message.raws(b"route")])
+    return f"{zlib.crc32(text):08x}"
 
 
 def next_of(text: str) -> Next:
