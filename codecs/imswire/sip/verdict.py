@@ -36,7 +36,9 @@ _END_OF_WORD = rb"(?=[;,\r\n]|\Z)"
 _SENT_BY = rb"SIP/2\.0/(?:UDP|TCP|TLS) " + _PLAIN_HOST
 _BRANCH = rb"z9hG4bK" + _WORD
 _RECEIVED = rb";received=(?:" + _OCTET + rb"\.){3}" + _OCTET + _END_OF_WORD
-_FURTHER = rb"(?:;(?!(?i:received|branch)[;=])" + _WORD + rb"(?:=" + _WORD + rb")?+|" + _RECEIVED + rb"){0,32}+"
+_PARAMETER = _WORD + rb'(?:=(?:"[A-Za-z0-9,_.-]{0,64}"|' + _WORD + rb"))?+"
+# What is said of load (RFC 7339) is for the next hop alone, and read.
+_FURTHER = rb"(?:;(?!(?i:received|branch)[;=]|(?i:oc)=)" + _PARAMETER + rb"|" + _RECEIVED + rb"){0,32}+"
 _VIA = _SENT_BY + rb";branch=" + _BRANCH + _FURTHER
 _PLAIN_ADDRESS = re.compile(_ADDRESS).fullmatch
 _PLAIN_VIA = re.compile(_VIA).fullmatch

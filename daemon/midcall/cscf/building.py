@@ -106,7 +106,7 @@ def build(
     )
     made = parts(config, fixed, secrets, None)
     bound = config.limits.transactions
-    proxy = Proxy(fixed.listeners, made.router, made.gate, made.registrar, fixed.seals, run, bound)
+    proxy = Proxy(fixed.listeners, made.router, made.gate, made.registrar, fixed.seals, run, bound, fixed.overload)
     return Built(proxy, fixed), made
 
 

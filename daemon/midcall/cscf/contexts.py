@@ -8,7 +8,8 @@ from collections.abc import Callable
 from imswire import sip
 from imswire.sip import SipMessage, hop
 from midcall.base.bounded import BoundedTable
-from midcall.cscf import choice, timers
+from midcall.cscf import choice, feedback, timers
+from midcall.cscf.overload import Overload
 from midcall.cscf.timers import LONG, T1, T2, TRYING, Timers
 from midcall.cscf.top_via import Key
 from midcall.cscf.transactions import Client, Phase, Server
@@ -24,7 +25,8 @@ class Contexts:
     ``to_tag`` names us in responses of our own; ``next_group`` begins what is to be tried when all before has failed.
     """
 
-    def __init__(self, bound: int, to_tag: Callable[[str], str], next_group: NextGroup) -> None:
+    def __init__(self, bound: int, to_tag: Callable[[str], str], next_group: NextGroup, overload: Overload) -> None:
+        self._overload = overload
         self.servers: BoundedTable[Key, Server] = BoundedTable("cscf.servers", bound)
         self.clients: BoundedTable[str, Client] = BoundedTable("cscf.clients", 4 * bound)
         self.counts: Counter[str] = Counter()
@@ -75,6 +77,8 @@ class Contexts:
 
     def respond(self, server: Server, status: int, octets: bytes, now: int, out: Outs) -> None:
         """Send a response, provisional or final, to where the request came from."""
+        if server.hears:
+            octets = feedback.telling(octets, self._overload.share, now)
         out.append(Out(server.listener, server.hop, octets))
         if status < 200:
             server.last = octets
@@ -161,7 +165,7 @@ class Contexts:
             self.respond(server, status, self._returned(server, message), now, out)
 
     def _returned(self, server: Server, message: SipMessage) -> bytes:
-        return hop.returned(message, stream=server.reliable)
+        return feedback.cleaned(hop.returned(message, stream=server.reliable))
 
     def _decide(self, server: Server, message: SipMessage | None, status: int, now: int, out: Outs) -> None:
         """A branch has ended (16.7 5-10): a 2xx goes on at once, others when nothing better can come."""
@@ -191,7 +195,7 @@ class Contexts:
             # RFC 4320 4.2: nobody waits for it any more.
             self._end_silently(server)
         elif final is None or status == 503:
-            self.answer(server, 500 if status == 503 else status, now, out)
+            self.answer(server, 500 if status == 503 and not server.held else status, now, out)
         else:
             octets = self._returned(server, final)
             others = [each.final for each in server.clients if each.final not in (None, final)]

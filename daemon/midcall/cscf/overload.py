@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from imswire.sip import SipMessage
 from midcall.base.bounded import BoundedTable
-from midcall.cscf.proxy import Admission
+from midcall.cscf.feedback import Told
 from midcall.cscf.timers import MS
+from midcall.cscf.values import Admission, Hop
 
 LATE = 100 * MS
 """Delay from which on new requests are shed."""
@@ -21,11 +22,15 @@ STANDING = 10
 """Observations of which the best counts (RFC 8289 3.1): a burst makes all late for a moment, a standing queue does not
 go away.
 """
-VALIDITY_MS = 500
-"""RFC 7339 4.5: how long a peer keeps to what it was told."""
 PEERS = 4_096
 _SHEDDABLE = frozenset({"INVITE", "MESSAGE", "SUBSCRIBE", "REGISTER", "OPTIONS", "PUBLISH", "REFER", "INFO", "NOTIFY"})
 EMERGENCY = "urn:service:sos"
+LONGEST_MS = 600_000
+"""Nobody holds us back for longer without saying so again."""
+ANEW = 60.0
+"""A number so much lower than the last one is not late, it is another count."""
+# Without Retry-After: a neighbour would send nothing at all for so long (RFC 7339 5.10.2).
+_SHED = Admission(503)
 
 
 class Overload:
@@ -36,7 +41,8 @@ class Overload:
         self._share = 0
         self._least: int | None = None
         self._observed = 0
-        self._told: BoundedTable[str, tuple[int, int]] = BoundedTable("cscf.overloaded", PEERS)
+        self._told: BoundedTable[Hop, tuple[int, int, float]] = BoundedTable("cscf.overloaded", PEERS)
+        self.held_requests = 0
         self.shed_requests = 0
 
     @property
@@ -61,27 +67,40 @@ class Overload:
         if self._choose(100) >= self._share:
             return None
         self.shed_requests += 1
-        return Admission(503, b"Retry-After: 1\r\n")
+        return _SHED
 
-    # What other servers tell us (RFC 7339 4.1, 5.3)
+    # What other servers tell us (RFC 7339 5.4, 5.5)
 
-    def told(self, host: str, share: int, validity_ms: int, now: int) -> None:
-        """A next hop asks that ``share`` percent less is sent to it."""
-        if validity_ms <= 0 or share <= 0:
-            self._told.pop(host)
+    def told(self, hop: Hop, told: Told, now: int) -> None:
+        """A next hop asks that ``share`` percent less is sent to it. What is older than what it said last is not heard,
+        unless it begins to count anew (RFC 7339 4.4).
+        """
+        before = self._told.get(hop)
+        if before is not None and before[1] > now and 0 < told.sequence <= before[2] < told.sequence + ANEW:
+            return
+        if told.validity_ms <= 0 or told.share <= 0:
+            self._told.pop(hop)
         else:
-            self._told.put(host, (min(share, 100), now + min(validity_ms, 600_000) * MS))
+            self._told.put(hop, (told.share, now + min(told.validity_ms, LONGEST_MS) * MS, told.sequence))
 
-    def holds_back(self, host: str, message: SipMessage, now: int) -> bool:
+    @property
+    def is_asked(self) -> bool:
+        """Whether any next hop has asked for less."""
+        return len(self._told) > 0
+
+    def holds_back(self, hop: Hop, message: SipMessage, now: int) -> bool:
         """Whether a new request is not sent to a next hop that is overloaded."""
-        told = self._told.get(host)
+        told = self._told.get(hop)
         if told is None:
             return False
-        share, until = told
+        share, until, _ = told
         if until <= now:
-            self._told.pop(host)
+            self._told.pop(hop)
             return False
-        return message.method in _SHEDDABLE and not _is_emergency(message) and self._choose(100) < share
+        if message.method not in _SHEDDABLE or _is_emergency(message) or self._choose(100) >= share:
+            return False
+        self.held_requests += 1
+        return True
 
 
 def _is_emergency(message: SipMessage) -> bool:

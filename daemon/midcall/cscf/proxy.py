@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from imswire import sip
 from imswire.sip import SipError, SipMessage, hop, verdict
 from midcall.base.bounded import BoundedTable
-from midcall.cscf import choice, top_via
+from midcall.cscf import choice, feedback, top_via
 from midcall.cscf.contexts import Contexts
+from midcall.cscf.overload import Overload
 from midcall.cscf.routing import Destination, Plan, Router, Seals
 from midcall.cscf.sending import Sender, Unsent
 from midcall.cscf.timers import MS
 from midcall.cscf.top_via import TopVia
 from midcall.cscf.transactions import Client, Server
-from midcall.cscf.values import Hop, Listener, Out, Outs, Resolve
+from midcall.cscf.values import Admission, Hop, Listener, Out, Outs, Resolve
 
 NAME_LIFE = 60_000 * MS
 """How long the addresses of a name are believed: the system's resolver does not tell what the DNS says of it."""
@@ -27,20 +28,6 @@ BREADTH = 60
 """Max-Breadth of a request that has none (RFC 5393 5.3.3.1)."""
 EXTENSIONS: frozenset[str] = frozenset()
 """Option tags of Proxy-Require that are understood."""
-
-
-class Admission(NamedTuple):
-    """Whether a request may pass: ``status`` 0, or the answer with its further lines.
-
-    ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325). ``stranger``: nobody
-    knows who sends it, so it does not take the room of those who are known.
-    """
-
-    status: int = 0
-    extra: bytes = b""
-    on_top: str = ""
-    removed: tuple[str, ...] = ()
-    stranger: bool = False
 
 
 class Gate(Protocol):
@@ -62,8 +49,17 @@ class Proxy:
     """
 
     def __init__(
-        self, listeners: Sequence[Listener], router: Router, gate: Gate, home: Home, seals: Seals, run: str, bound: int
+        self,
+        listeners: Sequence[Listener],
+        router: Router,
+        gate: Gate,
+        home: Home,
+        seals: Seals,
+        run: str,
+        bound: int,
+        overload: Overload,
     ) -> None:
+        self._overload = overload
         self._router = router
         self._gate = gate
         self._home = home
@@ -72,7 +68,7 @@ class Proxy:
         self._run = run
         self._probes = 0
         self._sender = Sender(listeners, seals, run)
-        self._contexts = Contexts(bound, self._to_tag, self._next_group)
+        self._contexts = Contexts(bound, self._to_tag, self._next_group, overload)
         self.counts: Counter[str] = self._contexts.counts
         self._names: BoundedTable[str, tuple[Sequence[str], int]] = BoundedTable("cscf.names", NAMES)
         self._waiting: BoundedTable[str, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
@@ -93,7 +89,7 @@ class Proxy:
         try:
             message = sip.parse(octets)
         except SipError as error:
-            self._unreadable(octets, error, listener, source, out)
+            self._unreadable(octets, error, listener, source, now, out)
             return out
         try:
             if message.is_request:
@@ -102,7 +98,7 @@ class Proxy:
                 self._response(message, now, out)
         except SipError as error:
             if message.is_request:
-                self._refuse(message, error.status, listener, source, out)
+                self._refuse(message, error.status, listener, source, now, out)
             else:
                 self.counts["bad responses"] += 1
         return out
@@ -186,7 +182,7 @@ class Proxy:
             judged = verdict.judge_request(message, EXTENSIONS)
             if judged.status == 420:
                 line = f"Unsupported: {', '.join(judged.unsupported)}\r\n"
-                self._refuse(message, 420, listener, source, out, line.encode("utf-8", "surrogateescape"))
+                self._refuse(message, 420, listener, source, now, out, line.encode("utf-8", "surrogateescape"))
                 return
         if (usual is None or usual.next_by) and self._sender.loops(message):
             raise SipError("Via", "it was here before", 482)
@@ -201,7 +197,12 @@ class Proxy:
             self.counts["full"] += 1
             raise SipError("message", "no room for another transaction", 503)
         server = Server(key, message, via, listener, top_via.back(top, source))
+        server.hears = top.params is not None and feedback.supports(top.params)
         if method == "REGISTER":
+            shed = self._overload.shed(message)
+            if shed is not None:
+                self._refuse(message, shed.status, listener, source, now, out)
+                return
             answered = self._home.register(message, source, listener, now)
             if answered is not None:
                 self._registered(server, answered, source, now, out)
@@ -214,7 +215,7 @@ class Proxy:
             status = 503
         if status:
             # No state for what goes nowhere (RFC 3261 26.3.2.4): who asks again is answered again.
-            self._refuse(message, status, listener, source, out, admitted.extra)
+            self._refuse(message, status, listener, source, now, out, admitted.extra)
             return
         self._contexts.open(server)
         try:
@@ -226,7 +227,7 @@ class Proxy:
         """What has changed a registration is not done again by a retransmission."""
         status, extra = answered
         if status >= 300 and server.request is not None:
-            self._refuse(server.request, status, server.listener, source, out, extra)
+            self._refuse(server.request, status, server.listener, source, now, out, extra)
             return
         self._contexts.open(server)
         self._contexts.answer(server, status, now, out, extra)
@@ -275,6 +276,11 @@ class Proxy:
             return
         if isinstance(sent, str):
             self._wait(sent, server, target, now, out)
+            return
+        overload = self._overload
+        if overload.is_asked and not plan.inside and overload.holds_back(sent.hop, request, now):
+            server.held = True
+            self._contexts.unsent(server, 503, now, out)
             return
         client = Client(server, sent.branch, sent.listener, sent.hop, sent.octets)
         self._contexts.start(client, now, out, sent.name)
@@ -364,6 +370,9 @@ class Proxy:
             return
         client = self._contexts.client_of(branch, message.method)
         if client is not None:
+            told = feedback.heard(message) if usual is None else None
+            if told is not None:
+                self._overload.told(client.hop, told, now)
             self._contexts.response(client, message, now, out)
         elif self._sender.is_of_former_run(branch, message.call_id):
             self._late(message, out)
@@ -383,7 +392,7 @@ class Proxy:
     # What cannot be forwarded
 
     def _refuse(
-        self, message: SipMessage, status: int, listener: int, source: Hop, out: Outs, extra: bytes = b""
+        self, message: SipMessage, status: int, listener: int, source: Hop, now: int, out: Outs, extra: bytes = b""
     ) -> None:
         """An answer without a transaction (RFC 3261 16.11, 8.2.7)."""
         self.counts[f"answered {status}"] += 1
@@ -396,16 +405,18 @@ class Proxy:
             top, to_tag = None, "mc"
         via = None if top is None else top_via.with_source(top, source)
         octets = hop.answer(message, status, choice.reason(status), top_via=via, to_tag=to_tag, extra=extra)
+        if top is not None and feedback.supports(top.params):
+            octets = feedback.telling(octets, self._overload.share, now)
         out.append(Out(listener, source if top is None else top_via.back(top, source), octets))
 
-    def _unreadable(self, octets: bytes, error: SipError, listener: int, source: Hop, out: Outs) -> None:
+    def _unreadable(self, octets: bytes, error: SipError, listener: int, source: Hop, now: int, out: Outs) -> None:
         self.counts["unreadable"] += 1
         start = octets.lstrip(b"\r\n")[:16].upper()
         if start.startswith((b"SIP/", b"ACK ")):
             return
         message = hop.readable(octets)
         if message is not None:
-            self._refuse(message, error.status, listener, source, out)
+            self._refuse(message, error.status, listener, source, now, out)
 
 
 def _breadth(message: SipMessage | None) -> tuple[int, int]:

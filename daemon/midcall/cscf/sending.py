@@ -12,6 +12,7 @@ from imswire.inet import InetError
 from imswire.sip import SipError, SipMessage, SipUri, Via, hop
 from imswire.sip.verdict import MAGIC_COOKIE
 from midcall.cscf import top_via
+from midcall.cscf.feedback import SUPPORT
 from midcall.cscf.routing import MARK, Destination, Plan, Seals, transport_of_uri
 from midcall.cscf.values import PORTS, Hop, Listener, Transport
 
@@ -123,7 +124,7 @@ class Sender:
         out = self._door(place, listener)
         seal = self._seals.of(message.call_id)
         branch = branch or self._branch(seal, loop_of(message))
-        top = f"{self._vias[out]}{branch}\r\n"
+        top = f"{self._vias[out]}{branch}{SUPPORT}\r\n"
         if message.method in RECORDED:
             top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
             if out != listener:

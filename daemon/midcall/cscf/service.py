@@ -231,6 +231,11 @@ class Service:
         )
         metrics.gauge("sip_registered", "Addresses of record with a contact.", lambda: len(self._built.location))
         metrics.gauge("sip_shed_percent", "Share of new requests refused.", lambda: self._built.overload.share)
+        metrics.counter(
+            "sip_held_back",
+            "Requests that an overloaded next hop was spared.",
+            lambda: self._built.overload.held_requests,
+        )
         metrics.gauge("sip_hops_down", "Next hops that do not answer.", lambda: self._health.down)
         metrics.gauge("sip_connections", "Connections that are open.", lambda: len(worker.streams or ()))
         metrics.counter(

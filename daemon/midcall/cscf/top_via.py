@@ -8,6 +8,7 @@ from typing import NamedTuple
 from imswire import sip
 from imswire.sip import SipError, SipMessage, Via
 from imswire.sip.verdict import MAGIC_COOKIE, Usual
+from midcall.cscf import feedback
 from midcall.cscf.values import PORTS, Hop, Transport, bracketed
 
 Key = tuple[str, ...]
@@ -89,11 +90,13 @@ def with_source(top: TopVia, hop: Hop) -> bytes | None:
     if top.params is None:
         text = f"{top.text}={hop.port};received={bracketed(hop.host)}"
         return text.encode("utf-8", "surrogateescape")
-    if not top.rport and top.value("received") is None and top.host.lower() == hop.host.lower():
+    is_there = top.host.lower() == hop.host.lower()
+    if is_there and not top.rport and top.value("received") is None and top.value("oc") is None:
         return None
     params = [(name, str(hop.port) if name.lower() == "rport" else value) for name, value in top.params]
-    params = [(name, value) for name, value in params if name.lower() != "received"]
-    params.append(("received", bracketed(hop.host)))
+    params = [each for each in feedback.without(tuple(params)) if each[0].lower() != "received"]
+    if not is_there or top.rport:
+        params.append(("received", bracketed(hop.host)))
     transport = sip.parse_via(top.sent_by)
     via = Via(transport.transport, transport.host, transport.port, tuple(params))
     return str(via).encode("utf-8", "surrogateescape")

@@ -37,13 +37,14 @@ class Server:
     ``via`` is the topmost Via with where it came from (None: it says so itself); ``hop``: where responses go. ``last``:
     the response that answers a retransmission. ``clients``: its branches; ``waiting``: groups of targets that are tried
     when those before have failed (RFC 3261 16.6). ``unresolved``: targets whose addresses are not known yet.
+    ``hears``: the sender keeps to what it is told of our load; ``held``: a target is overloaded (RFC 7339).
     ``breadth``: Max-Breadth of each branch, 0 where it stays as it came (RFC 5393). ``decided``: a final response went
     back.
     """
 
     __slots__ = (
-        "breadth", "cancelled", "clients", "decided", "hop", "interval", "invite", "key", "last", "listener", "method",
-        "on_top", "phase", "plan", "removed", "request", "unresolved", "via", "waiting",
+        "breadth", "cancelled", "clients", "decided", "hears", "held", "hop", "interval", "invite", "key", "last",
+        "listener", "method", "on_top", "phase", "plan", "removed", "request", "unresolved", "via", "waiting",
     )  # fmt: skip
 
     def __init__(self, key: Key, request: SipMessage, via: bytes | None, listener: int, hop: Hop) -> None:
@@ -64,6 +65,8 @@ class Server:
         self.waiting: list[tuple[Destination, ...]] = []
         self.breadth = 0
         self.unresolved = 0
+        self.hears = False
+        self.held = False
         self.cancelled = False
         self.decided = False
 

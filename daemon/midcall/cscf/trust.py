@@ -13,9 +13,8 @@ from midcall.base.bounded import BoundedTable
 from midcall.cscf.digest import Digest
 from midcall.cscf.location import LocationTable
 from midcall.cscf.overload import Overload
-from midcall.cscf.proxy import Admission
 from midcall.cscf.routing import Plan
-from midcall.cscf.values import Hop
+from midcall.cscf.values import Admission, Hop
 
 ASSERTED = ("p-asserted-identity", "p-preferred-identity")
 SOURCES = 65_536

@@ -70,6 +70,20 @@ class Resolve(NamedTuple):
     host: str
 
 
+class Admission(NamedTuple):
+    """Whether a request may pass: ``status`` 0, or the answer with its further lines.
+
+    ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325). ``stranger``: nobody
+    knows who sends it, so it does not take the room of those who are known.
+    """
+
+    status: int = 0
+    extra: bytes = b""
+    on_top: str = ""
+    removed: tuple[str, ...] = ()
+    stranger: bool = False
+
+
 Outs = list[Out | Resolve]
 
 

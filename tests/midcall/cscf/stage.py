@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from imswire import sip
 from imswire.sip import SipMessage
-from midcall.cscf.proxy import Admission, Proxy
+from midcall.cscf.overload import Overload
+from midcall.cscf.proxy import Proxy
 from midcall.cscf.routing import Contact, Plan, Router, Seals, StaticRoute
 from midcall.cscf.timers import MS
-from midcall.cscf.values import Hop, Listener, Out, Outs, Resolve
+from midcall.cscf.values import Admission, Hop, Listener, Out, Outs, Resolve
 
 DOORS = (
     Listener("udp", "192.0.2.1", 5060),
@@ -65,7 +66,8 @@ class Stage:
         self.now = 0
         seals = Seals(KEY)
         router = Router(DOORS, ("home.example",), static, self.users, seals)
-        self.proxy = Proxy(DOORS, router, self.gate, NoHome(), seals, run, bound)
+        self.overload = Overload(lambda _: 0)
+        self.proxy = Proxy(DOORS, router, self.gate, NoHome(), seals, run, bound, self.overload)
         self.bind("bob", "sip:bob@192.0.2.20")
 
     def bind(self, user: str, *uris: str, q: int = 1_000, path: tuple[str, ...] = (), flow: Hop | None = None) -> None:

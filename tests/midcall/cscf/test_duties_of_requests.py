@@ -8,9 +8,8 @@ from __future__ import annotations
 import pytest
 
 from imswire.sip import parse
-from midcall.cscf.proxy import Admission
 from midcall.cscf.routing import StaticRoute
-from midcall.cscf.values import Hop, Out
+from midcall.cscf.values import Admission, Hop, Out
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, SDP, Stage, names, request, response
 
 FAR = StaticRoute((("sip:192.0.2.99", 1),), domain="far.example")

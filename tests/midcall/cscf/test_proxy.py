@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from imswire import sip
-from midcall.cscf.proxy import Admission
 from midcall.cscf.routing import StaticRoute
-from midcall.cscf.values import Hop
+from midcall.cscf.values import Admission, Hop
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, SDP, Stage, names, request, response
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from imswire import sip
 from midcall.cscf.digest import Digest, Secrets
+from midcall.cscf.feedback import Told
 from midcall.cscf.location import SECOND, Binding, LocationTable
 from midcall.cscf.overload import LATE, STANDING, VERY_LATE, Overload
-from midcall.cscf.proxy import Admission
 from midcall.cscf.routing import Destination, Plan
 from midcall.cscf.timers import MS
 from midcall.cscf.trust import Peer, Peers, TrustGate
-from midcall.cscf.values import Hop
-from tests.midcall.cscf.stage import ALICE, request
+from midcall.cscf.values import Admission, Hop
+from tests.midcall.cscf.stage import ALICE, BOB, request
 
 HOME = Plan(((Destination("sip:bob@192.0.2.20"),),))
 OUT = HOME._replace(outward=True)
@@ -129,7 +129,8 @@ def test_a_moment_is_no_overload():
 
 def test_what_is_shed():
     overload = late(Overload(lambda _: 49), HALF)
-    assert overload.shed(message()) == Admission(503, b"Retry-After: 1\r\n") and overload.shed_requests == 1
+    assert overload.shed(message()) == Admission(503)  # RFC 7339 5.10.2: without Retry-After
+    assert overload.shed_requests == 1
     assert overload.shed(message("BYE")) is None
     assert overload.shed(message(uri="urn:service:sos.police")) is None
     spared = late(Overload(lambda _: 50), HALF)
@@ -144,17 +145,30 @@ def test_a_loaded_gate_lets_dialogs_go_on():
 
 
 def test_what_a_next_hop_asks_for_is_kept_to():
-    """RFC 7339 5.3: for as long as it said."""
+    """RFC 7339 5.4, 5.5: for as long as it said."""
     overload = Overload(lambda _: 29)
-    overload.told("192.0.2.9", 30, 500, 0)
-    assert overload.holds_back("192.0.2.9", message(), 0)
-    assert not overload.holds_back("192.0.2.8", message(), 0)
-    assert not overload.holds_back("192.0.2.9", message("BYE"), 0)
-    assert not overload.holds_back("192.0.2.9", message(), 500 * MS)
-    overload.told("192.0.2.9", 20, 500, 0)
-    assert not overload.holds_back("192.0.2.9", message(), 0)
-    overload.told("192.0.2.9", 0, 500, 0)
-    assert not overload.holds_back("192.0.2.9", message(), 0)
+    overload.told(BOB, Told(30, 500, 0), 0)
+    assert overload.is_asked and overload.holds_back(BOB, message(), 0) and overload.held_requests == 1
+    assert not overload.holds_back(ALICE, message(), 0)
+    assert not overload.holds_back(BOB, message("BYE"), 0)
+    assert not overload.holds_back(BOB, message(uri="urn:service:sos"), 0)
+    assert not overload.holds_back(BOB, message(), 500 * MS)
+    assert not overload.is_asked
+    overload.told(BOB, Told(20, 500, 0), 0)
+    assert not overload.holds_back(BOB, message(), 0)
+    overload.told(BOB, Told(0, 500, 0), 0)
+    assert not overload.is_asked
+
+
+def test_what_comes_late_is_not_heard():
+    """RFC 7339 4.4: but who counts anew is."""
+    overload = Overload(lambda _: 29)
+    overload.told(BOB, Told(30, 500, 1000.5), 0)
+    for sequence in (1000.5, 1000.4, 999.0):
+        overload.told(BOB, Told(0, 500, sequence), 1)
+        assert overload.is_asked
+    overload.told(BOB, Told(0, 500, 1.0), 1)
+    assert not overload.is_asked
 
 
 @pytest.mark.parametrize("network", ["x", "1.2.3.4/99"])
