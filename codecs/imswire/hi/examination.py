@@ -40,28 +40,22 @@ MAX_FINDINGS = 256  # of one PS-PDU: a hostile one could have one for every two 
 
 class Report:
     """What an examination finds on its way; ``keys`` says whether key material is shown, ``values`` whether any
-    value is.
+    value is, and ``path`` where it is.
     """
 
-    __slots__ = ("_path", "findings", "keys", "values")
+    __slots__ = ("findings", "keys", "path", "values")
 
     def __init__(self, keys: bool = False, *, values: bool = True) -> None:
         self.findings: list[Finding] = []
         self.keys = keys
         self.values = values
-        self._path: list[str] = []
-
-    def enter(self, name: str) -> None:
-        self._path.append(name)
-
-    def leave(self) -> None:
-        self._path.pop()
+        self.path: list[str] = []
 
     def say(self, rule: str, offset: int, member: str = "") -> None:
         """A finding; of very many the first are listed."""
         if len(self.findings) >= MAX_FINDINGS:
             return
-        path = joined(self._path + [member] if member else self._path)
+        path = joined(self.path + [member] if member else self.path)
         self.findings.append(Finding(path, rule, offset))
 
 

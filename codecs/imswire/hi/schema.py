@@ -101,6 +101,9 @@ def must(tag: int, name: str, attr: str, type_: Type, get: Callable[[Any], Any] 
     return Member(tag, name, attr, type_, False, get)
 
 
+NOT_STRINGS = frozenset({ber.BOOLEAN, ber.INTEGER, ber.ENUMERATED, ber.NULL, ber.OBJECT_IDENTIFIER, ber.RELATIVE_OID})
+
+
 class Sequence:
     """SEQUENCE: a value of class ``cls``; what is not in the table (extensions) is stepped over.
 
@@ -123,7 +126,15 @@ class Sequence:
         self._make = make
         self._rest = rest
         self._members = members
-        self._place = {member.tag: (place, member) for place, member in enumerate(members)}
+        self._place = {
+            member.tag: (
+                place,
+                member.name,
+                member.type.examine,
+                not member.type.constructed and member.type.universal in NOT_STRINGS,
+            )
+            for place, member in enumerate(members)
+        }
         self._missing = tuple(member for member in members if not member.optional)
         self._written = tuple(
             (
@@ -182,22 +193,26 @@ class Sequence:
         inside: list[Node] = []
         seen: set[int] = set()
         last = -1
+        path, places = report.path, self._place
         for inner in parts(octets, tlv, report):
-            place, member = self._place.get(inner.number, (-1, None)) if inner.klass == ber.CONTEXT else (-1, None)
-            if member is None:
+            klass, number, constructed, at, _, _, _ = inner
+            known = places.get(number) if klass == ber.CONTEXT else None
+            if known is None:
                 inside.append(unknown(octets, inner))
                 continue
-            report.enter(member.name)
-            if inner.number in seen:
-                report.say("twice", inner.at)
+            place, member_name, examine, primitive = known
+            path.append(member_name)
+            if number in seen:
+                report.say("twice", at)
             elif place < last:
-                report.say("behind a member that it comes before", inner.at)
-            seen.add(inner.number)
-            last = max(last, place)
-            if inner.constructed and not member.type.constructed and member.type.universal in NOT_STRINGS:
-                report.say("constructed where it is a primitive", inner.at)
-            inside.append(member.type.examine(octets, inner, member.name, report))
-            report.leave()
+                report.say("behind a member that it comes before", at)
+            else:
+                last = place
+            seen.add(number)
+            if constructed and primitive:
+                report.say("constructed where it is a primitive", at)
+            inside.append(examine(octets, inner, member_name, report))
+            path.pop()
         for member in self._missing:
             if member.tag not in seen:
                 report.say("missing", tlv.at, member.name)
@@ -224,9 +239,6 @@ class Remembered(Sequence):
                 self._kept.clear()
             self._kept[value] = contents
         return contents
-
-
-NOT_STRINGS = frozenset({ber.BOOLEAN, ber.INTEGER, ber.ENUMERATED, ber.NULL, ber.OBJECT_IDENTIFIER, ber.RELATIVE_OID})
 
 
 class SequenceOf:
@@ -271,9 +283,9 @@ class SequenceOf:
             if number >= MAX_ITEMS:
                 report.say(f"more than {MAX_ITEMS} items", inner.at)
                 break
-            report.enter(f"[{number}]")
+            report.path.append(f"[{number}]")
             inside.append(examine_item(self._item, octets, inner, f"[{number}]", report))
-            report.leave()
+            report.path.pop()
         if rule := self._wrong(len(inside)):
             report.say(rule, tlv.at)
         return Node(name, tlv.at, tlv.after - tlv.at, None, tuple(inside), items=True)
@@ -345,9 +357,9 @@ class Choice:
             if self._other is None or tlv.klass != ber.CONTEXT:
                 report.say(f"no such alternative: tag {tlv.number} of class {tlv.klass}", tlv.at)
             return unknown(octets, tlv)
-        report.enter(member.name)
+        report.path.append(member.name)
         node = member.type.examine(octets, tlv, member.name, report)
-        report.leave()
+        report.path.pop()
         return node
 
 

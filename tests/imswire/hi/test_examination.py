@@ -11,11 +11,11 @@ def test_paths():
 
 def test_a_report_knows_where_it_is():
     report = e.Report()
-    report.enter("a")
-    report.enter("[1]")
+    report.path.append("a")
+    report.path.append("[1]")
     report.say("rule", 4)
     report.say("missing", 5, "b")
-    report.leave()
+    report.path.pop()
     report.say("rule", 6)
     assert [str(finding) for finding in report.findings] == [
         "a[1] at offset 4: rule",
