@@ -11,11 +11,16 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from midcall.audit.checking import Checker
+from midcall.audit.comparing import Against, kept
+from midcall.audit.heads import Key
+from midcall.audit.opening import heads_of
+from midcall.audit.shell import files
 from midcall.cli import activate
 from midcall.cli.fail import DONE, UNREADABLE, Failed
 from midcall.cli.lab_calls import HepAgent, LiveCall, Users
 from midcall.cli.lab_lemf import LabLemf, Received, Watch
-from midcall.cli.lab_site import ROLES, LabSite
+from midcall.cli.lab_site import AUDIT, ROLES, LabSite
 from midcall.ue import lab
 from midcall.ue.wire import Wire
 
@@ -57,7 +62,7 @@ class Live:
         self._users = users
         self._tap = tap
         self._tell = tell
-        self._site = LabSite(out / "site", out / "pki", keys, tap=tap)
+        self._site = LabSite(out / "site", out / "pki", keys, tap=tap, audit=True)
         self._hi2, self._hi3 = (Received(out / "lemf", LIID, name) for name in ("hi2", "hi3"))
         self._steps: list[tuple[int, str]] = []
         self.faults: list[str] = []
@@ -86,6 +91,7 @@ class Live:
             if asyncio.run(activate.end(order, self._say)) != DONE:
                 self.faults.append("the task could not be ended")
             self._tell("the roles end")
+        self._verify()
         if self._lemf.status:
             self.faults.append(f"the LEMF has findings: {self._out / 'lemf' / 'findings.jsonl'}")
         self.faults += [f"{each.call.call_id}: {each.failed}" for each in calls if each.failed is not None]
@@ -99,9 +105,9 @@ class Live:
     # Steps
 
     def _start(self, stack: ExitStack) -> None:
-        self._tell(f"KMS, POI, DF and LEMF begin, with the configurations in {self._out / 'site'}")
+        self._tell(f"KMS, POI, DF, audit and LEMF begin, with the configurations in {self._out / 'site'}")
         self._lemf = stack.enter_context(LabLemf(self._out / "lemf", self._out / "pki", self._heard))
-        roles = [stack.enter_context(self._site.role(name)) for name in ROLES]
+        roles = [stack.enter_context(self._site.role(name)) for name in (AUDIT, *ROLES)]
         for role in roles:
             role.wait()
         self._tell(f"each runs in a process of its own, with TLS between them; the LEMF is on {self._lemf.address}")
@@ -146,6 +152,18 @@ class Live:
 
     def _heard(self, line: str) -> None:
         self._tell(f"LEMF: {line}")
+
+    def _verify(self) -> None:
+        """That what was done stands in the audit, and was not changed."""
+        path = self._out / "pki" / "heads.pub"
+        key = Key.read(path.read_bytes())
+        heads = kept(key, heads_of(key, self._site.anchor.read_bytes().splitlines()))
+        checked = Checker(key, Against(heads).head).check(files.read(self._site.audit_log))
+        if checked.found is not None or checked.place is None:
+            self.faults.append(f"the audit is not what was written: {self._site.audit_log}")
+            return
+        self._tell(f"audit: {checked.place.size} entries verify, with {len(heads)} heads that were kept elsewhere")
+        self._tell(f"  midcall audit verify {self._site.audit_log} --key {path} --anchor {self._site.anchor}")
 
     # Waiting
 

@@ -33,6 +33,8 @@ ADMF = "admf"
 MEDIA_NODE = "media"
 ROLES = ("kms", "df", "poi")
 """In the order in which they begin; they end the other way round, so that each still has where to send to."""
+AUDIT = "audit"
+"""Begins before all of them, where there is one."""
 ELEMENTS = {"kms": "kms-1", "poi": "poi-1", "df": "df-1"}
 """Their names in warrants."""
 PERSONS = ("first approver", "second approver")
@@ -145,6 +147,21 @@ door = {door}
 media = ["{user}"]
 """
 
+_AUDIT = """\
+[audit]
+store = {store}
+key = "heads.key"
+socket = {socket}
+anchors = [{anchor}]
+anchor_seconds = 1
+look_seconds = 1
+{writers}"""
+_AUDITED = """\
+[{role}.audit]
+socket = {socket}
+salt = "salt"
+"""
+
 _X1 = """\
 [{role}.x1]
 ne = "{role}"
@@ -160,20 +177,23 @@ class LabSite:
     """Files of a site in ``folder``, certificates and secrets in ``pki``; ``keys`` is the KEYS.toml of its KMS.
 
     Each role is a process of ``midcall run``. With ``tap`` the DF takes media from the loopback interface, without it
-    by X3 from the laboratory's media node; with ``door`` it has its tap from the role ``tap``.
+    by X3 from the laboratory's media node; with ``door`` it has its tap from the role ``tap``. With ``audit`` there is
+    one to which all of them write.
     """
 
-    def __init__(self, folder: Path, pki: Path, keys: Path, *, tap: bool = True, door: bool = False) -> None:
+    def __init__(
+        self, folder: Path, pki: Path, keys: Path, *, tap: bool = True, door: bool = False, audit: bool = False
+    ) -> None:
         """Draw secrets and ports, and write everything down. OSError."""
         self.folder, self.pki = folder.absolute(), pki.absolute()
         self.trust = self.folder / "trust.toml"
         owner_only.make_folder(self.folder)
         LabPki(self.pki).make((*ROLES, ADMF, MEDIA_NODE, "lemf"))
-        for name in ("seal", "identity", "correlation"):
+        for name in ("seal", "identity", "correlation", "salt"):
             self._secret(name)
         self.agent = self._secret("agent")
         self._approvers = [Ed25519PrivateKey.generate() for _ in PERSONS]
-        names = ["users", "xk", "x2", "hep", "operator tap"]
+        names = ["users", "xk", "x2", "hep", "operator tap", f"operator {AUDIT}"]
         names += [f"{kind} {role}" for kind in ("x1", "operator") for role in ROLES]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
         self.hep = self._ports["hep"]
@@ -186,6 +206,9 @@ class LabSite:
         own, place = pwd.getpwuid(os.getuid()).pw_name, self._file("tap")
         media = _BEHIND_DOOR.format(door=place) if door else _TAP if tap else ""
         texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df(media)}
+        if audit:
+            texts = {role: text + self._audited(role) for role, text in texts.items()}
+            texts[AUDIT] = self._audit()
         texts["tap"] = _DOOR.format(door=place, user=own)
         for role, text in texts.items():
             _write(self.folder / f"{role}.toml", self._process(role) + text)
@@ -193,6 +216,16 @@ class LabSite:
     def role(self, role: str, record: Path | None = None) -> LabRole:
         """The process of a role; ``record``: where it writes down what it is given."""
         return LabRole(role, self.folder / f"{role}.toml", self.li_log(role), record)
+
+    @property
+    def audit_log(self) -> Path:
+        """The folder of the audit's log; its public key is ``heads.pub`` of the certificates'."""
+        return self.folder / AUDIT
+
+    @property
+    def anchor(self) -> Path:
+        """Where the heads of the audit are kept."""
+        return self.folder / "anchor"
 
     def operator(self, role: str) -> int:
         """The port where a role's metrics are asked for."""
@@ -305,6 +338,15 @@ class LabSite:
             kms=uri("kms"),
         )
         return text + tap
+
+    def _audit(self) -> str:
+        writers = "".join(f'[[audit.writer]]\nrole = "{role}"\n' for role in ROLES)
+        return _AUDIT.format(
+            store=_text(self.audit_log), socket=self._file("door"), anchor=_text(self.anchor), writers=writers
+        )
+
+    def _audited(self, role: str) -> str:
+        return _AUDITED.format(role=role, socket=self._file("door"))
 
     def _x1(self, role: str) -> str:
         return _X1.format(

@@ -34,10 +34,11 @@ class NoAuthority(Exception):
 
 
 class Granted(Struct, frozen=True):
-    """Why keys may be given: digest of the signed octets and keys of the approvers; empty: unsigned."""
+    """Why keys may be given: digest of the signed octets, keys of the approvers, the warrant's id; empty: unsigned."""
 
     digest: str = ""
     approvals: tuple[str, ...] = ()
+    warrant: str = ""
 
 
 class _Standing:
@@ -107,7 +108,7 @@ class Authority:
             if not verified.allows_keys(xid, identity):
                 raise NoAuthority(Code.TARGET, "the warrant is not for this task and identity")
             standing.granted = xid, identity
-        return Granted(verified.digest, verified.approvals)
+        return Granted(verified.digest, verified.approvals, verified.warrant.id)
 
     def _verified(self, octets: bytes, now: Instant) -> _Standing:
         mark = sha256(octets).digest()

@@ -49,10 +49,11 @@ class DfAudit:
     def __init__(self, client: AuditClient | None) -> None:
         self._client = client
         self._liids: dict[str, tuple[str, ...]] = {}
+        self._warrants: dict[str, bytes] = {}
 
     def keys(self, source: KeySource) -> KeySource:
         """The same source, that is asked once the audit knows of it."""
-        return source if self._client is None else AuditedKeys(source, self._client)
+        return source if self._client is None else AuditedKeys(source, self._client, self._warrants.get)
 
     def follow(self, each: Follow) -> None:
         """Where product begins and ends to be delivered."""
@@ -70,6 +71,8 @@ class DfAudit:
             return
         liids = self._liids[order.task.xid] = tuple(each.terms.liid for each in order.mediated)
         warrant = client.digest(Kind.WARRANT, order.warrant_id) if order.warrant_id else None
+        if warrant is not None:
+            self._warrants[order.task.xid] = warrant
         for liid in liids:
             client.event(Act.DELIVERY_BEGIN, client.digest(Kind.INTERCEPT, liid), warrant=warrant)
 
@@ -77,6 +80,7 @@ class DfAudit:
         client = self._client
         if client is None:
             return
+        self._warrants.pop(xid, None)
         for liid in self._liids.pop(xid, ()):
             client.event(Act.DELIVERY_END, client.digest(Kind.INTERCEPT, liid))
 
@@ -106,23 +110,24 @@ class DfAudit:
 
 
 class AuditedKeys:
-    """Asks ``source``."""
+    """Asks ``source``; ``warrant_of`` tells what stands for the warrant of a task."""
 
-    def __init__(self, source: KeySource, client: AuditClient) -> None:
+    def __init__(self, source: KeySource, client: AuditClient, warrant_of: Callable[[str], bytes | None]) -> None:
         self._source = source
+        self._warrant_of = warrant_of
         self._client = client
         self._asked: BoundedTable[str, bool] = BoundedTable("live.audited.tasks", TASKS)
 
     async def keys(self, query: KeyQuery, warrant: bytes | None) -> KeyAnswer:
         """Keys, or why there are none."""
         client = self._client
-        held = client.digest(Kind.TASK, query.xid)
+        held, under = client.digest(Kind.TASK, query.xid), self._warrant_of(query.xid)
         try:
-            intent = await client.intent(Act.KEYS_ASK, held)
+            intent = await client.intent(Act.KEYS_ASK, held, warrant=under)
         except NotAudited as error:
             if query.xid not in self._asked or client.overdue:
                 return answers.refused(query.query, str(error))
-            intent = client.begin(Act.KEYS_ASK, held)
+            intent = client.begin(Act.KEYS_ASK, held, warrant=under)
         else:
             self._asked.put(query.xid, True)
         found = 0

@@ -16,6 +16,7 @@ import pytest
 from midcall.audit.opening import BadLog
 from midcall.audit.shell import files
 from midcall.audit.shell.files import FolderError
+from midcall.audit.shell.keeper import Group
 from midcall.base.audit_link import Act, AuditClient, Kind, NotAudited, Role, digest, values
 from midcall.base.audit_link import client as clients
 from tests.midcall.audit import made
@@ -181,7 +182,7 @@ def noted(**fields: object) -> bytes:
         [noted()],
         [HELLO, HELLO],
         [HELLO, b"x"],
-        [HELLO, bytes(40_000)],
+        [HELLO, bytes(70_000)],
         [HELLO, noted(act="sip:alice@example.com")],
         [HELLO, noted(object=b"sip:alice@example.com")],
         [HELLO, noted(object="sip:alice@example.com")],
@@ -190,7 +191,7 @@ def noted(**fields: object) -> bytes:
         [HELLO, noted(count=-1)],
         [HELLO, noted(outcome="whatever")],
         [HELLO, noted(more="field")],
-        [HELLO, msgspec.msgpack.encode([1, 0, [[*[0] * 10]] * 65])],
+        [HELLO, msgspec.msgpack.encode([1, 0, msgspec.msgpack.decode(noted())[2] * 257])],
         [values.packet(values.Hello(2, Role.POI, 1, bytes(16)))],
         [values.packet(values.Hello(1, Role.AUDIT, 1, bytes(16)))],
     ],
@@ -273,6 +274,39 @@ def test_one_process_writes_a_log(place):
     with pytest.raises(FolderError, match="another process"):
         place.keeper()
     asyncio.run(keeper.close())
+
+
+def test_groups_that_come_at_once_are_written_one_after_the_other(place):
+    """Also when nobody waits for one of them any more."""
+
+    async def go():
+        async with place.running() as keeper:
+            groups = [[Group(made.POI, [made.note(number)] * 3)] for number in range(20)]
+            writing = [asyncio.create_task(keeper.write(each)) for each in groups]
+            await asyncio.sleep(0)
+            for each in writing[::3]:
+                each.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+            return keeper.place.head
+
+    head = asyncio.run(go())
+    assert len(entries(place)) == 62
+    assert made.KEY.head(head).number <= made.check(place.log).place.heads
+
+
+def test_what_was_said_before_the_end_is_answered(place):
+    async def go():
+        async with place.client() as client:
+            async with place.running():
+                while not client.writable:
+                    await asyncio.sleep(0.001)
+                for number in range(200):
+                    client.put(made.note(number))
+                await asyncio.sleep(0.01)
+            return client.counts["kept"]
+
+    kept = asyncio.run(go())
+    assert len([row for row in entries(place) if row["role"] == "poi"]) == kept > 0
 
 
 # Tampering, while it is not looking and while it is

@@ -14,7 +14,7 @@ from midcall.cli import activate
 from midcall.cli.lab_calls import HepAgent, LiveCall, Users
 from midcall.cli.lab_lemf import LabLemf, Received
 from midcall.cli.lab_process import LabRole
-from midcall.cli.lab_site import ROLES, LabSite
+from midcall.cli.lab_site import AUDIT, ROLES, LabSite
 from tests.midcall.base.tap.conftest import unable
 
 LIMIT = 60
@@ -32,11 +32,18 @@ class LiveSite:
     """KMS, DF, POI and LEMF, which end with ``stack``; ``users`` are those of the KMS.
 
     With ``tap`` media are taken off the loopback interface, where that is permitted, else the test is skipped; without
-    it they come by X3. ``keep_sdes``: the POI keeps keys of descriptions.
+    it they come by X3. ``keep_sdes``: the POI keeps keys of descriptions. ``audit``: all of them write to one.
     """
 
     def __init__(
-        self, folder: Path, stack: contextlib.ExitStack, users: Users, *, tap: bool = True, keep_sdes: bool = False
+        self,
+        folder: Path,
+        stack: contextlib.ExitStack,
+        users: Users,
+        *,
+        tap: bool = True,
+        keep_sdes: bool = False,
+        audit: bool = False,
     ) -> None:
         if tap:
             try:
@@ -46,12 +53,13 @@ class LiveSite:
         self.folder, self.users = folder, users
         self._stack = stack
         (folder / "KEYS.toml").write_text(users.key_file())
-        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", tap=tap)
+        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", tap=tap, audit=audit)
         if keep_sdes:
             poi = folder / "site" / "poi.toml"
             poi.write_text(poi.read_text().replace("[poi.tickets]", "keep_sdes = true\n[poi.tickets]"))
         self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
-        self.roles = {name: stack.enter_context(self.role(name)) for name in ROLES}
+        names = (AUDIT, *ROLES) if audit else ROLES
+        self.roles = {name: stack.enter_context(self.role(name)) for name in names}
         for role in self.roles.values():
             role.wait()
         self.agent = stack.enter_context(contextlib.closing(HepAgent(self.site.hep, self.site.agent)))

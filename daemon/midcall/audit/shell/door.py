@@ -74,6 +74,7 @@ class AuditDoor:
         self._waiting: deque[tuple[_Peer, Ask]] = deque()
         self._started: set[Writer] = set()
         self._more = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._told: set[int] = set()
         self._loop = asyncio.get_running_loop()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -152,10 +153,11 @@ class AuditDoor:
         """Keep what comes, until it is cancelled."""
         while True:
             await self._more.wait()
-            group = self._next()
-            if not self._waiting:
-                self._more.clear()
-            await self._keep(group)
+            async with self._turn:
+                group = self._next()
+                if not self._waiting:
+                    self._more.clear()
+                await self._keep(group)
 
     def _next(self) -> list[tuple[_Peer, Ask]]:
         taken: list[tuple[_Peer, Ask]] = []
@@ -220,7 +222,8 @@ class AuditDoor:
         self._loop.remove_reader(self._listener.fileno())
         self._listener.close()
         self._path.unlink(missing_ok=True)
-        while self._waiting:
-            await self._keep(self._next())
+        async with self._turn:
+            while self._waiting:
+                await self._keep(self._next())
         for peer in tuple(self._peers.values()):
             self._close(peer)

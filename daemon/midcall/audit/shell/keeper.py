@@ -71,6 +71,7 @@ class Keeper:
         self._sign = sign
         self._anchors = anchors
         self._anchored = 0
+        self._turn = asyncio.Lock()
         self._own = Writer(Role.AUDIT, 1, secrets.token_bytes(RUN_OCTETS))
         self._files = LogWriter(folder, file_octets)
         self._thread = ThreadPoolExecutor(1, "audit")
@@ -118,7 +119,17 @@ class Keeper:
     # Writing
 
     async def write(self, groups: Sequence[Group]) -> list[int]:
-        """Keep all of it; the sequence number of the first note of each group. NotWritten: none of it is kept."""
+        """Keep all of it; the sequence number of the first note of each group. NotWritten: none of it is kept.
+
+        One after the other; who does not wait for it any more changes nothing of that.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._in_turn(groups)))
+
+    async def _in_turn(self, groups: Sequence[Group]) -> list[int]:
+        async with self._turn:
+            return await self._written(groups)
+
+    async def _written(self, groups: Sequence[Group]) -> list[int]:
         if self.changed:
             raise NotWritten("the log was changed by somebody else")
         ledger, now = self._ledger, self._now()

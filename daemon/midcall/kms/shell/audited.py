@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited, Outcome
 from midcall.base.bounded import BoundedTable
+from midcall.kms.authority import Granted
 
 WARRANTS = 100_000
 
@@ -22,13 +23,14 @@ class KeyAudit:
         self._client = client
         self._given: BoundedTable[str, bool] = BoundedTable("kms.audited", WARRANTS)
 
-    async def before(self, xid: str, digest: str) -> Intent | None:
-        """Keys are about to be given for a task, under a warrant (its digest; empty: none). NotAudited."""
+    async def before(self, xid: str, granted: Granted) -> Intent | None:
+        """Keys are about to be given for a task. NotAudited."""
         client = self._client
         if client is None:
             return None
         held = client.digest(Kind.TASK, xid)
-        warrant = client.digest(Kind.WARRANT, digest) if digest else None
+        digest = granted.digest
+        warrant = client.digest(Kind.WARRANT, granted.warrant) if digest else None
         try:
             intent = await client.intent(Act.KEYS_GIVE, held, warrant=warrant)
         except NotAudited:

@@ -76,7 +76,7 @@ class XkDoor:
         try:
             asked = await self._question(request)
             granted = self._allow(asked)
-            answer = await self._given(asked, granted.digest)
+            answer = await self._given(asked, granted)
         except _Stop as stop:
             return self._refused(caller, stop, asked, granted)
         except KmsRefusal as refused:
@@ -108,9 +108,9 @@ class XkDoor:
             li_log.error("%s", error)
             raise _Stop(Code.FAULT, "the versions of warrants cannot be read or stored") from None
 
-    async def _given(self, asked: xk.Request, digest: str) -> SessionKeyAnswer:
+    async def _given(self, asked: xk.Request, granted: Granted) -> SessionKeyAnswer:
         """Keys of which the audit knows."""
-        intent = await self._announced(asked.xid, digest)
+        intent = await self._announced(asked.xid, granted)
         answer: SessionKeyAnswer | None = None
         try:
             answer = await self._keys(asked)
@@ -121,10 +121,10 @@ class XkDoor:
             elif intent is not None:
                 intent.refused()
 
-    async def _announced(self, xid: str, digest: str) -> Intent | None:
+    async def _announced(self, xid: str, granted: Granted) -> Intent | None:
         """In the audit, before a key is."""
         try:
-            return await self._desk.audit.before(xid, digest)
+            return await self._desk.audit.before(xid, granted)
         except NotAudited as error:
             raise _Stop(Code.FAULT, str(error)) from None
 
@@ -148,7 +148,7 @@ class XkDoor:
         try:
             question = self._desk.kms.read(body.octets, now, _NODES)
             mikey_http.fits(question, kind)
-            intent = await self._announced("", "")
+            intent = await self._announced("", Granted())
             octets = self._desk.kms.reply(question, now, self._desk.draw)
         except _Stop as stop:
             return self._refused(caller, stop)
