@@ -30,6 +30,8 @@ SHELLS = {
 BOUNDED_TABLES: dict[str, str] = {
     "admf.people.rates": "daemon/midcall/admf/shell/people.py",
     "admf.reports.rates": "daemon/midcall/admf/shell/reports.py",
+    "base.redaction.described": "daemon/midcall/base/redaction/calm.py",
+    "base.redaction.headers": "daemon/midcall/base/redaction/calm.py",
     "base.seal.ciphers": "daemon/midcall/base/seal.py",
     "base.sip_streams": "daemon/midcall/base/sip_streams.py",
     "base.voices": "daemon/midcall/base/call_audio.py",

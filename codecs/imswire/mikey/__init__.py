@@ -19,6 +19,7 @@ from imswire.mikey.numbers import (
     SpParam,
     TsType,
 )
+from imswire.mikey.skim import opaque
 from imswire.mikey.ticket import TicketKeys, open_ticket, seal_ticket, tpk_id
 from imswire.mikey.values import (
     Flags,
@@ -69,6 +70,7 @@ __all__ = [
     "build",
     "contradiction",
     "derive",
+    "opaque",
     "open_ticket",
     "parse",
     "peek",

@@ -40,6 +40,50 @@ def reader(layout: c.Construct[Any, Any]) -> Reader:
     return whole
 
 
+Stride = tuple[int, int, tuple[int, ...]]
+"""Octets of fixed fields; of the length field behind them (0: there is none); how long the field behind is by the
+last octet of the fixed ones (empty: there is none).
+"""
+# Longer than any message: the number of something unknown.
+_BEYOND = 1 << 20
+
+
+def strides(layout: Any) -> tuple[Stride, ...] | None:
+    """From field to field of a Struct, for who wants no values; None: its lengths are not told so simply."""
+    found: list[Stride] = []
+    fixed, last = 0, ""
+    for each in layout.subcons:
+        inner = _bare(each)
+        kind = type(inner)
+        if kind in (c.FormatField, c.Transformed):
+            fixed, last = fixed + inner.sizeof(), each.name if inner.sizeof() == 1 else ""
+            continue
+        if kind is c.Prefixed:
+            found.append((fixed, inner.lengthfield.length, ()))
+        elif kind is c.Bytes and last:
+            table = _table(inner.length, last)
+            if table is None:
+                return None
+            found.append((fixed, 0, table))
+        else:
+            return None
+        fixed, last = 0, ""
+    return (*found, (fixed, 0, ())) if fixed else tuple(found)
+
+
+def _table(length: Callable[[Fields], int], name: str) -> tuple[int, ...] | None:
+    """A length by each value of the octet that tells it; None: something else tells it."""
+    found = []
+    for number in range(256):
+        try:
+            found.append(length({name: number}))
+        except c.MappingError:
+            found.append(_BEYOND)
+        except (LookupError, TypeError):
+            return None
+    return tuple(found)
+
+
 def _part(layout: Any) -> _Part:
     """The reader of one declared field. It may end behind the octets: that is seen in the end."""
     make = _KINDS.get(type(layout))

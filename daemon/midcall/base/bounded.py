@@ -45,6 +45,13 @@ class BoundedTable(Generic[K, V]):
         self._entries[key] = value
         return gone
 
+    def put_all(self, keys: list[K], value: V) -> None:
+        """Keep ``value`` for each of them, and then no more than the bound: quicker than :meth:`put` one by one."""
+        entries = self._entries
+        entries.update(dict.fromkeys(keys, value))
+        while len(entries) > self.bound:
+            self.evict()
+
     def touch(self, key: K) -> None:
         """Make the entry the last to be evicted."""
         self._entries.move_to_end(key)

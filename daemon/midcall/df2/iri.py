@@ -54,6 +54,9 @@ class IriMediation:
         self._communications = communications
         self._phases = Phases()
         self._agencies: dict[str, Agency] = {}
+        # What is kept back, by task, with lines that messages under the same rules have in common.
+        self._lines: dict[str, redaction.Lines] = {}
+        self._alike: dict[redaction.Rules, redaction.Lines] = {}
         self._removed = removed
         self._subjects: BoundedTable[tuple[str, int], _Subject] = BoundedTable("df2.subjects", SUBJECTS)
         self._failed: BoundedTable[tuple[str, DialogId], int] = BoundedTable("df2.failed", SUBJECTS)
@@ -64,6 +67,10 @@ class IriMediation:
     def order(self, xid: str, agency: Agency) -> None:
         """What a task's records look like; without it a task has none."""
         self._agencies[xid] = agency
+        rules = _rules(agency)
+        if rules not in self._alike:
+            self._alike[rules] = redaction.Lines(rules)
+        self._lines[xid] = self._alike[rules]
 
     def x2(self, event: X2Event) -> list[IriRecord]:
         """The record of an event of the POI; most have none or one."""
@@ -138,7 +145,7 @@ class IriMediation:
         self._meet(event, cin, event.correlation)
         kind = self._phases.start(agency.terms.liid, cin, answered=event.answer is not None)
         about = About(event.identity, event.target, event.correlation, event.at.wall, _kind(agency, kind))
-        rules = _rules(agency)
+        rules = self._lines[event.xid].rules
         offer_head, offer = self._half(event.xid, event.offer, rules)
         answer_head, answer = self._half(event.xid, event.answer, rules)
         session = Session(offer_head, offer, answer_head, answer)
@@ -163,7 +170,8 @@ class IriMediation:
     def _sip(self, agency: Agency, event: SipReport) -> IriRecord:
         seen = event.seen
         message = sip.parse(seen.octets)
-        redacted = redaction.of_parsed(message, seen.octets, _rules(agency))
+        lines = self._lines[event.xid]
+        redacted = redaction.of_parsed(message, seen.octets, lines.rules, lines)
         if redacted.removed:
             self._removed(event.xid, redacted.removed)
         cin, kind = None, int(_REPORT)

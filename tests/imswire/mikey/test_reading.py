@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imswire.mikey import layouts, payloads
 from imswire.mikey.numbers import PayloadType
-from imswire.mikey.reading import Unread, reader
+from imswire.mikey.reading import Unread, reader, strides
 from tests.imswire.mikey.test_payloads import PAYLOADS, SESSIONS
 
 LAYOUTS = [layouts.HEADER, *layouts.PAYLOADS.values()]
@@ -79,3 +79,30 @@ def test_a_number_by_itself():
 def test_a_kind_that_is_not_known_here():
     with pytest.raises(TypeError, match="GreedyRange"):
         reader(c.Struct("all" / c.GreedyRange(c.Byte)))
+
+
+@given(PAYLOADS, st.binary(max_size=4))
+def test_strides_end_where_a_payload_does(value, behind):
+    number = payloads.payload_type(value)
+    octets = payloads.write_payload(value, PayloadType.LAST) + behind
+    steps = strides(layouts.PAYLOADS[number])
+    if steps is None:
+        return
+    at = 1
+    for fixed, length, table in steps:
+        at += fixed
+        if length:
+            at += length + int.from_bytes(octets[at : at + length], "big")
+        elif table:
+            at += table[octets[at - 1]]
+    assert at == len(octets) - len(behind)
+
+
+def test_strides_of_what_is_told_otherwise():
+    """Lengths in bits or by other fields, what is there or not, octets whose length no single octet tells."""
+    for name in ("PKE", "DH", "SIGN", "KEY_DATA", "ECCPT"):
+        assert strides(layouts.PAYLOADS[PayloadType[name]]) is None
+    by_two = c.Struct("a" / c.Byte, "b" / c.Byte, "c" / c.Bytes(lambda this: this["a"] + this["b"]))
+    assert strides(by_two) is None
+    assert strides(c.Struct("a" / c.Int16ub, "b" / c.Bytes(lambda this: this["a"]))) is None
+    assert strides(c.Struct("a" / c.Byte, "b" / c.Int16ub)) == ((3, 0, ()),)

@@ -17,6 +17,15 @@ def test_the_oldest_goes():
     assert table.put("a", 9) is None and table.pop("a") == 9 and table.pop("a") is None
 
 
+def test_many_are_put_at_once():
+    table = BoundedTable[str, int]("t", 3)
+    table.put_all(["a", "b"], 1)
+    table.put_all(["b", "c"], 2)
+    assert list(table.items()) == [("a", 1), ("b", 2), ("c", 2)] and not table.evicted
+    table.put_all(["d", "e"], 3)
+    assert list(table) == ["c", "d", "e"] and table.evicted == 2
+
+
 def test_empty_and_wrong():
     table: BoundedTable[str, int] = BoundedTable("t", 1)
     assert table.oldest() is None and table.evict() is None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from imswire import sip
-from midcall.base.redaction import bodies, heads, proofs
+from midcall.base.redaction import bodies, calm, heads, proofs
+from midcall.base.redaction.calm import Lines
 from midcall.base.redaction.rules import (
     CONTENT,
     LOCATION,
@@ -29,6 +30,7 @@ __all__ = [
     "TICKET",
     "TRAILING",
     "UNREADABLE",
+    "Lines",
     "Redacted",
     "Rules",
     "bodiless",
@@ -48,17 +50,25 @@ def message(octets: bytes, rules: Rules) -> Redacted:
     return of_parsed(sip.parse(octets), octets, rules)
 
 
-def of_parsed(parsed: sip.SipMessage, octets: bytes, rules: Rules) -> Redacted:
-    """The same of octets that somebody has read already."""
+def of_parsed(parsed: sip.SipMessage, octets: bytes, rules: Rules, known: Lines | None = None) -> Redacted:
+    """The same of octets that somebody has read already.
+
+    ``known``: lines of other messages; those that other rules let pass prove nothing.
+    """
     if rules == NOTHING:
         return Redacted(octets, ())
+    if known is not None and known.rules != rules:
+        known = None
     removed: list[str] = []
-    start = heads.clean(parsed.head, rules, removed)
-    if len(parsed.octets) > len(parsed.head) + len(parsed.body):
+    head_ = parsed.head
+    start, uncoded = _head(head_, rules, removed, known)
+    if len(parsed.octets) > len(head_) + len(parsed.body):
         removed.append(TRAILING)
     from_body: list[str] = []
-    body, alone = _body(parsed, rules, from_body)
-    removed += from_body
+    body, alone = bodies.Body(b""), False
+    if parsed.body:
+        body, alone = _body(parsed, bodies.Walk(rules, from_body, known), uncoded=uncoded)
+        removed += from_body
     if not removed:
         return Redacted(octets, ())
     if body.octets != parsed.body or alone:
@@ -76,7 +86,7 @@ def description(octets: bytes, rules: Rules) -> Redacted:
 def head(octets: bytes, rules: Rules) -> Redacted:
     """Start line and headers alone, up to and with the blank line; Content-Length stays that of the message."""
     removed: list[str] = []
-    kept = heads.clean(octets, rules, removed)
+    kept, _ = _head(octets, rules, removed)
     return Redacted(kept, tuple(dict.fromkeys(removed)))
 
 
@@ -85,24 +95,32 @@ def bodiless(octets: bytes) -> sip.SipMessage:
     return sip.parse(_LENGTH.sub(b"", octets))
 
 
-def _body(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[bodies.Body, bool]:
+def _head(octets: bytes, rules: Rules, removed: list[str], known: Lines | None = None) -> tuple[bytes, bool]:
+    """The head that may go out, and whether it is known to name no coding of the body."""
+    kept = calm.head(octets, rules, known)
+    if kept is None:
+        return heads.clean(octets, rules, removed), False
+    if kept is not octets:
+        removed.append(LOCATION)
+    return kept, True
+
+
+def _body(parsed: sip.SipMessage, walk: bodies.Walk, *, uncoded: bool) -> tuple[bodies.Body, bool]:
     """The body that may go out, and whether it has become a session description standing alone."""
-    if not parsed.body:
-        return bodies.Body(b""), False
-    if rules.content:
-        return _session(parsed, rules, removed)
-    if proofs.no_coding(parsed.head) and proofs.session_stays(parsed.body, rules):
+    if walk.rules.content:
+        return _session(parsed, walk)
+    if (uncoded or proofs.no_coding(parsed.head)) and bodies.session_stays(parsed.body, walk):
         return bodies.Body(parsed.body), False
-    left = bodies.clean(bodies.entity(parsed.head), parsed.body, bodies.Walk(rules, removed))
+    left = bodies.clean(bodies.entity(parsed.head), parsed.body, walk)
     return left or bodies.Body(b""), False
 
 
-def _session(parsed: sip.SipMessage, rules: Rules, removed: list[str]) -> tuple[bodies.Body, bool]:
+def _session(parsed: sip.SipMessage, walk: bodies.Walk) -> tuple[bodies.Body, bool]:
     """With content kept back: the session description alone, of messages that have one."""
     found = parsed.sdp if _describes(parsed) else None
     if found is None or found != parsed.body:
-        removed.append(CONTENT)
-    left = None if found is None else bodies.session(found, bodies.Walk(rules, removed))
+        walk.removed.append(CONTENT)
+    left = None if found is None else bodies.session(found, walk)
     if left is None:
         return bodies.Body(b""), False
     return bodies.Body(left), found != parsed.body

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from midcall.base.redaction import codings, heads, hidden, keys, places, proofs
+from midcall.base.redaction import calm, codings, heads, hidden, keys, places, proofs
 from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, TICKET, TRAILING, UNREADABLE, Rules
 from midcall.base.redaction.text import edited, split, squeezed
 
@@ -44,10 +44,14 @@ class Body(Struct, frozen=True, gc=False):
 
 
 class Walk:
-    """One message being looked through: the rules, what they took so far, octets that may still come of codings."""
+    """One message being looked through: the rules, what they took so far, octets that may still come of codings.
 
-    def __init__(self, rules: Rules, removed: list[str]) -> None:
+    ``known``: lines of other messages under the same rules.
+    """
+
+    def __init__(self, rules: Rules, removed: list[str], known: calm.Lines | None = None) -> None:
         self.rules = rules
+        self.known = known
         self.removed = removed
         self._left = codings.MAX_DECODED
 
@@ -80,9 +84,14 @@ def clean(what: Entity, octets: bytes, walk: Walk, depth: int = 0) -> Body | Non
     return _leaf(what, octets, walk, depth)
 
 
+def session_stays(octets: bytes, walk: Walk) -> bool:
+    """Whether it is proved that all of a session description may go out, whatever Content-Type is given."""
+    return calm.description(octets, walk.rules, walk.known) or proofs.session_stays(octets, walk.rules)
+
+
 def session(octets: bytes, walk: Walk) -> bytes | None:
     """A session description as it may go out; None: with content kept back, it is none."""
-    if proofs.session_stays(octets, walk.rules):
+    if session_stays(octets, walk):
         return octets
     octets = _lines(octets, walk, described=True)
     found = hidden.in_description(octets, walk.rules)

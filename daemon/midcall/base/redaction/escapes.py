@@ -63,6 +63,11 @@ def readings(octets: bytes, *, described: bool = False) -> Iterator[bytes | None
             yield plain
 
 
+def shows_more(described: bytes) -> bool:
+    """Whether lines of a session description may be anything else to others."""
+    return escaped(described) or _QUOTING.search(described) is not None
+
+
 def _once(octets: bytes) -> bytes:
     if b"\\" in octets or b"&" in octets:
         return _ESCAPE.sub(_octets, octets)

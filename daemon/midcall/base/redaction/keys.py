@@ -32,6 +32,8 @@ _CRYPTO_WITHIN = re.compile(rb"a=(?:acap:[0-9]+)?crypto:[0-9]")
 MANAGING = b"key-mgmt:"
 # RFC 4567 3, in the one form that all read alike.
 _MIKEY = re.compile(rb"a=(?:acap:[0-9]+)?key-mgmt:mikey([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
+_BEGIN, _MOST_PADDING = b"a=key-mgmt:mikey", 2
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def hinted(squeezed_octets: bytes) -> bool:
@@ -84,15 +86,29 @@ def is_key_management(line: bytes) -> bool:
 
 def anybody_reads(line: bytes) -> bool | None:
     """Whether a MIKEY message has its keys in clear; None: nobody can tell, as it is none to us."""
-    found = _MIKEY.fullmatch(visible(line))
-    if found is None:
-        return None
-    data = found[1].rstrip(b"=")
+    data = in_base64(visible(line))
+    return None if data is None else in_clear(data)
+
+
+def in_clear(data: bytes) -> bool | None:
+    """The same of its base64 without padding."""
     try:
-        message = mikey.parse(binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True))
-        return any(map(_in_clear, _kemacs(message)))
+        octets = binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
+        return not mikey.opaque(octets) and any(map(_in_clear, _kemacs(mikey.parse(octets))))
     except (WireError, binascii.Error):
         return None
+
+
+def in_base64(line: bytes) -> bytes | None:
+    """What such a line has of a MIKEY message, without padding; None: it has another form than all read alike."""
+    if line[: len(_BEGIN)].lower() == _BEGIN:  # as nearly all begin, and quicker than by the expression
+        letters = line[len(_BEGIN) :]
+        data = letters.rstrip(b"=")
+        return (
+            data if data and len(letters) - len(data) <= _MOST_PADDING and not data.translate(None, _BASE64) else None
+        )
+    found = _MIKEY.fullmatch(line)
+    return None if found is None else found[1].rstrip(b"=")
 
 
 def _kemacs(message: mikey.MikeyMessage) -> Iterator[Kemac]:

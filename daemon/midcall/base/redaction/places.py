@@ -76,6 +76,18 @@ def in_body(squeezed_octets: bytes) -> bool:
     return b"latitude" in squeezed_octets and _POSITION.search(squeezed_octets) is not None
 
 
+def in_body_unhinted(squeezed_octets: bytes) -> bool:
+    """Whether one may where nothing is hinted: by a form in which no hint is."""
+    return (
+        b"pidf" in squeezed_octets
+        or b"latitude" in squeezed_octets
+        or b"held+xml" in squeezed_octets
+        or b"civicaddr" in squeezed_octets
+        or b"ecall.msd" in squeezed_octets
+        or b"emergencycalldata" in squeezed_octets
+    )
+
+
 def written_out(squeezed_octets: bytes) -> bool:
     """Whether a place stands where none belongs: in a header, between parts, in what base64 gives."""
     return any(each in squeezed_octets for each in _WRITTEN_OUT) or _geo(squeezed_octets)
