@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from midcall.lemf.shell import store
+from midcall.lemf import Lemf
+from midcall.lemf.shell import server, store
 from tests.midcall.lemf.deliverer import Sender
 from tests.midcall.lemf.loopback import Lab, run
 
@@ -57,3 +58,46 @@ def test_no_room_for_what_was_found_ends_the_receiver(pki, tmp_path, monkeypatch
 
     lab = run(again)
     assert lab.file("hi3.ber").startswith(b"".join(pdus))
+
+
+def test_what_is_found_counts_among_what_the_receiver_may_use(pki, tmp_path):
+    """Lines about records are longer than the records that a deliverer makes up for them."""
+
+    async def main() -> Lab:
+        async with Lab(pki, tmp_path) as lab:
+            lab.receiver.store._limit = 100_000
+            client = await lab.link()
+            await client.send(*wrong(400))
+            assert await client.ended() == b""
+        return lab
+
+    lab = run(main)
+    assert "are used up" in lab.receiver.failed
+    assert sum(each.stat().st_size for each in tmp_path.rglob("*") if each.is_file()) < 120_000
+    assert lab.findings[-1]["rule"] == "store"
+
+
+def wrong(count: int) -> list[bytes]:
+    """Integrity checks of as many communications of which nothing came."""
+    return [Sender(cin=cin).check(numbers=[]) for cin in range(count)]
+
+
+def test_a_fault_in_the_upkeep_is_told_and_ends_no_upkeep(pki, tmp_path, monkeypatch):
+    times: list[int] = []
+
+    def deadline(self: Lemf, now: int) -> None:
+        times.append(now)
+        if len(times) == 1:
+            raise RuntimeError("with something of a record")
+
+    monkeypatch.setattr(server, "TICK", 0.01)
+    monkeypatch.setattr(Lemf, "deadline", deadline)
+
+    async def main() -> Lab:
+        async with Lab(pki, tmp_path) as lab:
+            while len(times) < 3:
+                await asyncio.sleep(0.01)
+        return lab
+
+    lab = run(main)
+    assert [each["text"] for each in lab.findings] == ["internal error: RuntimeError; please report it"]

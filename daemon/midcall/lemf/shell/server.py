@@ -143,12 +143,9 @@ class Receiver:
         try:
             batch = link.link.receive(data, time.time_ns())
         except Exception as error:
-            # A fault of ours ends this link and no other; its message could show content.
+            # A fault of ours ends this link and no other.
             self.lemf.speaking = ""
-            text = f"internal error: {type(error).__name__}; please report it"
-            self.lemf.findings.add(Finding(Rule.LINK, text, time.time_ns(), link=link.name))
-            self.tell_findings()
-            link.end(text)
+            link.end(self._own_fault(error, link.name))
             return False
         try:
             self._keep(batch)
@@ -164,6 +161,13 @@ class Receiver:
         if batch.close:
             link.end(batch.close)
         return batch.more
+
+    def _own_fault(self, error: Exception, link: str = "") -> str:
+        """Tell of it, in words without its message, which could show content."""
+        text = f"internal error: {type(error).__name__}; please report it"
+        self.lemf.findings.add(Finding(Rule.LINK, text, time.time_ns(), link=link))
+        self.tell_findings()
+        return text
 
     def hold(self, link: Deliverer) -> None:
         """Its next turn comes when what is stored so far is on its way to the disk."""
@@ -230,12 +234,14 @@ class Receiver:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self.lemf.deadline(time.time_ns())
-            self.tell_findings()
             try:
+                self.lemf.deadline(time.time_ns())
+                self.tell_findings()
                 self.media.tick()
             except (StoreError, OSError) as error:
                 self._fail(str(error))
+            except Exception as error:  # noqa: BLE001 - a fault of ours: gaps of others are still to be told
+                self._own_fault(error)
 
     # What is told
 
@@ -249,9 +255,11 @@ class Receiver:
         try:
             self._log.write(lines)
             self._log.flush()
-        except OSError as error:
             if not self.failed:
-                self._fail(f"{store.FINDINGS}: {error.strerror}")
+                self.store.spend(len(lines))
+        except (StoreError, OSError) as error:
+            if not self.failed:
+                self._fail(f"{store.FINDINGS}: {error}")
 
     def told(self, kind: str, text: str) -> None:
         self._tell(kind, text)
