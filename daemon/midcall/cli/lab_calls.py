@@ -1,4 +1,4 @@
-"""Calls of a laboratory, live on loopback: real datagrams in real time, SIP copied to the POI by HEP."""
+"""Calls of a laboratory, live on loopback: real datagrams in real time, SIP through the proxy or copied by HEP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from midcall.kms import keyfile
 from midcall.ue import lab
 from midcall.ue.call import SECOND, Call
 from midcall.ue.party import Party
+from midcall.ue.proxied import ProxiedCall
 from midcall.ue.shell.kms import is_resolve
 from midcall.ue.ticket import AskKms, TicketUser
 from midcall.ue.wire import Wire
@@ -80,13 +81,14 @@ class HepAgent:
 class Loopback(Wire):
     """The sockets of one call. Each datagram goes when its time has come, and is received at the other end.
 
-    SIP is copied to ``agent``, media to ``media_copy`` when there is one.
+    SIP goes to ``proxy`` when there is one, else it is copied to ``agent``; media to ``media_copy`` when there is one.
     ``frames`` has them with the times at which they went, ``media`` those of packets that are not SIP; ``pause`` is the
     longest time between two of these on one way, in ns.
     """
 
-    def __init__(self, agent: HepAgent, stop: threading.Event) -> None:
+    def __init__(self, agent: HepAgent | None, stop: threading.Event, proxy: Place | None = None) -> None:
         super().__init__()
+        self._proxy = proxy
         self.media: list[int] = []
         self.pause = 0
         self.media_copy: Copy | None = None
@@ -128,7 +130,8 @@ class Loopback(Wire):
         sender.sendto(payload, receiver.getsockname())
         super().udp(at, source, destination, payload)
         if sip.looks_like_sip(payload):
-            self._agent.copy(at, source, destination, payload)
+            if self._agent is not None:
+                self._agent.copy(at, source, destination, payload)
         else:
             self.media.append(at)
             self.pause = max(self.pause, at - self._last.get(destination, at))
@@ -137,6 +140,19 @@ class Loopback(Wire):
                 self.media_copy(at, source, destination, payload)
         if receiver.recv(MAX_DATAGRAM) != payload:
             raise ConnectionError("loopback has brought something else than was sent")
+
+    def through(self, time: int, source: Place, destination: Place, payload: bytes) -> bytes:
+        """Send SIP to the proxy; what of it arrives at a place, behind all that the proxy says of its own. Stopped."""
+        assert self._proxy is not None
+        self.until(time)
+        wanted = None if source == destination else _name(payload)
+        self._sockets[source].sendto(payload, (inet.text(self._proxy[0]), self._proxy[1]))
+        super().udp(_now(), source, self._proxy, payload)
+        while True:
+            octets = self._sockets[destination].recv(MAX_DATAGRAM)
+            super().udp(_now(), self._proxy, destination, octets)
+            if _name(octets) == wanted or (wanted is None and octets[8:9] > b"1"):
+                return octets
 
     def until(self, time: int) -> None:
         """Wait for a time, wall ns. Stopped."""
@@ -152,7 +168,8 @@ class Loopback(Wire):
 class LiveCall:
     """One call between two users, by steps, or as a whole in a thread of its own.
 
-    ``failed`` is what ended it before its time; ``tell`` is told what happens between the users, and at the KMS.
+    ``failed`` is what ended it before its time; ``tell`` is told what happens between the users, and at the KMS. With
+    ``proxy`` both register there, and SIP goes through it; without one it is copied to ``agent``.
     """
 
     def __init__(
@@ -160,17 +177,24 @@ class LiveCall:
         number: int,
         pair: tuple[TicketUser, TicketUser],
         ask: AskKms,
-        agent: HepAgent,
+        agent: HepAgent | None,
         stop: threading.Event,
         tell: Tell = _nothing,
+        *,
+        proxy: Place | None = None,
     ) -> None:
-        self.wire = Loopback(agent, stop)
+        self.wire = Loopback(agent, stop, proxy)
         self.failed: Exception | None = None
         self._ask = ask
         self._tell = tell
         self._talks, self._over = threading.Event(), threading.Event()
         alice, bob = (self._party(user, 2 * number + place) for place, user in enumerate(pair, 1))
-        self.call = Call(self.wire, self._asked, alice, bob, f"demo-{number + 1}@example.com", _now())
+        call_id = f"demo-{number + 1}@example.com"
+        self.call = (
+            Call(self.wire, self._asked, alice, bob, call_id, _now())
+            if proxy is None
+            else ProxiedCall(self.wire, self.wire, self._asked, alice, bob, call_id, _now())
+        )
 
     def _party(self, user: TicketUser, number: int) -> Party:
         address = str(NETWORK + number)
@@ -183,8 +207,14 @@ class LiveCall:
         """A ticket for the caller, INVITE to ACK; both ends have keys then."""
         call, alice, bob = self.call, self.call.caller, self.call.callee
         call.now = _now()
+        copied = "copied to the POI by HEP"
+        if isinstance(call, ProxiedCall):
+            copied = "through the proxy, which gives the POI a copy"
+            for party in (alice, bob):
+                call.register(party)
+            self._tell(f"{alice.uri} and {bob.uri} register at the proxy")
         held = alice.user.request_ticket(self._asked, call.now, (bob.uri,))
-        self._tell(f"{alice.uri} calls {bob.uri}: INVITE with the ticket (TRANSFER_INIT), copied to the POI by HEP")
+        self._tell(f"{alice.uri} calls {bob.uri}: INVITE with the ticket (TRANSFER_INIT), {copied}")
         call.now = _now()
         call.establish(held)
         self._tell("200 OK (TRANSFER_RESP), ACK: both derive the keys of the call, and talk in SRTP")
@@ -250,3 +280,9 @@ class LiveCall:
 
 def _now() -> int:
     return time.time_ns()
+
+
+def _name(octets: bytes) -> tuple[str, str]:
+    """What a message is: its method or status, and CSeq."""
+    message = sip.parse(octets)
+    return str(message.status or message.method), str(message.cseq)

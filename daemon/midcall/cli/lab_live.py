@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,9 +18,9 @@ from midcall.audit.opening import heads_of
 from midcall.audit.shell import files
 from midcall.cli import activate
 from midcall.cli.fail import DONE, UNREADABLE, Failed
-from midcall.cli.lab_calls import HepAgent, LiveCall, Users
+from midcall.cli.lab_calls import LiveCall, Users
 from midcall.cli.lab_lemf import LabLemf, Received, Watch
-from midcall.cli.lab_site import AUDIT, ROLES, LabSite
+from midcall.cli.lab_site import AUDIT, CSCF, ROLES, LabSite
 from midcall.ue import lab
 from midcall.ue.wire import Wire
 
@@ -30,8 +30,8 @@ TALK_AFTER = 5.0
 """Seconds of talk before the warrant, and after the agency has heard the first packet."""
 BEGIN_WITHIN = 1.0
 """Seconds in which all calls begin."""
-EVENTS = 3
-"""Start of interception, BYE, 200."""
+EVENTS = 4
+"""Start of interception, BYE as it came to the proxy and as it left it, 200."""
 WAIT_SECONDS = 20.0
 MILLI = 1_000_000
 
@@ -105,21 +105,20 @@ class Live:
     # Steps
 
     def _start(self, stack: ExitStack) -> None:
-        self._tell(f"KMS, POI, DF, audit and LEMF begin, with the configurations in {self._out / 'site'}")
+        self._tell(f"KMS, POI, DF, audit, CSCF and LEMF begin, with the configurations in {self._out / 'site'}")
         self._lemf = stack.enter_context(LabLemf(self._out / "lemf", self._out / "pki", self._heard))
-        roles = [stack.enter_context(self._site.role(name)) for name in (AUDIT, *ROLES)]
+        roles = [stack.enter_context(self._site.role(name)) for name in (AUDIT, *ROLES, CSCF)]
         for role in roles:
             role.wait()
         self._tell(f"each runs in a process of its own, with TLS between them; the LEMF is on {self._lemf.address}")
 
     def _begin(self, stack: ExitStack) -> list[LiveCall]:
         """The calls, of which the first is the target's; returns when it is answered."""
-        agent = stack.enter_context(closing(HepAgent(self._site.hep, self._site.agent)))
         ask, stop = self._site.kms(), threading.Event()
         calls: list[LiveCall] = []
         for number, pair in enumerate(self._users.pairs):
             told = {} if number else {"tell": self._tell}
-            call = LiveCall(number, pair, ask, agent, stop, **told)
+            call = LiveCall(number, pair, ask, None, stop, proxy=self._site.proxy, **told)
             stack.callback(call.close)
             calls.append(call)
         for number, call in enumerate(calls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from imswire import inet
 from midcall.base import owner_only, tls
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.tls import PeerName
@@ -35,6 +37,13 @@ ROLES = ("kms", "df", "poi")
 """In the order in which they begin; they end the other way round, so that each still has where to send to."""
 AUDIT = "audit"
 """Begins before all of them, where there is one."""
+CSCF = "cscf"
+"""The proxy of the users, behind all of them."""
+USERS = "127.0.1.0/24"
+"""Where the users are, who have no passwords here."""
+DOMAIN = "example.com"
+SOCKET_OCTETS = 107
+"""Of the path of a Unix socket."""
 ELEMENTS = {"kms": "kms-1", "poi": "poi-1", "df": "df-1"}
 """Their names in warrants."""
 PERSONS = ("first approver", "second approver")
@@ -117,6 +126,25 @@ address = "{host}"
 key = "agent"
 """
 
+_COPIES = """\
+[poi.copies]
+socket = {copies}
+"""
+
+_CSCF = """\
+[cscf]
+domains = ["{domain}"]
+seal = "seal"
+[[cscf.listen]]
+transport = "udp"
+address = "{host}:{port}"
+[[cscf.peer]]
+network = "{users}"
+trusted = true
+[cscf.copies]
+to = [{copies}]
+"""
+
 _DF = """\
 [df]
 seal = "seal"
@@ -193,10 +221,11 @@ class LabSite:
             self._secret(name)
         self.agent = self._secret("agent")
         self._approvers = [Ed25519PrivateKey.generate() for _ in PERSONS]
-        names = ["users", "xk", "x2", "hep", "operator tap", f"operator {AUDIT}"]
+        names = ["users", "xk", "x2", "hep", "sip", "operator tap", f"operator {AUDIT}", f"operator {CSCF}"]
         names += [f"{kind} {role}" for kind in ("x1", "operator") for role in ROLES]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
         self.hep = self._ports["hep"]
+        self.proxy = inet.pack(HOST), self._ports["sip"]
         begins = datetime.now(UTC).replace(microsecond=0)
         entries = [
             trust_entry(person, each.public_key(), begins, begins + timedelta(days=DAYS))
@@ -209,6 +238,7 @@ class LabSite:
         if audit:
             texts = {role: text + self._audited(role) for role, text in texts.items()}
             texts[AUDIT] = self._audit()
+        texts[CSCF] = self._cscf()
         texts["tap"] = _DOOR.format(door=place, user=own)
         for role, text in texts.items():
             _write(self.folder / f"{role}.toml", self._process(role) + text)
@@ -322,7 +352,18 @@ class LabSite:
             journal=self._file("x2.db"),
             own=self._own("poi"),
             hep=self.hep,
-        )
+        ) + _COPIES.format(copies=self._copies())
+
+    def _cscf(self) -> str:
+        port = self._ports["sip"]
+        return _CSCF.format(domain=DOMAIN, host=HOST, port=port, users=USERS, copies=self._copies())
+
+    def _copies(self) -> str:
+        """The socket between proxy and POI. OSError: nobody could open it."""
+        path = self.folder / "copies"
+        if len(os.fsencode(path)) > SOCKET_OCTETS:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+        return _text(path)
 
     def _df(self, tap: str) -> str:
         text = _DF.format(

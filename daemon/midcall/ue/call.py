@@ -81,7 +81,7 @@ class Call:
         ]
         if self._asserted:
             lines.append(f"P-Asserted-Identity: <{sender.uri}>")
-        self._send(sender, receiver, _message(lines, body))
+        self._send(sender, receiver, message(lines, body))
         return number
 
     def response(
@@ -101,7 +101,7 @@ class Call:
         ]
         if self._asserted:
             lines.append(f"P-Asserted-Identity: <{sender.uri}>")
-        self._send(sender, asker, _message(lines, body))
+        self._send(sender, asker, message(lines, body))
 
     def _via(self, party: Party, branch: str) -> str:
         name = self.call_id.partition("@")[0][:16]
@@ -272,7 +272,8 @@ class Call:
         self.response("200 OK", "BYE", number, self._other(sender))
 
 
-def _message(lines: list[str], body: str) -> bytes:
+def message(lines: list[str], body: str) -> bytes:
+    """A SIP message of its start line, headers and body: none, or a session description."""
     if body:
         lines = [*lines, "Content-Type: application/sdp"]
     octets = body.encode()
