@@ -68,6 +68,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "df2.subjects": "daemon/midcall/df2/iri.py",
     "df2.templates": "daemon/midcall/df2/iri.py",
     "df2.told": "daemon/midcall/df2/core.py",
+    "df3.controls": "daemon/midcall/df3/dialog.py",
     "df3.dialogs": "daemon/midcall/df3/core.py",
     "df3.passed": "daemon/midcall/df3/passed.py",
     "df3.passed.told": "daemon/midcall/df3/passed.py",

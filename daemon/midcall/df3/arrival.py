@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imswire import srtp
 from midcall.df3 import sources
-from midcall.df3.destination import Claim, Destination, Trial
+from midcall.df3.destination import Claim, Destination, Early, Trial
 from midcall.df3.dialog import Proof, TappedDialog, crypto_key
 from midcall.df3.doubt import Judged
 from midcall.df3.limits import Df3Limits
@@ -102,6 +102,7 @@ class Arrival:
 
     def settle(self, destination: Destination, claim: Claim) -> None:
         """Nothing more is expected of a claim: what waits in doubt there is content now (``late``), or missing."""
+        destination.early.clear()
         for control, seen in enumerate(claim.sources):
             if sources.is_known(destination, claim, control=bool(control)):
                 self.late += self._sort(destination, claim, seen.strangers.refuse())
@@ -109,7 +110,7 @@ class Arrival:
                 self.late += self._judge(destination, claim, seen.strangers.rest(seen.known, self.limits))
         for stream in destination.streams.values():
             if stream.flow is claim.flow:
-                self._end_doubt(claim.dialog, stream)
+                self._end_doubt(destination, claim.dialog, stream)
 
     def over(self, dialog: TappedDialog, now: Instant) -> None:
         """A dialog ends: what of its media is missing is told, unless just that was told before."""
@@ -179,13 +180,15 @@ class Arrival:
 
     def _open_control(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content] | None:
         """The same for SRTCP, whose index stands in the packet."""
-        crypto = claim.dialog.cryptos.get(crypto_key(claim.flow, packet.payload[4:8]))
-        clear = None if crypto is None else crypto.unprotector.unprotect_rtcp(packet.payload)
-        if not isinstance(clear, bytes):
-            clear, spent = claim.dialog.open_control(packet.payload, claim.flow, destination.budget)
-            destination.spend(spent, self.limits)
-        if clear is None:
+        clear, spent = claim.dialog.open_control(packet.payload, claim.flow, destination.budget)
+        destination.spend(spent, self.limits)
+        if clear is srtp.Refusal.AUTH_FAILED or clear is srtp.Refusal.MALFORMED:
             return None
+        if not isinstance(clear, bytes):
+            stream = self._stream(destination, claim, packet)
+            stream.packets += 1
+            stream.refused(clear, packet.frame)
+            return []
         stream = self._proved(destination, claim, packet)
         stream.decrypted += 1
         stream.opened_from = packet.origin
@@ -269,11 +272,44 @@ class Arrival:
             self._miss(claim.dialog, [packet])
             return []
         stream = known or self._stream(destination, claim, packet)
-        self._count(stream, packet, stream.open or any(each.dialog.contexts for each in standing))
+        keyed = stream.open or any(each.dialog.contexts for each in standing)
+        self._count(stream, packet, keyed)
+        if not control and destination.has_opened:
+            destination.note(Early(claim, stream, packet, keyed), self.limits)
         if not claim.dialog.plan.encrypted:
             self._miss(claim.dialog, [packet])
             return []
         return self._as_captured(destination, standing, claim, stream, packet)
+
+    def again(self, destination: Destination, now: int) -> list[Content]:
+        """Keys have come, or are to come: what just came and none opened may have been under them.
+
+        Unless it was handed over as captured it is looked at as if it had not been here yet.
+        """
+        content: list[Content] = []
+        for early in destination.take_early():
+            packet = early.packet
+            if now - packet.time > self.limits.early:
+                continue
+            claims = [each for each in destination.standing(packet.time) if each.flow.secure and not each.control]
+            if any(claim.dialog.plan.awaiting for claim in claims) and destination.hold(packet, self.limits):
+                self._unsee(early)
+                continue
+            for claim in claims:
+                opened = self._open(destination, claim, packet)
+                if opened is not None:
+                    self._unsee(early)
+                    content += opened
+                    break
+        return content
+
+    def _unsee(self, early: Early) -> None:
+        """Take back what was made of a packet that no key opened."""
+        claim, stream, packet, keyed = early
+        stream.uncount(keyed)
+        waited = stream.doubt.take_back(packet) or claim.sources[False].strangers.take_back(packet)
+        if not waited:
+            claim.dialog.missing.count -= 1
 
     def _as_captured(
         self, destination: Destination, claims: list[Claim], claim: Claim, stream: Stream, packet: MediaPacket
@@ -283,10 +319,10 @@ class Arrival:
             return self._strange(destination, claim, packet)
         before = self._sort(destination, claim, claim.sources[stream.control].strangers.refuse())
         if not stream.decrypted:
-            return before + self._hand(claim.dialog, stream, [packet])
+            return before + self._hand(destination, claim.dialog, stream, [packet])
         judged = stream.doubt.take(stream.decrypted, packet, self.limits)
         self._refuse(destination, claim, judged.refused)
-        return before + self._hand(claim.dialog, stream, judged.believed)
+        return before + self._hand(destination, claim.dialog, stream, judged.believed)
 
     def _strange(self, destination: Destination, claim: Claim, packet: MediaPacket) -> list[Content]:
         """From another source: only where nothing is seen of any that counts, for what nobody proved teaches nothing.
@@ -316,23 +352,27 @@ class Arrival:
             if not claim.flow.secure:
                 content += self._as_it_is(destination, claim, packet)
                 continue
-            content += self._hand(claim.dialog, self._stream(destination, claim, packet), [packet])
+            content += self._hand(destination, claim.dialog, self._stream(destination, claim, packet), [packet])
         return content
 
-    def _hand(self, dialog: TappedDialog, stream: Stream, packets: list[MediaPacket]) -> list[Content]:
+    def _hand(
+        self, destination: Destination, dialog: TappedDialog, stream: Stream, packets: list[MediaPacket]
+    ) -> list[Content]:
         """As captured; that media do not open is told, unless it is known that there are no keys."""
         if packets and dialog.contexts and not stream.control:
             self._tell(dialog, packets[-1])
         if packets and not stream.source:
             stream.source = packets[0].source
         stream.encrypted += len(packets)
+        for packet in packets:
+            destination.early.pop(id(packet), None)
         return [Content(each.time, stream, each.payload, each.datagram, encrypted=True) for each in packets]
 
-    def _end_doubt(self, dialog: TappedDialog, stream: Stream) -> None:
+    def _end_doubt(self, destination: Destination, dialog: TappedDialog, stream: Stream) -> None:
         """Nothing more comes of a stream."""
         judged = stream.doubt.rest(stream.decrypted, self.limits)
         self._miss(dialog, judged.refused)
-        self.late += self._hand(dialog, stream, judged.believed)
+        self.late += self._hand(destination, dialog, stream, judged.believed)
 
     def _count(self, stream: Stream, packet: MediaPacket, keyed: bool) -> None:
         self._seen(stream, packet)
@@ -414,5 +454,5 @@ class Arrival:
         gone = destination.pop(alike[0])
         dialog = next((each.dialog for each in destination.claims if each.dialog.plan.dialog == gone.dialog), None)
         if dialog is not None:
-            self._end_doubt(dialog, gone)
+            self._end_doubt(destination, dialog, gone)
             dialog.let_stream_go(gone)

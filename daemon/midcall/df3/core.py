@@ -130,8 +130,13 @@ class ContentMediation:
             self._settle(place[0], claim)
             self._let_linger(key, place[0], claim, now)
         self._claims[key] = claims
+        again: list[Content] = []
+        for at in dict.fromkeys(place[0] for place in claims):
+            there = self._find(at, plan.xid)
+            if there is not None and there.early:
+                again += self._arrival.again(there, now.wall)
         found = self._retry(plan.xid, (place[0] for place in claims))
-        return content + self._arrival.take_late() + found
+        return content + self._arrival.take_late() + again + found
 
     def close(self, xid: str, dialog: DialogId, now: Instant, *, linger: bool) -> list[Content]:
         """A dialog is over; with ``linger`` packets under way of its proved streams count for a moment more."""

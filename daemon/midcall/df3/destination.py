@@ -62,6 +62,15 @@ class Trial(NamedTuple):
     packet: MediaPacket
 
 
+class Early(NamedTuple):
+    """A packet that no key opened, and that a key may open that comes at once; what was made of it meanwhile."""
+
+    claim: Claim
+    stream: Stream
+    packet: MediaPacket
+    keyed: bool
+
+
 class Waiting:
     """Octets that wait for keys at all destinations together."""
 
@@ -83,6 +92,7 @@ class Destination:
         "_waiting",
         "budget",
         "claims",
+        "early",
         "held",
         "lanes",
         "name",
@@ -113,6 +123,8 @@ class Destination:
         self.streams: dict[bytes, Stream] = {}
         self.trials: dict[bytes, Trial] = {}
         self.held: deque[MediaPacket] = deque()
+        # The newest of those that no key has opened where keys open others, in their order, by their packets' ids.
+        self.early: dict[int, Early] = {}
         self.budget = limits.search_budget
         self._held_octets = 0
 
@@ -160,6 +172,22 @@ class Destination:
         held, self._held_octets = list(self.held), 0
         self.held.clear()
         return held
+
+    def note(self, early: Early, limits: Df3Limits) -> None:
+        """For keys that come at once; the oldest makes room."""
+        self.early[id(early.packet)] = early
+        if len(self.early) > limits.early_packets:
+            del self.early[next(iter(self.early))]
+
+    def take_early(self) -> list[Early]:
+        early = list(self.early.values())
+        self.early.clear()
+        return early
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether keys have opened media here."""
+        return any(stream.decrypted for stream in self.streams.values() if not stream.control)
 
     def spend(self, candidates: int, limits: Df3Limits) -> None:
         self.budget = max(0, min(limits.search_budget, self.budget + limits.search_refill - candidates))

@@ -20,8 +20,41 @@ from midcall.events import CryptoContext, MediaFlow, MediaPlan, Side
 SSRCS = 256
 # Keys that a packet is tried with when what its destination may cost is used up: the likeliest.
 LIKELIEST = 4
+# Keys that stay in use for one sender of SRTCP: the newest, and those of packets under way.
+KEYS_OF_A_SENDER = 3
 # What trying a key costs beside its counters, in counters: deriving its session keys.
 KEY_COST = 16
+
+
+class Control:
+    """SRTCP of one sender: the keys that have opened any, the newest first, each with what it has seen."""
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        self.known: list[tuple[CryptoContext, int, srtp.Unprotector]] = []
+
+    def unprotect(self, packet: bytes) -> bytes | srtp.Refusal:
+        """In clear; REPLAYED and TOO_OLD: it is right, and was here before."""
+        for _, _, unprotector in self.known:
+            verdict = unprotector.unprotect_rtcp(packet)
+            if verdict is not srtp.Refusal.AUTH_FAILED:
+                return verdict
+        return srtp.Refusal.AUTH_FAILED
+
+    def knows(self, context: CryptoContext, width: int) -> bool:
+        return any(context.key == each.key and width == other for each, other, _ in self.known)
+
+    def add(self, context: CryptoContext, width: int, unprotector: srtp.Unprotector) -> None:
+        self.known.insert(0, (context, width, unprotector))
+        for _, _, old in self.known[KEYS_OF_A_SENDER:]:
+            old.close()
+        del self.known[KEYS_OF_A_SENDER:]
+
+    def close(self) -> None:
+        for _, _, unprotector in self.known:
+            unprotector.close()
+        self.known.clear()
 
 
 class Proof:
@@ -65,6 +98,7 @@ class TappedDialog:
         self._recalled = recalled or {}
         self.contexts = plan.contexts
         self.cryptos: BoundedTable[bytes, Crypto] = BoundedTable("df3.ssrcs", SSRCS)
+        self.controls: BoundedTable[bytes, Control] = BoundedTable("df3.controls", SSRCS)
         self.streams: dict[Stream, None] = {}
         # The source that the session names for a flow, once media or RTCP came from there.
         self.named: dict[tuple[int, Side], Endpoint] = {}
@@ -103,8 +137,17 @@ class TappedDialog:
         """No more keys are to come."""
         self.plan = structs.replace(self.plan, awaiting=False)
 
-    def open_control(self, packet: bytes, flow: MediaFlow, budget: int) -> tuple[bytes | None, int]:
-        """Open an SRTCP packet of a sender whose media was not seen; returns also what it cost, in candidates."""
+    def open_control(self, packet: bytes, flow: MediaFlow, budget: int) -> tuple[bytes | srtp.Refusal, int]:
+        """Open an SRTCP packet; returns also what it cost, in candidates. REPLAYED and TOO_OLD: it came before.
+
+        What was seen of a sender's SRTCP is kept apart from its media, which may come later, or never.
+        """
+        sender = crypto_key(flow, packet[4:8])
+        control = self.controls.get(sender)
+        if control is not None:
+            verdict = control.unprotect(packet)
+            if verdict is not srtp.Refusal.AUTH_FAILED:
+                return verdict, 0
         ssrc = int.from_bytes(packet[4:8], "big")
         spent = 0
         for place, context in enumerate(self.likely(ssrc, flow)):
@@ -112,13 +155,25 @@ class TappedDialog:
                 break
             key = context.key
             for width in {len(key.master.mki), 0}:
+                if control is not None and control.knows(context, width):
+                    continue
                 spent += KEY_COST
                 unprotector = srtp.open_stream(key.policy, key.master, ssrc, roc=0, mki_length=width)
                 clear = unprotector.unprotect_rtcp(packet)
-                unprotector.close()
                 if isinstance(clear, bytes):
+                    self._control(sender).add(context, width, unprotector)
                     return clear, spent
-        return None, spent
+                unprotector.close()
+        return srtp.Refusal.AUTH_FAILED, spent
+
+    def _control(self, sender: bytes) -> Control:
+        control = self.controls.get(sender)
+        if control is None:
+            control = Control()
+            gone = self.controls.put(sender, control)
+            if gone is not None:
+                gone.close()
+        return control
 
     def renew(self, plan: MediaPlan) -> None:
         self.plan = plan
@@ -166,6 +221,8 @@ class TappedDialog:
             stream.close()
         for crypto in self.cryptos.values():
             crypto.close()
+        for control in self.controls.values():
+            control.close()
         for context in self.contexts:
             context.key.master.wipe()
         self.contexts = ()

@@ -43,6 +43,15 @@ class Doubt(Generic[T]):
         refused = self._expire(good, limits)
         return Judged(self._all() if len(self._last) >= limits.lost_after else [], refused)
 
+    def take_back(self, packet: T) -> bool:
+        """Forget a packet that waits; False: it does not."""
+        for place, (_, waiting) in enumerate(self._last):
+            if waiting is packet:
+                del self._last[place]
+                self._count -= 1
+                return True
+        return False
+
     def rest(self, good: int, limits: Df3Limits) -> Judged[T]:
         """Nothing more comes: what waits is believed if its share is that of ``take`` in what there was."""
         refused = self._expire(good, limits)

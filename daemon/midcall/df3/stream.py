@@ -196,6 +196,14 @@ class Stream:
         self.auth_failed += 1
         self.failed_frame = self.failed_frame or frame
 
+    def uncount(self, keyed: bool) -> None:
+        """One that was counted as not opened is looked at anew."""
+        self.packets -= 1
+        if keyed:
+            self.auth_failed -= 1
+        else:
+            self.unopened -= 1
+
     def refused(self, refusal: srtp.Refusal, frame: int) -> None:
         if refusal is srtp.Refusal.REPLAYED:
             self.replayed += 1

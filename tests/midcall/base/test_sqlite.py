@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from midcall.base.sqlite import connect, connect_in_place, transaction
+from midcall.base.sqlite import connect, connect_in_place, insert, transaction
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +49,15 @@ def test_what_cannot_be_opened_is_said_by_sqlite(tmp_path: Path):
     for path, mode in ((tmp_path / "missing" / "some.db", "rwc"), (tmp_path / "some.db", "rw")):
         with pytest.raises(sqlite3.OperationalError, match="unable to open"):
             connect(path, mode)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 37, 300, 1_000])
+def test_rows_that_go_in_together_are_all_there_in_their_order(tmp_path: Path, count):
+    database = connect(tmp_path / "some.db", "rwc")
+    database.execute("CREATE TABLE rows(id INTEGER PRIMARY KEY, body BLOB, total INTEGER)")
+    again = "ON CONFLICT(id) DO UPDATE SET total = total + excluded.total"
+    for _ in range(2):
+        insert(database, "rows", [each for n in range(count) for each in (n, b"%d" % n, n)], 3, again)
+    found = database.execute("SELECT * FROM rows ORDER BY id").fetchall()
+    assert found == [(n, b"%d" % n, 2 * n) for n in range(count)]
+    database.close()

@@ -238,3 +238,44 @@ def test_a_forged_one_does_not_cost_every_key(monkeypatch):
     forged = [report(number) + bytes(14) for number in range(3)]
     assert handed(df3, *forged) == []
     assert len(tried) == 8 + 2 * LIKELIEST
+
+
+# Repeated
+
+
+def replays(df3: ContentMediation) -> list[int]:
+    return [stream.replayed for stream in df3.look("x", DIALOG).streams if stream.control]
+
+
+@pytest.mark.parametrize("media_first", [False, True])
+def test_srtcp_that_was_here_before_is_refused_and_counted(media_first):
+    df3 = tapped(secure=True)
+    wire = secured(report(1), report(2), report(3))
+    if media_first:
+        assert len(media(df3, *protected(2))) == 2
+    assert handed(df3, wire[0], wire[1], wire[0], wire[1]) == [report(1), report(2)]
+    media(df3, *protected(3)[2:])
+    assert handed(df3, wire[0], wire[2], wire[1]) == [report(3)]
+    assert replays(df3) == [4]
+    (stream,) = [each for each in df3.look("x", DIALOG).streams if each.control]
+    assert (stream.packets, stream.decrypted, dropped(df3)) == (7, 3, {})
+
+
+def test_srtcp_of_a_former_key_is_refused_too_when_it_comes_again():
+    df3 = tapped(secure=True)
+    first, second = secured(report(1), report(2))
+    assert handed(df3, first) == [report(1)]
+    other = srtp.MasterKey(b"k" * 16, b"s" * 14)
+    newer = structs.replace(context(), order=2, key=structs.replace(context().key, master=other))
+    df3.plan(plan(newer), NOW)
+    third = srtp.Protector(srtp.AES_CM_128_HMAC_SHA1_80, other).protect_rtcp(report(3))
+    assert handed(df3, third, first, second, third) == [report(3), report(2)]
+    assert replays(df3) == [2]
+
+
+def test_senders_of_srtcp_are_told_apart():
+    df3 = tapped(secure=True)
+    sender = srtp.Protector(srtp.AES_CM_128_HMAC_SHA1_80, srtp.MasterKey(*MASTER))
+    wire = [sender.protect_rtcp(report(0, ssrc)) for ssrc in range(1, 5)]
+    assert len(handed(df3, *wire)) == 4
+    assert handed(df3, *wire) == [] and replays(df3) == [1, 1, 1, 1]

@@ -1,0 +1,89 @@
+"""Packets under a new key that come a moment before the message that brought it."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from imswire import srtp
+from midcall.df3 import ContentMediation, Df3Limits
+from midcall.events import CryptoContext, Instant
+from tests.midcall.df3.test_core import SECOND, clear, context, packets, plan, protected
+
+NEW_MASTER = b"n" * 16, b"s" * 14
+MILLISECOND = 1_000_000
+
+
+def newer() -> CryptoContext:
+    key = structs.replace(context().key, master=srtp.MasterKey(*NEW_MASTER))
+    return structs.replace(context(), order=2, key=key)
+
+
+def under_new_key(first: int, count: int) -> list[bytes]:
+    sender = srtp.Protector(srtp.AES_CM_128_HMAC_SHA1_80, srtp.MasterKey(*NEW_MASTER))
+    return [sender.protect(clear(seq)) for seq in range(first, first + count)]
+
+
+def tapped(encrypted: bool = False, limits: Df3Limits | None = None) -> ContentMediation:
+    df3 = ContentMediation(limits)
+    df3.plan(structs.replace(plan(context()), encrypted=encrypted), Instant(0, 0))
+    assert len(df3.packets(packets(*protected(4)))) == 4
+    return df3
+
+
+def rekeyed(df3: ContentMediation, at: int, encrypted: bool = False, *, awaiting: bool = False) -> list[bytes]:
+    contexts = (context(),) if awaiting else (context(), newer())
+    changed = structs.replace(plan(*contexts, awaiting=awaiting), encrypted=encrypted)
+    return [each.payload for each in df3.plan(changed, Instant(at, at))]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_they_are_opened_when_it_has_been_read(encrypted, asked):
+    df3 = tapped(encrypted)
+    assert df3.packets(packets(*under_new_key(5, 3), at=2 * SECOND)) == []
+    at = 2 * SECOND + 100 * MILLISECOND
+    if asked:
+        assert rekeyed(df3, at, encrypted, awaiting=True) == []
+        at += SECOND
+    assert rekeyed(df3, at, encrypted) == [clear(5), clear(6), clear(7)]
+    assert [each.payload for each in df3.packets(packets(*under_new_key(8, 1), at=at))] == [clear(8)]
+    assert df3.finish() == [] and df3.take_failures() == []
+    (finished,) = df3.take_finished()
+    (stream,) = finished.streams
+    assert (stream.packets, stream.decrypted, stream.auth_failed, stream.encrypted) == (8, 8, 0, 0)
+
+
+def test_one_that_came_too_long_before_stays_what_it_was():
+    df3 = tapped()
+    assert df3.packets(packets(*under_new_key(5, 1), at=2 * SECOND)) == []
+    assert rekeyed(df3, 2 * SECOND + 201 * MILLISECOND) == []
+    df3.finish()
+    (failure,) = df3.take_failures()
+    assert failure.missing and failure.reason.startswith("1 packets ")
+
+
+def test_no_more_than_so_many_are_kept_and_what_is_forged_stays_out():
+    df3 = tapped(limits=Df3Limits(early_packets=3))
+    forged = [each[:-1] + bytes((each[-1] ^ 1,)) for each in under_new_key(5, 2)]
+    early = under_new_key(5, 3)
+    assert df3.packets(packets(early[0], forged[0], early[1], early[2], at=2 * SECOND)) == []
+    assert rekeyed(df3, 2 * SECOND) == [clear(6), clear(7)]
+    df3.finish()
+    (finished,) = df3.take_finished()
+    assert [(each.decrypted, each.auth_failed) for each in finished.streams] == [(6, 2)]
+
+
+def test_what_went_over_as_captured_goes_over_once():
+    df3 = tapped(encrypted=True, limits=Df3Limits(lost_after=2, doubted_of=3))
+    wire = under_new_key(5, 3)
+    assert [each.payload for each in df3.packets(packets(*wire, at=2 * SECOND))] == wire
+    assert rekeyed(df3, 2 * SECOND, encrypted=True) == []
+    assert df3.finish() == []
+
+
+def test_where_no_key_has_opened_anything_nothing_waits():
+    df3 = ContentMediation()
+    df3.plan(plan(context()), Instant(0, 0))
+    df3.packets(packets(*under_new_key(5, 3)))
+    assert rekeyed(df3, SECOND) == []
