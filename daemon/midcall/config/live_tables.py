@@ -204,7 +204,9 @@ class TapTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mediation functions. ``spool`` is the folder of what waits for agencies, ``keys`` that of the keys that seal it,
     on another disk; ``seal`` names the secret that wraps these. ``agency`` are our files towards agencies.
-    ``signing_key`` (PEM, Ed25519) signs the hashes of what is handed over; empty: they are not signed.
+    ``signing_key`` (PEM, Ed25519) signs the hashes of what is handed over; empty: they are not signed. When a task is
+    over, its delivered product stays ``retain_hours`` under its data key, and what could not be delivered
+    ``backlog_days`` (0: until it is).
     """
 
     seal: Credential
@@ -222,6 +224,8 @@ class DfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile: Profile = Profile()
     integrity: Integrity = Integrity()
     delivery: Delivery = Delivery()
+    retain_hours: Annotated[float, Meta(ge=0, le=8_784)] = 0.0
+    backlog_days: Annotated[float, Meta(ge=0, le=366)] = 30.0
 
 
 def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:

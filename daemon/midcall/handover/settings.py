@@ -15,7 +15,9 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     the commit before, or when there is so much of it, by whichever comes first; an event does not wait.
     ``waiting_records``: content that may wait in memory for its commit; more is refused and declared.
     ``retry_seconds``: a full disk is tried again, and what was refused meanwhile is declared.
-    ``idle_seconds``: numbering that is kept in memory since its last use.
+    ``idle_seconds``: numbering that is kept in memory since its last use. ``retain_seconds``: delivered product of an
+    intercept that is over stays so long under its key; ``backlog_seconds``: so long what could not be delivered (0:
+    until it is).
     """
 
     segment_octets: int = 64 << 20
@@ -25,6 +27,8 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     waiting_records: int = 65_536
     retry_seconds: float = 1.0
     idle_seconds: float = 600.0
+    retain_seconds: float = 0.0
+    backlog_seconds: float = 0.0
 
 
 class LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

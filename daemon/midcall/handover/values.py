@@ -8,12 +8,21 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from midcall.events import EventRecord
+
 Interface = Literal["hi2", "hi3"]
 """What is queued and sent apart. HI1 notifications go with the events of HI2, in their order."""
 INTERFACES: tuple[Interface, Interface] = ("hi2", "hi3")
 Port = Literal["hi1", "hi2", "hi3"]
 """A port of the handover interface: what is counted, reported and filed apart."""
 NUMBERS = 1 << 32  # sequence numbers wrap behind 2^32 - 1 (TS 102 232-1 5.2.5)
+
+
+class Left(NamedTuple):
+    """Events that are not on the disk, in their order, and why; ``why`` is empty when everything was written."""
+
+    records: list[EventRecord]
+    why: str
 
 
 class Kind(IntEnum):

@@ -47,7 +47,9 @@ class DfAudit:
     """``client``: None where nothing is audited; then all of this does nothing but alarms."""
 
     def __init__(self, client: AuditClient | None) -> None:
+        """To be made inside the loop of the client."""
         self._client = client
+        self._loop = asyncio.get_running_loop()
         self._liids: dict[str, tuple[str, ...]] = {}
         self._warrants: dict[str, bytes] = {}
 
@@ -85,9 +87,18 @@ class DfAudit:
             client.event(Act.DELIVERY_END, client.digest(Kind.INTERCEPT, liid))
 
     def gap(self, gap: Gap) -> None:
-        """Product is lost, and its agency is told."""
-        if self._client is not None:
-            self._client.event(Act.DELIVERY_GAP, self._client.digest(Kind.INTERCEPT, gap.liid))
+        """Product is lost, and its agency is told. In any thread."""
+        self._product(Act.DELIVERY_GAP, gap.liid, Outcome.DONE)
+
+    def destroyed(self, liid: str, delivered: bool) -> None:
+        """Product under an LIID opens for nobody any more, since its data key is gone. In any thread."""
+        self._product(Act.KEYS_DESTROY, liid, Outcome.DONE if delivered else Outcome.FAILED)
+
+    def _product(self, act: Act, liid: str, outcome: Outcome) -> None:
+        client = self._client
+        if client is not None and not self._loop.is_closed():
+            held = client.digest(Kind.INTERCEPT, liid)
+            self._loop.call_soon_threadsafe(lambda: client.event(act, held, outcome=outcome))
 
     async def watch(
         self, service: Service, element: Fault, happened: Callable[[Callable[[Instant], Step]], Awaitable[None]]

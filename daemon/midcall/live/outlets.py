@@ -26,16 +26,18 @@ from midcall.config import DfConfig
 from midcall.events import Cc, EventRecord, Intercept
 from midcall.handover import Lost
 from midcall.handover.assembler import Sign
-from midcall.handover.settings import LinkSettings
+from midcall.handover.settings import LinkSettings, SpoolSettings
 from midcall.handover.shell.channel import Peer
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.owed import Alarm, Unavailable
+from midcall.handover.shell.retention import Destroyed
 from midcall.handover.shell.sender import Sender
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer, Written
 from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook
 
+HOUR = 3_600.0
 CLOSING_SECONDS = 0.5
 """What waits may still be delivered when a role stops; the rest is in the spool, and goes out after its next start."""
 
@@ -76,6 +78,7 @@ class Outlet:
         watch: Watch | None,
         alarm: Alarm | None,
         failed: Callable[[str], None],
+        destroyed: Destroyed | None,
     ) -> None:
         self.did = did
         self.name = name
@@ -100,6 +103,10 @@ class Outlet:
             sign=sign,
             alarm=alarm,
             lost=_lost,
+            settings=SpoolSettings(
+                retain_seconds=config.retain_hours * HOUR, backlog_seconds=config.backlog_days * 24 * HOUR
+            ),
+            destroyed=destroyed,
         )
         self.was_active = self.spool.active()
         """LIIDs of which HI1 told the agency that they are active, when this was opened."""
@@ -146,7 +153,8 @@ class Outlet:
 class Outlets:
     """All destinations of one mediation function. Records go to the destination of their LIID.
 
-    ``failed`` is told when one of them works no more: what waits for it goes out after a restart.
+    ``failed`` is told when one of them works no more: what waits for it goes out after a restart; ``destroyed`` of
+    product whose time is over, in the thread of its writer.
     """
 
     def __init__(
@@ -160,6 +168,7 @@ class Outlets:
         watch: Watch | None = None,
         alarm: Alarm | None = None,
         failed: Callable[[str], None] | None = None,
+        destroyed: Destroyed | None = None,
     ) -> None:
         self._config = config
         self._master = master
@@ -170,6 +179,7 @@ class Outlets:
         self._watch = watch
         self._alarm = alarm
         self._failed = failed or log.error
+        self._destroyed = destroyed
         self._outlets: dict[_Key, Outlet] = {}
         self._named: dict[str, Outlet] = {}
         self._of: dict[str, Outlet] = {}
@@ -280,6 +290,7 @@ class Outlets:
             self._watch,
             self._alarm,
             self._failed,
+            self._destroyed,
         )
         self._outlets[key] = self._named[name] = outlet
         return outlet

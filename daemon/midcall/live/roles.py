@@ -247,7 +247,9 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     inputs = recording.df_inputs(frame, config, cins.first)
     book, ends, end = LinkBook(), Ends("df", config), _End(stop)
     sign = inputs.sign(links.signer(config.signing_key))
-    outlets = Outlets(config, seal, ends.client("agency"), gap_of, sign, book, inputs, alarm, end.failed)
+    outlets = Outlets(
+        config, seal, ends.client("agency"), gap_of, sign, book, inputs, alarm, end.failed, told.destroyed
+    )
     port = links.media_tap(config)
     journal = links.intercepts(config, SealKey(seal))
     keys = links.xk_client(config, ends.client("kms"))

@@ -36,6 +36,7 @@ class Config:
     """What of the table [df] outlets look at."""
 
     network, integrity, delivery = Network(), Integrity(), Delivery()
+    retain_hours, backlog_days = 0.0, 30.0
 
     def __init__(self, folder: Path) -> None:
         self.spool, self.keys = str(folder / "spool"), str(folder / "keys")

@@ -52,6 +52,11 @@ class Intercepts:
             if liid in self._kept:
                 self._over[liid] = last
 
+    def is_over(self, liid: str) -> bool:
+        """Not ordered: it has ended, or is not known at all."""
+        with self._lock:
+            return liid in self._over or liid not in self._kept
+
     def about(self, liid: str) -> bytes:
         """What was given with it."""
         kept = self._kept.get(liid)

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from midcall.base.seal import SealError, SealKey
@@ -140,12 +140,33 @@ class KeyStore:
         with _asked():
             return [row[0] for row in self._database.execute(query, (self.tag(liid.encode()),))]
 
+    def all(self) -> Iterator[tuple[int, str, int]]:
+        """Every key of ours: its handle, its LIID, and since when it is noted to be over (wall ns; 0: it is not)."""
+        query = "SELECT id, liid, value FROM keys LEFT JOIN meta ON name = 'over ' || id"
+        with _asked():
+            rows = self._database.execute(query).fetchall()
+        for handle, sealed, since in rows:
+            with suppress(SealError, UnicodeDecodeError):  # of another master key
+                yield handle, self._master.open(bytes(sealed), _name(handle)).decode(), since or 0
+
+    def note_over(self, handle: int, since: int | None) -> None:
+        """Note since when the intercept of a key is over (wall ns); None: it is not."""
+        name = f"over {handle}"
+        with _asked():
+            if since is None:
+                self._database.execute("DELETE FROM meta WHERE name = ?", (name,))
+            else:
+                self._database.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, since))
+
     def destroy(self, liid: str) -> None:
         """Nobody opens what this intercept has in any spool; its next record gets a new key."""
         tag = self.tag(liid.encode())
         with _asked():
             with transaction(self._database):
                 self._database.execute("INSERT INTO destroyed SELECT id, tag FROM keys WHERE tag = ?", (tag,))
+                self._database.execute(
+                    "DELETE FROM meta WHERE name IN (SELECT 'over ' || id FROM keys WHERE tag = ?)", (tag,)
+                )
                 self._database.execute("DELETE FROM keys WHERE tag = ?", (tag,))
             # What was deleted stands in the log until the log is emptied.
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

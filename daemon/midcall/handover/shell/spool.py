@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -30,9 +29,10 @@ from midcall.handover.shell.keys import Keyless, KeysFail, KeyStore
 from midcall.handover.shell.news import NOTHING, News, news
 from midcall.handover.shell.owed import Alarm, Owed, Unavailable
 from midcall.handover.shell.reserve import LAST_OCTETS, Reserve
+from midcall.handover.shell.retention import Destroyed, Retention
 from midcall.handover.shell.segments import drop_oldest, own, trim, undelivered, undelivered_in
 from midcall.handover.shell.store import Summary
-from midcall.handover.values import Interface, Kind, Lost, Run
+from midcall.handover.values import Interface, Kind, Left, Lost, Run
 
 FULL = "disk full"
 BROKEN = "disk does not write"
@@ -42,19 +42,12 @@ _NS = 1_000_000_000
 Report = Callable[[LinkEvent], None]
 
 
-class Left(NamedTuple):
-    """Events that are not on the disk, in their order, and why; ``why`` is empty when everything was written."""
-
-    records: list[EventRecord]
-    why: str
-
-
 class Spool:
     """Records in, rows on the disk.
 
     ``unavailable`` makes the iRIContents of a gap record, ``alarm`` what HI1 tells of the gaps of an intercept at a
-    time; ``report`` is told when the disk is full and when that is over, ``lost`` of numbers that cannot be declared.
-    Times are wall ns.
+    time; ``report`` is told when the disk is full and when that is over, ``lost`` of numbers that cannot be declared,
+    ``destroyed`` of intercepts whose product is no more. Times are wall ns.
     """
 
     def __init__(
@@ -72,6 +65,7 @@ class Spool:
         report: Report | None = None,
         alarm: Alarm | None = None,
         lost: Callable[[Lost], None] | None = None,
+        destroyed: Destroyed | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Folder(folder)
@@ -88,6 +82,8 @@ class Spool:
         self._report = LinkReport(destination, "spool", report or (lambda _: None))
         self._reserve = Reserve(self.folder.reserve, self.settings.reserve_octets)
         self._last = Reserve(self.folder.last, min(LAST_OCTETS, self.settings.reserve_octets))
+        self._retention = Retention(self.folder, keys, self.intercepts, self.settings)
+        self._destroyed = destroyed or (lambda _liid, _delivered: None)
         self._blocked_until = 0.0
         self._tidy_at = 0.0
         self._fault_at = 0.0
@@ -463,6 +459,9 @@ class Spool:
         self.files.events.forget(idle)
         self.files.content.forget(idle)
         self._forget_over(now)
+        for liid, delivered in self._retention.due(self.files, self.passed, now):
+            self.shred(liid)
+            self._destroyed(liid, delivered)
         whole = self._last.keep(self.folder.free()) and self._reserve.keep(self.folder.free())
         if whole and moment > self._fault_at + self.settings.retry_seconds:
             self._report.cleared(now)
