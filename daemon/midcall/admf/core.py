@@ -15,8 +15,9 @@ from imswire.x1 import NeIssueType, TaskReportType
 from midcall.admf import plan
 from midcall.admf.alarms import Alarms, Key
 from midcall.admf.book import Book, InForce, Limits
-from midcall.admf.link import Ask, Keep, Link, Notice, Outcome, Wanted
+from midcall.admf.link import Ask, Link
 from midcall.admf.plan import At
+from midcall.admf.reconcile import Keep, Notice, Outcome, Wanted
 from midcall.admf.roles import Person
 from midcall.admf.values import SECOND, Alarm, AlarmKind, Record, Status
 from midcall.base.warrant import ClockGuard, Refused, TrustList, Warrant
@@ -25,6 +26,7 @@ from midcall.events import Instant
 
 LOOK_NS = 60 * SECOND
 """How often all that is over is looked for."""
+NEVER = 1 << 62
 _OF_TASKS = (AlarmKind.MISSING_TASK, AlarmKind.ALTERED_TASK, AlarmKind.REFUSED, AlarmKind.FAILED_TASK)
 
 
@@ -89,10 +91,9 @@ class Admf:
         self._keeps: list[Keep] = []
         self._records: dict[str, Record] = {}
         self._looked = now.mono
-        self._mono = self._wall = 0
-        for identifier in self.book.records:
+        self._mono = self._wall = NEVER
+        for identifier in list(self.book.records):
             self._refresh(identifier, now)
-        self._settle()
 
     # Acts of people. Denied
 
@@ -126,7 +127,6 @@ class Admf:
         self.book.enter(record)
         self._records[record.id] = record
         self._refresh(record.id, now)
-        self._settle()
         if record.ended is Status.CANCELLED:
             self._tell_revoked(record, xids)
 
@@ -153,7 +153,7 @@ class Admf:
     def answered(self, ne: str, ask: Ask, response: x1.Response, now: Instant) -> None:
         link = self.links[ne]
         self._follow(link, link.answered(ask, response, now), now)
-        if ask.kind is x1.GetAllDetailsRequest:
+        if ask.kind in (x1.GetAllDetailsRequest, x1.ListAllDetailsRequest):
             self._wake_others(link)
 
     def unreachable(self, ne: str, why: str, now: Instant) -> None:
@@ -253,15 +253,19 @@ class Admf:
     def trust(self, trust: TrustList, now: Instant) -> None:
         """Another trust list: what it does not approve of ends."""
         self.book.trust(trust)
-        for identifier in self.book.records:
+        for identifier in list(self.book.records):
             self._refresh(identifier, now)
-        self._settle()
 
     def _settle(self) -> None:
-        forces = [each for each in self._force.values() if isinstance(each, InForce)]
-        never = 1 << 62
-        self._mono = min((each.at.mono + each.until - each.at.wall for each in forces), default=never)
-        self._wall = min((each.until for each in forces), default=never)
+        """Find out anew when something is due next."""
+        self._mono = self._wall = NEVER
+        for each in self._force.values():
+            self._sooner(each)
+
+    def _sooner(self, force: InForce | Refused) -> None:
+        if isinstance(force, InForce):
+            self._mono = min(self._mono, force.at.mono + force.until - force.at.wall)
+            self._wall = min(self._wall, force.until)
 
     # What follows from a warrant
 
@@ -279,6 +283,7 @@ class Admf:
             self._force.pop(identifier, None)
         else:
             self._force[identifier] = force
+            self._sooner(force)
         xids = {each.xid for each in former.warrant.targets} if isinstance(former, InForce) else set()
         if isinstance(force, InForce):
             xids |= {each.xid for each in force.warrant.targets}

@@ -14,23 +14,13 @@ from msgspec import Struct, structs
 from imswire import x1
 from imswire.x1 import ErrorCode
 from midcall.admf.plan import At
+from midcall.admf.reconcile import Holdings, Keep, Notice, Outcome, Wanted
 from midcall.admf.values import SECOND, AlarmKind
 from midcall.events import Instant
 
 FIRST_PAUSE, LONGEST_PAUSE = 1 * SECOND, 30 * SECOND
 AGAIN = 60 * SECOND
 """After a refusal: it will hardly be another one before somebody has done something."""
-
-
-class Wanted(Struct, frozen=True):
-    """A task as it is to be, and the digest of the warrant that it stands under."""
-
-    details: x1.TaskDetails
-    destination: x1.DestinationDetails
-    digest: str
-
-    def __repr__(self) -> str:
-        return "Wanted(...)"
 
 
 class Ask(Struct, frozen=True):
@@ -53,31 +43,11 @@ class Ask(Struct, frozen=True):
         return member.did if isinstance(member, x1.DestinationDetails) else str(member)
 
 
-class Keep(Struct, frozen=True):
-    """The element has acknowledged a task under the warrant of that digest; None: it holds it no more. ``lost``: it was
-    found without it, or with another one, and does not get it again before a person says so."""
-
-    ne: str
-    xid: str
-    digest: str | None
-    lost: bool = False
-
-
-class Notice(Struct, frozen=True):
-    """An alarm, or with ``over`` the end of one."""
-
-    kind: AlarmKind
-    subject: str = ""
-    detail: str = ""
-    over: bool = False
-
-
-Outcome = Keep | Notice
-READ = Ask(x1.GetAllDetailsRequest)
+READ, LIST = Ask(x1.GetAllDetailsRequest), Ask(x1.ListAllDetailsRequest)
 KEEPALIVE, PING = Ask(x1.KeepaliveRequest), Ask(x1.PingRequest)
 
 
-class Link:
+class Link(Holdings):
     """``acknowledged`` and ``lost`` are what was kept of it. ``may_begin`` and ``may_end`` know the other elements:
     a POI begins behind its DFs, and these end behind it."""
 
@@ -90,18 +60,11 @@ class Link:
         may_begin: Callable[[At, str], bool],
         may_end: Callable[[At, str], bool],
     ) -> None:
-        self.at = at
-        self.acknowledged: dict[str, str] = {}
-        self.lost: set[str] = set()
-        self.wanted: dict[str, Wanted] = {}
-        self.held: dict[str, x1.TaskDetails] | None = None
-        self.waiting: set[str] = set()
-        self.failed: set[str] = set()
+        super().__init__(at)
         self.silent = False
         self.revoked: dict[str, bytes] = {}
         """Signed revocations, by tasks under what they revoke that are to end."""
-        self._destinations: dict[str, x1.DestinationDetails] = {}
-        self._todo: dict[str, None] = {}
+        self._tidy = False
         self._blocked: set[str] = set()
         self._refused: dict[str, int] = {}
         self._read_every, self._keepalive_every = read_every, keepalive_every
@@ -129,7 +92,7 @@ class Link:
         """Something that a task waited for may have come; None: that any of them did."""
         woken = tuple(self._blocked) if xid is None else (xid,)
         self._blocked.difference_update(woken)
-        self._todo.update(dict.fromkeys(woken))
+        self.todo.update(dict.fromkeys(woken))
 
     def found(self, xid: str) -> Keep | None:
         """A task that it lost is wanted no more, or a person has said that it is to have it again."""
@@ -177,19 +140,26 @@ class Link:
         if now.mono < self._not_before:
             return None
         if self.held is None or now.mono >= self._read_at:
-            return READ
+            return LIST if self.many else READ
         for xid in [each for each, until in self._refused.items() if now.mono >= until]:
             del self._refused[xid]
-            self._todo[xid] = None
-        while self._todo:
-            xid = next(iter(self._todo))
+            self.todo[xid] = None
+        while self.todo:
+            xid = next(iter(self.todo))
             ask = self._step(xid)
             if ask is not None:
                 return ask
-            del self._todo[xid]
-        unused = self._unused()
-        if unused is not None:
-            return Ask(x1.RemoveDestinationRequest, (unused,))
+            del self.todo[xid]
+        while self.looks:
+            xid = next(iter(self.looks))
+            del self.looks[xid]
+            if xid in self.held:
+                return Ask(x1.GetTaskDetailsRequest, (xid,))
+        if self._tidy and all(each is not None for each in self.held.values()):
+            unused = self._unused()
+            if unused is not None:
+                return Ask(x1.RemoveDestinationRequest, (unused,))
+            self._tidy = False
         return self._alive if now.mono >= self._alive_at else None
 
     def due(self) -> int:
@@ -199,41 +169,52 @@ class Link:
     def _step(self, xid: str) -> Ask | None:
         """What brings one task nearer to what it is to be; None: nothing, or not now."""
         assert self.held is not None
-        held, wanted = self.held.get(xid), self.wanted.get(xid)
+        there, held, wanted = xid in self.held, self.held.get(xid), self.wanted.get(xid)
         if xid in self._refused:
             return None
         if wanted is None or xid in self.lost:
-            if held is None:
+            if not there:
                 return None
             if not self._may_end(self.at, xid):
                 self._blocked.add(xid)
                 return None
             return self._end(xid, held)
-        there = self._destinations.get(wanted.destination.did)
-        if there is not None and there != wanted.destination and wanted.destination.did not in self._refused:
-            return Ask(x1.ModifyDestinationRequest, (wanted.destination,))
+        return self._place(wanted) or self._begin(xid, wanted, held, there=there)
+
+    def _place(self, wanted: Wanted) -> Ask | None:
+        """A destination that is there is to be the right one."""
+        did = wanted.destination.did
+        if did not in self.destinations or did in self._refused or self.destinations[did] == wanted.destination:
+            return None
+        if self.destinations[did] is None:
+            return Ask(x1.GetDestinationDetailsRequest, (did,))
+        return Ask(x1.ModifyDestinationRequest, (wanted.destination,))
+
+    def _begin(self, xid: str, wanted: Wanted, held: x1.TaskDetails | None, *, there: bool) -> Ask | None:
+        if there and held is None:
+            return Ask(x1.GetTaskDetailsRequest, (xid,))
         if held == wanted.details:
             return None
         if not self._may_begin(self.at, xid):
             self._blocked.add(xid)
             return None
-        if there is None:
+        if wanted.destination.did not in self.destinations:
             return Ask(x1.CreateDestinationRequest, (wanted.destination,))
-        return Ask(x1.ActivateTaskRequest if held is None else x1.ModifyTaskRequest, (wanted.details,))
+        return Ask(x1.ModifyTaskRequest if there else x1.ActivateTaskRequest, (wanted.details,))
 
-    def _end(self, xid: str, held: x1.TaskDetails) -> Ask:
+    def _end(self, xid: str, held: x1.TaskDetails | None) -> Ask:
         """X1 has no message for a revocation: it comes in place of the warrant, and is refused as what it is."""
         octets = self.revoked.get(xid)
-        if octets is None:
+        if octets is None or held is None:
             return Ask(x1.DeactivateTaskRequest, (xid,))
         return Ask(x1.ModifyTaskRequest, (structs.replace(held, extensions=(x1.warrant_extension(octets),)),))
 
     def _unused(self) -> str | None:
         """A destination of nobody's."""
         assert self.held is not None
-        used = {did for each in self.held.values() for did in each.destinations.dids}
+        used = {did for each in self.held.values() if each is not None for did in each.destinations.dids}
         used.update(each.destination.did for each in self.wanted.values())
-        return next((did for did in self._destinations if did not in used and did not in self._refused), None)
+        return next((did for did in self.destinations if did not in used and did not in self._refused), None)
 
     # Its answer
 
@@ -257,9 +238,21 @@ class Link:
         if isinstance(response, x1.ErrorResponse):
             yield from self._refusal(ask, response, now)
         elif isinstance(response, x1.GetAllDetailsResponse):
-            yield from self._compare(response, now)
+            yield from self._read(self.compare(response), now)
+        elif isinstance(response, x1.ListAllDetailsResponse):
+            yield from self._read(self.compare_names(response), now)
+        elif isinstance(response, x1.GetTaskDetailsResponse) and self.held is not None:
+            yield from self.task(ask.subject, response.details)
+        elif isinstance(response, x1.GetDestinationDetailsResponse):
+            yield from self.place(ask.subject, response.details)
         elif isinstance(response, x1.Acknowledgement):
             yield from self._done(ask, response)
+
+    def _read(self, outcomes: Iterator[Outcome], now: Instant) -> Iterator[Outcome]:
+        self._read_at = now.mono + self._read_every
+        yield from outcomes
+        self._tidy = True
+        self._blocked.clear()
 
     def _refusal(self, ask: Ask, response: x1.ErrorResponse, now: Instant) -> Iterator[Outcome]:
         code, subject = response.error.code, ask.subject
@@ -270,7 +263,7 @@ class Link:
         elif code == ErrorCode.XID_UNKNOWN and ask.kind is x1.DeactivateTaskRequest:
             yield from self._gone(subject)
         elif code == ErrorCode.DID_UNKNOWN and ask.kind is x1.RemoveDestinationRequest:
-            self._destinations.pop(subject, None)
+            self.destinations.pop(subject, None)
         elif code in (ErrorCode.XID_EXISTS, ErrorCode.DID_EXISTS, ErrorCode.XID_UNKNOWN, ErrorCode.DID_UNKNOWN):
             self.held = None
         elif not subject:
@@ -296,7 +289,7 @@ class Link:
             (self.waiting.discard if response.ok is x1.Ok.COMPLETED else self.waiting.add)(subject)
             wanted = self.wanted.get(subject)
             if wanted is not None and wanted.details == details:
-                yield self._keep(subject, wanted.digest)
+                yield self.keep(subject, wanted.digest)
             yield Notice(AlarmKind.REFUSED, subject, over=True)
             yield Notice(AlarmKind.FAILED_TASK, subject, over=True)
         elif ask.kind is x1.DeactivateTaskRequest:
@@ -304,18 +297,15 @@ class Link:
             yield Notice(AlarmKind.REFUSED, subject, over=True)
         elif ask.kind in (x1.CreateDestinationRequest, x1.ModifyDestinationRequest):
             (whereto,) = ask.members
-            self._destinations[subject] = whereto
+            self.destinations[subject] = whereto
             yield Notice(AlarmKind.REFUSED, subject, over=True)
             yield Notice(AlarmKind.ALTERED_DESTINATION, subject, over=True)
         elif ask.kind is x1.RemoveDestinationRequest:
-            self._destinations.pop(subject, None)
+            self.destinations.pop(subject, None)
             yield Notice(AlarmKind.STRANGE_DESTINATION, subject, over=True)
 
-    def _keep(self, xid: str, digest: str) -> Keep:
-        self.acknowledged[xid] = digest
-        return Keep(self.at.ne, xid, digest)
-
     def _gone(self, xid: str) -> Iterator[Outcome]:
+        self._tidy = True
         if self.held is not None:
             self.held.pop(xid, None)
         self.waiting.discard(xid)
@@ -326,77 +316,6 @@ class Link:
         yield Notice(AlarmKind.FAILED_TASK, xid, over=True)
         yield Notice(AlarmKind.STRANGE_TASK, xid, over=True)
 
-    # Reconciliation
-
-    def _compare(self, found: x1.GetAllDetailsResponse, now: Instant) -> Iterator[Outcome]:
-        """All that it holds, against what it is to hold and has acknowledged: each difference is told, and whatever
-        nobody here ordered ends."""
-        self._read_at = now.mono + self._read_every
-        tasks = {each.task.xid: each for each in found.tasks}
-        self.held = {xid: each.task for xid, each in tasks.items()}
-        yield from self._places(found)
-        for xid, each in tasks.items():
-            yield from self._task(xid, each)
-        for xid in [each for each in self.acknowledged if each not in self.held and each not in self.lost]:
-            yield from self._missing(xid)
-        self._todo.update(dict.fromkeys((*self.held, *self.wanted)))
-        self._blocked.clear()
-
-    def _places(self, found: x1.GetAllDetailsResponse) -> Iterator[Outcome]:
-        wanted = {each.destination.did: each.destination for each in self.wanted.values()}
-        known = self._destinations
-        self._destinations = {each.destination.did: each.destination for each in found.destinations}
-        for did, whereto in self._destinations.items():
-            if did in wanted and wanted[did] != whereto:
-                yield Notice(AlarmKind.ALTERED_DESTINATION, did)
-            elif did not in wanted and did not in known and not self._leads_somewhere(did):
-                yield Notice(AlarmKind.STRANGE_DESTINATION, did)
-        for each in found.destinations:
-            faults = each.status.faults
-            yield Notice(AlarmKind.DELIVERY, each.destination.did, _faults(faults), over=not faults)
-
-    def _leads_somewhere(self, did: str) -> bool:
-        """Whether a task that we know of, though it is to end, has product go there."""
-        assert self.held is not None
-        return any(did in task.destinations.dids for xid, task in self.held.items() if xid in self.acknowledged)
-
-    def _task(self, xid: str, each: x1.TaskResponseDetails) -> Iterator[Outcome]:
-        wanted, digest = self.wanted.get(xid), self.acknowledged.get(xid)
-        if wanted is not None and each.task == wanted.details:
-            if digest != wanted.digest and xid not in self.lost:
-                yield self._keep(xid, wanted.digest)
-        elif digest is None and xid not in self.lost:
-            yield Notice(AlarmKind.STRANGE_TASK, xid)
-        elif wanted is not None and digest == wanted.digest and xid not in self.lost:
-            yield Notice(AlarmKind.ALTERED_TASK, xid)
-            yield self._loses(xid)
-        status = each.status
-        waits = status.provisioning is x1.ProvisioningStatus.AWAITING
-        fails = status.provisioning is x1.ProvisioningStatus.FAILED
-        (self.waiting.add if waits else self.waiting.discard)(xid)
-        (self.failed.add if fails else self.failed.discard)(xid)
-        if wanted is not None:
-            yield Notice(AlarmKind.FAILED_TASK, xid, _faults(status.faults), over=not fails)
-
-    def _missing(self, xid: str) -> Iterator[Outcome]:
-        if xid in self.wanted:
-            yield Notice(AlarmKind.MISSING_TASK, xid)
-            yield self._loses(xid)
-        else:
-            del self.acknowledged[xid]
-            yield Keep(self.at.ne, xid, None)
-
-    def _loses(self, xid: str) -> Keep:
-        """The smaller set wins: it does not get again by itself what it has not as it was ordered."""
-        self.lost.add(xid)
-        self._todo[xid] = None
-        return Keep(self.at.ne, xid, self.acknowledged.get(xid), lost=True)
-
 
 def _said(ask: Ask, code: int) -> str:
     return f"{ask.kind.__name__.removesuffix('Request')}: {code}"
-
-
-def _faults(faults: tuple[x1.Fault, ...]) -> str:
-    """Codes alone: the words are another's."""
-    return ", ".join(str(each.code) for each in faults[:8])

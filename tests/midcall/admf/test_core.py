@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from imswire import x1
+from midcall.admf import reconcile
 from midcall.admf.book import Limits
 from midcall.admf.values import AlarmKind, Denied, Status
 from tests.midcall import warrants
@@ -320,3 +321,61 @@ def test_agencies_on_one_target_have_nothing_in_common():
         with pytest.raises(Denied) as denied:
             world.draft(warrants.make(id="W-3", **changed))
         assert denied.value.code == "taken" and "W-2" not in str(denied.value) and "another" in str(denied.value)
+
+
+# Many tasks
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Three tasks are many here, and one is looked at each time."""
+    monkeypatch.setattr(reconcile, "MANY", 2)
+    monkeypatch.setattr(reconcile, "LOOKED_AT", 1)
+    world = World()
+    for number in range(3):
+        xid = f"0a000000-0000-4000-8000-00000000000{number}"
+        targets = [{"liid": f"L-{number}", "xid": xid, "identity": "sip:alice@example.com"}]
+        world.active(warrants.make(id=f"W-{number}", targets=targets))
+    return world
+
+
+def asked(world: World, minutes: int = 1) -> list[str]:
+    world.steps.clear()
+    for _ in range(minutes):
+        world.minute()
+    return [kind for ne, kind in world.steps if ne == POI]
+
+
+def test_of_many_tasks_the_names_are_read_and_some_of_them_looked_at(many: World) -> None:
+    assert len(many.armed(POI)) == 3 and many.alarms() == set()
+    assert asked(many) == ["ListAllDetails", "GetTaskDetails"]
+    assert asked(many, 3).count("GetTaskDetails") == 3
+
+
+def test_of_many_tasks_a_strange_one_ends_and_a_lost_one_is_told(many: World) -> None:
+    element = many.elements[POI]
+    strange = "0a000000-0000-4000-8000-00000000000f"
+    targets = [{"liid": "L-F", "xid": strange, "identity": "sip:alice@example.com"}]
+    octets = warrants.signed(warrants.make(id="W-F", targets=targets))
+    element.activate(task(octets, xid=strange, destinations=x1.ListOfDids((DID,))))
+    lost = "0a000000-0000-4000-8000-000000000001"
+    element.send(x1.DeactivateTaskRequest(element.header(timestamp=1), lost), PEER)
+    many.minute()
+    assert strange not in many.held(POI) and many.alarms() == {(AlarmKind.MISSING_TASK, POI, lost)}
+    assert AlarmKind.STRANGE_TASK in {each.kind for each in many.core.alarms}
+
+
+def test_of_many_tasks_one_that_is_another_is_found_in_its_turn(many: World) -> None:
+    element = many.elements[POI]
+    xid = "0a000000-0000-4000-8000-000000000002"
+    details = structs.replace(element.element.tasks[xid].details, implicit_deactivation_allowed=True)
+    element.send(x1.ModifyTaskRequest(element.header(), details), PEER)
+    asked(many, 4)
+    assert (AlarmKind.ALTERED_TASK, POI, xid) in many.alarms() and xid not in many.held(POI)
+
+
+def test_of_many_tasks_all_are_looked_at_after_a_restart(many: World) -> None:
+    many.restart()
+    many.settle()
+    assert many.core.status("W-0") is Status.ACTIVE and many.alarms() == set()
+    assert [kind for ne, kind in many.steps if ne == DF][-4:].count("GetTaskDetails") >= 3

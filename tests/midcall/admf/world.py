@@ -8,8 +8,9 @@ from typing import Any
 from imswire import x1
 from midcall.admf.book import Limits
 from midcall.admf.core import Act, Admf, Changes, Memory
-from midcall.admf.link import Ask, Keep
+from midcall.admf.link import Ask
 from midcall.admf.plan import At
+from midcall.admf.reconcile import Keep
 from midcall.admf.roles import Person, Role
 from midcall.admf.values import Alarm, AlarmKind, Record
 from midcall.base.warrant import Revocation, TrustList, Warrant, envelope

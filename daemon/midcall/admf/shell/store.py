@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from midcall.admf.core import Changes, Memory
-from midcall.admf.link import Keep
+from midcall.admf.reconcile import Keep
 from midcall.admf.values import Alarm, Record
 from midcall.base import owner_only, sqlite
 from midcall.base.seal import SealError, SealKey
