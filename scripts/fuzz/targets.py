@@ -20,7 +20,7 @@ from imswire.mikey import values as v
 from imswire.sip.edit import Editor
 from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
-from scripts.fuzz import hi, interception, x1, xk
+from scripts.fuzz import hi, interception, sip_layouts, x1, xk
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 
@@ -267,6 +267,7 @@ def packets() -> Iterator[bytes]:
 TARGETS: dict[str, Target] = {
     "sip-message": Target(sip_message, torture),
     "sip-stream": Target(sip_stream, torture),
+    "sip-layouts": Target(sip_layouts.run, torture),
     "sip-headers": Target(sip_headers, header_values),
     "sdp": Target(sdp_description, descriptions),
     "mikey": Target(mikey_message, mikey_messages),

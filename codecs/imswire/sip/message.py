@@ -222,7 +222,13 @@ class SipMessage:
         if branch is not None:
             return branch
         vias = self.values("Via")
-        return parse_via(vias[0]).branch if vias else None
+        try:
+            return parse_via(vias[0]).branch if vias else None
+        except SipError:
+            # What cannot be read is followed all the same, as far as it says where it belongs.
+            if _QUOTE in value or (branch := _short_branch(value)[1]) is None:
+                raise
+            return branch
 
     def belongs(self) -> tuple[str, str, str, CSeq, str]:
         """What tells dialog and transaction: Call-ID, the tags of From and To, CSeq, and the branch of the topmost Via.
@@ -356,7 +362,7 @@ def list_values(line: bytes) -> tuple[str, ...]:
 
 
 def _pieces(texts: tuple[str, ...]) -> Iterator[str]:
-    return (piece.strip() for text in texts for piece in split(text, ",") if piece.strip())
+    return (piece for text in texts for each in split(text, ",") if (piece := each.strip(_BLANKS)))
 
 
 def blank_line(octets: bytes | bytearray) -> bytes:
@@ -369,8 +375,10 @@ def blank_line(octets: bytes | bytearray) -> bytes:
 
 
 # One octet is found much faster by its number.
-_BLANK, _TAB, _QUOTE, _COMMA, _SEMICOLON, _CR = b' \t",;\r'
+_BLANK, _TAB, _QUOTE, _COMMA, _SEMICOLON, _OPENING, _CLOSING, _CR = b' \t",;<>\r'
 _BLANK_LINES = {b"\r\n\r\n": b"\n\n", b"\n\n": b"\r\n\r\n"}
+# Those of octets; str.strip takes others, too.
+_BLANKS = " \t\n\r\v\f"
 _MAX_LENGTH = 9_999_999_999
 _LENGTH_DIGITS = 10
 
@@ -395,22 +403,38 @@ def _word(value: bytes) -> str:
 
 def _usual_branch(value: bytes) -> str | None:
     """The branch of the first Via of a line, by the short way; None: it has none, or may be mistaken for another."""
-    if _QUOTE in value:
+    if _QUOTE in value or _OPENING in value:
         return None
-    _, found, branch = (value.partition(b",")[0] if _COMMA in value else value).partition(b";branch=")
+    others, branch = _short_branch(value)
+    return None if branch is None or b"branch" in others.lower() else branch
+
+
+def _short_branch(value: bytes) -> tuple[bytes, str | None]:
+    """What is before it, and the branch."""
+    others, found, branch = (value.partition(b",")[0] if _COMMA in value else value).partition(b";branch=")
     if not found:
-        return None
+        return others, None
     branch = branch.partition(b";")[0] if _SEMICOLON in branch else branch
-    return branch.strip().decode("utf-8", "surrogateescape")
+    return others, branch.strip().decode("utf-8", "surrogateescape")
 
 
 def _tag(value: bytes, field: str) -> str | None:
-    """The tag of From or To, by the short way where nothing can be mistaken for it."""
+    """The tag of From or To, by the short way where nothing can be mistaken for it, or nothing else can be read."""
+    short: str | None = None
     if _QUOTE not in value:
-        _, found, tag = value.rpartition(b">")[2].partition(b";tag=")
+        before, closing, behind = value.rpartition(b">")
+        others, found, octets = behind.partition(b";tag=")
         if found:
-            tag = tag.partition(b";")[0] if _SEMICOLON in tag else tag
-            return tag.decode("utf-8", "surrogateescape").strip()
-        if _SEMICOLON not in value:
+            octets = octets.partition(b";")[0] if _SEMICOLON in octets else octets
+            short = octets.decode("utf-8", "surrogateescape").strip()
+            plain = _OPENING not in behind and (before.count(b"<") == 1 and _CLOSING not in before if closing else True)
+            if plain and (not others or b"tag" not in others.lower()):
+                return short
+        elif _SEMICOLON not in value:
             return None
-    return parse_name_addr(value.decode("utf-8", "surrogateescape"), field).tag
+    try:
+        return parse_name_addr(value.decode("utf-8", "surrogateescape"), field).tag
+    except SipError:
+        if short is None:
+            raise
+        return short

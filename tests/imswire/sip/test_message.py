@@ -171,6 +171,32 @@ def test_tags_by_the_long_way():
     assert sip.parse(changed((b'f: "Alice, A." <sip:alice@', b"f: <sip:a;tag=no@"))).from_tag == "1928"
 
 
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        (b"<sip:a@h>;tag=1\r://h>;tag=2", "1\r://h>"),
+        (b"sip:a@h;tag=1, b@h>;tag=2", "1, b@h>"),
+        (b"sip:a@h ;  tag  = 1;tag=2", "1"),
+        (b"<sip:a@h>;TAG=1;tag=2", "1"),
+        (b"<sip:tag@h>;x=y;tag=1;tag=2", "1"),
+    ],
+)
+def test_a_tag_that_may_be_mistaken_goes_the_long_way(value, tag):
+    message = sip.parse(changed((b'f: "Alice, A." <sip:alice@example.com>;tag=1928', b"f: " + value)))
+    assert message.from_tag == message.from_.tag == tag
+
+
+@pytest.mark.parametrize("value", [b"h; branch = 1;branch=2", b"h;BRANCH=1;branch=2", b"h;x=<y;branch=2>;branch=1"])
+def test_a_branch_that_may_be_mistaken_goes_the_long_way(value):
+    message = sip.parse(b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP " + value + b"\r\n\r\n")
+    assert message.top_branch == message.vias[0].branch == "1"
+
+
+def test_values_of_a_list_have_the_blanks_of_octets_around_them():
+    message = sip.parse(b"OPTIONS sip:x SIP/2.0\r\nContact: \x1d<sip:a>, \x1d<sip:b>\r\nm: \x1d<sip:c>\r\n\r\n")
+    assert message.values("Contact") == ("\x1d<sip:a>", "\x1d<sip:b>", "\x1d<sip:c>")
+
+
 @pytest.mark.parametrize("octets", [b"INVITE sip:x SIP/2.0\r\n", b"SIP/2.0 200 OK", b"Q SIP/", b"!% x SIP/2.0"])
 def test_looks_like_sip(octets):
     assert sip.looks_like_sip(octets)
