@@ -20,7 +20,7 @@ from midcall.admf.shell.driver import Driver
 from midcall.admf.shell.people import PeopleDoor
 from midcall.admf.shell.reports import ReportDoor
 from midcall.admf.shell.store import AdmfStore, StoreError
-from midcall.admf.values import SECOND
+from midcall.admf.values import SECOND, AlarmKind
 from midcall.base import credentials, owner_only
 from midcall.base import warrant as warrants
 from midcall.base.audit_link import AuditClient, AuditLink
@@ -104,8 +104,9 @@ class AdmfService:
                 now = self._now()
                 if self.core.due(now):
                     self.core.deadline(now)
-                    self.desk.keep()
                     self.driver.wake()
+                self.core.fault(AlarmKind.AUDIT, now, over=self._acts.writable)
+                self.desk.keep()
                 pause = min(max((self.core.next_deadline() - now.mono) / SECOND, 0.001), WATCH_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):

@@ -113,23 +113,27 @@ class Site:
         self.ports[name] = (await service.start())[1]
         self.services[name] = service
 
-    def run(self, test: Callable[[Site], Awaitable[None]], acts: Acts | None = None) -> None:
-        async def all_of_it() -> None:
-            for name in self.places:
-                await self.begin(name)
-            self.admf = AdmfService(self.config(), acts, self.clock)
-            await self.admf.start()
-            try:
-                async with asyncio.timeout(LIMIT):
-                    await test(self)
-            finally:
-                for client in self.clients.values():
-                    await client.close()
-                await self.admf.stop()
-                for each in self.services.values():
-                    await each.stop()
+    def run(self, test: Callable[[Site], Awaitable[None]]) -> None:
+        asyncio.run(self.serve(test))
 
-        asyncio.run(all_of_it())
+    async def serve(
+        self, test: Callable[[Site], Awaitable[None]], acts: Acts | None = None, *, stops: bool = True
+    ) -> None:
+        """All three run while ``test`` does; ``stops`` False: it has stopped the ADMF itself."""
+        for name in self.places:
+            await self.begin(name)
+        self.admf = AdmfService(self.config(), acts, self.clock)
+        await self.admf.start()
+        try:
+            async with asyncio.timeout(LIMIT):
+                await test(self)
+        finally:
+            for client in self.clients.values():
+                await client.close()
+            if stops:
+                await self.admf.stop()
+            for each in self.services.values():
+                await each.stop()
 
     async def restart(self) -> None:
         """The ADMF begins anew."""

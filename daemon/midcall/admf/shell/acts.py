@@ -47,13 +47,13 @@ class Acts:
     def writable(self) -> bool:
         return self._client is None or self._client.writable
 
-    async def announce(self, command: Command, person: Person, warrant: str = "") -> Announced:
-        """NotAudited: it is not to be done."""
+    async def announce(self, command: Command, person: Person, warrant: str = "", act: Act | None = None) -> Announced:
+        """``act``: what it comes to, where that is not always the same. NotAudited: it is not to be done."""
         li_log.info("%s", command, extra={"role": person.role, "warrant": warrant})
         client = self._client
         if client is None:
             return _Nobody()
-        act = ACTS[command]
+        act = act or ACTS[command]
         held = client.digest(Kind.WARRANT, warrant) if warrant else None
         actor = client.digest(Kind.PERSON, person.plain)
         if command in ENDS:
@@ -80,7 +80,7 @@ class Acts:
     def event(self, act: Act, subject: str, kind: Kind = Kind.WARRANT) -> None:
         """Something that came by itself: an alarm, the end of a window."""
         if self._client is not None:
-            self._client.event(act, self._client.digest(kind, subject))
+            self._client.event(act, self._client.digest(kind, subject) if subject else None)
 
 
 class _Nobody:

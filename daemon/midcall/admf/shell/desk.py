@@ -10,14 +10,17 @@ from midcall import __version__
 from midcall.admf import wire
 from midcall.admf.core import Act, Admf, Changes
 from midcall.admf.roles import SEES_NAMES, Command, Person
+from midcall.admf.shell.acts import Act as Told
 from midcall.admf.shell.acts import Acts, NotAudited
 from midcall.admf.shell.store import AdmfStore, StoreError
-from midcall.admf.values import AlarmKind, Denied, Record
-from midcall.base.warrant import Warrant
+from midcall.admf.values import AlarmKind, Denied, Record, Status
+from midcall.base.audit_link import Kind
+from midcall.base.warrant import FormError, Warrant, envelope, value
 from midcall.events import Instant
 
 MAX_ROWS = 20_000
 log = logging.getLogger("midcall.admf")
+li_log = logging.getLogger("midcall.li.admf")
 
 
 class Desk:
@@ -39,7 +42,7 @@ class Desk:
     # What changes something. Denied, NotAudited, StoreError
 
     async def draft(self, person: Person, octets: bytes) -> wire.Done:
-        return await self._act(Command.DRAFT, person, "", lambda now: self._core.draft(octets, person, now))
+        return await self._act(Command.DRAFT, person, _id(octets), lambda now: self._core.draft(octets, person, now))
 
     async def approve(self, person: Person, asked: wire.Approval) -> wire.Done:
         def work(now: Instant) -> Act:
@@ -52,17 +55,24 @@ class Desk:
         return await self._act(Command.APPROVE, person, asked.id, work)
 
     async def activate(self, person: Person, asked: wire.Named) -> wire.Done:
+        record = self._core.book.records.get(asked.id)
+        told = Told.WARRANT_EXTEND if record is not None and record.ordered else None
         return await self._act(
-            Command.ACTIVATE, person, asked.id, lambda now: self._core.activate(asked.id, person, now)
+            Command.ACTIVATE, person, asked.id, lambda now: self._core.activate(asked.id, person, now), told
         )
 
     async def revoke(self, person: Person, asked: wire.Named) -> wire.Done:
         return await self._act(Command.REVOKE, person, asked.id, lambda _: self._core.revoke(asked.id))
 
     async def _act(
-        self, command: Command, person: Person, identifier: str, work: Callable[[Instant], Act]
+        self,
+        command: Command,
+        person: Person,
+        identifier: str,
+        work: Callable[[Instant], Act],
+        told: Told | None = None,
     ) -> wire.Done:
-        announced = await self._acts.announce(command, person, identifier)
+        announced = await self._acts.announce(command, person, identifier, told)
         async with self._turn:
             now = self._now()
             self._core.deadline(now)
@@ -169,11 +179,22 @@ class Desk:
             changes = self._core.changes()
             if changes == Changes():
                 return
+            self._tell(changes)
             try:
                 await self._written(changes)
             except StoreError as error:
                 log.error("%s", error)
                 return
+
+    def _tell(self, changes: Changes) -> None:
+        """What came by itself is in the audit as well."""
+        for record in changes.records:
+            if record.ended is Status.EXPIRED:
+                self._acts.event(Told.WARRANT_EXPIRE, record.id)
+        for _, alarm in changes.alarms:
+            if alarm is not None and not alarm.until:
+                li_log.warning("%s", alarm.kind, extra={"element": alarm.element, "subject": alarm.subject})
+                self._acts.event(Told.ALARM, alarm.subject, Kind.TASK)
 
     async def _written(self, changes: Changes, times: tuple[int, ...] | None = None) -> None:
         try:
@@ -188,6 +209,14 @@ class Desk:
         self.keep()
         if self._writing is not None:
             await self._writing
+
+
+def _id(octets: bytes) -> str:
+    """Of the warrant in a file; empty: it is none, as whoever reads it next will say."""
+    try:
+        return value.decode(envelope.read(octets).signed).id
+    except FormError:
+        return ""
 
 
 __all__ = ["Desk", "NotAudited"]
