@@ -202,6 +202,52 @@ def test_calls(peer, tmp_path, transport, version):
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize(("transport", "version"), [("udp", "4"), ("tcp", "6")])
+def test_reliable_provisional_responses(peer, tmp_path, transport, version):
+    """PRACK and UPDATE before the answer (RFC 3262, 3311): both go the way of the INVITE."""
+    host, mode = HOST[version], MODES[transport]
+    sipp = Sipp(peer, tmp_path)
+    callee = free_port(host)
+    hop = f"sip:{at(host, callee)}" + (";transport=tcp" if transport == "tcp" else "")
+    with proxy(tmp_path, hop, host) as port, sipp.callee("prack", host, callee, mode):
+        assert sipp.caller("prack", host, mode, at(host, port)) == (CALLS, 0)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("version", ["4", "6"])
+def test_forks(peer, tmp_path, version):
+    """Two telephones ring, one answers, and the other is told that it is over."""
+    host = HOST[version]
+    sipp = Sipp(peer, tmp_path)
+    one, two = free_port(host), free_port(host)
+    with proxy(tmp_path, f"sip:{at(host, 9)}", host) as port:
+        register(host, port, *(f"<sip:callee@{at(host, each)}>" for each in (one, two)))
+        with sipp.callee("fork", host, one, "u1"), sipp.callee("cancel", host, two, "u1"):
+            assert sipp.caller("fork", host, "u1", at(host, port)) == (CALLS, 0)
+
+
+def register(host: str, port: int, *contacts: str) -> None:
+    """A REGISTER for the callee, with all of these."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as agent:
+        agent.bind((host, 0))
+        agent.settimeout(5)
+        own = at(host, agent.getsockname()[1])
+        lines = [
+            "REGISTER sip:ims.example SIP/2.0",
+            f"Via: SIP/2.0/UDP {own};branch=z9hG4bKregister",
+            "From: <sip:callee@ims.example>;tag=1",
+            "To: <sip:callee@ims.example>",
+            f"Call-ID: register@{own}",
+            "CSeq: 1 REGISTER",
+            "Max-Forwards: 70",
+            f"Contact: {', '.join(contacts)}",
+            "Content-Length: 0",
+        ]
+        agent.sendto(("\r\n".join(lines) + "\r\n\r\n").encode(), (host, port))
+        assert agent.recv(65_535).startswith(b"SIP/2.0 200")
+
+
+@pytest.mark.proof
 def test_from_udp_to_tcp_and_from_ipv4_to_ipv6(peer, tmp_path):
     sipp = Sipp(peer, tmp_path)
     callee = free_port("::1")
