@@ -27,7 +27,6 @@ from midcall.base.seal import SealKey
 from midcall.base.tap import Geometry, Source, Tap, TapPort
 from midcall.config import Integrity, Profile
 from midcall.df3 import ContentMediation, ContentRecords
-from midcall.df3.stream import Opened
 from midcall.events import (
     Cc,
     CryptoContext,
@@ -155,20 +154,18 @@ def measure(worker: Worker, sender: Voices, rounds: int) -> dict[str, float]:
             sender.frame()
         count = frames * sender.count
         packets: list[TapPacket] = []
-        content: list[Opened] = []
         records: list[Cc] = []
 
         def read(into: list[TapPacket] = packets) -> None:
             while wait_for(worker.tap):
                 into.extend(worker.tap.media())
 
-        def decrypt(out: list[Opened] = content, given: list[TapPacket] = packets) -> None:
+        def decrypt(out: list[Cc] = records, given: list[TapPacket] = packets) -> None:
             for place in range(0, len(given), 1_000):
-                out.extend(worker.df3.media(given[place : place + 1_000]))
+                out.extend(worker.df3.media(given[place : place + 1_000], worker.content))
 
         costs.time("ring", count, read)
         costs.time("whose, SRTP", count, decrypt)
-        costs.time("records", count, lambda: records.extend(worker.content.of_media(content)))  # noqa: B023
         if not len(packets) == len(records) == count:
             raise SystemExit(f"{count} packets were sent, {len(packets)} read, {len(records)} decrypted")
         batches = [records[place : place + sender.count] for place in range(0, count, sender.count)]
@@ -204,7 +201,7 @@ class Run:
         def ready() -> None:
             packets = worker.tap.media()
             self.read += len(packets)
-            records = worker.content.of_media(worker.df3.media(packets))
+            records = worker.df3.media(packets, worker.content)
             if records:
                 writer.cc(records)
 

@@ -31,7 +31,9 @@ _TAG_LENGTH_AT = 4
 _buffer = bytearray(MAX_PACKET + 1)
 _view = memoryview(_buffer)
 _pointer = _ffi.from_buffer(_buffer)
-_length = _ffi.new("int *")
+_octets = _ffi.buffer(_pointer)
+_size = memoryview(bytearray(4)).cast("i")
+_length = _ffi.from_buffer("int *", _size)
 _unprotect = _lib.srtp_unprotect
 
 
@@ -135,10 +137,11 @@ class LibsrtpStream:
         if octets > MAX_PACKET or self._session is None:
             return Refusal.MALFORMED if octets > MAX_PACKET else Refusal.AUTH_FAILED
         _view[:octets] = packet
-        _length[0] = octets
+        _size[0] = octets
         status = _unprotect(self._session, _pointer, _length)
         if status == _OK:
-            return bytes(_view[: _length[0]])
+            clear: bytes = _octets[: _size[0]]
+            return clear
         return self._refusal(status, packet)
 
     def _refusal(self, status: int, packet: bytes) -> Refusal:

@@ -20,9 +20,11 @@ from midcall.df3.arrival import Arrival
 from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
-from midcall.df3.stream import Content, Opened, Stream
+from midcall.df3.records import ContentRecords
+from midcall.df3.stream import Content, Stream
 from midcall.events import (
     CROWDED_PLACE,
+    Cc,
     DialogId,
     Failure,
     Instant,
@@ -289,10 +291,10 @@ class ContentMediation:
             content += self._arrival.take_late()
         return content
 
-    def media(self, batch: Iterable[TapPacket]) -> list[Opened]:
-        """The same for packets as a tap tells of them."""
-        opened: list[Opened] = []
-        append, find = opened.append, self._short.get
+    def media(self, batch: Iterable[TapPacket], records: ContentRecords) -> list[Cc]:
+        """Take in packets as a tap tells of them; returns the records of those that are content."""
+        made: list[Cc] = []
+        append, find = made.append, self._short.get
         for packet in batch:
             time, place, source, payload = packet
             stream = find(place + payload[8:12])
@@ -308,16 +310,23 @@ class ContentMediation:
                     stream.decrypted += 1
                     stream.last = stream.proved_at = time
                     stream.opened_from = source
-                    append((time, stream, clear, payload, False))
+                    known = stream.records
+                    if known is None or known[0] is not stream.flow or known[1] or not known[3].open:
+                        known = records.begin(stream, False)
+                        if known is None:
+                            continue
+                    given = known[3]
+                    given.last = time
+                    given.octets += len(clear)
+                    append((time, known[2], payload if given.wire else clear))
                     continue
                 content = self._arrival.refused(self._destinations[place][0], stream, MediaPacket.of_tap(packet), clear)
                 content += self._arrival.take_late()
             else:
                 content = self.packets((MediaPacket.of_tap(packet),))
                 self._shorten(place, payload[8:12])
-            for each in content:
-                append((each.time, each.stream, each.payload, each.datagram.payload, each.encrypted))
-        return opened
+            made += records.of(content)
+        return made
 
     def _shorten(self, place: bytes, ssrc: bytes) -> None:
         """The next packet of a stream that is open, and alone at its place, takes the short way."""

@@ -11,28 +11,15 @@ from collections.abc import Callable, Mapping
 from imswire import hi
 from imswire.sdp import Codec
 from midcall.config import Profile
-from midcall.df3.stream import Content, Opened, Stream
-from midcall.events import Cc, CcRecord, CcStream, Terms
+from midcall.df3.stream import Content, Given, Recorded, Stream
+from midcall.events import CcRecord, CcStream, Terms
 
 CRLF = "\r\n"
 # Each packet comes through here: nothing is called that need not be.
 _make: Callable[[type[CcRecord], tuple[int, CcStream, bytes]], CcRecord] = tuple.__new__
 
 
-class _Given:
-    """When a packet was handed over last (wall ns), and the octets of all."""
-
-    __slots__ = ("last", "octets")
-
-    def __init__(self) -> None:
-        self.last = self.octets = 0
-
-    def add(self, last: int, octets: int) -> None:
-        self.last = last
-        self.octets += octets
-
-
-_Order = tuple[Terms, Profile, _Given]
+_Order = tuple[Terms, Profile, Given]
 
 
 class ContentRecords:
@@ -44,11 +31,15 @@ class ContentRecords:
     def order(self, xid: str, terms: Terms, profile: Profile) -> None:
         """The terms and the agency's profile of a task."""
         former = self._orders.get(xid)
-        self._orders[xid] = (terms, profile, _Given() if former is None else former[2])
+        given = Given() if former is None else former[2]
+        given.open, given.wire = True, terms.keys_to_lemf
+        self._orders[xid] = (terms, profile, given)
 
     def end(self, xid: str) -> None:
         """Nothing more is content of a task."""
-        self._orders.pop(xid, None)
+        order = self._orders.pop(xid, None)
+        if order is not None:
+            order[2].open = False
 
     def given(self, xid: str) -> tuple[int, int]:
         """When a packet of a task was handed over last (wall ns; 0: none was), and the octets of all."""
@@ -58,42 +49,26 @@ class ContentRecords:
     def of(self, content: list[Content]) -> list[CcRecord]:
         """Records of the content, in its order; content of a task without an order gives none."""
         records: list[CcRecord] = []
-        append, orders = records.append, self._orders
-        before: _Order | None = None
-        octets = 0
+        append = records.append
         for time, stream, payload, datagram, encrypted in content:
-            order = orders.get(stream.xid)
-            if order is None:
-                continue
-            if order is not before:
-                if before is not None:
-                    before[2].add(records[-1].time, octets)
-                before, octets = order, 0
             known = stream.records
-            if known is None or known[0] is not stream.flow or known[1] is not encrypted:
-                known = stream.records = stream.flow, encrypted, _stream(stream, order, encrypted)
-            octets += len(payload)
-            append(_make(CcRecord, (time, known[2], datagram.payload if order[0].keys_to_lemf else payload)))
-        if before is not None:
-            before[2].add(records[-1].time, octets)
-        return records
-
-    def of_media(self, opened: list[Opened]) -> list[Cc]:
-        """The same of what came from a tap."""
-        records: list[Cc] = []
-        append, orders = records.append, self._orders
-        for time, stream, payload, wire, encrypted in opened:
-            order = orders.get(stream.xid)
-            if order is None:
-                continue
-            known = stream.records
-            if known is None or known[0] is not stream.flow or known[1] is not encrypted:
-                known = stream.records = stream.flow, encrypted, _stream(stream, order, encrypted)
-            given = order[2]
+            if known is None or known[0] is not stream.flow or known[1] is not encrypted or not known[3].open:
+                known = self.begin(stream, encrypted)
+                if known is None:
+                    continue
+            given = known[3]
             given.last = time
             given.octets += len(payload)
-            append((time, known[2], wire if order[0].keys_to_lemf else payload))
+            append(_make(CcRecord, (time, known[2], datagram.payload if given.wire else payload)))
         return records
+
+    def begin(self, stream: Stream, encrypted: bool) -> Recorded | None:
+        """What all records of a stream have in common from now on; None: its task has no order."""
+        order = self._orders.get(stream.xid)
+        if order is None:
+            return None
+        stream.records = stream.flow, encrypted, _stream(stream, order, encrypted), order[2]
+        return stream.records
 
 
 def _stream(stream: Stream, order: _Order, encrypted: bool) -> CcStream:

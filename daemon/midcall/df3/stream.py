@@ -14,6 +14,22 @@ from midcall.events import CcStream, CryptoContext, MediaFlow, MediaPacket, Medi
 FIRST, LAST = -(1 << 63), 1 << 63
 
 
+class Given:
+    """Of a task: when a packet was handed over last (wall ns), and the octets of all. ``wire``: they go over as they
+    were on the wire, where they were encrypted. ``open``: it is ordered.
+    """
+
+    __slots__ = ("last", "octets", "open", "wire")
+
+    def __init__(self) -> None:
+        self.last = self.octets = 0
+        self.open = self.wire = False
+
+
+Recorded = tuple[MediaFlow, bool, CcStream, Given]
+"""What a stream was when its records were begun, whether they are encrypted, what they have in common, their task."""
+
+
 class Content(NamedTuple):
     """A packet of a stream under interception, and the datagram that carried it.
 
@@ -134,7 +150,7 @@ class Stream:
         self.correlation = plan.correlation
         self.target = plan.target
         self.dialog = plan.dialog
-        self.records: tuple[MediaFlow, bool, CcStream] | None = None
+        self.records: Recorded | None = None
         self.start = FIRST if plan.start is None else plan.start
         self.end = LAST if plan.end is None else plan.end
         self.flow = flow
@@ -213,7 +229,3 @@ class Stream:
             self.failed(frame)
         else:
             self.malformed += 1
-
-
-Opened = tuple[int, Stream, bytes, bytes, bool]
-"""Content of a tap: as :class:`Content`, but for the datagram, of which there is the payload as it was on the wire."""

@@ -392,7 +392,7 @@ class DfService:
 
     def media(self, packets: list[TapPacket]) -> None:
         """What a tap brought."""
-        self._hand(self._content.of_media(self._df3.media(packets)))
+        self._hand(self._df3.media(packets, self._content))
 
     def _give(self, content: list[Content]) -> Awaitable[object] | None:
         return self._hand(self._content.of(content))

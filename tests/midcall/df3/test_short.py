@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from midcall.df3 import ContentMediation, Stream
-from midcall.events import DialogId, Instant, MediaPacket
+from midcall.config import Profile
+from midcall.df3 import ContentMediation, ContentRecords, Stream
+from midcall.events import CcStream, DialogId, Instant, MediaPacket, Terms
 from tests.midcall.df3.test_control import report, secured
 from tests.midcall.df3.test_core import SECOND, clear, context, flow, packets, plan, protected
 
@@ -23,6 +24,13 @@ class Twins:
 
     def __init__(self) -> None:
         self.long, self.short = ContentMediation(), ContentMediation()
+        self.records = ContentRecords(), ContentRecords()
+        self.order(Terms("LI-x"), "x")
+        self.order(Terms("LI-y", keys_to_lemf=True), "y")
+
+    def order(self, terms: Terms, xid: str) -> None:
+        for each in self.records:
+            each.order(xid, terms, Profile())
 
     def plan(self, xid: str = "x", keys: bool = True, **changes: object) -> None:
         contexts = (context(),) if keys else ()
@@ -38,12 +46,18 @@ class Twins:
         """Task and payload of what is content."""
         given = [live(each) for each in packets(*payloads, **where)]
         content = self.long.packets(given)
-        opened = self.short.media([told(each) for each in given])
-        assert [
-            (each.time, each.stream.xid, each.payload, each.datagram.payload, each.encrypted) for each in content
-        ] == [(time, stream.xid, *rest) for time, stream, *rest in opened]
+        expected = self.records[0].of(content)
+        made = self.short.media([told(each) for each in given], self.records[1])
+        assert [each[::2] for each in made] == [each[::2] for each in expected]
+        assert [self.common(each[1]) for each in made] == [self.common(each[1]) for each in expected]
+        for xid in "xy":
+            assert self.records[0].given(xid) == self.records[1].given(xid)
         assert self.counted(self.long) == self.counted(self.short)
         return [(each.stream.xid, each.payload) for each in content]
+
+    @staticmethod
+    def common(stream: CcStream) -> tuple[object, ...]:
+        return stream.liid, stream.cin, stream.direction, stream.form
 
     @staticmethod
     def counted(df3: ContentMediation) -> list[list[object]]:
@@ -126,3 +140,17 @@ def test_streams_that_make_room_are_found_no_more():
         forged = clear(1, ssrc)
         assert twins.heard(forged) == twins.heard(forged)
     assert len(twins.heard(*protected(2))) == 2
+
+
+def test_a_task_that_is_over_or_wants_the_other_form():
+    twins = Twins()
+    twins.plan()
+    good = protected(9)
+    assert len(twins.heard(*good[:2])) == 2
+    twins.order(Terms("LI-x", keys_to_lemf=True), "x")
+    assert len(twins.heard(*good[2:4])) == 2
+    for each in twins.records:
+        each.end("x")
+    assert len(twins.heard(*good[4:6])) == 2, "by long and short way no records"
+    twins.order(Terms("LI-z"), "x")
+    assert len(twins.heard(*good[6:])) == 3

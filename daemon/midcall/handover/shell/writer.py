@@ -18,6 +18,7 @@ from midcall.handover.shell.spool import KEYS, Spool
 # Contents of events that one commit takes, about: it has to fit into the log of the spool, and into its reserve.
 COMMIT_OCTETS = CHECKPOINT_PAGES * PAGE_OCTETS
 FAILED = "writing has failed"
+MOST_REST = 0.1
 _NS = 1_000_000_000
 log = logging.getLogger("midcall.li.handover")
 
@@ -51,18 +52,20 @@ class _Given(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What became of it: events and ends that have to wait, and whether the content was kept."""
+    """What became of it: events and ends that have to wait, whether the content was kept, processor time in s."""
 
     at: int
     left: list[EventRecord]
     waiting: list[str]
     kept: bool
     why: str
+    spent: float = 0.0
 
 
 class Writer:
     """Commits content together, ``commit_seconds`` after the commit before or when there are ``commit_records`` of it;
-    events do not wait, but for the commit that is under way.
+    events do not wait, but for the commit that is under way. Under load it leaves the processor to who reads for as
+    long as a commit took: what comes meanwhile is cheaper to write together.
 
     ``spool`` belongs to this object while :meth:`run` runs. ``told`` hears of each commit, in the loop's thread.
     A fault of the program costs the content of its commit, which is declared; events wait, and it is tried again.
@@ -158,6 +161,7 @@ class Writer:
             self._next = loop.time() + self._settings.commit_seconds
             given = self._take()
             outcome = await self._written(thread, given)
+            self._next = max(self._next, loop.time() + min(outcome.spent, MOST_REST))
             self._settle(given, outcome)
             if self._stopping and not self._cc and (outcome.why or not (self._iri or self._ends)):
                 return
@@ -212,14 +216,15 @@ class Writer:
         self._told(Written(outcome.at, events, len(given.cc), ended, kept and not outcome.why))
 
     def _commit(self, given: _Given) -> _Outcome:
-        now = time.time_ns()
+        now, begun = time.time_ns(), time.thread_time()
         left, why = self.spool.take_iri(given.records(), now)
         kept = self.spool.write_cc(given.cc, now)
         if given.over:
             self.spool.refuse(given.over, now, "too much at once")
         blocked = {record.liid for record in left} if why == KEYS else {liid for liid, _ in given.ends if why}
         waiting = [liid for liid, _ in given.ends if liid in blocked or not self.spool.end(liid, now)]
-        return _Outcome(now, left, waiting, kept, why or ("closing checks wait" if waiting else ""))
+        why = why or ("closing checks wait" if waiting else "")
+        return _Outcome(now, left, waiting, kept, why, time.thread_time() - begun)
 
     def _recover(self, given: _Given) -> _Outcome:
         """Go on from what is on the disk. What the commit had written of events is known again."""
