@@ -92,6 +92,14 @@ class AdmfSite:
         """As a crash does."""
         self.role.kill()
 
+    def let_report(self, role: str) -> None:
+        """POI or DF begins anew, and knows where to report."""
+        path = self.live.site.folder / f"{role}.toml"
+        url = f"https://{HOST}:{self.reports}"
+        path.write_text(path.read_text().replace(f"[{role}.x1]\n", f'[{role}.x1]\nadmf_url = "{url}"\n'))
+        self.live.kill(role)
+        self.live.begin(role)
+
     # People
 
     def at(self, who: str) -> Service:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 
 import pytest
 
+from imswire import x2x3
 from midcall.admf.roles import Command
 from midcall.admf.values import AlarmKind
+from midcall.base import tls
+from midcall.base.lab_pki import uri
+from midcall.base.tls import PeerName
+from midcall.base.tls_end import TlsEnd
 from midcall.base.warrant import Revocation
+from midcall.base.x2_link import TlsPeer, X2Client
 from midcall.cli import activate
 from midcall.cli.lab_calls import Users
+from midcall.cli.lab_site import HOST
 from tests.midcall.live.admf_site import AdmfSite
 from tests.midcall.live.live_site import LiveSite, until
 
@@ -70,3 +78,28 @@ def test_what_a_thief_orders_with_a_warrant_that_he_found_is_taken_away_within_a
         hi3 = live.received(LIID, "hi3")
         until(lambda: admf.held() == [], "nothing is held")
         assert hi3.look() == []
+
+
+def test_product_that_nobody_ordered_is_an_alarm_within_a_minute(tmp_path):
+    """A POI with a valid certificate, on which somebody has armed a task past X1: the DF drops it, and reports."""
+    with contextlib.ExitStack() as stack:
+        live = LiveSite(tmp_path, stack, Users(1), tap=False)
+        admf = AdmfSite(live)
+        admf.let_report("df")
+        pki = live.folder / "pki"
+        own = tls.Identity(pki / "poi.pem", pki / "poi.key", pki / "ca.pem")
+
+        async def send() -> None:
+            client = X2Client(TlsPeer(HOST, live.site._ports["x2"], TlsEnd.client(own, PeerName(uri("df")))))
+            running = asyncio.create_task(client.run())
+            said = b"BYE sip:alice@example.com SIP/2.0\r\n\r\n"
+            form, way = x2x3.PayloadFormat.SIP, x2x3.Direction.FROM_TARGET
+            pdu = x2x3.Pdu(x2x3.PduType.X2, form, way, uuid.uuid4().bytes, bytes(8), payload=said)
+            client.put([x2x3.build(pdu)])
+            await asyncio.sleep(2)
+            client.stop(1)
+            await running
+
+        asyncio.run(send())
+        until(lambda: AlarmKind.FAULT.value in admf.alarms(), "the alarm")
+        assert not (live.folder / "lemf" / "findings.jsonl").read_text()
