@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from midcall.base.lab_pki import LabPki
+
 pytestmark = pytest.mark.peer
 Peer = Callable[[str], Path]
 
@@ -44,6 +46,14 @@ relay = true
 network = "::1"
 trusted = true
 relay = true
+"""
+TLS = """\
+[[cscf.listen]]
+transport = "tls"
+address = "{address}"
+certificate = "{folder}/cscf.pem"
+key = "cscf.key"
+clients = "none"
 """
 KAMAILIO = """\
 debug=0
@@ -118,8 +128,8 @@ def takes(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def site_of(folder: Path, hop: str, *hosts: str) -> tuple[list[str | Path], int]:
-    """The command of the role on one port of all hosts, over UDP and TCP, and that port."""
+def site_of(folder: Path, hop: str, *hosts: str, tls: int = 0) -> tuple[list[str | Path], int]:
+    """The command of the role on one port of all hosts, over UDP and TCP, and that port; on another over TLS."""
     port = free_port(hosts[0])
     seal = folder / "seal"
     seal.write_text("5a" * 32)
@@ -129,15 +139,19 @@ def site_of(folder: Path, hop: str, *hosts: str) -> tuple[list[str | Path], int]
         for host in hosts
         for transport in ("udp", "tcp")
     ]
+    if tls:
+        LabPki(folder / "pki").make(["cscf"])
+        (folder / "pki" / "cscf.key").rename(folder / "cscf.key")
+        doors.append(TLS.format(address=at(hosts[0], tls), folder=folder / "pki"))
     config = folder / "cscf.toml"
     config.write_text(CONFIG.format(folder=folder, listen="\n".join(doors), hop=hop))
     return [Path(sys.executable).parent / "midcall", "run", "--config", str(config)], port
 
 
 @contextmanager
-def proxy(folder: Path, hop: str, *hosts: str) -> Iterator[int]:
+def proxy(folder: Path, hop: str, *hosts: str, tls: int = 0) -> Iterator[int]:
     """The role as it runs."""
-    command, port = site_of(folder, hop, *hosts)
+    command, port = site_of(folder, hop, *hosts, tls=tls)
     log = folder / "cscf.log"
     with running(command, log):
         wait_for(lambda: '"ready"' in log.read_text(), "the proxy is ready")

@@ -22,19 +22,24 @@ ACCOUNT = (
 
 def agent(folder: Path, name: str, own: int, first: int, port: int, transport: str) -> Path:
     home = agents.agent(folder, name, own, first, "PCMU/8000/1")
+    ca = folder / "pki" / "ca.pem"
+    if ca.exists():
+        with (home / "config").open("a") as config:
+            config.write(f"sip_cafile {ca}\n")
     (home / "accounts").write_text(ACCOUNT.format(name=name, domain=DOMAIN, port=port, transport=transport))
     return home
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_call(peer: Peer, tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize(("hers", "his"), [("udp", "udp"), ("tcp", "tcp"), ("tls", "udp")])
+def test_a_call(peer: Peer, tmp_path: Path, hers: str, his: str) -> None:
     """What each plays arrives at the other: a capture of the call, replayed, has both tones."""
     baresip, dumpcap = peer("baresip"), peer("dumpcap")
     one, two = free_port(), free_port()
     capture = tmp_path / "call.pcap"
-    with proxy(tmp_path, "sip:127.0.0.1:9", "127.0.0.1") as port:
-        alice = agent(tmp_path, "alice", one, 15_300, port, transport)
-        bob = agent(tmp_path, "bob", two, 15_400, port, transport)
+    secure = free_port() if hers == "tls" else 0
+    with proxy(tmp_path, "sip:127.0.0.1:9", "127.0.0.1", tls=secure) as port:
+        alice = agent(tmp_path, "alice", one, 15_300, secure or port, hers)
+        bob = agent(tmp_path, "bob", two, 15_400, port, his)
         wanted = f"port {port} or udp portrange 15300-15440"
         with agents.running(baresip, "-f", bob, "-t", "40"):
             agents.wait_for(lambda: agents.listens(two))

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from imswire import sip
 from imswire.sip import SipMessage, StreamFramer
@@ -281,6 +282,29 @@ def test_tls_shows_its_certificate_and_serves_who_has_none(site):
             bob.say(response(await bob.hears("INVITE"), 200), site.port)
             await alice.hears(200)
             alice.writer.close()
+
+    asyncio.run(go())
+
+
+def test_nothing_goes_in_clear_to_a_hop_that_has_tls(site):
+    """A door without a CA opens no connections of its own."""
+
+    async def go() -> None:
+        came: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.put_nowait(await reader.read(10))
+            writer.close()
+
+        server = await asyncio.start_server(taken, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        config = site.config(uri=f"sip:127.0.0.1:{port};transport=tls", tls=True)
+        door = structs.replace(config.listen[2], ca="", clients="none")
+        async with agent() as alice, running(structs.replace(config, listen=(*config.listen[:2], door))):
+            alice.say(request("OPTIONS", "sip:x@far.example", via=via(alice)), site.port)
+            await alice.hears(500)
+            assert came.empty()
+        server.close()
 
     asyncio.run(go())
 

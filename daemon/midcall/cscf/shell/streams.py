@@ -269,6 +269,8 @@ class Streams:
         context = self._clients.get(listener)
         made: Connection | None = None
         try:
+            if hop.transport == "tls" and context is None:
+                raise OSError("nobody is trusted there, and nothing goes in clear")
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, made = await loop.create_connection(
                     lambda: Connection(self, listener, hop),
