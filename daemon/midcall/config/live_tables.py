@@ -79,11 +79,14 @@ class HomeTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TicketsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether ticket exchanges of running calls are kept, and how long at most: a national option (TS 33.107 7A.3.1).
 
-    Neither has a default: who runs the service has to decide.
+    Neither has a default: who runs the service has to decide. ``dialogs`` and ``megabytes`` of messages are kept at
+    most.
     """
 
     keep: bool
     max_age_hours: Seconds
+    dialogs: Positive = 1_000_000
+    megabytes: Positive = 2_048
 
 
 class HepAgentTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,6 +25,7 @@ from midcall.base.x1_element.shell.service import X1Service
 from midcall.base.x2 import Encoder, Node
 from midcall.base.x2_link import X2Server
 from midcall.config import DfConfig, PoiConfig, TapConfig
+from midcall.config.live_tables import TicketsTable
 from midcall.df2 import Communications
 from midcall.events import Hi1Record, Instant, SipSeen, Task
 from midcall.handover.values import Gap
@@ -66,7 +67,7 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
         owner_only.make_folder(Path(file).parent)
     seal = links.secret(config.seal)
     journal = SipJournal(Path(config.cache), SealKey(seal)) if config.tickets.keep else None
-    limits = PoiLimits(max_age=round(config.tickets.max_age_hours * HOUR_NS) if config.tickets.keep else 0)
+    limits = poi_limits(config.tickets)
     correlation_key = bytes(links.secret(config.correlation_key))
     core = PointOfInterception(
         bytes(links.secret(config.identity_key)),
@@ -148,6 +149,14 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
     if journal is not None:
         journal.close()
     inputs.close()
+
+
+def poi_limits(tickets: TicketsTable) -> PoiLimits:
+    return PoiLimits(
+        calls=tickets.dialogs,
+        octets=tickets.megabytes << 20,
+        max_age=round(tickets.max_age_hours * HOUR_NS) if tickets.keep else 0,
+    )
 
 
 def _same_target(one: Task, other: Task) -> bool:

@@ -80,21 +80,26 @@ class Dialog(Parties, eq=False, gc=False):
     state: State = State.EARLY
     due: int = 0
     negotiation: Negotiation = field(default_factory=Negotiation)
-    _rounds: tuple[Round, ...] = ()
+    _rounds: Round | tuple[Round, ...] = ()  # most have one, which then needs no tuple
     _ledger: Ledger = _NO_LEDGER
 
     def agreed(self, round_: Round, limits: PoiLimits) -> None:
         """Note a completed round; it is read when somebody has to know, or when too many wait."""
-        waiting = self._rounds
+        waiting = self.waiting_rounds
         if waiting and waiting[-1].transaction == round_.transaction:
             waiting = waiting[:-1]
-        self._rounds = (*waiting, round_)
-        if len(self._rounds) > limits.rounds:
+        self._rounds = (*waiting, round_) if waiting else round_
+        if len(waiting) >= limits.rounds:
             self.ledger(limits)
+
+    @property
+    def waiting_rounds(self) -> tuple[Round, ...]:
+        """Those that nobody has read yet."""
+        return (self._rounds,) if isinstance(self._rounds, Round) else self._rounds
 
     def ledger(self, limits: PoiLimits) -> Ledger:
         """The live bundles, with everything that was agreed until now read."""
-        for round_ in self._rounds:
+        for round_ in self.waiting_rounds:
             self._ledger = self._ledger.enter(round_, limits.updates)
         self._rounds = ()
         return self._ledger
@@ -111,7 +116,8 @@ class Call(Parties, eq=False, gc=False, kw_only=True):
 
     ``number`` is the CSeq of its latest initial INVITE, ``offer`` what that offered. ``kept_at``: when something of it
     was kept last (monotonic ns); ``forgotten``: that has gone again for its age. ``diverting``: who has diverted it.
-    ``branches``: legs of the INVITE, with the hashes of their Request-URI. ``mark`` is the journal's.
+    ``legs``: the branch of each leg of the INVITE, and behind it the hashes of its Request-URI. ``mark`` is the
+    journal's.
     """
 
     call_id: str
@@ -126,7 +132,7 @@ class Call(Parties, eq=False, gc=False, kw_only=True):
     offer: Kept | None = None
     first_branch: str = ""
     diverting: frozenset[bytes] = frozenset()
-    branches: tuple[tuple[str, tuple[bytes, ...]], ...] = ()
+    legs: tuple[str | bytes, ...] = ()
     dialogs: tuple[Dialog, ...] = ()
     mark: object = None
 
@@ -153,10 +159,23 @@ class Call(Parties, eq=False, gc=False, kw_only=True):
 
     def leg(self, branch: str) -> tuple[bytes, ...]:
         """Hashes of the Request-URI of a leg of the INVITE."""
-        for each, hashes in self.branches:
-            if each == branch:
-                return hashes
-        return ()
+        if branch not in self.legs:
+            return ()
+        found: list[bytes] = []
+        for each in self.legs[self.legs.index(branch) + 1 :]:
+            if isinstance(each, str):
+                break
+            found.append(each)
+        return tuple(found)
+
+    @property
+    def leg_hashes(self) -> tuple[bytes, ...]:
+        """Those of all legs."""
+        return tuple(each for each in self.legs if isinstance(each, bytes))
+
+    @property
+    def leg_count(self) -> int:
+        return len(self.legs) - len(self.leg_hashes)
 
     def forget_exchange(self) -> None:
         """What was offered and agreed is too old to be kept (TS 33.107 7A.3.1); the call itself is still followed."""

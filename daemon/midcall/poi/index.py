@@ -60,8 +60,8 @@ class IdentityIndex:
 
     def _learn_leg(self, call: Call, heard: Heard) -> None:
         hashes = self._identities.requested(heard.message)
-        if hashes and not call.leg(heard.branch) and len(call.branches) < self._limits.branches:
-            call.branches += ((heard.branch, hashes),)
+        if hashes and heard.branch not in call.legs and call.leg_count < self._limits.branches:
+            call.legs += (heard.branch, *hashes)
             for hashed in hashes:
                 self._enter(hashed, call)
 
@@ -79,16 +79,15 @@ class IdentityIndex:
 
     def forget(self, call: Call) -> None:
         """The call is over."""
-        for hashed in (*call.hashes, *(each for _, hashes in call.branches for each in hashes)):
+        for hashed in (*call.hashes, *call.leg_hashes):
             self._drop(hashed, call)
 
     def forget_fork(self, call: Call, dialog: Dialog) -> None:
         """One of its forks is over."""
         if not dialog.hashes:
             return
-        shared = {each for _, hashes in call.branches for each in hashes}.union(
-            call.hashes, *(other.hashes for other in call.dialogs if other is not dialog)
-        )
+        others = (other.hashes for other in call.dialogs if other is not dialog)
+        shared = set(call.leg_hashes).union(call.hashes, *others)
         for hashed in dialog.hashes:
             if hashed not in shared:
                 self._drop(hashed, call)

@@ -85,7 +85,7 @@ class Tracker:
             caller_tag=heard.from_tag,
             correlation=correlation,
             invited_at=at,
-            octets=len(heard.kept.octets),
+            octets=0 if heard.described else len(heard.kept.octets),
             number=heard.number,
             kept_at=at.mono,
         )

@@ -7,10 +7,12 @@ import gc
 
 from midcall.base.seal import SealKey
 from midcall.base.x2 import Encoder, Node
+from midcall.config.live_tables import TicketsTable
 from midcall.events import SipSeen
 from midcall.live import poi as live
 from midcall.live.clock import now
 from midcall.live.poi import PoiService
+from midcall.live.roles import poi_limits
 from midcall.poi import PointOfInterception
 from midcall.poi.shell.journal import SipJournal
 
@@ -104,3 +106,18 @@ def test_what_is_kept_of_calls_is_nothing_for_the_collector(tmp_path):
     gc.collect()
     assert len(core) == 2_001 and len(gc.get_objects()) - before < 1_000
     assert not gc.is_tracked(core._tracker.calls._by_id) and not gc.is_tracked(core._index._calls)
+
+
+def test_as_many_dialogs_are_kept_as_the_operator_wants():
+    limits = poi_limits(TicketsTable(keep=True, max_age_hours=0.5))
+    assert (limits.calls, limits.octets, limits.max_age) == (1_000_000, 2 << 30, 1_800 * 10**9)
+    limits = poi_limits(TicketsTable(keep=False, max_age_hours=1, dialogs=5, megabytes=1))
+    assert (limits.calls, limits.octets, limits.max_age) == (5, 1 << 20, 0)
+
+
+def test_an_invite_counts_once_against_the_bound_of_octets():
+    core = PointOfInterception(bytes(32), bytes(32))
+    described = INVITE.replace("\r\n\r\n", "\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n")
+    core.sip_seen(seen(described, 1))
+    core.sip_seen(seen(INVITE, 2))
+    assert core._tracker.calls.octets == len(described.format(1)) + len(INVITE.format(2))
