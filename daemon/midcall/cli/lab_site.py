@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from imswire import inet
+from midcall.admf.plan import At
 from midcall.base import owner_only, tls
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.tls import PeerName
@@ -309,7 +310,7 @@ class LabSite:
     def order(self, path: Path) -> activate.Order:
         """What ``midcall warrant activate`` makes of a warrant for this site: the DF, then the POI."""
         elements = tuple(
-            activate.At(role, role, f"https://{HOST}:{self._ports[f'x1 {role}']}") for role in ("df", "poi")
+            At(role, role, f"https://{HOST}:{self._ports[f'x1 {role}']}") for role in ("df", "poi")
         )
         own = tls.Identity(self.pki / f"{ADMF}.pem", self.pki / f"{ADMF}.key", self.pki / "ca.pem")
         return activate.order(path, elements, f"{HOST}:{self._ports['x2']}", own, ADMF)
