@@ -37,10 +37,12 @@ _NOT_APPROVED = {Rule.FORM, Rule.HEADER, Rule.SIGNATURE, Rule.APPROVALS, Rule.CO
 
 
 class Limits(Struct, frozen=True):
-    """``per_hour``: activations that one administrator may ask for; ``warrants``: those that are kept."""
+    """``per_hour``: activations that one administrator may ask for; ``warrants``: those that are kept, and ``keep``
+    for how long (ns) when they are over."""
 
     per_hour: int = 20
     warrants: int = 10_000
+    keep: int = 90 * 24 * HOUR
 
 
 class InForce(Struct, frozen=True):
@@ -97,6 +99,10 @@ class Book:
     def enter(self, record: Record) -> None:
         """A record counts from now on."""
         self._records[record.id] = record
+        if not record.papers:
+            for index in (self._xids, self._liids):
+                for name in [name for name, owner in index.items() if owner == record.id]:
+                    del index[name]
         for _, paper in record.papers:
             signed = paper.signed
             if isinstance(signed, Warrant):
@@ -330,3 +336,12 @@ class Book:
             if not is_over:
                 return None
         return structs.replace(record, ended=Status.EXPIRED, ended_at=now.wall)
+
+    def forgotten(self, identifier: str, now: Instant) -> Record | None:
+        """The record without what was in it, when it has been over for long enough: the id alone stays, for good."""
+        record = self._records[identifier]
+        ends = [paper.signed.end_ns for _, paper in record.papers if isinstance(paper.signed, Warrant)]
+        over = record.ended_at if record.ended is not None else max(ends, default=0)
+        if not record.papers or now.wall < over + self._limits.keep:
+            return None
+        return Record(identifier, (), record.approved, ended=record.ended or Status.EXPIRED, ended_at=over)

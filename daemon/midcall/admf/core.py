@@ -248,6 +248,10 @@ class Admf:
             self._looked = now.mono
             for identifier in [each for each in self.book.records if each not in self._force]:
                 self._expire(identifier, now)
+                forgotten = self.book.forgotten(identifier, now)
+                if forgotten is not None:
+                    self.book.enter(forgotten)
+                    self._records[identifier] = forgotten
         self._settle()
 
     def trust(self, trust: TrustList, now: Instant) -> None:

@@ -36,6 +36,7 @@ from midcall.events import Instant
 
 KEY_OCTETS = range(32, 33)
 MAX_TRUST = 1 << 20
+DAY = 24 * 3_600 * SECOND
 WATCH_SECONDS = 0.5
 """How often the wall clock is looked at."""
 STOP_SECONDS = 0.3
@@ -60,7 +61,7 @@ class AdmfService:
         self.core = Admf(
             (At(each.role, each.ne, each.url, each.x2, each.element) for each in config.element),
             trust,
-            Limits(config.limits.per_hour, config.limits.warrants),
+            Limits(config.limits.per_hour, config.limits.warrants, config.limits.keep_days * DAY),
             now(),
             memory,
             read_every=round(config.reconcile_seconds * SECOND),

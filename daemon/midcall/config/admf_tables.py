@@ -56,10 +56,11 @@ class AdmfPeople(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class AdmfLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``per_hour``: activations within an hour after which each takes a second administrator. ``warrants``: as many
-    are kept at most."""
+    are kept at most, and for ``keep_days`` when they are over."""
 
     per_hour: Positive = 20
     warrants: Positive = 10_000
+    keep_days: Positive = 90
 
 
 class AdmfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -172,6 +172,30 @@ def test_a_file_that_was_signed_elsewhere_is_as_good():
     assert envelope.read(world.file()).signatures
 
 
+def test_what_has_been_over_for_long_is_forgotten_but_for_its_id():
+    world = World(limits=Limits(keep=3_600 * 10**9))
+    world.active()
+    world.approved(warrants.revocation(2))
+    world.settle()
+    world.go(3_599 * 10**9)
+    assert world.core.book.records["W-1"].papers
+    world.go(61 * 10**9)
+    world.restart()
+    record = world.core.book.records["W-1"]
+    assert record.papers == () and world.core.status("W-1") is Status.CANCELLED
+    assert code(world.draft, warrants.make()) == "ended" and code(world.activate) == "ended"
+    world.draft(warrants.make(id="W-2"))
+
+
+def test_a_draft_that_nobody_approved_is_forgotten_after_its_window():
+    world = World(limits=Limits(keep=10**9))
+    world.draft(warrants.make(end="2026-07-02T00:10:00Z"))
+    world.go(599 * 10**9)
+    assert world.core.book.records["W-1"].papers
+    world.go(62 * 10**9)
+    assert not world.core.book.records["W-1"].papers
+
+
 def test_reprs_tell_nothing():
     world = World()
     world.active()

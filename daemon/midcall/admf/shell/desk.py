@@ -111,9 +111,8 @@ class Desk:
 
     async def list(self, person: Person) -> wire.Listed:
         await self._read(Command.LIST, person)
-        records = self._core.book.records
-        rows = tuple(self._row(each, person) for each in list(records.values())[:MAX_ROWS])
-        return wire.Listed(rows, len(records))
+        records = [each for each in self._core.book.records.values() if each.papers]
+        return wire.Listed(tuple(self._row(each, person) for each in records[:MAX_ROWS]), len(records))
 
     def _row(self, record: Record, person: Person) -> wire.Row:
         version = record.last
@@ -134,11 +133,10 @@ class Desk:
     async def show(self, person: Person, asked: wire.Named) -> wire.Shown:
         await self._read(Command.SHOW, person, asked.id)
         record = self._core.book.records.get(asked.id)
-        if record is None:
+        version = 0 if record is None else record.last
+        paper = None if record is None else record.paper(version)
+        if record is None or paper is None:
             raise Denied("unknown", "no such warrant")
-        version = record.last
-        paper = record.paper(version)
-        assert paper is not None
         elements = self._elements(self._core.warrant(record.id))
         status = self._core.status(record.id)
         return wire.Shown(paper.octets.decode("ascii"), version, status, paper.drafted_by, elements)

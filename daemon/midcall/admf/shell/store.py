@@ -128,6 +128,10 @@ class AdmfStore:
                 self._put(f"alarm {' '.join(key)}", None if alarm is None else _Alarm(alarm))
             if activations is not None:
                 self._put("activations", _Activations(activations))
+        if any(not each.papers for each in changes.records):
+            # What was forgotten is in no file any more.
+            with self._faults():
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _put(self, name: str, row: _Row | None) -> None:
         tag = blake2b(name.encode(), digest_size=16, key=self._salt).digest()
