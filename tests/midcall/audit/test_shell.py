@@ -138,6 +138,7 @@ def test_a_disk_that_takes_half_of_a_group(place, file_size, monkeypatch):
             file_size(resource.RLIM_INFINITY)
             (await client.intent(Act.TASK_ACTIVATE, b"d" * 32)).done()
             assert client.writable and keeper.writable
+            assert await keeper.look() == "" and await keeper.check_all() == ""
 
     asyncio.run(go())
     acts = [(row["act"], row["phase"], row["object"][:2]) for row in entries(place) if row["object"]]

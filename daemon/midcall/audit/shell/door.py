@@ -78,13 +78,17 @@ class AuditDoor:
         self._told: set[int] = set()
         self._loop = asyncio.get_running_loop()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.setblocking(False)
-        owner_only.make_folder(path.parent)
-        path.unlink(missing_ok=True)
-        self._listener.bind(os.fspath(path))
-        # Who may is asked of the kernel, at each connection.
-        path.chmod(0o666)
-        self._listener.listen(CONNECTIONS)
+        try:
+            self._listener.setblocking(False)
+            owner_only.make_folder(path.parent)
+            path.unlink(missing_ok=True)
+            self._listener.bind(os.fspath(path))
+            # Who may is asked of the kernel, at each connection.
+            path.chmod(0o666)
+            self._listener.listen(CONNECTIONS)
+        except OSError:
+            self._listener.close()
+            raise
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     # In

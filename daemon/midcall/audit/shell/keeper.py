@@ -34,6 +34,13 @@ from midcall.events import Instant
 li_log = logging.getLogger("midcall.li.audit")
 
 
+CHANGED = "the log was changed by somebody else"
+
+
+class _Foreign(Exception):
+    """A file is not as this process has left it."""
+
+
 class NotWritten(Exception):
     """Notes are not kept; one line."""
 
@@ -131,7 +138,7 @@ class Keeper:
 
     async def _written(self, groups: Sequence[Group]) -> list[int]:
         if self.changed:
-            raise NotWritten("the log was changed by somebody else")
+            raise NotWritten(CHANGED)
         ledger, now = self._ledger, self._now()
         numbers: list[int] = []
         for group in groups:
@@ -149,6 +156,10 @@ class Keeper:
         place = self._ledger.place
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._write, octets, place)
+        except _Foreign as found:
+            self._ledger.undo()
+            self._is_changed(str(found))
+            raise NotWritten(CHANGED) from None
         except OSError as error:
             self._ledger.undo()
             if self.writable:
@@ -163,12 +174,28 @@ class Keeper:
     def _write(self, octets: bytes, place: Place) -> None:
         """In the thread."""
         before = self._files.stands()
-        self._files.write(octets, place)
+        if before is not None and self._stands[before[0]] != before[1]:
+            raise _Foreign(f"{before[0]}: somebody else has written it")
+        try:
+            self._files.write(octets, place)
+        except OSError:
+            self._dropped(None if before is None else before[0])
+            raise
         after = self._files.stands()
         if after is not None:
             if before is not None and before[0] != after[0]:
                 self._stands[before[0]] = before[1]
             self._stands[after[0]] = after[1]
+
+    def _dropped(self, name: str | None) -> None:
+        """What was written in part is gone again, and perhaps a file with it that had just begun."""
+        there = files.names(self._files.folder)
+        for each in {name, *there[-1:]} - {None}:
+            assert each is not None
+            try:
+                self._stands[each] = files.stands(self._files.folder / each)
+            except OSError:
+                self._stands.pop(each, None)
 
     # Looking after it
 
