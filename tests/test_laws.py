@@ -50,6 +50,8 @@ BOUNDED_TABLES: dict[str, str] = {
     "base.x2_link.x3_forms": "daemon/midcall/base/x2_link/media.py",
     "cscf.bindings": "daemon/midcall/cscf/location.py",
     "cscf.clients": "daemon/midcall/cscf/contexts.py",
+    "cscf.kept_calls": "daemon/midcall/cscf/shell/mates.py",
+    "cscf.lent_calls": "daemon/midcall/cscf/shell/mates.py",
     "cscf.names": "daemon/midcall/cscf/proxy.py",
     "cscf.nonce_counts": "daemon/midcall/cscf/digest.py",
     "cscf.overloaded": "daemon/midcall/cscf/overload.py",

@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from midcall.base.tls_end import Revocations
 from midcall.config.cscf_tables import CscfConfig, CscfListen
 from midcall.config.process import address
 from midcall.cscf.building import Unusable, build, parts
+from midcall.cscf.calls import Calls
 from midcall.cscf.digest import Secrets
 from midcall.cscf.health import Health
 from midcall.cscf.location import Binding
@@ -152,16 +153,16 @@ class Service:
             self._me * CONNECTIONS,
         )
         try:
-            owner: Callable[[bytes], int] = lambda _: 0  # noqa: E731
+            calls = Calls(self._seal)
             if shared:
                 folder = Path(self._config.mates)
                 worker.mates = Mates(
-                    folder, self._me, self._config.workers, self._seal, worker.serve, self._stream, self._bound
+                    folder, self._me, self._config.workers, calls, worker.serve, self._stream, self._bound
                 )
-                owner = worker.mates.owner
+                await worker.mates.told()
             if self._config.copies.to:
                 copies = self._config.copies
-                worker.copies = Copies(copies.to, copies.octets, self._built.listeners, owner)
+                worker.copies = Copies(copies.to, copies.octets, self._built.listeners, calls)
         except (OSError, msgspec.MsgspecError) as error:
             raise RoleError(f"cscf.mates: {error}") from None
         for place, door in enumerate(self._config.listen):

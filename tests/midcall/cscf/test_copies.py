@@ -13,6 +13,7 @@ import pytest
 
 from midcall.base import sip_copies
 from midcall.base.sip_copies import SipCopy
+from midcall.cscf.calls import Calls
 from midcall.cscf.shell.copies import Copies, PoiLink, is_minor
 from midcall.cscf.values import Hop, Listener, Out
 from midcall.events import SipSeen
@@ -22,6 +23,7 @@ from tests.midcall.cscf.stage import request
 HERE = (Listener("udp", "192.0.2.1", 5060), Listener("udp", "2001:db8::1", 5060, ipv6=True))
 SOURCE = Hop("udp", "192.0.2.10", 5070)
 BOUND = 1 << 20
+CALLS = Calls(b"k" * 32)
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -49,7 +51,7 @@ def test_every_message_arrives_with_where_it_came_from_and_went_to(tmp_path, dur
     async def go() -> None:
         taken: list[SipSeen] = []
         door = CopyDoor(tmp_path / "poi", (), taken.append, durable=durable)
-        copies = Copies([str(tmp_path / "poi")], BOUND, HERE, lambda _: 0)
+        copies = Copies([str(tmp_path / "poi")], BOUND, HERE, CALLS)
         outs = [Out(0, Hop("udp", "192.0.2.20", 5060), b"on its way", "b", onward=True), Out(0, SOURCE, b"Trying")]
         copies.put(messages(1)[0], 0, SOURCE, outs, 0)
         copies.put(messages(1)[0], 1, Hop("udp", "2001:db8::9", 5060), [], 0)
@@ -72,7 +74,7 @@ def test_every_message_arrives_with_where_it_came_from_and_went_to(tmp_path, dur
 def test_nothing_is_lost_when_it_starts_anew(tmp_path):
     async def go() -> None:
         path = tmp_path / "poi"
-        copies = Copies([str(path)], 16 << 20, HERE, lambda _: 0)
+        copies = Copies([str(path)], 16 << 20, HERE, CALLS)
         first: list[SipSeen] = []
         all_of_them = messages(3_000)
         for octets in all_of_them[:1_000]:

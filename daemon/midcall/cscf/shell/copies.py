@@ -10,11 +10,12 @@ import asyncio
 import socket
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from midcall.base import sip_copies
 from midcall.base.sip_copies import ANSWER_OCTETS, MAX_PACKET, SipCopy
+from midcall.cscf.calls import Calls
 from midcall.cscf.values import Hop, Listener, Out, Outs, bracketed
 
 RETRY_SECONDS = 0.5
@@ -25,9 +26,6 @@ GATHER_OCTETS = MAX_PACKET // 2
 BUFFER_OCTETS = 4 << 20
 EACH_OCTETS = 128
 """What a copy takes besides its own octets, about."""
-
-Owner = Callable[[bytes], int]
-"""To which of them a message belongs."""
 
 
 class PoiLink:
@@ -191,12 +189,12 @@ class PoiLink:
 
 
 class Copies:
-    """One link to each point of interception; ``owner`` says to which of them a message belongs."""
+    """One link to each point of interception; a call belongs to one of them."""
 
-    def __init__(self, paths: Sequence[str], bound: int, listeners: Sequence[Listener], owner: Owner) -> None:
+    def __init__(self, paths: Sequence[str], bound: int, listeners: Sequence[Listener], calls: Calls) -> None:
         self.links = [PoiLink(path, bound) for path in paths]
         self._here = [f"{bracketed(each.host)}:{each.port}" for each in listeners]
-        self._owner = owner if len(paths) > 1 else None
+        self._calls = calls
         # Numbers go on after a restart: what is counted from is the time.
         self._number = time.time_ns()
 
@@ -207,7 +205,7 @@ class Copies:
         copy = sip_copies.written(
             SipCopy(number, octets, _place(source), self._here[listener], time.time_ns(), now, sent)
         )
-        link = self.links[0 if self._owner is None else self._owner(octets)]
+        link = self.links[self._calls.of(octets) % len(self.links) if len(self.links) > 1 else 0]
         link.put(number, copy, minor=is_minor(octets))
 
     def close(self) -> None:
