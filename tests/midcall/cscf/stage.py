@@ -60,12 +60,14 @@ class NoHome:
 class Stage:
     """One proxy; ``now`` is its clock, and what it sends is what the calls return."""
 
-    def __init__(self, *static: StaticRoute, run: str = "run1", bound: int = 1_000) -> None:
+    def __init__(
+        self, *static: StaticRoute, run: str = "run1", bound: int = 1_000, domain: str = "home.example"
+    ) -> None:
         self.users = Users()
         self.gate = OpenGate()
         self.now = 0
         seals = Seals(KEY)
-        router = Router(DOORS, ("home.example",), static, self.users, seals)
+        router = Router(DOORS, (domain,), static, self.users, seals)
         self.overload = Overload(lambda _: 0)
         self.proxy = Proxy(DOORS, router, self.gate, NoHome(), seals, run, bound, self.overload)
         self.bind("bob", "sip:bob@192.0.2.20")

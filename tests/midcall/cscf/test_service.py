@@ -89,8 +89,10 @@ class StreamAgent:
 @asynccontextmanager
 async def agent() -> AsyncIterator[Agent]:
     transport, made = await asyncio.get_running_loop().create_datagram_endpoint(Agent, ("127.0.0.1", 0))
-    yield made
-    transport.close()
+    try:
+        yield made
+    finally:
+        transport.close()
 
 
 @asynccontextmanager
