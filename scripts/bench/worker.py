@@ -54,8 +54,8 @@ FIRST_PORT = 10_000
 FIRST_SSRC = 0x10000
 PACKETS_OF_A_CALL = 100
 """A second."""
-PER_ROUND = 30_000
-"""Packets of a measurement of costs."""
+PER_ROUND = 6_000
+"""Packets of a measurement of costs: a commit has so many at such rates, and more of them would be cold again."""
 LARGE = Geometry(blocks=384)
 QUIET_SECONDS = 0.3
 """Without a packet, after the sender has ended."""
@@ -246,7 +246,7 @@ print(sender.sent)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="each cost is the best of so many")
+    parser.add_argument("--rounds", type=int, default=25, help="each cost is the best of so many")
     parser.add_argument("--calls", type=int, nargs="*", default=[100, 200, 300, 400, 500, 750, 1_000, 1_500])
     parser.add_argument("--intercepts", type=int, default=100, help="LIIDs that share the calls")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is kept up")

@@ -97,7 +97,24 @@ def stream_key(payload: bytes) -> bytes:
     return b"rtcp" + payload[4:8] if srtp.is_rtcp(payload) else payload[8:12]
 
 
-class Stream:
+class _EachPacket:
+    """What every packet of a stream touches: it stands together, for many streams are in hand at once."""
+
+    __slots__ = (
+        "decrypted",
+        "end",
+        "flow",
+        "last",
+        "opened_from",
+        "packets",
+        "proved_at",
+        "records",
+        "start",
+        "unprotect",
+    )
+
+
+class Stream(_EachPacket):
     """What was seen and done of one SSRC at one destination; ``source`` and ``destination`` as "ip:port".
 
     ``source`` is learnt from the first packet that counted as the dialog's, ``seen_source`` from any, and
@@ -113,34 +130,24 @@ class Stream:
         "control",
         "correlation",
         "crypto",
-        "decrypted",
         "destination",
         "dialog",
         "doubt",
         "encrypted",
-        "end",
         "failed_frame",
         "first",
-        "flow",
-        "last",
         "last_roc",
         "malformed",
         "method",
         "open",
-        "opened_from",
-        "packets",
         "policy",
-        "proved_at",
-        "records",
         "replayed",
         "seen_source",
         "source",
         "ssrc",
-        "start",
         "target",
         "too_old",
         "unopened",
-        "unprotect",
         "xid",
     )
 

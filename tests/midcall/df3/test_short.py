@@ -12,7 +12,9 @@ from tests.midcall.df3.test_core import SECOND, clear, context, flow, packets, p
 
 NOW = Instant(0, 0)
 OTHER = DialogId("other@lab", "o1", "o2")
-STATE = sorted(set(Stream.__slots__) - {"records", "doubt", "crypto", "unprotect", "flow", "dialog"})
+STATE = sorted(
+    {*Stream.__slots__, *Stream.__base__.__slots__} - {"records", "doubt", "crypto", "unprotect", "flow", "dialog"}
+)
 
 
 def told(packet: MediaPacket) -> tuple[int, bytes, bytes, bytes]:
