@@ -11,7 +11,8 @@ from imswire import ber, hep, hi, inet, mikey, pcap, sdp, sip, x2x3
 from imswire.errors import WireError
 from imswire.mikey import values as v
 from imswire.mikey.fields import fields
-from imswire.sip.edit import Editor, forwarded, response
+from imswire.sip import hop
+from imswire.sip.edit import Editor
 from imswire.sip.verdict import judge
 from scripts.fuzz import targets
 
@@ -97,8 +98,8 @@ def edits(octets: bytes) -> None:
     """What a proxy does to a request, and its answer."""
     request = sip.parse(octets)
     Editor(request).pop_last("Route")
-    forwarded(request, via=sip.Via("UDP", "h", None), pop_route=True, stream=True)
-    response(request, 404, "Not Found", to_tag="t")
+    hop.forwarded(request, hop.Change(b"Via: SIP/2.0/UDP h\r\n", routes=1), stream=True)
+    hop.answer(request, 404, "Not Found", to_tag="t")
 
 
 def interfaces(size: int) -> bytes:

@@ -7,11 +7,11 @@ import argparse
 import sipmessage
 
 from imswire import sip
-from imswire.sip.edit import forwarded
+from imswire.sip import hop
 from imswire.sip.verdict import judge
 from scripts.bench.common import lab_call, rate, show
 
-VIA = sip.Via("UDP", "proxy.example.net", 5060, (("branch", "z9hG4bK1"),))
+CHANGE = hop.Change(b"Via: SIP/2.0/UDP proxy.example.net:5060;branch=z9hG4bK1\r\n")
 
 
 def invite() -> bytes:
@@ -52,7 +52,7 @@ def main() -> None:
     show("parse and five typed headers", many(typed), "msg/s", headers, "sipmessage")
     show("judged as a proxy does", many(judge), "msg/s", headers, "sipmessage's typed headers")
     message = sip.parse(octets)
-    show("forwarded", many(lambda _: forwarded(message, via=VIA)), "msg/s", parse, "sipmessage's parse")
+    show("forwarded", many(lambda _: hop.forwarded(message, CHANGE)), "msg/s", parse, "sipmessage's parse")
 
 
 if __name__ == "__main__":

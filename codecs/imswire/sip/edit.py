@@ -7,15 +7,10 @@ from functools import lru_cache
 
 from imswire.sip.errors import SipError
 from imswire.sip.grammar import COMPACT, LISTS, is_token, split
-from imswire.sip.headers import Via, parse_name_addr, parse_via
 from imswire.sip.message import SipMessage
 
 MAX_FORWARDS = 70
 """RFC 3261 16.6 3: what a request without one is given."""
-
-# RFC 3261 8.2.6.2: what a response takes over from its request.
-_COPIED = frozenset((b"via", b"from", b"to", b"call-id", b"cseq"))
-_COPIED_BY_TRYING = _COPIED | {b"timestamp"}  # 8.2.6.1
 
 
 class Editor:
@@ -112,92 +107,6 @@ class Editor:
             self.append("Content-Length", str(len(self._body)))
 
 
-def forwarded(
-    message: SipMessage,
-    *,
-    via: Via,
-    record_route: str | None = None,
-    request_uri: str | None = None,
-    pop_route: bool = False,
-    stream: bool = False,
-) -> bytes:
-    """The request as a proxy sends it on (RFC 3261 16.6): one hop less, its Via on top.
-
-    ``stream``: it goes out over TCP or TLS, where it must say how long its body is (16.6 9).
-    SipError: Max-Forwards is no number, or is used up (status 483).
-    """
-    editor = Editor(message)
-    hops = max_forwards(message)
-    if hops == 0:
-        raise SipError("Max-Forwards", "used up", 483)
-    editor.replace("Max-Forwards", str(MAX_FORWARDS if hops is None else hops - 1))
-    if request_uri is not None:
-        editor.request_uri(request_uri)
-    if pop_route:
-        editor.pop("Route")
-    if record_route is not None:
-        editor.push("Record-Route", record_route)
-    editor.push("Via", str(via))
-    if stream:
-        editor.state_length()
-    return editor.octets()
-
-
-def returned(message: SipMessage, *, stream: bool = False) -> bytes:
-    """The response as a proxy sends it back (RFC 3261 16.7 3): without the topmost Via; ``stream`` as above.
-
-    SipError: no other Via is left.
-    """
-    editor = Editor(message)
-    editor.pop("Via")
-    if stream:
-        editor.state_length()
-    if len(message.values("Via")) < 2:
-        raise SipError("Via", "the response is for this element alone")
-    return editor.octets()
-
-
-def received(message: SipMessage, address: str, port: int) -> bytes:
-    """The request with where it came from in its topmost Via (RFC 3261 18.2.1, RFC 3581 4).
-
-    ``received`` is added when the address is not that of sent-by, or rport was asked for; rport is filled in. What
-    the sender wrote there itself is overwritten: it would lead the response elsewhere.
-    """
-    vias = message.vias
-    if not vias:
-        raise SipError("Via", "missing")
-    top = vias[0]
-    names = [name.lower() for name, _ in top.params]
-    if top.host.strip("[]").lower() == address.lower() and "rport" not in names and "received" not in names:
-        return message.octets
-    params = [(name, str(port) if name.lower() == "rport" else value) for name, value in top.params]
-    params = [(name, value) for name, value in params if name.lower() != "received"]
-    params.append(("received", address))
-    editor = Editor(message)
-    editor.change_first("Via", lambda _: str(Via(top.transport, top.host, top.port, tuple(params))))
-    return editor.octets()
-
-
-def response(
-    message: SipMessage, status: int, reason: str, *, to_tag: str | None = None, extra: tuple[tuple[str, str], ...] = ()
-) -> bytes:
-    """A response to a request (RFC 3261 8.2.6): Via, From, To, Call-ID and CSeq as they came, no body.
-
-    100 (Trying) takes over Timestamp too. ``to_tag`` is put into To when it has none yet. Of a request that lacks
-    some of these the others are copied.
-    """
-    lines = [_line_of_status(status, reason)]
-    for name, line in message.header_lines():
-        key = _key(line)
-        if key not in (_COPIED_BY_TRYING if status == 100 else _COPIED):
-            continue
-        if key == b"to" and to_tag is not None and not _has_tag(_values(key, line)):
-            line = _line(name, ", ".join(_values(key, line)) + f";tag={to_tag}")
-        lines.append(line)
-    lines += [_line(name, value) for name, value in (*extra, ("Content-Length", "0"))]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
 def max_forwards(message: SipMessage) -> int | None:
     """Hops left; None: not said. SipError: no number. Above 255, which nothing needs, it is taken as 255."""
     place = message.layout.hops
@@ -228,14 +137,6 @@ def _usual_hops(piece: bytes) -> int:
     return min(int(value), 255) if value.isdigit() else -1
 
 
-def top_via(message: SipMessage) -> Via:
-    """The topmost Via alone. SipError: missing or wrong."""
-    values = message.values("Via")
-    if not values:
-        raise SipError("Via", "missing")
-    return parse_via(values[0])
-
-
 def _key(line: bytes) -> bytes:
     name = line.partition(b":")[0].strip().lower()
     return COMPACT.get(name, name) if len(name) == 1 else name
@@ -248,23 +149,10 @@ def _values(key: bytes, line: bytes) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
-def _has_tag(values: list[str]) -> bool:
-    try:
-        return any(parse_name_addr(value, "To").tag is not None for value in values)
-    except SipError:
-        return False  # one that is answered as it came, with 400
-
-
 def _line(name: str, value: str) -> bytes:
     if not is_token(name.encode("utf-8", "surrogateescape")) or any(character in value for character in "\r\n\0"):
         raise SipError(name if name.isprintable() else "header", "would not stay in its line")
     return _octets(f"{name}: {value}")
-
-
-def _line_of_status(status: int, reason: str) -> bytes:
-    if not 100 <= status <= 699 or any(character in reason for character in "\r\n\0"):
-        raise SipError("Status-Line", "no status code from 100 to 699, or a reason of several lines")
-    return _octets(f"SIP/2.0 {status} {reason}")
 
 
 def _octets(text: str) -> bytes:

@@ -159,8 +159,10 @@ def answer(
     """A response to a request (RFC 3261 8.2.6), without a body.
 
     ``top_via`` stands for the topmost Via, ``to_tag`` goes into To when it has none, ``extra`` are whole lines. Of a
-    request that lacks some of the headers the others are copied.
+    request that lacks some of the headers the others are copied. SipError: no status code, a reason of several lines.
     """
+    if not 100 <= status <= 699 or not reason.isprintable():
+        raise SipError("Status-Line", "no status code from 100 to 699, or a reason of several lines")
     layout, pieces = message.layout, message.pieces
     basic, places = layout.basic, layout.places
     if basic is not None and len(places[b"via"]) == 1 and not (status == 100 and b"timestamp" in places):
