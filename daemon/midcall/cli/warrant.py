@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import stat
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -16,7 +18,7 @@ from midcall import config
 from midcall.base import warrant as warrants
 from midcall.base.warrant import Envelope, FormError, Refused, Revocation, TrustList, Warrant, envelope, value
 from midcall.base.warrant.envelope import Signature
-from midcall.cli import at_admf, drafting, secret
+from midcall.cli import at_admf, drafting, secret, token
 from midcall.cli.at_admf import Service
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, reason, shown
 from midcall.events import Instant
@@ -84,21 +86,39 @@ def draft(
 
 @warrant.command()
 @click.argument("file", type=_FILE)
-@click.option("--key", type=_FILE, required=True, help="The approver's private key (PEM, Ed25519, mode 600).")
+@click.option("--key", type=_FILE, help="The approver's private key (PEM, Ed25519, mode 600).")
+@token.options
 @click.option("--yes", is_flag=True, help="Approve without being asked; what is approved is shown all the same.")
 @at_admf.service_option
-def approve(file: Path, key: Path, yes: bool, service: Path | None) -> int:
+def approve(file: Path, key: Path | None, yes: bool, service: Path | None, **given: Any) -> int:
     """Add one person's approval to FILE. What is approved is shown first, on standard error."""
-    own = secret.read_ed25519(key)
+    held = token.chosen(key, **given)
+    if held is not None:
+        with token.opened(held) as own:
+            return _approve(file, own.public, own.sign, yes, service)
+    assert key is not None
+    private = secret.read_ed25519(key)
+    return _approve(file, private.public_key(), lambda read: envelope.sign(read, private).signatures[-1], yes, service)
+
+
+def _approve(
+    file: Path,
+    public: Ed25519PublicKey,
+    sign: Callable[[Envelope], Signature],
+    yes: bool,
+    service: Path | None,
+) -> int:
     at = None if service is None else Service(service)
     if at is None:
         read = _envelope(file)
         signed = _contents(read, file)
     else:
         _, read, signed = at.shown(str(file))
-    identifier = envelope.key_id(own.public_key())
+    identifier = envelope.key_id(public)
     if any(signer == identifier for signer in _signers(read, file)):
         raise Failed(USAGE, f"{file}: this key has approved it already")
+    if len(read.signatures) >= envelope.MAX_SIGNATURES:
+        raise Failed(USAGE, f"{file}: {envelope.MAX_SIGNATURES} have signed already")
     _print(signed, read, err=True)
     _say(f"approves:      key {identifier}", err=True)
     if not yes:
@@ -106,12 +126,10 @@ def approve(file: Path, key: Path, yes: bool, service: Path | None) -> int:
             raise Failed(USAGE, "nobody is there to confirm: run this on a terminal, or give --yes; nothing was signed")
         if not click.confirm("Approve this?", default=False, err=True):
             raise Failed(USAGE, "not approved; nothing was signed")
+    made = sign(read)
     if at is not None:
-        return at.approve(signed, sha256(read.signed).hexdigest(), envelope.sign(read, own).signatures[-1])
-    try:
-        secret.replace(file, envelope.write(envelope.sign(read, own)))
-    except FormError as error:
-        raise Failed(USAGE, f"{file}: {error}") from None
+        return at.approve(signed, sha256(read.signed).hexdigest(), made)
+    secret.replace(file, envelope.write(Envelope(read.payload, (*read.signatures, made))))
     click.echo(f"{signed.id} version {signed.version}: {len(read.signatures) + 1} signatures in {file}")
     return DONE
 
@@ -152,18 +170,27 @@ def show(file: Path, trust: Path | None, element: str | None, service: Path | No
 
 
 @warrant.command()
-@click.option("--key", type=_FILE, required=True, help="File for the private key; it must not be there yet.")
+@click.option("--key", type=_FILE, help="File for the private key, for laboratories; it must not be there yet.")
+@token.options
 @click.option("--person", required=True, help="Whose key it is.")
 @click.option("--days", type=click.IntRange(1, 3660), default=DEFAULT_DAYS, show_default=True)
-def keygen(key: Path, person: str, days: int) -> int:
-    """Make an approver's key, for laboratories, and print its entry for a trust list."""
+def keygen(key: Path | None, person: str, days: int, **given: Any) -> int:
+    """Make an approver's key, and print its entry for a trust list."""
+    held = token.chosen(key, **given)
     if not person.strip() or not person.isprintable() or len(person) > 128:
         raise Failed(USAGE, "--person: 1 to 128 characters that show")
+    begins = datetime.now(UTC).replace(microsecond=0)
+    click.echo(trust_entry(person, _made(key, held), begins, begins + timedelta(days=days)))
+    return DONE
+
+
+def _made(key: Path | None, held: token.Token | None) -> Ed25519PublicKey:
+    if held is not None:
+        return token.generated(held)
+    assert key is not None
     made = Ed25519PrivateKey.generate()
     secret.write_ed25519(key, made)
-    begins = datetime.now(UTC).replace(microsecond=0)
-    click.echo(trust_entry(person, made.public_key(), begins, begins + timedelta(days=days)))
-    return DONE
+    return made.public_key()
 
 
 def trust_entry(person: str, key: Ed25519PublicKey, begins: datetime, ends: datetime) -> str:

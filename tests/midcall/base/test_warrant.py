@@ -195,6 +195,12 @@ def test_more_signatures_than_the_bound():
         envelope.sign(full, lab.key(EVE))
 
 
+def test_whoever_holds_the_private_half_signs_octets_as_they_are():
+    """As a token does: Ed25519 is deterministic, so that it is the same signature."""
+    read, key = envelope.draft(value.encode(lab.make())), lab.key(ANN)
+    assert envelope.signature(read, key.public_key(), key.sign) == envelope.sign(read, key).signatures[0]
+
+
 # Here, and now
 
 
