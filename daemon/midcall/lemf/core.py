@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
@@ -18,6 +19,7 @@ from midcall.lemf.findings import Finding, Findings, Rule
 from midcall.lemf.integrity import Signable, Verdict
 from midcall.lemf.neighbours import odd
 from midcall.lemf.numbers import NUMBERS, Memory
+from midcall.lemf.one_bit import Search
 from midcall.lemf.owners import Owners
 from midcall.lemf.recalled import Recalled, ToldGap, place
 from midcall.lemf.records import NOTIFICATIONS, shown
@@ -42,6 +44,8 @@ REJOIN = 60 * SECOND
 _DATA: dict[int | None, tuple[str, ...]] = {hi.DataType.IRI: ("IRI",), hi.DataType.CC: ("CC",), None: ("CC", "IRI")}
 _NEVER = 1 << 63
 INTEGRITY = "TRI integrityCheck"
+SEARCHES = 4
+"""Failed hashes that wait to be looked closer at; of more nothing but the block is told."""
 
 
 class Rules(Struct, frozen=True):
@@ -103,6 +107,8 @@ class Lemf:
         self._resets: BoundedTable[tuple[str, bytes], int] = BoundedTable("lemf.resets", OPERATORS)
         self._hashes: BoundedTable[tuple[Key, int | None], Signable] = BoundedTable("lemf.hashes", CONTEXTS)
         self.closed_calls: list[Call] = []
+        self.searches: deque[Search] = deque()
+        """Hashes that failed, for the shell to look closer at, which takes its time."""
         self.pdus = self.octets = self.repeats = self.doubled = self.checked = 0
         self._call_numbers = 0
 
@@ -215,11 +221,23 @@ class Lemf:
             self._verdicts([Verdict(Rule.UNCHECKED, text, number, number)], key, now)
             return
         before = context.checked
-        for verdict in integrity.check_hash(context, check, number, odd):
+        for verdict in integrity.check_hash(context, check, number, odd, self._look_closer):
             self._verdicts([verdict], key if verdict.own else context.key, now)
             if verdict.own and verdict.first is not None:
                 hashes.wrong.add(verdict.first)
         self.checked += context.checked - before
+
+    def _look_closer(self, search: Search) -> None:
+        if len(self.searches) < SEARCHES and not self.findings.quiet:
+            self.searches.append(search)
+
+    def located(self, search: Search, number: int, now: int) -> None:
+        """What a search has found; nothing else of its block is under suspicion then."""
+        context = self.contexts.get(search.owner)
+        if context is not None and number in (context.suspects or ()):
+            context.suspects = None
+        text = "the wrong PDU: with one bit of it as it was its hash holds"
+        self.report(Rule.LOCATED, text, search.owner, now, number, number)
 
     def _covered(self, key: Key, data: int | None) -> Context | None:
         """Whose records a check in the sequence ``key`` is about; without dataType the one that waits."""

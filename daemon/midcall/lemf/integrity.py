@@ -8,7 +8,8 @@ checks may overlap: whatever a check that holds covers is cleared of suspicion, 
 so that a deliverer with small covers, or with several over one block, has every PDU named; where all that a failing
 check names is cleared, it is the check that is wrong; (2) RTP that breaks off from its neighbours points at one PDU,
 and that is said to be likely, not proved; (3) a list of numbers with which a hash does not fit, and does when one bit
-of one of them is another, is a fault of the check.
+of one of them is another, is a fault of the check; (4) one bit that was flipped is looked for beside all this
+(:mod:`midcall.lemf.one_bit`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from midcall.lemf.context import Context
 from midcall.lemf.findings import Rule
 from midcall.lemf.neighbours import odd_checks
 from midcall.lemf.numbers import NUMBERS, Gaps, runs
+from midcall.lemf.one_bit import Search
 
 HASHES: dict[int, Callable[[bytes], Any]] = {
     hi.HashAlgorithm.SHA_1: hashlib.sha1,
@@ -73,8 +75,13 @@ Odd = Callable[[dict[int, bytes]], list[int]]
 """Which PDUs stand out from their neighbours."""
 
 
-def check_hash(context: Context, check: hi.IntegrityCheck, own: int, odd: Odd) -> list[Verdict]:
-    """Verify a hash over records of ``context``, which are covered then; ``own`` is the number of the check."""
+def check_hash(
+    context: Context, check: hi.IntegrityCheck, own: int, odd: Odd, search: Callable[[Search], None] = lambda _: None
+) -> list[Verdict]:
+    """Verify a hash over records of ``context``, which are covered then; ``own`` is the number of the check.
+
+    ``search`` is given a block of which this is the first hash that fails.
+    """
     numbers = check.numbers
     if context.outlier is not None and context.outlier.number in numbers:
         context.admit()  # the deliverer says so
@@ -103,7 +110,11 @@ def check_hash(context: Context, check: hi.IntegrityCheck, own: int, odd: Odd) -
     elif algorithm(b"".join(held.values())).digest() == check.value:
         found += _holds(context, held)
     else:
-        found += _fails(context, held, own, odd)
+        first = context.suspects is None
+        found += (fails := _fails(context, held, own, odd))
+        if first and context.suspects is not None and len(held) > 1:
+            likely = tuple(each.first for each in fails if each.rule is Rule.LOCATED and each.first is not None)
+            search(Search(context.key, tuple(held), tuple(held.values()), check.value, algorithm, likely))
     found += _left_out(context, numbers, held)
     _cover(context, held)
     return found

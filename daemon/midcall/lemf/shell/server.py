@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,10 @@ from midcall.lemf.shell.turns import Turns
 HANDSHAKES = 64
 """Connections that have not finished theirs, about 400 kB each; one more ends the oldest."""
 TICK = 1.0
+SEARCH_SECONDS = 10.0
+"""How long an end waits for what is still looked closer at."""
+REST = 4
+"""Times of a search that pass before the next."""
 WRITE_WITHIN = 0.002
 """Seconds until what has gathered is in its files, where those look who wait for it; more of it goes over at once."""
 
@@ -59,6 +64,8 @@ class Receiver:
         self.done = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._writing: asyncio.TimerHandle | None = None
+        self._searching: asyncio.Task[None] | None = None
+        self._stopping, self._given_up = asyncio.Event(), threading.Event()
         self._server: asyncio.Server | None = None
 
     # Life
@@ -120,6 +127,10 @@ class Receiver:
         for link in list(self.links.values()):
             link.drop()
         await self.flush()
+        self._stopping.set()
+        if self._searching is not None and (await asyncio.wait([self._searching], timeout=SEARCH_SECONDS))[1]:
+            self._given_up.set()
+            await self._searching
         if self._writing is not None:
             self._writing.cancel()
         for task in self._tasks:
@@ -152,6 +163,8 @@ class Receiver:
         except (StoreError, OSError) as error:
             self._fail(str(error))
             return False
+        if self.lemf.searches and self._searching is None:
+            self._searching = asyncio.create_task(self._look_closer())
         for text in batch.events:
             self._tell("event", text)
         self.tell_findings()
@@ -190,6 +203,18 @@ class Receiver:
         for call in self.lemf.closed_calls:
             self.media.close(call)
         self.lemf.closed_calls.clear()
+
+    async def _look_closer(self) -> None:
+        """Failed hashes, one after the other, in a thread; most of the time there is rest for the others."""
+        while self.lemf.searches:
+            search, begun = self.lemf.searches.popleft(), time.monotonic()
+            number = await asyncio.to_thread(search.run, self._given_up.is_set)
+            if number is not None:
+                self.lemf.located(search, number, time.time_ns())
+                self.tell_findings()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), REST * (time.monotonic() - begun))
+        self._searching = None
 
     def _write(self) -> None:
         self._writing = None
