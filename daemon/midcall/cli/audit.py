@@ -51,7 +51,7 @@ def verify(log: Path, key: Path, anchor: Sequence[Path], as_json: bool) -> int:
 
     The status is 4 when it is not what was written; the first entry that is concerned is named.
     """
-    public = _read_key(key)
+    public = read_key(key)
     if not log.is_dir():
         if anchor:
             raise Failed(USAGE, "--anchor goes with a folder")
@@ -77,7 +77,7 @@ def prove(log: Path, key: Path, entry: int | None, former: Path | None, later: P
     """Make a proof about LOG that others verify with the public key alone, and that shows one entry or none."""
     if (entry is None) == (former is None):
         raise Failed(USAGE, "give either --entry or --from")
-    public = _read_key(key)
+    public = read_key(key)
     gathered = _Gathered(entry)
     checked = _check(log, Checker(public, on_entry=gathered.entry))
     if checked.found is not None or checked.place is None:
@@ -114,7 +114,7 @@ def compare(one: Path, other: Path, key: Path, as_json: bool) -> int:
 
     The status is 4 when one is no continuation of the other, or either is not what was written.
     """
-    public = _read_key(key)
+    public = read_key(key)
     if one.is_dir() and other.is_dir():
         return _compare_logs(one, other, public, as_json)
     if one.is_dir() or other.is_dir():
@@ -210,7 +210,7 @@ class _Gathered(Leaves):
 # Files
 
 
-def _read_key(path: Path) -> Key:
+def read_key(path: Path) -> Key:
     try:
         return Key.read(_octets(path, MAX_KEY))
     except HeadError as error:
@@ -232,12 +232,12 @@ def _anchors(key: Key, paths: Sequence[Path]) -> tuple[list[Kept], Finding | Non
     """Heads of all files, and whether they contradict each other."""
     texts: list[str] = []
     for path in paths:
-        texts += _heads(key, path)
+        texts += anchored(key, path)
     heads = kept(key, texts)
     return heads, forked(heads)
 
 
-def _heads(key: Key, path: Path) -> list[str]:
+def anchored(key: Key, path: Path) -> list[str]:
     """The heads in an anchor, or the one in a file that is a head."""
     try:
         with path.open("rb") as file:
@@ -255,7 +255,7 @@ def _heads(key: Key, path: Path) -> list[str]:
 
 
 def _last_head(key: Key, path: Path) -> Kept:
-    heads = kept(key, _heads(key, path))
+    heads = kept(key, anchored(key, path))
     if not heads:
         raise Failed(UNREADABLE, f"{path}: there is no head in it")
     return heads[-1]

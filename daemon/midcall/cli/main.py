@@ -9,6 +9,7 @@ import click
 from midcall import __version__
 from midcall.cli.activate import activate, revoke
 from midcall.cli.audit import audit
+from midcall.cli.audit_anchor import anchor
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
 from midcall.cli.explain import explain
@@ -38,6 +39,7 @@ cli.add_command(warrant)
 cli.add_command(explain)
 cli.add_command(doctor)
 cli.add_command(kms)
+audit.add_command(anchor)
 cli.add_command(audit)
 
 

@@ -12,6 +12,7 @@ import enum
 from msgspec import Struct
 
 EXPLAIN_PATH = "/li/v1/explain"
+AUDIT_PATH = "/li/v1/audit-head"
 STATUS_PATH = "/li/v1/status"
 KIND = "application/json"
 NS = 1_000_000_000
