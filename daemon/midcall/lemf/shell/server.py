@@ -27,7 +27,7 @@ from midcall.lemf.shell.turns import Turns
 HANDSHAKES = 64
 """Connections that have not finished theirs, about 400 kB each; one more ends the oldest."""
 TICK = 1.0
-SEARCH_SECONDS = 10.0
+SEARCH_SECONDS = 20.0
 """How long an end waits for what is still looked closer at."""
 REST = 4
 """Times of a search that pass before the next."""
