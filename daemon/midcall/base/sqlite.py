@@ -18,8 +18,8 @@ BUSY_MS = 10_000
 CHECKPOINT_PAGES = 256
 PAGE_OCTETS = 4_096
 IN_PLACE_OCTETS = 256 << 10
-INSERTED = (256, 32, 4, 1)
-"""Rows that one statement inserts."""
+INSERTED = tuple(1 << power for power in range(10, -1, -1))
+"""Rows that one statement inserts; each is kept prepared."""
 _FULL = {sqlite3.SQLITE_FULL}
 _WRITING = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
