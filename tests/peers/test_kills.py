@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -82,10 +83,9 @@ class Poi:
     def __init__(self, folder: Path) -> None:
         (folder / "KEYS.toml").write_text(Users(1).key_file())
         site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml")
-        self.copies = folder / "copies" / "poi"
         self._cache = folder / "site" / "cache.db"
-        config = folder / "site" / "poi.toml"
-        config.write_text(config.read_text() + f'[poi.copies]\nsocket = "{self.copies}"\n')
+        config = tomllib.loads((folder / "site" / "poi.toml").read_text())
+        self.copies = Path(config["poi"]["copies"]["socket"])
         self._site = site
 
     def role(self) -> LabRole:
