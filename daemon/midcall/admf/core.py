@@ -31,15 +31,12 @@ _OF_TASKS = (AlarmKind.MISSING_TASK, AlarmKind.ALTERED_TASK, AlarmKind.REFUSED, 
 
 
 class Act(Struct, frozen=True):
-    """What a person has done: the record as it is now, and what is to be told of it in the audit."""
+    """What a person has done, to which version: the record as it is now, and what is to be told of it."""
 
     record: Record
+    version: int
     activated: bool = False
     outcome: str = "done"
-
-    @property
-    def version(self) -> int:
-        return self.record.asked or max(self.record.ordered, default=self.record.last)
 
 
 class Memory(Struct, frozen=True):
@@ -98,21 +95,23 @@ class Admf:
     # Acts of people. Denied
 
     def draft(self, octets: bytes, person: Person, now: Instant) -> Act:
-        return Act(self.book.draft(octets, person, now))
+        record = self.book.draft(octets, person, now)
+        return Act(record, record.last)
 
     def approve(self, identifier: str, version: int, signature: Signature, person: Person, now: Instant) -> Act:
-        return Act(self.book.approve(identifier, version, signature, person, now))
+        return Act(self.book.approve(identifier, version, signature, person, now), version)
 
     def activate(self, identifier: str, person: Person, now: Instant) -> Act:
         record = self.book.activate(identifier, person, now)
         if record.asked:
-            return Act(record, outcome="waits for a second administrator")
+            return Act(record, record.asked, outcome="waits for a second administrator")
         former = self.book.records[identifier]
         begins = former.suspended or set(record.ordered) != set(former.ordered)
-        return Act(record, activated=begins)
+        return Act(record, max(record.ordered), activated=begins)
 
     def revoke(self, identifier: str) -> Act:
-        return Act(self.book.revoke(identifier))
+        record = self.book.revoke(identifier)
+        return Act(record, max(record.ordered, default=record.last))
 
     def enter(self, act: Act, now: Instant) -> None:
         """An act counts. One that activates lets elements have again what they lost."""

@@ -302,7 +302,8 @@ class Link(Holdings):
             yield Notice(AlarmKind.ALTERED_DESTINATION, subject, over=True)
         elif ask.kind is x1.RemoveDestinationRequest:
             self.destinations.pop(subject, None)
-            yield Notice(AlarmKind.STRANGE_DESTINATION, subject, over=True)
+            for kind in (AlarmKind.STRANGE_DESTINATION, AlarmKind.ALTERED_DESTINATION, AlarmKind.DELIVERY):
+                yield Notice(kind, subject, over=True)
 
     def _gone(self, xid: str) -> Iterator[Outcome]:
         self._tidy = True

@@ -112,6 +112,8 @@ class Holdings:
     def _places(self, dids: tuple[str, ...]) -> Iterator[Outcome]:
         known = self.destinations
         self.destinations = {did: known.get(did) for did in dids}
+        for did in known.keys() - self.destinations.keys():
+            yield Notice(AlarmKind.DELIVERY, did, over=True)
         used = {each.destination.did for each in self.wanted.values()}
         for did in dids:
             if did not in used and did not in known and not self._leads_somewhere(did):

@@ -32,7 +32,7 @@ keys = "decrypt"                # or "keys-to-lemf": SRTP as it is, with its key
 location = false                # whether events may tell where somebody is
 start = 2026-07-01T00:00:00Z    # from this second on
 end = 2026-07-31T00:00:00Z      # before this second
-elements = ["poi-1", "df2-1", "kms-1"]  # those that may act under it
+elements = ["poi-1", "df-1", "kms-1"]  # those that may act under it
 
 [order]
 authority = "example court"

@@ -179,6 +179,19 @@ def test_a_destination_that_leads_elsewhere_is_told_and_led_back():
     assert element.element.destinations == (whereto,)
 
 
+def test_a_destination_that_is_gone_has_no_faults():
+    world = World()
+    world.active()
+    element = world.elements[DF]
+    (whereto,) = element.element.destinations
+    world.elements[DF].element.destination_fault(whereto.did, "x", "down", world.now)
+    world.minute()
+    assert world.alarms() == {(AlarmKind.DELIVERY, DF, whereto.did)}
+    world.revoke()
+    world.settle()
+    assert world.alarms() == set()
+
+
 def test_at_a_df_a_destination_that_the_warrant_does_not_name_is_refused():
     world = World()
     world.active()

@@ -100,7 +100,8 @@ def test_a_warrant_from_its_draft_to_its_revocation(site: Site) -> None:
         _, said = await people.run("ben", "show", "W-1")
         assert "armed" in said and "drafted by:    Lea" in said
         # The next version is drawn up from the one that is here, and keeps its task.
-        assert (await people.run("lea", "draft", people.template("2026-08-15T00:00:00Z"), "--supersede", "W-1"))[0] == 0
+        longer = people.template("2026-08-15T00:00:00Z")
+        assert await people.run("lea", "draft", longer, "--supersede", "W-1") == (0, "W-1 version 2: done; Active\n")
         assert len(site.admf.core.book.records["W-1"].papers) == 2
         status, said = await people.run("lea", "revoke", "W-1")
         assert status == 0 and "Suspended" in said
