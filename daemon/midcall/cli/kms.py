@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from midcall import config as config_file
 from midcall.base import credentials
+from midcall.base.audit_link import Act, AuditLink, NotAudited, Role, announced
+from midcall.base.audit_link.values import SALT_OCTETS
 from midcall.base.credentials import CredentialError
 from midcall.base.seal import KEY_OCTETS, SealKey
 from midcall.cli.checks.secrets import Secrets
@@ -55,8 +57,9 @@ def add(config: Path, lines: Path) -> int:
     with _store(config) as store:
         known = {each.psk_id: each for each in store.subscribers()}
         _require_apart(lines, added, known)
-        for start in range(0, len(added), TOGETHER):
-            store.put_subscribers(each for _, each in added[start : start + TOGETHER])
+        with _announced(config, len(added)):
+            for start in range(0, len(added), TOGETHER):
+                store.put_subscribers(each for _, each in added[start : start + TOGETHER])
     replaced = sum(each.psk_id in known for _, each in added)
     click.echo(f"{len(added) - replaced} added, {replaced} replaced")
     return DONE
@@ -74,8 +77,9 @@ def remove(config: Path, lines: Path) -> int:
     with _store(config) as store:
         known = {each.psk_id: each for each in store.subscribers()}
         gone = [known[each] for each in dict.fromkeys(wanted) if each in known]
-        for start in range(0, len(gone), TOGETHER):
-            store.remove_subscribers(gone[start : start + TOGETHER])
+        with _announced(config, len(gone)):
+            for start in range(0, len(gone), TOGETHER):
+                store.remove_subscribers(gone[start : start + TOGETHER])
     missing = len(set(wanted)) - len(gone)
     click.echo(f"{len(gone)} removed, {missing} were not there")
     return DONE_WITH_ERRORS if missing else DONE
@@ -99,7 +103,8 @@ def rotate_tpk(config: Path) -> int:
     """Let a new ticket protection key serve new tickets; the others open theirs as long as the KMS's file has it."""
     with _store(config) as store:
         keep = _settings(config)[1].tpk.keep_hours * HOUR
-        store.turn(time.time_ns(), 0, keep, secrets.token_bytes)
+        with _announced(config, 1):
+            store.turn(time.time_ns(), 0, keep, secrets.token_bytes)
         click.echo(f"a new ticket protection key serves new tickets; {len(store.tpks)} are kept")
     return DONE
 
@@ -180,6 +185,26 @@ def _settings(path: Path) -> tuple[DaemonConfig, KmsConfig]:
     if found.kms is None:
         raise Failed(USAGE, f"{path}: has no table [kms]")
     return found, found.kms
+
+
+@contextmanager
+def _announced(path: Path, count: int) -> Iterator[None]:
+    """In the audit, where the KMS has one, before it is done."""
+    found, settings = _settings(path)
+    if settings.audit is None:
+        yield
+        return
+    folder = os.environ.get("CREDENTIALS_DIRECTORY") or found.service.credentials
+    place = Secrets.of(path, folder, "kms").place
+    try:
+        salt = credentials.read(Path(place(settings.audit.salt)), range(SALT_OCTETS, SALT_OCTETS + 1))
+        link = AuditLink(path=Path(settings.audit.socket), role=Role.CLI, salt=bytes(salt))
+        with announced(link, Act.KEYS_MANAGE, count=count):
+            yield
+    except CredentialError as error:
+        raise Failed(USAGE, str(error)) from None
+    except NotAudited as error:
+        raise Failed(UNREADABLE, f"{settings.audit.socket}: {error}; nothing was done") from None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from midcall.base.audit_link import AuditClient, AuditLink, Role
 from tests.midcall.audit import made
 
 SALT = b"salt" * 8
-ROLES = (Role.POI, Role.DF, Role.KMS)
+ROLES = (Role.POI, Role.DF, Role.KMS, Role.CLI)
 
 
 class Place:

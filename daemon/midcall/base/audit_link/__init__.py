@@ -7,6 +7,7 @@
     intent.done()                                                                    # or refused(code), failed(code)
 """
 
+from midcall.base.audit_link.blocking import announced
 from midcall.base.audit_link.client import AuditClient, AuditLink, Intent, NotAudited
 from midcall.base.audit_link.values import Act, Kind, Note, Outcome, Phase, Role, digest
 
@@ -21,5 +22,6 @@ __all__ = [
     "Outcome",
     "Phase",
     "Role",
+    "announced",
     "digest",
 ]
