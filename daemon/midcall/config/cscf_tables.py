@@ -41,13 +41,15 @@ class CscfHop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class CscfRoute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests for ``domain`` ("*": any other), or for numbers that begin with ``prefix``, go to ``hops``.
 
-    ``probe_seconds``: how often the health of each is asked by OPTIONS; 0: never.
+    ``probe_seconds``: how often the health of each is asked by OPTIONS; 0: never. ``recurse``: whom they name in a 3xx
+    is tried here; otherwise it goes back to the caller.
     """
 
     domain: str = ""
     prefix: str = ""
     hops: Annotated[tuple[CscfHop, ...], Meta(min_length=1, max_length=64)]
     probe_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    recurse: bool = False
 
 
 class CscfPeer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

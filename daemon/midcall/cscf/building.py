@@ -113,7 +113,7 @@ def build(
 def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None) -> Parts:
     """What domains, routes, peers and users say. ``former``: whose nonces are still good. Unusable."""
     static = tuple(
-        StaticRoute(tuple((hop.uri, hop.weight) for hop in route.hops), route.domain, route.prefix)
+        StaticRoute(tuple((hop.uri, hop.weight) for hop in route.hops), route.domain, route.prefix, route.recurse)
         for route in config.route
     )
     router = Router(

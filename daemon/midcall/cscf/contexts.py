@@ -17,15 +17,20 @@ from midcall.cscf.values import Out, Outs
 
 NextGroup = Callable[[Server, int, Outs], None]
 """Starts the next group of targets of a context."""
+Follow = Callable[[Server, SipMessage, int], bool]
+"""Adds what a 3xx names to the targets of a context; False: it names nothing that can be tried."""
 
 
 class Contexts:
     """All transactions of a worker; at most ``bound`` of each kind. Times are monotonic ns.
 
-    ``to_tag`` names us in responses of our own; ``next_group`` begins what is to be tried when all before has failed.
+    ``to_tag`` names us in responses of our own; ``next_group`` begins what is to be tried when all before has failed;
+    ``follow`` adds to that what a 3xx names.
     """
 
-    def __init__(self, bound: int, to_tag: Callable[[str], str], next_group: NextGroup, overload: Overload) -> None:
+    def __init__(
+        self, bound: int, to_tag: Callable[[str], str], next_group: NextGroup, follow: Follow, overload: Overload
+    ) -> None:
         self._overload = overload
         self.servers: BoundedTable[Key, Server] = BoundedTable("cscf.servers", bound)
         self.clients: BoundedTable[str, Client] = BoundedTable("cscf.clients", 4 * bound)
@@ -33,6 +38,7 @@ class Contexts:
         self._timers: Timers[Server | Client] = Timers()
         self._to_tag = to_tag
         self._next_group = next_group
+        self._follow = follow
 
     @property
     def is_full(self) -> bool:
@@ -140,6 +146,9 @@ class Contexts:
                 self._acknowledge(client, message, out)
             self._run(now, *client.ended(status), client)
             client.final = message if status >= 300 else None
+            if 300 <= status < 400 and server.recurses and self._follow(server, message, now):
+                server.clients.remove(client)  # RFC 3261 16.7 4: as if it had not answered
+                client.final = None
             self._decide(server, message, status, now, out)
         elif client.phase == Phase.ACCEPTED and status < 300:
             self.respond(server, status, self._returned(server, message), now, out)

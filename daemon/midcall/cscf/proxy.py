@@ -10,7 +10,7 @@ from typing import Protocol
 from imswire import sip
 from imswire.sip import SipError, SipMessage, hop, verdict
 from midcall.base.bounded import BoundedTable
-from midcall.cscf import choice, feedback, top_via
+from midcall.cscf import choice, feedback, redirects, top_via
 from midcall.cscf.contexts import Contexts
 from midcall.cscf.overload import Overload
 from midcall.cscf.routing import Destination, Plan, Router, Seals
@@ -68,7 +68,7 @@ class Proxy:
         self._run = run
         self._probes = 0
         self._sender = Sender(listeners, seals, run)
-        self._contexts = Contexts(bound, self._to_tag, self._next_group, overload)
+        self._contexts = Contexts(bound, self._to_tag, self._next_group, self._follow, overload)
         self.counts: Counter[str] = self._contexts.counts
         self._names: BoundedTable[str, tuple[Sequence[str], int]] = BoundedTable("cscf.names", NAMES)
         self._waiting: BoundedTable[str, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
@@ -244,6 +244,7 @@ class Proxy:
 
     def _next_group(self, server: Server, now: int, out: Outs) -> None:
         group = server.waiting.pop(0)
+        server.recurses = group[0].recurses
         request = server.request
         if len(group) == 1 and request is not None and not request.has(b"max-breadth"):
             server.breadth = BREADTH
@@ -261,6 +262,22 @@ class Proxy:
             if server.decided:
                 return
             self._to_target(server, target, now, out)
+
+    def _follow(self, server: Server, answer: SipMessage, now: int) -> bool:
+        """Whom a next hop names in its 3xx is tried before all others, should it lead anywhere (RFC 3261 16.7 4)."""
+        request = server.request
+        if request is None or server.cancelled or server.decided:
+            return False
+        secure = (request.request_uri or "")[:5].lower() == "sips:"
+        groups: list[tuple[Destination, ...]] = []
+        for uris in redirects.uris(answer, server.redirects, secure=secure):
+            server.redirects += tuple(uris)
+            places = [place for uri in uris for place in self._router.redirected(uri, now)]
+            if places:
+                groups.append(tuple(each for place in places for each in place))
+        server.waiting = [*groups, *server.waiting]
+        self.counts["redirected"] += bool(groups)
+        return bool(groups)
 
     def _to_target(self, server: Server, target: Destination, now: int, out: Outs) -> None:
         request, plan = server.request, server.plan

@@ -143,7 +143,7 @@ class Registrar:
             message.call_id,
             message.cseq.number,
             path,
-            _weight(params.get("q")),
+            weight(params.get("q")),
             None if path else source,
             by_flow,
             tuple((name, value) for name, value in contact.params if name.lower() not in ("expires", "q")),
@@ -179,7 +179,7 @@ def _number(text: str | None) -> int | None:
     return min(int(text[-10:]), 2**32 - 1) if text and text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
-def _weight(text: str | None) -> int:
+def weight(text: str | None) -> int:
     """qvalue in thousandths (RFC 3261 25.1); 1 without one."""
     head, _, tail = (text or "1").partition(".")
     if head not in ("0", "1") or not (tail.isdigit() or not tail) or len(tail) > 3:

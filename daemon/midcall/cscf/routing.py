@@ -28,13 +28,15 @@ _LOOSE = 2  # of our URIs one after another: in through one listener, out throug
 class Destination(NamedTuple):
     """One target: its Request-URI (None: as it came), Route values pushed for it, and the URI of its next hop.
 
-    ``flow`` is where it is reached without a look at that URI: the connection over which it registered.
+    ``flow`` is where it is reached without a look at that URI: the connection over which it registered. ``recurses``:
+    whom it names in a 3xx is tried in its place (RFC 3261 16.7 4).
     """
 
     next: str
     request_uri: str | None = None
     routes: tuple[str, ...] = ()
     flow: Hop | None = None
+    recurses: bool = False
 
 
 class Plan(NamedTuple):
@@ -75,12 +77,13 @@ class Location(Protocol):
 class StaticRoute(Struct, frozen=True):
     """Requests for ``domain`` (of SIP URIs) or numbers that begin with ``prefix`` go to one of ``hops`` by weight.
 
-    A hop is a SIP URI: host, port and transport.
+    A hop is a SIP URI: host, port and transport. ``recurse``: its 3xx are followed here.
     """
 
     hops: tuple[tuple[str, int], ...]
     domain: str = ""
     prefix: str = ""
+    recurse: bool = False
 
 
 class Seals:
@@ -120,7 +123,11 @@ class Router:
         self._ours = frozenset((each.host.lower(), each.port) for each in listeners)
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
-        self._single = {hop: ((Destination(hop),),) for route in static for hop, _ in route.hops}
+        self._single = {
+            (hop, route.recurse): ((Destination(hop, recurses=route.recurse),),)
+            for route in static
+            for hop, _ in route.hops
+        }
         self._location = location
         self._seals = seals
         self._alive = alive
@@ -227,7 +234,7 @@ class Router:
     def _static(self, route: StaticRoute) -> tuple[tuple[tuple[Destination, ...], ...], int]:
         """One hop by weight; then, should it fail, the others."""
         if len(route.hops) == 1:
-            return self._single[route.hops[0][0]], 0
+            return self._single[route.hops[0][0], route.recurse], 0
         living = [each for each in route.hops if self._alive(each[0])] or list(route.hops)
         order: list[str] = []
         while living:
@@ -242,7 +249,18 @@ class Router:
                     order.append(uri)
                     del living[place]
                     break
-        return tuple((Destination(uri),) for uri in order), 0
+        return tuple((Destination(uri, recurses=route.recurse),) for uri in order), 0
+
+    def redirected(self, uri: str, now: int) -> tuple[tuple[Destination, ...], ...]:
+        """Where a URI of a 3xx leads: to a user or a route of ours, or by itself; nowhere when it cannot. SipError."""
+        groups, status = self._targets(_asked(uri), now)
+        if status:
+            return ()
+        named = tuple(
+            tuple(each if each.request_uri is not None else each._replace(request_uri=uri) for each in group)
+            for group in groups
+        )
+        return named or ((Destination(uri, uri),),)
 
 
 def _default_port(uri: SipUri) -> int:

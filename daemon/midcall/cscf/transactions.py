@@ -38,13 +38,15 @@ class Server:
     the response that answers a retransmission. ``clients``: its branches; ``waiting``: groups of targets that are tried
     when those before have failed (RFC 3261 16.6). ``unresolved``: targets whose addresses are not known yet.
     ``hears``: the sender keeps to what it is told of our load; ``held``: a target is overloaded (RFC 7339).
+    ``recurses``: 3xx of the targets that are tried now are followed, and ``redirects`` are the URIs that were.
     ``breadth``: Max-Breadth of each branch, 0 where it stays as it came (RFC 5393). ``decided``: a final response went
     back.
     """
 
     __slots__ = (
         "breadth", "cancelled", "clients", "decided", "hears", "held", "hop", "interval", "invite", "key", "last",
-        "listener", "method", "on_top", "phase", "plan", "removed", "request", "unresolved", "via", "waiting",
+        "listener", "method", "on_top", "phase", "plan", "recurses", "redirects", "removed", "request", "unresolved",
+        "via", "waiting",
     )  # fmt: skip
 
     def __init__(self, key: Key, request: SipMessage, via: bytes | None, listener: int, hop: Hop) -> None:
@@ -64,6 +66,8 @@ class Server:
         self.removed: tuple[str, ...] = ()
         self.waiting: list[tuple[Destination, ...]] = []
         self.breadth = 0
+        self.recurses = False
+        self.redirects: tuple[str, ...] = ()
         self.unresolved = 0
         self.hears = False
         self.held = False

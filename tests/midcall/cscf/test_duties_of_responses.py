@@ -9,6 +9,7 @@ import pytest
 
 from imswire import sip
 from imswire.sip import SipMessage
+from midcall.cscf.routing import StaticRoute
 from midcall.cscf.values import Hop
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, Stage, request, response
 
@@ -283,3 +284,59 @@ def test_a_dialog_that_never_ends_keeps_nothing_here():
     stage.say(response(invite, 200), BOB)
     stage.wait(33_000)
     assert stage.proxy.running == (0, 0) and stage.proxy.next_deadline() is None
+
+
+# Recursion (16.7 4), where a route says so
+
+REDIRECTING = StaticRoute((("sip:192.0.2.99", 1),), domain="far.example", recurse=True)
+
+
+def redirect(message: SipMessage, *contacts: str, status: int = 302) -> str:
+    return response(message, status, *(f"Contact: {each}" for each in contacts))
+
+
+def test_16_7_4_contacts_of_a_3xx_are_tried_in_its_place():
+    """The heavier first; the 3xx itself is forgotten; none is tried twice."""
+    stage = Stage(REDIRECTING)
+    (first,) = called(stage, request(uri="sip:x@far.example"))
+    contacts = ("<sip:x@192.0.2.20>;q=0.5", "<sip:x@192.0.2.30>", "<sip:x@192.0.2.30>")
+    (_, ack), (hop, second) = stage.say(redirect(first, *contacts), DAVE)
+    assert (ack.method, hop, second.request_uri) == ("ACK", CAROL, "sip:x@192.0.2.30")
+    (_, _), (hop, third) = stage.say(response(second, 486, tag="c"), CAROL)
+    assert (hop, third.request_uri) == (BOB, "sip:x@192.0.2.20")
+    assert said(stage.say(response(third, 404), BOB)) == ["ACK", 486]
+
+
+def test_16_7_4_users_of_ours_are_looked_up():
+    stage = Stage(REDIRECTING)
+    (first,) = called(stage, request(uri="sip:x@far.example"))
+    sent = stage.say(redirect(first, "<sip:bob@home.example>"), DAVE)
+    assert sent[1][0] == BOB and sent[1][1].request_uri == "sip:bob@192.0.2.20"
+
+
+def test_16_7_4_without_the_option_the_caller_hears_it():
+    stage = Stage(StaticRoute((("sip:192.0.2.99", 1),), domain="far.example"))
+    (first,) = called(stage, request(uri="sip:x@far.example"))
+    assert said(stage.say(redirect(first, "<sip:x@192.0.2.30>"), DAVE)) == ["ACK", 302]
+
+
+def test_16_7_4_what_leads_nowhere_goes_back():
+    for contact in ("<mailto:x@y>", "<sip:x@y?Route=z>", "nonsense", "<sip:nobody@home.example>"):
+        stage = Stage(REDIRECTING)
+        (first,) = called(stage, request(uri="sip:x@far.example"))
+        assert said(stage.say(redirect(first, contact), DAVE)) == ["ACK", 302], contact
+    stage = Stage(StaticRoute((("sip:192.0.2.99;transport=tls", 1),), domain="far.example", recurse=True))
+    (first,) = called(stage, request(uri="sips:x@far.example"))
+    assert said(stage.say(redirect(first, "<sip:x@192.0.2.30;transport=tls>"), DAVE)) == ["ACK", 302]
+    assert stage.proxy.counts["redirected"] == 0
+
+
+def test_16_7_4_a_chain_of_redirections_ends():
+    """Each answer names the next hop of the same route again, under another name."""
+    stage = Stage(REDIRECTING)
+    branches = called(stage, request(uri="sip:x@far.example"))
+    for number in range(8):
+        sent = stage.say(redirect(branches[-1], f"<sip:x{number}@far.example>"), DAVE)
+        branches += [message for _, message in sent if message.method == "INVITE"]
+    assert [each.request_uri for each in branches] == [f"sip:x{number}@far.example" for number in ("", *range(8))]
+    assert said(stage.say(redirect(branches[-1], "<sip:last@far.example>"), DAVE)) == ["ACK", 302]
