@@ -9,14 +9,17 @@ what a connection leaves behind is collected soon after its end, since its parts
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
+import resource
 import sys
 
 _TUNABLES = "GLIBC_TUNABLES"
 _OVERWRITE = ("glibc.malloc.perturb=165", "glibc.malloc.tcache_count=0")
 _ALLOCATOR = "PYTHONMALLOC"
 _PLAIN = "malloc"
+_CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4  # MCL_*
 _SOON_SECONDS = 0.1
 _YOUNG = 1
 
@@ -49,6 +52,15 @@ def begin_overwriting(*, small: bool) -> None:
     if small:
         environment[_ALLOCATOR] = _PLAIN
     os.execve(sys.executable or program, [program, *arguments], environment)  # noqa: S606 - ourselves
+
+
+def lock() -> bool:
+    """Keep all that this process has, and will have, out of swap; only where nothing limits that, or what is asked for
+    later would fail. False: it stays as it is.
+    """
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
+        return False
+    return bool(ctypes.CDLL(None).mlockall(_CURRENT | _FUTURE | _ON_FAULT) == 0)
 
 
 class Collection:

@@ -42,10 +42,10 @@ def run(own: object, config: Path, roles: tuple[str, ...], instance: str, record
 
     try:
         chosen = set(service.roles(roles, config, instance))
-        small = "kms" in chosen
-        holds = bool(chosen & service.HOLDERS)
-        if own is OWN_PROCESS and memory.is_own() and holds and not memory.overwrites_freed(small=small):
-            memory.begin_overwriting(small=small)
+        if own is OWN_PROCESS and memory.is_own() and chosen & service.HOLDERS:
+            if not memory.overwrites_freed(small="kms" in chosen):
+                memory.begin_overwriting(small="kms" in chosen)
+            memory.lock()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(serve())
     except service.Refused as refused:

@@ -79,3 +79,22 @@ def test_what_holds_itself_is_collected_soon() -> None:
             gc.enable()
 
     asyncio.run(asyncio.wait_for(test(), 10))
+
+
+def test_memory_is_locked_where_nothing_limits_it_and_not_otherwise() -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from midcall.base import memory
+for most in (1 << 23, resource.RLIM_INFINITY):
+    resource.getrlimit = lambda _: (most, most)  # who may, may lock more than the limit says
+    said = memory.lock()
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(said, int(status["VmLck"].split()[0]) > 0)
+"""
+    folder = str(Path(memory.__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    refused, locked = done.stdout.splitlines()
+    assert refused == "False False"
+    assert locked == "True True" or os.geteuid() != 0
