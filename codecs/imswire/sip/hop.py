@@ -139,7 +139,7 @@ def returned(message: SipMessage, *, stream: bool = False) -> bytes:
     if vias and start and not (stream and not layout.length):
         begin, end = _line(message, start, vias[0])
         top, comma, rest = message.pieces[vias[0]].partition(b",")
-        if end and b'"' not in top:
+        if end and not (comma and b'"' in top):
             if comma and rest.strip():
                 return b"%bVia: %b\r\n%b" % (message.octets[:begin], rest.strip(), _rest(message, end))
             if not comma and len(vias) > 1:

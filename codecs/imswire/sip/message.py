@@ -403,10 +403,12 @@ def _word(value: bytes) -> str:
 
 def _usual_branch(value: bytes) -> str | None:
     """The branch of the first Via of a line, by the short way; None: it has none, or may be mistaken for another."""
-    if _QUOTE in value or _OPENING in value:
+    if _OPENING in value or (_QUOTE in value and _COMMA in value):
         return None
     others, branch = _short_branch(value)
-    return None if branch is None or b"branch" in others.lower() else branch
+    if branch is None or b"branch" in others.lower() or _QUOTE in others or '"' in branch:
+        return None
+    return branch
 
 
 def _short_branch(value: bytes) -> tuple[bytes, str | None]:
