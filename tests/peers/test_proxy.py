@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -213,6 +217,73 @@ def test_calls(peer, tmp_path, transport, version):
             with sipp.callee(name, host, callee, mode):
                 assert sipp.caller(name, host, mode, at(host, port)) == (CALLS, 0), name
         assert sipp.caller("register", host, mode, at(host, port)) == (CALLS, 0)
+
+
+class TlsShim:
+    """SIPp of Debian has no TLS: what it sends over TCP goes on over TLS, and back, a connection each."""
+
+    def __init__(self, to: int, ca: Path) -> None:
+        self._to = to
+        self._context = ssl.create_default_context(cafile=str(ca))
+        self._ready = threading.Event()
+        self.connections = 0
+        self.port = 0
+
+    def __enter__(self) -> TlsShim:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        server = await asyncio.start_server(self._taken, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to, ssl=self._context)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while octets := await reader.read(65_536):
+                writer.write(octets)
+                await writer.drain()
+        finally:
+            writer.close()
+
+
+@pytest.mark.proof
+def test_calls_over_tls(peer, tmp_path):
+    """The caller over TLS, the callee over UDP."""
+    sipp = Sipp(peer, tmp_path)
+    callee, secure = free_port(), free_port()
+    with (
+        proxy(tmp_path, f"sip:127.0.0.1:{callee}", "127.0.0.1", tls=secure),
+        TlsShim(secure, tmp_path / "pki" / "ca.pem") as shim,
+    ):
+        for name in ("call", "prack", "cancel", "message"):
+            with sipp.callee(name, "127.0.0.1", callee, "u1"):
+                assert sipp.caller(name, "127.0.0.1", "t1", f"127.0.0.1:{shim.port}") == (CALLS, 0), name
+        assert shim.connections == 4
 
 
 @pytest.mark.proof
