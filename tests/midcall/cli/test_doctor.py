@@ -219,9 +219,13 @@ def site(tmp_path, monkeypatch):
     apart = {"credentials", "df-keys"}
     monkeypatch.setattr(places, "_on_one_disk", lambda _, other: not apart & set(other.parts))
     door = tmp_path / "run/midcall/tap-1/door"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        door.parent.mkdir(parents=True, exist_ok=True)
-        listener.bind(str(door))
+    audit = tmp_path / "run/midcall/audit-1/door"
+    kind = socket.AF_UNIX, socket.SOCK_SEQPACKET
+    with socket.socket(*kind) as listener, socket.socket(*kind) as listening:
+        for each, path in ((listener, door), (listening, audit)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            each.bind(str(path))
+        listening.listen(16)
         monkeypatch.setattr(taps, "PROC", tmp_path / "proc")
         (tmp_path / "proc/net").mkdir(parents=True)
         (tmp_path / "proc/net/unix").write_text(f"Num\n0000: 2 0 0 5 1 9 {door}\n")

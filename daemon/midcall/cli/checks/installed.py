@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from midcall import config as config_file
-from midcall.cli.checks import beside, doors, papers, places, secrets, taps
+from midcall.cli.checks import audited, beside, doors, papers, places, secrets, taps
 from midcall.cli.checks.finding import Finding, good, mend
 from midcall.cli.checks.secrets import Secrets
 from midcall.config import DaemonConfig
@@ -32,6 +32,7 @@ def findings(path: Path, config: DaemonConfig, folder: str) -> list[Finding]:
             found += doors.findings(name, table, runs)
             found += places.findings(name, table, role, apart, lab)
             found += taps.findings(name, table, lab)
+            found += audited.findings(name, table, lab)
     found += beside.findings(path, config)
     found += places.log("log.li", config.log.li, roles[0], lab)
     if not config.operator.listen.startswith("unix:"):
