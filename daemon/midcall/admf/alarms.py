@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
@@ -58,6 +58,11 @@ class Alarms:
         """Since the last call; None: it made room."""
         found, self._changed = self._changed, {}
         return found
+
+    def unkept(self, changes: Iterable[tuple[Key, Alarm | None]]) -> None:
+        """These could not be kept."""
+        for key, alarm in changes:
+            self._changed.setdefault(key, alarm)
 
     def _make_room(self) -> None:
         """One that is over, or else the oldest."""

@@ -208,7 +208,7 @@ class Admf:
                 self._alarm(Notice(AlarmKind.FAULT, "", _code(request.code), over), ne, now)
             elif request.issue is NeIssueType.ALERT:
                 self._alarm(Notice(AlarmKind.ALERT, f"at {now.wall // SECOND}", _code(request.code)), ne, now)
-            link.read_again()
+            link.read_again(now)
 
     def _task_issue(self, link: Link, request: x1.ReportTaskIssueRequest, now: Instant) -> None:
         xid, kind = request.xid, request.report
@@ -218,9 +218,9 @@ class Admf:
             self._alarm(Notice(AlarmKind.FAILED_TASK, xid, over=True), link.at.ne, now)
         elif xid in link.wanted:
             self._alarm(Notice(AlarmKind.FAILED_TASK, xid, f"{kind}: {_code(request.code)}"), link.at.ne, now)
-            link.read_again()
+            link.read_again(now)
         else:
-            link.read_again()
+            link.read_again(now)
 
     # Time
 
@@ -370,6 +370,13 @@ class Admf:
         records, keeps = tuple(self._records.values()), tuple(self._keeps)
         self._records, self._keeps = {}, []
         return Changes(records, keeps, tuple(self.alarms.changes().items()))
+
+    def unkept(self, changes: Changes) -> None:
+        """These could not be kept: they are fetched again, behind nothing that is newer."""
+        self._keeps = [*changes.keeps, *self._keeps]
+        for record in changes.records:
+            self._records.setdefault(record.id, self.book.records.get(record.id, record))
+        self.alarms.unkept(changes.alarms)
 
     def fault(self, kind: AlarmKind, now: Instant, *, over: bool = False) -> None:
         """Something of the ADMF's own."""

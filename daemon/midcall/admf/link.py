@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from imswire import x1
 from imswire.x1 import ErrorCode
 from midcall.admf.plan import At
-from midcall.admf.reconcile import Holdings, Keep, Notice, Outcome, Wanted
+from midcall.admf.reconcile import Holdings, Keep, Notice, Outcome, Wanted, is_place, is_task
 from midcall.admf.values import SECOND, AlarmKind
 from midcall.events import Instant
 
@@ -44,6 +44,8 @@ class Ask(Struct, frozen=True):
 
 
 READ, LIST = Ask(x1.GetAllDetailsRequest), Ask(x1.ListAllDetailsRequest)
+_NOT_AS_READ = (ErrorCode.XID_EXISTS, ErrorCode.DID_EXISTS, ErrorCode.XID_UNKNOWN, ErrorCode.DID_UNKNOWN)
+"""What it holds has changed since it was read."""
 KEEPALIVE, PING = Ask(x1.KeepaliveRequest), Ask(x1.PingRequest)
 
 
@@ -69,6 +71,7 @@ class Link(Holdings):
         self._refused: dict[str, int] = {}
         self._read_every, self._keepalive_every = read_every, keepalive_every
         self._read_at = now.mono
+        self._was_read = now.mono - SECOND
         self._alive_at = now.mono + keepalive_every
         self._alive = KEEPALIVE
         self._not_before = now.mono
@@ -106,9 +109,9 @@ class Link(Holdings):
         self.acknowledged.pop(xid, None)
         return Keep(self.at.ne, xid, None)
 
-    def read_again(self) -> None:
-        """What it holds is not known any more."""
-        self.held = None
+    def read_again(self, now: Instant) -> None:
+        """What it holds may be another thing: it is read again, and not more often than each second."""
+        self._read_at = min(self._read_at, max(now.mono, self._was_read + SECOND))
 
     def holds(self, xid: str) -> bool:
         """Whether product may come of a task there. What is silent, or does not obey, is not waited for."""
@@ -119,7 +122,7 @@ class Link(Holdings):
     def has(self, xid: str) -> bool:
         """Whether it holds a task just as it is to."""
         wanted = self.wanted.get(xid)
-        return wanted is not None and self.held is not None and self.held.get(xid) == wanted.details
+        return wanted is not None and self.held is not None and is_task(self.held.get(xid), wanted.details)
 
     def state(self, xid: str) -> str:
         """In a word, for people."""
@@ -184,16 +187,19 @@ class Link(Holdings):
     def _place(self, wanted: Wanted) -> Ask | None:
         """A destination that is there is to be the right one."""
         did = wanted.destination.did
-        if did not in self.destinations or did in self._refused or self.destinations[did] == wanted.destination:
+        found = self.destinations.get(did)
+        if did not in self.destinations or did in self._refused:
             return None
-        if self.destinations[did] is None:
+        if found is None:
             return Ask(x1.GetDestinationDetailsRequest, (did,))
+        if is_place(found, wanted.destination):
+            return None
         return Ask(x1.ModifyDestinationRequest, (wanted.destination,))
 
     def _begin(self, xid: str, wanted: Wanted, held: x1.TaskDetails | None, *, there: bool) -> Ask | None:
         if there and held is None:
             return Ask(x1.GetTaskDetailsRequest, (xid,))
-        if held == wanted.details:
+        if is_task(held, wanted.details):
             return None
         if not self._may_begin(self.at, xid):
             self._blocked.add(xid)
@@ -249,7 +255,7 @@ class Link(Holdings):
             yield from self._done(ask, response)
 
     def _read(self, outcomes: Iterator[Outcome], now: Instant) -> Iterator[Outcome]:
-        self._read_at = now.mono + self._read_every
+        self._was_read, self._read_at = now.mono, now.mono + self._read_every
         yield from outcomes
         self._tidy = True
         self._blocked.clear()
@@ -264,19 +270,24 @@ class Link(Holdings):
             yield from self._gone(subject)
         elif code == ErrorCode.DID_UNKNOWN and ask.kind is x1.RemoveDestinationRequest:
             self.destinations.pop(subject, None)
-        elif code in (ErrorCode.XID_EXISTS, ErrorCode.DID_EXISTS, ErrorCode.XID_UNKNOWN, ErrorCode.DID_UNKNOWN):
-            self.held = None
         elif not subject:
             self._not_before = now.mono + AGAIN
             yield Notice(AlarmKind.REFUSED, "", _said(ask, code))
         else:
-            self._refused[subject] = now.mono + AGAIN
-            if ask.kind in (x1.CreateDestinationRequest, x1.ModifyDestinationRequest):
-                # The tasks behind it wait as it does.
-                for xid, wanted in self.wanted.items():
-                    if wanted.destination.did == subject and not self.has(xid):
-                        self._refused[xid] = now.mono + AGAIN
-            yield Notice(AlarmKind.REFUSED, subject, _said(ask, code))
+            self._later(subject, now)
+            if code in _NOT_AS_READ:
+                self.held = None
+            else:
+                yield Notice(AlarmKind.REFUSED, subject, _said(ask, code))
+
+    def _later(self, subject: str, now: Instant) -> None:
+        """A task or destination that was refused, and the tasks behind a destination, which wait as it does."""
+        self._refused[subject] = now.mono + AGAIN
+        if subject in self.wanted:
+            return
+        for xid, wanted in self.wanted.items():
+            if wanted.destination.did == subject and not self.has(xid):
+                self._refused[xid] = now.mono + AGAIN
 
     def _done(self, ask: Ask, response: x1.Acknowledgement) -> Iterator[Outcome]:
         subject = ask.subject

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imswire import x1
 from midcall.admf.plan import At
@@ -123,7 +123,7 @@ class Holdings:
         """A destination as it holds it."""
         self.destinations[did] = found.destination
         wanted = next((each.destination for each in self.wanted.values() if each.destination.did == did), None)
-        if wanted is not None and wanted != found.destination:
+        if wanted is not None and not is_place(found.destination, wanted):
             yield Notice(AlarmKind.ALTERED_DESTINATION, did)
         faults = found.status.faults
         yield Notice(AlarmKind.DELIVERY, did, _faults(faults), over=not faults)
@@ -139,7 +139,7 @@ class Holdings:
         assert self.held is not None
         self.held[xid] = each.task
         wanted, digest = self.wanted.get(xid), self.acknowledged.get(xid)
-        if wanted is not None and each.task == wanted.details:
+        if wanted is not None and is_task(each.task, wanted.details):
             if digest != wanted.digest and xid not in self.lost:
                 yield self.keep(xid, wanted.digest)
         elif digest is None and xid not in self.lost:
@@ -172,6 +172,18 @@ class Holdings:
     def keep(self, xid: str, digest: str) -> Keep:
         self.acknowledged[xid] = digest
         return Keep(self.at.ne, xid, digest)
+
+
+def is_task(found: x1.TaskDetails | None, wanted: x1.TaskDetails) -> bool:
+    """Whether a task is the one that was ordered. Elements of others may give back none of its extensions."""
+    if found is None or found == wanted:
+        return found is not None
+    return not found.extensions and structs.replace(wanted, extensions=()) == found
+
+
+def is_place(found: x1.DestinationDetails, wanted: x1.DestinationDetails) -> bool:
+    """The same of a destination, whatever an element calls it."""
+    return (found.did, found.delivery, found.address) == (wanted.did, wanted.delivery, wanted.address)
 
 
 def _faults(faults: tuple[x1.Fault, ...]) -> str:

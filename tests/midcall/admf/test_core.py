@@ -8,6 +8,7 @@ from msgspec import structs
 from imswire import x1
 from midcall.admf import reconcile
 from midcall.admf.book import Limits
+from midcall.admf.link import READ
 from midcall.admf.values import AlarmKind, Denied, Status
 from tests.midcall import warrants
 from tests.midcall.admf.world import DF, LEO, POI, SECOND, World
@@ -392,3 +393,57 @@ def test_of_many_tasks_all_are_looked_at_after_a_restart(many: World) -> None:
     many.settle()
     assert many.core.status("W-0") is Status.ACTIVE and many.alarms() == set()
     assert [kind for ne, kind in many.steps if ne == DF][-4:].count("GetTaskDetails") >= 3
+
+
+# Elements that are not well
+
+
+def answered(world: World, ask: object, response: x1.Response) -> None:
+    world.core.answered(POI, ask, response, world.now)  # type: ignore[arg-type]
+
+
+def test_an_element_that_contradicts_itself_is_not_asked_without_end():
+    """It says that it has a task which it does not tell of."""
+    world = World()
+    world.active()
+    world.revoke()
+    world.settle()
+    world.activate()
+    element = world.elements[POI]
+    asks = 0
+    for _ in range(200):
+        world.step(DF)
+        ask = world.core.next(POI, world.now)
+        if ask is None:
+            break
+        asks += 1
+        if ask.kind is x1.ActivateTaskRequest:
+            request = x1.ActivateTaskRequest(element.header(), *ask.members)
+            answered(world, ask, x1.refusal(request, x1.ErrorCode.XID_EXISTS, world.now.wall))
+        else:
+            world.step(POI)
+    assert asks < 10 and world.core.status("W-1") is not Status.ACTIVE
+
+
+def test_an_element_that_gives_back_no_extensions_holds_what_was_ordered():
+    """What X1 has no room for, elements of others need not give back."""
+    world = World()
+    world.active()
+    ask = READ
+    told = world.elements[POI].answer(x1.GetAllDetailsRequest)
+    tasks = tuple(structs.replace(each, task=structs.replace(each.task, extensions=())) for each in told.tasks)
+    answered(world, ask, structs.replace(told, tasks=tasks))
+    assert world.alarms() == set() and world.core.status("W-1") is Status.ACTIVE
+    assert world.core.next(POI, world.now) is None
+
+
+def test_reports_do_not_make_it_read_all_the_time():
+    world = World()
+    world.active()
+    world.steps.clear()
+    for number in range(50):
+        header = x1.Header("admf-1", POI, world.now.wall, x1.VERSION, f"0b000000-0000-4000-8000-0000000000{number:02d}")
+        world.core.report(x1.ReportNEIssueRequest(header, x1.NeIssueType.WARNING, "again"), POI, world.now)
+        world.settle()
+        world.go(10**8)
+    assert 3 <= [ne for ne, kind in world.steps if kind == "GetAllDetails"].count(POI) <= 6

@@ -150,7 +150,9 @@ def test_reports_become_alarms_and_end_them(site: Site) -> None:
         (alarm,) = site.admf.core.alarms.standing
         assert (alarm.kind, alarm.element, alarm.subject) == (AlarmKind.FAILED_TASK, "df", warrants.XID)
         assert "words" not in alarm.detail
-        # It is asked what it holds, and says that all is well.
+        # It is asked what it holds, a second later at the earliest, and says that all is well.
+        site.clock.go(10**9)
+        site.admf.driver.wake()
         await site.until(lambda: site.admf.alarms == 0)
         ill = x1.ReportNEIssueRequest(header(site, "poi"), NeIssueType.FAULT_REPORT, "text", 9020)
         await report(site, "poi", ill)
@@ -203,6 +205,28 @@ def test_another_key_opens_nothing_and_two_have_not_one_book(site: Site) -> None
     assert b"alice" not in octets and b"W-1" not in octets and warrants.XID.encode() not in octets
     with pytest.raises(StoreError, match="another key"):
         AdmfStore(site.folder / "admf.db", SealKey(bytes(32)))
+
+
+def test_what_the_disk_does_not_take_counts_for_nothing_and_what_ends_ends(site: Site) -> None:
+    async def test(site: Site) -> None:
+        await site.active(warrants.make())
+        await site.admf.desk.close()
+        database = site.admf._store._database
+        (schema,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'rows'").fetchone()
+        database.execute("ALTER TABLE rows RENAME TO away")
+        other = warrants.make(id="W-2", targets=[{"liid": "L", "xid": warrants.OTHER_XID, "identity": "sip:a@b"}])
+        assert await site.refused("lea", Command.DRAFT, draft(other)) == "store"
+        assert "W-2" not in site.admf.core.book.records
+        assert await site.refused("leo", Command.REVOKE, wire.Named("W-1")) == "store"
+        await site.until(lambda: not site.held("poi") | site.held("df"))
+        assert site.admf.core.alarms.stands(AlarmKind.STORE) and schema
+        database.execute("ALTER TABLE away RENAME TO rows")
+        site.admf.desk.keep()
+        await site.until(lambda: not site.admf.core.alarms.stands(AlarmKind.STORE))
+        await site.restart()
+        assert site.status() == "Suspended", "the end was kept when the disk was there again"
+
+    site.run(test)
 
 
 def test_a_certificate_of_another_admf_is_refused_at_start(site: Site) -> None:

@@ -96,7 +96,13 @@ class Desk:
             self._core.enter(act, now)
             self._woken()
         times = (*self._core.book.within_hour(now), now.wall) if act.activated else None
-        await self._written(Changes((act.record,)), times)
+        try:
+            await self._written(Changes((act.record,)), times)
+        except StoreError:
+            # It may be on the disk yet, and is not to count there either.
+            former = self._core.book.records.get(act.record.id)
+            self._core.unkept(Changes(() if former is None else (former,)))
+            raise
         if not ends:
             self._core.enter(act, now)
             if command is Command.ACTIVATE and not act.record.asked:
@@ -180,8 +186,8 @@ class Desk:
             self._tell(changes)
             try:
                 await self._written(changes)
-            except StoreError as error:
-                log.error("%s", error)
+            except StoreError:
+                self._core.unkept(changes)
                 return
 
     def _tell(self, changes: Changes) -> None:
@@ -197,7 +203,9 @@ class Desk:
     async def _written(self, changes: Changes, times: tuple[int, ...] | None = None) -> None:
         try:
             await self._store.write(changes, times)
-        except StoreError:
+        except StoreError as error:
+            if not self._core.alarms.stands(AlarmKind.STORE):
+                log.error("%s", error)
             self._core.fault(AlarmKind.STORE, self._now())
             raise
         self._core.fault(AlarmKind.STORE, self._now(), over=True)
