@@ -108,7 +108,7 @@ class PeopleDoor:
         except NotAudited:
             return _json(503, wire.Refusal("audit", "the audit cannot be written: nothing was done"))
         except StoreError:
-            return _json(503, wire.Refusal("store", "the store cannot be written: nothing begins, and what was to end ends"))
+            return _json(503, wire.Refusal("store", "the store cannot be written: nothing begins, what ends has ended"))
 
 
 def _read(octets: bytes, kind: type[T]) -> T:
