@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from midcall.events import Cc, EventRecord
@@ -20,7 +20,8 @@ UNREAD_NS = 250_000_000
 class Writer(Protocol):
     """Where records go: futures that are done when they are on the disk."""
 
-    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]: ...
+    def iri(self, records: list[EventRecord], before: Callable[[], None] | None = None) -> asyncio.Future[list[None]]:
+        """``before`` is called in the writer's thread, before any of them is written."""
 
     def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]: ...
 
@@ -41,17 +42,30 @@ class Commits:
         self._journal = journal
         self._records: list[EventRecord] = []
         self._promise: asyncio.Future[None] | None = None
+        self._went = False
         self._open: set[asyncio.Future[None]] = set()
         self._rounds: asyncio.Task[None] | None = None
 
     def put(self, records: Sequence[EventRecord] = ()) -> None:
-        """Write records, and what the journal was told."""
+        """Write records, and what the journal was told.
+
+        The first records of a turn of the loop are on their way at once: what else comes of the same message is not
+        waited for. Those behind them go together.
+        """
+        waiting = bool(self._records)
         self._records += records
         if self._promise is None:
             self._promise = asyncio.get_running_loop().create_future()
             self._open.add(self._promise)
             self._promise.add_done_callback(self._open.discard)
-        if self._rounds is None or self._rounds.done():
+        if records and not waiting and not self._went:
+            self._went = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+            try:
+                self._write_records()
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs these records, and nothing else
+                self._rounds = asyncio.create_task(_failed(error))
+        elif self._rounds is None or self._rounds.done():
             self._rounds = asyncio.create_task(self._run())
 
     async def done(self, seconds: float | None = None) -> None:
@@ -62,28 +76,56 @@ class Commits:
         if any(not each.done() or each.cancelled() or each.exception() is not None for each in waits):
             raise NotWritten
 
+    def _next_turn(self) -> None:
+        self._went = False
+
     async def _run(self) -> None:
         while self._promise is not None:
+            if self._records:
+                self._write_records()
+                continue
             promise, self._promise = self._promise, None
-            records, self._records = self._records, []
             try:
-                await self._round(promise, records)
+                await self._flush()
             except BaseException:
                 promise.cancel()
                 raise
+            promise.set_result(None)
 
-    async def _round(self, promise: asyncio.Future[None], records: list[EventRecord]) -> None:
+    def _write_records(self) -> None:
+        """Behind the journal. Not waited for: what comes meanwhile is written behind it all the same."""
+        promise, self._promise = self._promise, None
+        records, self._records = self._records, []
+        assert promise is not None
+        before: Callable[[], None] | None = None
+        if self._journal is not None and self._journal.waiting:
+            self._journal.take()
+            before = self._write_journal
+        try:
+            written = asyncio.ensure_future(self._writer.iri(records, before))
+        except BaseException:
+            promise.cancel()
+            raise
+        written.add_done_callback(lambda written: _settle(promise, written))
+
+    def _write_journal(self) -> None:
+        """In a thread of a writer."""
+        assert self._journal is not None
+        try:
+            self._journal.write()
+        except sqlite3.Error:
+            self.faults += 1
+
+    async def _flush(self) -> None:
         if self._journal is not None and self._journal.waiting:
             try:
                 await self._journal.flush()
             except sqlite3.Error:
                 self.faults += 1
-        if records:
-            # Not waited for: what comes meanwhile is written behind it all the same.
-            written = asyncio.ensure_future(self._writer.iri(records))
-            written.add_done_callback(lambda written: _settle(promise, written))
-        else:
-            promise.set_result(None)
+
+
+async def _failed(error: Exception) -> None:
+    raise error
 
 
 def _settle(promise: asyncio.Future[None], written: asyncio.Future[list[None]]) -> None:

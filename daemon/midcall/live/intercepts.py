@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, structs
@@ -65,6 +67,21 @@ class Recalled(Struct):
         return not state.ended or any(report.correlation == state.correlation for report, _ in self.dialogs)
 
 
+class _Told(NamedTuple):
+    """What is written together: rows by their tags, tasks that are over, tasks that have begun, when all was well."""
+
+    fresh: dict[bytes, tuple[str, int, bytes | None]]
+    over: list[str]
+    begun: list[str]
+    alive: tuple[int, int] | None
+
+    def with_later(self, later: _Told) -> _Told:
+        gone = set(later.over)
+        fresh = {tag: row for tag, row in self.fresh.items() if row[0] not in gone} | later.fresh
+        begun = [xid for xid in self.begun if xid not in gone] + later.begun
+        return _Told(fresh, list(dict.fromkeys(self.over + later.over)), begun, later.alive or self.alive)
+
+
 class InterceptJournal:
     """Told of what changes; :meth:`flush` writes it. Rows that no longer open are counted in ``lost``.
 
@@ -89,7 +106,9 @@ class InterceptJournal:
         self._begun: list[str] = []
         self._alive: tuple[int, int] | None = None
         self.kept: int | None = None
-        self._writing = asyncio.Lock()
+        # What is to be written next, in its order, by whichever thread comes first.
+        self._taken: deque[_Told] = deque()
+        self._writing = threading.Lock()
         self.lost = 0
 
     # What is told
@@ -149,22 +168,35 @@ class InterceptJournal:
     @property
     def waiting(self) -> bool:
         """Whether there is something to be written."""
-        return bool(self._fresh or self._over or self._begun or self._alive)
+        return bool(self._fresh or self._over or self._begun or self._alive or self._taken)
 
     async def flush(self) -> None:
         """Write what was told. sqlite3.Error: nothing was written, the next time tries it again."""
-        async with self._writing:
-            fresh, self._fresh = self._fresh, {}
-            over, self._over = self._over, []
-            begun, self._begun = self._begun, []
-            alive, self._alive = self._alive, None
+        self.take()
+        await asyncio.to_thread(self.write)
+
+    def take(self) -> None:
+        """What was told until now is what :meth:`write` writes."""
+        self._taken.append(_Told(self._fresh, self._over, self._begun, self._alive))
+        self._fresh, self._over, self._begun, self._alive = {}, [], [], None
+
+    def write(self) -> None:
+        """In any thread: what was taken is on the disk when this returns. sqlite3.Error: not all of it is."""
+        with self._writing:
             try:
-                await asyncio.to_thread(self._write, fresh, over, begun, alive)
+                while self._taken:
+                    self._write(*self._taken[0])
+                    self._taken.popleft()
             except sqlite3.Error:
-                self._fresh = fresh | self._fresh
-                self._over = over + self._over
-                self._begun = begun + self._begun
+                self._gather()
                 raise
+
+    def _gather(self) -> None:
+        """What waits for a disk takes no more room for being told again and again."""
+        waiting = self._taken.popleft()
+        while self._taken:
+            waiting = waiting.with_later(self._taken.popleft())
+        self._taken.appendleft(waiting)
 
     def _write(
         self,

@@ -249,14 +249,17 @@ class Outlets:
 
     # Records
 
-    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]:
-        """Done when all are on the disk."""
+    def iri(self, records: list[EventRecord], before: Callable[[], None] | None = None) -> asyncio.Future[list[None]]:
+        """Done when all are on the disk. ``before`` is called in a thread, before any of them is written."""
         found: dict[Outlet, list[EventRecord]] = {}
         for record in records:
             outlet = self._named.get(record.outlet) if record.outlet else self._of.get(record.liid)
             if outlet is not None:
                 found.setdefault(outlet, []).append(record)
-        return asyncio.gather(*(outlet.writer.iri(some) for outlet, some in found.items()))
+        written: list[asyncio.Future[None]] = [outlet.writer.iri(some, before) for outlet, some in found.items()]
+        if before is not None and not written:
+            written.append(asyncio.get_running_loop().run_in_executor(None, before))
+        return asyncio.gather(*written)
 
     def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]:
         """Which of them are on the disk, by destination."""

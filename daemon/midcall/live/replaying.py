@@ -320,7 +320,7 @@ class _Outlets:
         self._signatures.update(record.signed)
         self._outlet(record.outlet).commit(record)
 
-    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]:
+    def iri(self, records: list[EventRecord], _before: Callable[[], None] | None = None) -> asyncio.Future[list[None]]:
         for record in records:
             outlet = self._all.get(record.outlet) if record.outlet else self._of.get(record.liid)
             if outlet is not None:

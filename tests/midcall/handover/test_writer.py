@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -76,6 +77,21 @@ def test_what_is_done_is_on_the_disk(opened: Callable[..., Spool]) -> None:
 
     asyncio.run(with_writer(spool, test))
     assert commits[0] == 20, "they share a commit"
+
+
+def test_an_event_is_being_written_before_the_turn_of_the_loop_ends(opened: Callable[..., Spool]) -> None:
+    spool = opened()
+    begun = threading.Event()
+
+    async def test(writer: Writer) -> None:
+        await writer.iri([iri(1)])
+        await asyncio.sleep(0)
+        written = writer.iri([iri(2)], begun.set)
+        assert begun.wait(10) and not written.done()
+        await asyncio.gather(written, writer.iri([iri(3)]))
+        assert spool.last_key("LAB-1") == 3
+
+    asyncio.run(with_writer(spool, test))
 
 
 def test_many_records_do_not_wait_for_the_time(opened: Callable[..., Spool]) -> None:

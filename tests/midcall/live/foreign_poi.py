@@ -33,7 +33,7 @@ class Agencies:
         self.events: list[IriRecord] = []
         self.content: list[CcRecord] = []
 
-    def iri(self, records):
+    def iri(self, records, before=None):
         self.events += records
         return asyncio.gather()
 

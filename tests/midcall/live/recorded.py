@@ -76,8 +76,8 @@ class OneOutlet:
     def __init__(self, spool: Files, told: Callable) -> None:
         self.writer = Writer(spool, told)  # type: ignore[arg-type]
 
-    def iri(self, records):
-        return asyncio.gather(self.writer.iri(records))
+    def iri(self, records, before=None):
+        return asyncio.gather(self.writer.iri(records, before))
 
     def cc(self, records):
         return asyncio.gather(self.writer.cc(records))

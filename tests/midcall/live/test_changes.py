@@ -31,9 +31,9 @@ class Noted:
         self.outlets: list[str] = []
         self.content = 0
 
-    def iri(self, records: list[EventRecord]) -> asyncio.Future[list[None]]:
+    def iri(self, records: list[EventRecord], before=None) -> asyncio.Future[list[None]]:
         self.outlets += [each.outlet for each in records if isinstance(each, IriRecord)]
-        return self._writer.iri(records)  # type: ignore[return-value]
+        return self._writer.iri(records, before)  # type: ignore[return-value]
 
     def cc(self, records: list[CcRecord]) -> asyncio.Future[list[bool]]:
         self.content += len(records)
@@ -117,11 +117,13 @@ def test_what_was_made_before_goes_where_it_was_to_go(call: Call) -> None:
         df = call.lab.df
         await df.commits.done()
         record = IriRecord("LI-1", 1, 3, time.time_ns(), b"", 0)
-        df._write([record])
+        first = len(call.noted.outlets)
+        df._write([record])  # at once
+        df._write([record])  # at the loop's next turn
         call.change()
         df._write([record])
-        assert [each.outlet for each in df.commits._records] == [OLD, NEW]  # type: ignore[union-attr]
-        df.commits._records.clear()
+        await df.commits.done()
+        assert call.noted.outlets[first:] == [OLD, OLD, NEW]
         await call.finish()
 
     asyncio.run(test())

@@ -27,13 +27,21 @@ class Disk:
         self.slow = False
 
     async def flush(self) -> None:
-        self.waiting = False
+        self.take()
         await asyncio.sleep(0)
+        self.write()
+
+    def take(self) -> None:
+        self.waiting = False
+
+    def write(self) -> None:
         if self.full:
             raise sqlite3.OperationalError
         self.seen.append("journal")
 
-    def iri(self, records):
+    def iri(self, records, before=None):
+        if before is not None:
+            before()
         self.seen.append([each.key for each in records])
         done = asyncio.get_running_loop().create_future()
         self.written.append(done)
@@ -55,6 +63,23 @@ def test_the_journal_comes_first_and_the_order_stays():
         commits.put([record(3)])  # while the journal is written
         await commits.done()
         assert disk.seen == ["journal", [1, 2], [3]]
+
+    asyncio.run(run())
+
+
+def test_the_first_records_of_a_turn_go_at_once_and_the_others_together():
+    async def run() -> None:
+        disk = Disk()
+        commits = Commits(disk, disk)
+        disk.waiting = True
+        commits.put([record(1)])
+        assert disk.seen == ["journal", [1]]
+        for key in (2, 3, 4):
+            commits.put([record(key)])
+        await commits.done()
+        commits.put([record(5)])
+        assert disk.seen == ["journal", [1], [2, 3, 4], [5]]
+        await commits.done()
 
     asyncio.run(run())
 

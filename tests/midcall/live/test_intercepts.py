@@ -229,3 +229,32 @@ def test_when_the_former_run_was_at_work_last(disk: Disk) -> None:
         await third.close()
 
     asyncio.run(run())
+
+
+def test_what_waits_for_a_disk_takes_no_more_room_each_time(disk: Disk) -> None:
+    """It is written once the disk takes it again, as it stands then."""
+
+    async def run() -> None:
+        journal = disk.open()
+        journal._database.execute("PRAGMA query_only=ON")
+        for number in range(50):
+            journal.began(OTHER)
+            journal.counters(XID, DIALOG, {b"\0\0\1\2\3\4": number})
+            journal.report(report(OTHER))
+            journal.alive(number)
+            with pytest.raises(sqlite3.Error):
+                await journal.flush()
+            journal.ended(OTHER)
+        assert journal.waiting and len(journal._taken) == 1
+        journal._database.execute("PRAGMA query_only=OFF")
+        journal.communication(XID, STATE)
+        journal.report(report())
+        await journal.flush()
+        await journal.close()
+        again = disk.open()
+        last, found = again.recall()
+        assert last == 49 and set(found) == {XID}
+        assert [counters for _, counters in found[XID].dialogs] == [{b"\0\0\1\2\3\4": 49}]
+        await again.close()
+
+    asyncio.run(run())

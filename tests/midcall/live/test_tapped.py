@@ -34,7 +34,7 @@ class Kept:
     def __init__(self) -> None:
         self.content: list[bytes] = []
 
-    def iri(self, records):
+    def iri(self, records, before=None):
         return asyncio.gather()
 
     def cc(self, records):

@@ -46,6 +46,7 @@ class _Given(NamedTuple):
     over: list[Cc]
     ends: list[tuple[str, asyncio.Future[None]]]
     cc_done: asyncio.Future[bool] | None
+    before: list[Callable[[], None]]
 
     def records(self) -> list[EventRecord]:
         return [record for batch, _ in self.iri for record in batch]
@@ -88,14 +89,25 @@ class Writer:
         # What is promised; nobody is to wait for it behind the end of :meth:`run`, however that comes.
         self._open: set[asyncio.Future[Any]] = set()
         self._next = 0.0  # when content may be committed again
+        self._before: list[Callable[[], None]] = []
+        self._thread: ThreadPoolExecutor | None = None
+        self._idle = False  # nothing is being written, nor has to be waited for
+        self._begun: tuple[_Given, asyncio.Future[_Outcome]] | None = None
 
-    def iri(self, records: Sequence[EventRecord]) -> asyncio.Future[None]:
-        """Done when all records are on the disk; while it is full that waits. Cancelled: they will not be."""
+    def iri(self, records: Sequence[EventRecord], before: Callable[[], None] | None = None) -> asyncio.Future[None]:
+        """Done when all records are on the disk; while it is full that waits. Cancelled: they will not be.
+
+        ``before`` is called in the thread, before any of them is written.
+        """
         done: asyncio.Future[None] = self._promise()
         if not self._ended:
             self._iri.append((records, done))
+            if before is not None:
+                self._before.append(before)
             self._more(len(records))
             self._full.set()
+            if self._thread is not None and self._idle:
+                self._begin(self._thread)
         return done
 
     def cc(self, records: Sequence[Cc]) -> asyncio.Future[bool]:
@@ -148,25 +160,37 @@ class Writer:
     async def run(self) -> None:
         try:
             with ThreadPoolExecutor(1, "spool") as thread:
+                self._thread = thread
                 await self._run(thread)
         finally:
             self._ended = True
+            self._idle = False
             for done in [*self._open]:
                 done.cancel()
 
     async def _run(self, thread: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            self._idle = True
             await self._collect()
-            self._next = loop.time() + self._settings.commit_seconds
-            given = self._take()
-            outcome = await self._written(thread, given)
+            given, written = self._begun or self._begin(thread)
+            self._begun = None
+            outcome = await self._written(thread, given, written)
             self._next = max(self._next, loop.time() + min(outcome.spent, MOST_REST))
             self._settle(given, outcome)
             if self._stopping and not self._cc and (outcome.why or not (self._iri or self._ends)):
                 return
             if outcome.why and outcome.why != KEYS:
                 await self._pause()
+
+    def _begin(self, thread: ThreadPoolExecutor) -> tuple[_Given, asyncio.Future[_Outcome]]:
+        """Commit what there is."""
+        loop = asyncio.get_running_loop()
+        self._idle = False
+        self._next = loop.time() + self._settings.commit_seconds
+        given = self._take()
+        self._begun = given, loop.run_in_executor(thread, self._commit, given)
+        return self._begun
 
     def _take(self) -> _Given:
         """What is to be written next; ends stand behind all events."""
@@ -175,7 +199,8 @@ class Writer:
         ends: list[tuple[str, asyncio.Future[None]]] = []
         if not self._iri:
             ends, self._ends = self._ends, ends
-        given = _Given(iri, self._cc, self._over, ends, self._cc_done)
+        before, self._before = self._before, []
+        given = _Given(iri, self._cc, self._over, ends, self._cc_done, before)
         self._cc, self._over, self._cc_done = [], [], None
         self._count = self._waiting()
         return given
@@ -183,10 +208,10 @@ class Writer:
     def _waiting(self) -> int:
         return sum(len(records) for records, _ in self._iri) + len(self._ends)
 
-    async def _written(self, thread: ThreadPoolExecutor, given: _Given) -> _Outcome:
+    async def _written(self, thread: ThreadPoolExecutor, given: _Given, written: asyncio.Future[_Outcome]) -> _Outcome:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(thread, self._commit, given)
+            return await written
         except Exception as error:
             log.error("%s: %s: %s", self.spool.destination, FAILED, fault(error))
             return await loop.run_in_executor(thread, self._recover, given)
@@ -216,6 +241,8 @@ class Writer:
         self._told(Written(outcome.at, events, len(given.cc), ended, kept and not outcome.why))
 
     def _commit(self, given: _Given) -> _Outcome:
+        for each in given.before:
+            each()
         now, begun = time.time_ns(), time.thread_time()
         left, why = self.spool.take_iri(given.records(), now)
         kept = self.spool.write_cc(given.cc, now)
@@ -243,6 +270,8 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
                     await self._wake.wait()
+        if self._begun is not None:
+            return
         if self._count < self._settings.commit_records and not (self._iri or self._ends or self._stopping):
             self._full.clear()
             with suppress(TimeoutError):
