@@ -332,6 +332,18 @@ def rekeyed_under_the_task(scene: Scene) -> Steps:
     line.hang_up()
 
 
+@point(_ANSWERED)
+def rekeyed_under_the_task_within_a_moment(scene: Scene) -> Steps:
+    line = scene.line()
+    line.connect()
+    line.talk(0.1)
+    yield line.talking
+    _rekeyed(line)
+    line.talk(0.2)
+    yield line.talking
+    line.hang_up()
+
+
 def _rekeyed(line: Line, travel: Callable[[], None] = lambda: None) -> None:
     """``travel``: what it takes an offer to be answered; the new key may be used as soon as that is done."""
     line.offer(line.ticket())
