@@ -62,7 +62,7 @@ class Live:
         self._users = users
         self._tap = tap
         self._tell = tell
-        self._site = LabSite(out / "site", out / "pki", keys, tap=tap, audit=True)
+        self._site = LabSite(out / "site", out / "pki", keys, tap=tap, audit=True, proxy=True)
         self._hi2, self._hi3 = (Received(out / "lemf", LIID, name) for name in ("hi2", "hi3"))
         self._steps: list[tuple[int, str]] = []
         self.faults: list[str] = []

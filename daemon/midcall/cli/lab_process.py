@@ -18,15 +18,17 @@ from midcall.cli.fail import OWN_PROCESS, UNREADABLE, Failed
 WAIT_SECONDS = 60
 """For a process to begin or to end, on a machine that has other work."""
 READY = "ready"
-_CHILD = "from midcall.cli.lab_process import child; child()"
+_CHILD = "from midcall.cli.lab_process import child; child({parent})"
 _PARENT_DEATH_SIGNAL = 1
 # Of a service manager above us: none of a child's business.
 _NOT_INHERITED = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 
 
-def child() -> None:
+def child(parent: int) -> None:
     """What the process runs. It loads the code of its own command and no other, which takes a good part of a second."""
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(0)  # whoever began it has gone meanwhile
     name = sys.argv.pop(1)
     command = getattr(importlib.import_module(f"midcall.cli.{name}"), name)
     try:
@@ -54,7 +56,7 @@ class LabProcess:
         self._ended = ended
         # A group of its own: Ctrl-C on a terminal reaches us, who end it in order.
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-c", _CHILD, command, *arguments],
+            [sys.executable, "-c", _CHILD.format(parent=os.getpid()), command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -207,11 +207,19 @@ class LabSite:
 
     Each role is a process of ``midcall run``. With ``tap`` the DF takes media from the loopback interface, without it
     by X3 from the laboratory's media node; with ``door`` it has its tap from the role ``tap``. With ``audit`` there is
-    one to which all of them write.
+    one to which all of them write; with ``proxy`` one for the users, at ``self.proxy``.
     """
 
     def __init__(
-        self, folder: Path, pki: Path, keys: Path, *, tap: bool = True, door: bool = False, audit: bool = False
+        self,
+        folder: Path,
+        pki: Path,
+        keys: Path,
+        *,
+        tap: bool = True,
+        door: bool = False,
+        audit: bool = False,
+        proxy: bool = False,
     ) -> None:
         """Draw secrets and ports, and write everything down. OSError."""
         self.folder, self.pki = folder.absolute(), pki.absolute()
@@ -239,7 +247,9 @@ class LabSite:
         if audit:
             texts = {role: text + self._audited(role) for role, text in texts.items()}
             texts[AUDIT] = self._audit()
-        texts[CSCF] = self._cscf()
+        if proxy:
+            texts["poi"] += _COPIES.format(copies=self._copies())
+            texts[CSCF] = self._cscf()
         texts["tap"] = _DOOR.format(door=place, user=own)
         for role, text in texts.items():
             _write(self.folder / f"{role}.toml", self._process(role) + text)
@@ -309,9 +319,7 @@ class LabSite:
 
     def order(self, path: Path) -> activate.Order:
         """What ``midcall warrant activate`` makes of a warrant for this site: the DF, then the POI."""
-        elements = tuple(
-            At(role, role, f"https://{HOST}:{self._ports[f'x1 {role}']}") for role in ("df", "poi")
-        )
+        elements = tuple(At(role, role, f"https://{HOST}:{self._ports[f'x1 {role}']}") for role in ("df", "poi"))
         own = tls.Identity(self.pki / f"{ADMF}.pem", self.pki / f"{ADMF}.key", self.pki / "ca.pem")
         return activate.order(path, elements, f"{HOST}:{self._ports['x2']}", own, ADMF)
 
@@ -353,7 +361,7 @@ class LabSite:
             journal=self._file("x2.db"),
             own=self._own("poi"),
             hep=self.hep,
-        ) + _COPIES.format(copies=self._copies())
+        )
 
     def _cscf(self) -> str:
         port = self._ports["sip"]

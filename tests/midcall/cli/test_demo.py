@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,9 @@ def test_told_to_stop_it_leaves_no_process_behind(tmp_path, number):
         running.send_signal(number)
         rest = running.stdout.read()
     assert running.returncode in (130, 143) and "Traceback" not in rest, rest
+    end = time.monotonic() + 20
+    while processes(str(tmp_path)) and time.monotonic() < end:
+        time.sleep(0.1)  # one that was just beginning looks whose it is first
     assert processes(str(tmp_path)) == []
 
 
@@ -178,3 +182,8 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     told = midcall("demo", "--out", tmp_path / "file" / "demo")
     assert told.returncode == 2 and len(told.stderr.splitlines()) == 1
+
+
+def test_a_folder_too_deep_for_the_socket_of_the_copies(tmp_path):
+    told = midcall("demo", "--out", tmp_path / ("d" * 90))
+    assert told.returncode == 2 and "File name too long" in told.stderr and len(told.stderr.splitlines()) == 1
