@@ -64,6 +64,18 @@ def test_a_log_that_was_rolled_back(log):
         next(log.iterdir()).write_bytes(whole)
 
 
+def test_a_head_without_entries_that_is_gone(log):
+    """Such a one is written when the disk is there again."""
+    all_heads = heads(log)
+    ledger = made.ledger()
+    for count in GROUPS:
+        made.group(ledger, count)
+    made.group(ledger, 0)
+    found = against(log, [*all_heads, ledger.place.head])
+    assert found is not None and (found.kind, found.entry) == ("rolled-back", sum(GROUPS) - 1)
+    assert "head 6" in found.reason
+
+
 def test_a_second_history_under_the_same_key(log, tmp_path):
     """Whoever has the key writes anew from an entry on: it verifies, and an anchor contradicts it."""
     anchored = heads(log)

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import socket
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,8 @@ import pytest
 
 from midcall.audit.opening import BadLog
 from midcall.audit.shell import files
-from midcall.audit.shell.files import FolderError
+from midcall.audit.shell import keeper as keepers
+from midcall.audit.shell.files import FolderError, LogWriter
 from midcall.audit.shell.keeper import Group
 from midcall.base.audit_link import Act, AuditClient, Kind, NotAudited, Role, digest, values
 from midcall.base.audit_link import client as clients
@@ -144,6 +146,28 @@ def test_a_disk_that_takes_half_of_a_group(place, file_size, monkeypatch):
     acts = [(row["act"], row["phase"], row["object"][:2]) for row in entries(place) if row["object"]]
     assert ("task.activate", "intent", "62") not in acts
     assert ("task.deactivate", "event", "63") in acts and ("task.activate", "intent", "64") in acts
+
+
+def test_a_disk_that_answers_too_late(place, monkeypatch):
+    """Who waits is refused in time; that it was written all the same, and not done, stands behind it."""
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.1)
+    write = LogWriter.write
+
+    def later(self, octets, at) -> None:
+        if b'"object":"62' in octets:
+            time.sleep(0.3)
+        write(self, octets, at)
+
+    async def go():
+        async with place.running(), place.client() as client:
+            monkeypatch.setattr(LogWriter, "write", later)
+            with pytest.raises(NotAudited):
+                await client.intent(Act.TASK_ACTIVATE, b"b" * 32)
+            await told(client)
+
+    asyncio.run(go())
+    said = [(row["phase"], row["outcome"]) for row in entries(place) if row["object"]]
+    assert said == [("intent", ""), ("outcome", "refused")]
 
 
 def test_users_that_may_not_write(place, monkeypatch):
@@ -404,6 +428,24 @@ def test_older_files_are_read_at_start(place):
     path = sorted(place.log.glob("*.log"))[0]
     changed(path, 2_000)
     asyncio.run(go(True))
+
+
+def test_of_a_long_anchor_the_end_is_read(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(keepers, "ANCHOR_OCTETS", 1_000)
+    anchor = tmp_path / "anchor"
+
+    async def go():
+        async with place.running(anchors=(anchor,)) as keeper, place.client() as client:
+            for _ in range(8):
+                (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+                await keeper.anchor()
+
+    asyncio.run(go())
+    assert anchor.stat().st_size > 2_000
+    asyncio.run(go())
+    with anchor.open("r+b") as file:
+        file.write(b"X")  # nobody looks there at a start; verify does
+    asyncio.run(go())
 
 
 def test_anchors_that_cannot_be_written_are_no_end(place, tmp_path):
