@@ -363,6 +363,13 @@ class Admf:
         signed = [paper.signed for _, paper in sorted(record.papers, reverse=True, key=lambda each: each[0])]
         return next((each for each in signed if isinstance(each, Warrant)), None)
 
+    def revocations(self) -> Iterator[tuple[str, bytes]]:
+        """Those that were approved and not forgotten, by the ids of what they end."""
+        for record in self.book.records.values():
+            paper = record.paper(record.last) if record.ended is Status.CANCELLED else None
+            if paper is not None:
+                yield record.id, paper.octets
+
     # What is to be kept
 
     def changes(self) -> Changes:
@@ -378,9 +385,9 @@ class Admf:
             self._records.setdefault(record.id, self.book.records.get(record.id, record))
         self.alarms.unkept(changes.alarms)
 
-    def fault(self, kind: AlarmKind, now: Instant, *, over: bool = False) -> None:
+    def fault(self, kind: AlarmKind, now: Instant, *, subject: str = "", over: bool = False) -> None:
         """Something of the ADMF's own."""
-        self._alarm(Notice(kind, over=over), "", now)
+        self._alarm(Notice(kind, subject, over=over), "", now)
 
     def _alarm(self, notice: Notice, ne: str, now: Instant) -> None:
         if notice.over:

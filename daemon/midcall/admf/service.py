@@ -18,6 +18,7 @@ from midcall.admf.shell.acts import Acts
 from midcall.admf.shell.desk import Desk
 from midcall.admf.shell.driver import Driver
 from midcall.admf.shell.people import PeopleDoor
+from midcall.admf.shell.placer import Placer
 from midcall.admf.shell.reports import ReportDoor
 from midcall.admf.shell.store import AdmfStore, StoreError
 from midcall.admf.values import SECOND, AlarmKind
@@ -26,6 +27,7 @@ from midcall.base import warrant as warrants
 from midcall.base.audit_link import AuditClient, AuditLink
 from midcall.base.audit_link import Role as AuditRole
 from midcall.base.frame import RENEWED, Frame, RoleError, key_of
+from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
 from midcall.base.tls import Identity, PeerName, TlsError, client_context
 from midcall.base.tls_end import TlsEnd
@@ -56,7 +58,7 @@ class AdmfService:
         self._acts = acts or Acts(None)
         trust = _trust(config)
         self._x1_end, self._people_end = _x1_end(config), _people_end(config)
-        clients = _clients(config)
+        clients, placers = _clients(config), _placers(config)
         self._store, memory = _opened(config)
         self.core = Admf(
             (At(each.role, each.ne, each.url, each.x2, each.element) for each in config.element),
@@ -68,7 +70,8 @@ class AdmfService:
             keepalive_every=round(config.keepalive_seconds * SECOND),
         )
         self.driver = Driver(self.core, clients, self._acts, now, self._keep)
-        self.desk = Desk(self.core, self._store, self._acts, now, self.driver.wake)
+        self.placer = Placer(self.core, placers, now, self._keep)
+        self.desk = Desk(self.core, self._store, self._acts, now, self._wake)
         known = frozenset(each.ne for each in config.element)
         self._reports = ReportDoor(config.admf, known, self._x1_end, self._heard, now)
         people = config.people
@@ -79,6 +82,10 @@ class AdmfService:
 
     def _keep(self) -> None:
         self.desk.keep()
+
+    def _wake(self) -> None:
+        self.driver.wake()
+        self.placer.wake()
 
     def _heard(self, request: x1.Request, ne: str) -> None:
         self.core.report(request, ne, self._now())
@@ -97,6 +104,7 @@ class AdmfService:
                 await self.stop()
                 raise RoleError(f"cannot listen: {error.strerror or error}", f"admf.{name}.listen") from None
         self.driver.start()
+        self.placer.start()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``: what time brings."""
@@ -120,19 +128,21 @@ class AdmfService:
         await self._people.stop(STOP_SECONDS)
         await self._reports.stop(STOP_SECONDS)
         await self.driver.stop()
+        await self.placer.stop()
         await self.desk.close()
         await self._store.close()
 
     async def renew(self, config: AdmfConfig) -> int:
         """Go over to other files and people; how many connections ended. RoleError: it stays as it is."""
         trust, x1, people, clients = _trust(config), _x1_end(config), _people_end(config), _clients(config)
-        former, self.driver.clients = self.driver.clients, clients
+        former: list[X1Client | HttpsClient] = [*self.driver.clients.values(), *self.placer.clients.values()]
+        self.driver.clients, self.placer.clients = clients, _placers(config)
         self._people.know(_people(config))
         ended = self._x1_end.renew(x1) + self._people_end.renew(people)
         self.core.trust(trust, self._now())
         self.desk.keep()
         self.driver.wake()
-        for each in former.values():
+        for each in former:
             await each.close()
         return ended
 
@@ -178,6 +188,16 @@ def _clients(config: AdmfConfig) -> dict[str, X1Client]:
     except TlsError as error:
         raise RoleError(str(error), key_of(str(error), config.x1, "admf.x1")) from None
     return {each.ne: X1Client(each.url, context, config.admf, each.ne, names=each.names) for each in config.element}
+
+
+def _placers(config: AdmfConfig) -> dict[str, HttpsClient]:
+    identity = _identity(config.x1)
+    try:
+        return {
+            each.url: HttpsClient(each.url, TlsEnd.client(identity, PeerName(*each.peers)), 1) for each in config.kms
+        }
+    except TlsError as error:
+        raise RoleError(str(error), key_of(str(error), config.x1, "admf.x1")) from None
 
 
 def _people(config: AdmfConfig) -> dict[str, Person]:

@@ -108,6 +108,7 @@ class AlarmKind(enum.StrEnum):
     FAULT = "element reports a fault"
     ALERT = "element reports an alert"
     DELIVERY = "element cannot deliver"
+    NOT_PLACED = "a KMS does not take a revocation"
     WARRANT = "a warrant in force holds no more"
     CLOCK = "the clock has jumped"
     MASS = "more activations within an hour than one administrator may"

@@ -3,7 +3,7 @@
 A core: it is given the text of a TOML file.
 """
 
-from midcall.config.admf_tables import AdmfConfig, AdmfElement, AdmfLimits, AdmfPeople, AdmfPerson, AdmfX1
+from midcall.config.admf_tables import AdmfConfig, AdmfElement, AdmfKms, AdmfLimits, AdmfPeople, AdmfPerson, AdmfX1
 from midcall.config.asking import ExplainTable, WarrantsTable, asking, warrants
 from midcall.config.audit_tables import AuditConfig, AuditTable
 from midcall.config.cscf_tables import CscfConfig
@@ -39,6 +39,7 @@ __all__ = [
     "AuditTable",
     "AdmfConfig",
     "AdmfElement",
+    "AdmfKms",
     "AdmfLimits",
     "AdmfPeople",
     "AdmfPerson",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from midcall.config.audit_tables import AuditTable
-from midcall.config.kinds import Address, Credential, Filled, Positive, Seconds
+from midcall.config.kinds import Address, Credential, Filled, Names, Positive, Seconds
 from midcall.config.live_tables import TlsTable
 from midcall.config.text import ConfigError, line_of
 
@@ -26,6 +26,13 @@ class AdmfElement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     url: Annotated[str, Meta(pattern=r"^https://[^\s/]+:[0-9]{1,5}$")]
     x2: str = ""
     names: tuple[Filled, ...] = ()
+
+
+class AdmfKms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A KMS that is told of revocations: its Xk at ``url``; its certificate has one of the names in ``peers``."""
+
+    url: Annotated[str, Meta(pattern=r"^https://[^\s/]+:[0-9]{1,5}$")]
+    peers: Names
 
 
 class AdmfPerson(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +82,7 @@ class AdmfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     x1: AdmfX1
     people: AdmfPeople
     element: Annotated[tuple[AdmfElement, ...], Meta(min_length=1, max_length=256)]
+    kms: Annotated[tuple[AdmfKms, ...], Meta(max_length=64)] = ()
     limits: AdmfLimits = AdmfLimits()
     audit: AuditTable | None = None
     reconcile_seconds: Seconds = 60.0

@@ -41,7 +41,8 @@ class KmsNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class KmsXk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where mediation functions ask for session keys.
 
-    ``clients``: names (URI, DNS, address) in the certificates of those that may. ``unsigned``: what becomes of
+    ``clients``: names (URI, DNS, address) in the certificates of those that may. ``placers``: those of ADMFs, which
+    bring revocations and ask for nothing. ``unsigned``: what becomes of
     questions without a warrant; ``accept`` leaves the authority to the mediation function, and is told loudly.
     ``trust``: this KMS's own trust list. ``in_flight``: questions that are answered at once; ``deadline_seconds``:
     in which each is. ``node`` asks by RFC 6043 Resolve, which has no room for a warrant: only with ``accept``.
@@ -53,6 +54,7 @@ class KmsXk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ca: Filled
     crl: str = ""
     clients: Names
+    placers: tuple[Filled, ...] = ()
     trust: Filled
     unsigned: Literal["refuse", "accept"] = "refuse"
     connections: Positive = 64

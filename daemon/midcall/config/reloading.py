@@ -18,7 +18,7 @@ TAKEN_OVER: dict[type[Struct], frozenset[str]] = {
     AdmfConfig: frozenset(("trust",)),
     AdmfPeople: _FILES | {"person"},
     KmsUsers: frozenset(("certificate", "key")),
-    KmsXk: _FILES | {"clients", "trust"},
+    KmsXk: _FILES | {"clients", "placers", "trust"},
     KmsPeers: _FILES,
     CscfConfig: frozenset(("domains", "route", "peer", "digest")),
     CscfListen: _FILES | {"clients", "tls_1_2"},

@@ -110,6 +110,13 @@ class Authority:
             standing.granted = xid, identity
         return Granted(verified.digest, verified.approvals, verified.warrant.id)
 
+    def place(self, octets: bytes, now: Instant) -> None:
+        """A revocation, or a version that has begun, apart from a question. NoAuthority: it is not one here."""
+        outcome = verify(octets, self._trust, now, self._element, self._known, self._clock)
+        if isinstance(outcome, Refused):
+            raise NoAuthority(Code.WARRANT, outcome.reason, outcome.rule)
+        self._remember(outcome)
+
     def _verified(self, octets: bytes, now: Instant) -> _Standing:
         mark = sha256(octets).digest()
         standing = self._standing.get(mark)

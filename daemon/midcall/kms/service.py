@@ -85,6 +85,7 @@ class KmsService:
         self.addresses: dict[str, tuple[str, int]] = {}
         self._servers: dict[str, HttpsServer] = {}
         self._elsewhere: Elsewhere | None = None
+        self._mediation: XkDoor | None = None
         self._reading: asyncio.Task[None] | None = None
         try:
             self._seal = _seal(Path(settings.seal))
@@ -182,12 +183,14 @@ class KmsService:
         files = structs.replace(
             running,
             users=_files(running.users, settings.users, ("certificate", "key")),
-            xk=_files(running.xk, settings.xk, ("certificate", "key", "ca", "crl", "clients", "trust")),
+            xk=_files(running.xk, settings.xk, ("certificate", "key", "ca", "crl", "clients", "placers", "trust")),
             peers=_files(running.peers, settings.peers, ("certificate", "key", "ca", "crl")),
         )
         ends, trust = _ends(files), None if files.xk is None else _trust(files.xk)
         if self._authority is not None and trust is not None:
             self._authority.renew(trust)
+        if self._mediation is not None and files.xk is not None:
+            self._mediation.know(files.xk)
         self.desk.audit.configured(Act.CONFIGURATION_CHANGE, settings)
         return sum(end.renew(ends[name]) for name, end in self._ends.items())
 
@@ -337,7 +340,7 @@ def _ends(settings: KmsConfig) -> dict[str, TlsEnd]:
             found[USERS] = TlsEnd.users(Path(users.certificate), Path(users.key), tls_1_2=users.tls_1_2)
     if mediation is not None:
         with _faults(XK, mediation):
-            found[XK] = TlsEnd.server(_identity(mediation), PeerName(*mediation.clients))
+            found[XK] = TlsEnd.server(_identity(mediation), PeerName(*mediation.clients, *mediation.placers))
     if others is not None:
         names = (each.name for each in others.peer)
         with _faults(PEERS, others):

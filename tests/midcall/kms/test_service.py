@@ -15,6 +15,8 @@ from msgspec import structs
 from imswire import mikey, xk
 from imswire.mikey import exchange as mikey_exchange
 from imswire.mikey import values as v
+from midcall.base import placing
+from midcall.base.lab_pki import uri
 from midcall.ue import lab
 from tests.midcall import warrants
 from tests.midcall.kms.place import ALICE, USERS, XID, XK_DOOR, Lab, Running, UserRefused, code, kept, make_pki
@@ -400,3 +402,25 @@ def test_only_so_many_questions_at_once(made):
         first.send(question[1:])
         assert first.getresponse().status == 200
         first.close()
+
+
+# Placed apart from a question
+
+
+def test_an_admf_brings_revocations_and_asks_for_nothing(made):
+    with made.running(xk__placers=f'["{uri("poi")}"]') as running:
+        seen, _ = running.call()
+        assert running.get_keys(seen)[0] == 200
+        revoked = warrants.signed(warrants.revocation(2))
+        status, body = running.post_xk(warrants.signed(warrants.revocation(2), warrants.ANN), "poi", placing.PATH)
+        assert (status, json.loads(body)["rule"]) == (403, "approvals")
+        assert running.get_keys(seen)[0] == 200
+        assert running.post_xk(revoked, "poi", placing.PATH)[0] == 200
+        assert code(running.get_keys(seen)) == (403, "warrant", "revoked")
+        # Who asks does not place, and who places does not ask.
+        assert running.post_xk(revoked, "df", placing.PATH)[0] == 404
+        status, body = running.post_xk(running.question(seen), "poi")
+        assert status == 403 and json.loads(body) == {"code": "refused"}
+        assert running.post_xk(b"x" * 100_000, "poi", placing.PATH)[0] == 413
+    with made.running() as running:
+        assert code(running.get_keys(seen)) == (403, "warrant", "revoked"), "also when it starts again"

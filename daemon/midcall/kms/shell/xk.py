@@ -13,8 +13,10 @@ from aiohttp import web
 from imswire import mikey, xk
 from imswire.mikey.derive import MAX_UPDATES
 from imswire.xk import Code
-from midcall.base import https
+from midcall.base import https, placing
 from midcall.base.audit_link import Intent, NotAudited
+from midcall.base.tls import canonical
+from midcall.base.warrant import MAX_OCTETS
 from midcall.config import KmsXk
 from midcall.events import Instant, Kept, Side, TicketExchange, Update
 from midcall.kms.authority import Authority, Granted, NoAuthority
@@ -47,8 +49,13 @@ class XkDoor:
         self._desk = desk
         self._settings = settings
         self._authority = authority
+        self.know(settings)
         self._at_work = 0
         self._threads = asyncio.Semaphore(2)
+
+    def know(self, settings: KmsXk) -> None:
+        """Who may place warrants, and ask for nothing, from now on."""
+        self._placers = frozenset(map(canonical, settings.placers))
 
     def stranger(self) -> None:
         """Somebody who is not listed; whatever was to be asked was not read."""
@@ -62,6 +69,8 @@ class XkDoor:
         self._at_work += 1
         try:
             async with asyncio.timeout(self._settings.deadline_seconds):
+                if canonical(caller) in self._placers:
+                    return await self._place(request, caller)
                 if request.path == mikey_http.PATH and self._settings.node:
                     return await self._resolve(request, caller)
                 return await self._get_keys(request, caller)
@@ -69,6 +78,24 @@ class XkDoor:
             return self._refused(caller, _Stop(Code.DEADLINE, "not answered in time", last=True))
         finally:
             self._at_work -= 1
+
+    async def _place(self, request: web.BaseRequest, caller: str) -> web.StreamResponse:
+        """A revocation, or a later version: it is remembered, and nothing is given."""
+        if request.path != placing.PATH or request.method != "POST":
+            return refuse(None)
+        try:
+            octets = await https.body(request, MAX_OCTETS, None)
+            self._desk.refresh()
+            self._authority.place(bytes(octets), self._desk.now())
+        except https.TooLong:
+            return self._refused(caller, _Stop(Code.TOO_LARGE, f"longer than {MAX_OCTETS} octets", last=True))
+        except NoAuthority as error:
+            return self._refused(caller, _Stop(error.code, error.reason, error.rule))
+        except StoreError as error:
+            li_log.error("%s", error)
+            return self._refused(caller, _Stop(Code.FAULT, "the versions of warrants cannot be read or stored"))
+        self._told(caller, "placed", None, None)
+        return https.response(200, b"{}", KIND)
 
     async def _get_keys(self, request: web.BaseRequest, caller: str) -> web.StreamResponse:
         asked: xk.Request | None = None
