@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midcall.audit import comparing, merkle, proofs
@@ -128,6 +128,7 @@ def test_heads_that_contradict_each_other(log):
     assert small is not None
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.binary(min_size=1, max_size=1), max_size=12), st.lists(st.binary(min_size=1, max_size=1), max_size=12)
 )

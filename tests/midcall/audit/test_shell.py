@@ -265,6 +265,7 @@ def test_who_is_started_anew_does_not_know_what_became_of_its_intents(place):
 
 def test_an_audit_that_is_started_again_goes_on_with_who_is_still_there(place, monkeypatch):
     monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(clients, "PROBE_SECONDS", 0.1)
 
     async def go():
         async with place.client() as client:
@@ -320,7 +321,9 @@ def test_groups_that_come_at_once_are_written_one_after_the_other(place):
     assert made.KEY.head(head).number <= made.check(place.log).place.heads
 
 
-def test_what_was_said_before_the_end_is_answered(place):
+def test_what_was_said_before_the_end_is_answered(place, monkeypatch):
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.01)
+
     async def go():
         async with place.client() as client:
             async with place.running():

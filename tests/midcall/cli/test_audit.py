@@ -77,7 +77,8 @@ def test_a_log_that_was_cut_back(place):
     assert place.json("compare", place.anchor, place.log)[1]["finding"]["kind"] == "rolled-back"
 
 
-def test_the_end_of_a_log_that_was_killed(place):
+def test_the_end_of_a_log_that_was_killed(place, monkeypatch):
+    monkeypatch.setattr("midcall.cli.audit.AGAIN_SECONDS", 0.01)
     with place.file().open("ab") as file:
         file.write(b'{"n":6,"wall"')
     status, text = place.run("verify", place.log)
