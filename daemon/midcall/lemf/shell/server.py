@@ -32,7 +32,7 @@ SEARCH_SECONDS = 20.0
 REST = 4
 """Times of a search that pass before the next."""
 WRITE_WITHIN = 0.002
-"""Seconds until what has gathered is in its files, where those look who wait for it; more of it goes over at once."""
+"""Seconds from one time that what has gathered goes into its files, where those look who wait for it, to the next."""
 
 Tell = Callable[[str, str], None]
 """Tells the view: what kind of line, and the line."""
@@ -64,6 +64,7 @@ class Receiver:
         self.done = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._writing: asyncio.TimerHandle | None = None
+        self._written_at = 0.0
         self._searching: asyncio.Task[None] | None = None
         self._stopping, self._given_up = asyncio.Event(), threading.Event()
         self._server: asyncio.Server | None = None
@@ -197,7 +198,8 @@ class Receiver:
                     self.stored += len(octets)
                     octets.clear()
         if batch.stored and self._writing is None:
-            self._writing = asyncio.get_running_loop().call_later(WRITE_WITHIN, self._write)
+            loop = asyncio.get_running_loop()
+            self._writing = loop.call_at(max(loop.time(), self._written_at + WRITE_WITHIN), self._write)
         for call, media in batch.media:
             self.media.write(call, media)
         for call in self.lemf.closed_calls:
@@ -218,6 +220,7 @@ class Receiver:
 
     def _write(self) -> None:
         self._writing = None
+        self._written_at = asyncio.get_running_loop().time()
         try:
             self.store.write()
         except (StoreError, OSError) as error:
