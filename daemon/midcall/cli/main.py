@@ -10,6 +10,7 @@ from midcall import __version__
 from midcall.cli.activate import activate, revoke
 from midcall.cli.audit import audit
 from midcall.cli.audit_anchor import anchor
+from midcall.cli.audit_find import find
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
 from midcall.cli.explain import explain
@@ -40,6 +41,7 @@ cli.add_command(explain)
 cli.add_command(doctor)
 cli.add_command(kms)
 audit.add_command(anchor)
+audit.add_command(find)
 cli.add_command(audit)
 
 

@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from midcall.audit.lines import HeadLine, encode
+from midcall.base.audit_link import Act, Kind, Note, Phase, digest
 from midcall.cli.fail import Failed
 from midcall.cli.main import cli
+from midcall.events import Instant
 from tests.midcall.audit import made
 
 GROUPS = (3, 1, 2)
@@ -166,3 +168,35 @@ def test_keys_that_are_none(place):
     assert place.run("verify", place.log)[0] == 3
     place.key.unlink()
     assert place.run("verify", place.log)[0] == 3
+
+
+def find(place: Place, identifier: str, *more: str, salt: bytes = bytes(32)) -> tuple[int, str]:
+    path = place.folder / "salt"
+    path.write_text(salt.hex())
+    path.chmod(0o600)
+    arguments = ["audit", "find", str(place.log), "--key", str(place.key), "--salt", str(path), *more]
+    done = CliRunner().invoke(cli, arguments, input=identifier, standalone_mode=False)
+    if isinstance(done.exception, Failed):
+        return done.exception.status, done.output + str(done.exception)
+    return done.return_value, done.output
+
+
+def test_what_was_done_under_a_warrant_is_found_with_the_salt_alone(tmp_path):
+    place = Place(tmp_path)
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+    for name in ("W-1", "W-2", "W-1"):
+        held = digest(bytes(32), Kind.TASK, "xid")
+        under = digest(bytes(32), Kind.WARRANT, name)
+        ledger.add(Note(Act.TASK_ARM, Phase.EVENT, 1, held, under), made.POI, Instant(1, 1))
+    octets += made.group(ledger, 1)
+    place.file().write_bytes(octets)
+    status, said = find(place, "W-1\n")
+    assert status == 0 and [json.loads(row)["n"] for row in said.splitlines()] == [0, 2]
+    assert find(place, "W-3") == (0, "")
+    assert find(place, "W-1", salt=b"x" * 32) == (0, "")
+    assert len(find(place, "xid", "--kind", "task")[1].splitlines()) == 3
+    assert find(place, "\n")[0] == 2 and find(place, "x" * 5_000)[0] == 2
+    with place.file().open("ab") as file:
+        file.write(b"x\n")
+    assert find(place, "W-1")[0] == 4
