@@ -105,7 +105,9 @@ class Service:
             raise RoleError(f"cscf.location.file: {path}: {error}") from None
 
     def _names(self, connection: int) -> frozenset[str]:
-        streams = self.worker.streams
+        streams, mates = self.worker.streams, self.worker.mates
+        if mates is not None and connection // CONNECTIONS != self._me:
+            return mates.names_of(connection)
         return frozenset() if streams is None else streams.names_of(connection)
 
     # Registrations
@@ -159,6 +161,7 @@ class Service:
                 worker.mates = Mates(
                     folder, self._me, self._config.workers, calls, worker.serve, self._stream, self._bound
                 )
+                worker.mates.named, worker.streams.told = worker.streams.named, worker.mates.tell_names
                 await worker.mates.told()
             if self._config.copies.to:
                 copies = self._config.copies

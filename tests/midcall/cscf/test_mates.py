@@ -113,6 +113,21 @@ def test_one_that_comes_back_leaves_the_calls_where_they_are(tmp_path):
     run(tmp_path / "mates", 3, play)
 
 
+def test_one_that_comes_back_at_once_is_told_at_once(tmp_path):
+    """Although somebody has just found that it was not there, and would not try again so soon."""
+
+    async def play(crew: Crew) -> None:
+        message = of(1, 2)
+        crew.stop(1)
+        assert not crew.reads(0, message)  # and it has tried
+        assert not crew.reads(0, of(1, 2))
+        await crew.start(1)
+        assert crew.reads(1, message)
+        await crew.serves(0, message)
+
+    run(tmp_path / "mates", 2, play)
+
+
 def test_one_alone_serves_all(tmp_path):
     async def play(crew: Crew) -> None:
         crew.stop(1)

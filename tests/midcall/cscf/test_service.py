@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import re
 import socket
 import ssl
@@ -18,6 +19,7 @@ from imswire import sip
 from imswire.sip import SipMessage, StreamFramer
 from midcall.base.frame import RoleError
 from midcall.base.lab_pki import LabPki
+from midcall.base.lab_pki import uri as uri_of
 from midcall.config.cscf_tables import CscfConfig, CscfDigest, CscfHop, CscfListen, CscfLocation, CscfPeer, CscfRoute
 from midcall.cscf.service import Service
 from tests.midcall.cscf.stage import request, response
@@ -337,6 +339,53 @@ def test_two_workers_share_their_doors(site):
                 counts = [each.worker.proxy.counts["forwarded"] for each in (one, two)]
                 assert sum(counts) == 8 and all(counts)
                 assert sum(each.worker.mates.counts["passed on"] for each in (one, two) if each.worker.mates) > 0
+
+    asyncio.run(go())
+
+
+def test_who_shows_a_certificate_is_known_to_all_workers(site):
+    """Also to one that was started anew; and its name does not outlive its connection."""
+
+    async def go() -> None:
+        async with agent() as bob:
+            config = site.config(workers=2, tls=True)
+            pki = site.folder / "pki"
+            LabPki(pki).make(["friend"])
+            config = structs.replace(config, peer=(CscfPeer(name=uri_of("friend"), relay=True),))
+            context = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+            context.check_hostname = False
+            context.load_cert_chain(pki / "friend.pem", pki / "friend.key")
+            numbers = iter(range(1_000))
+
+            async def asks(friend: StreamAgent) -> None:
+                """Calls of both workers pass, to somebody who is no user here."""
+                for number in itertools.islice(numbers, 8):
+                    options = request(
+                        "OPTIONS", f"sip:x@127.0.0.1:{bob.port}", via="SIP/2.0/TLS h", call_id=f"{number}"
+                    )
+                    friend.say(options.replace("z9hG4bKa1", f"z9hG4bK{number}"))
+                    bob.say(response(await bob.hears("OPTIONS"), 200), site.port)
+                    assert (await friend.hears(200)).call_id == f"{number}"
+
+            async with running(config, 1) as one:
+                friend = StreamAgent(*await asyncio.open_connection("127.0.0.1", site.tls, ssl=context))
+                await asks(friend)
+                for _ in range(2):
+                    async with running(config, 2) as two:
+                        assert one.worker.mates is not None and two.worker.mates is not None
+                        async with asyncio.timeout(SECONDS):
+                            while not two.worker.mates.names_of(1):
+                                await asyncio.sleep(0.001)
+                        await asks(friend)
+                        assert (
+                            sum(each.worker.mates.counts["passed on"] for each in (one, two) if each.worker.mates) > 0
+                        )
+                async with running(config, 2) as two:
+                    assert two.worker.mates is not None
+                    friend.writer.close()
+                    async with asyncio.timeout(SECONDS):
+                        while two.worker.mates.names_of(1) or len(one.worker.streams or ()):
+                            await asyncio.sleep(0.001)
 
     asyncio.run(go())
 

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import struct
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +36,12 @@ TOLD_SECONDS = 0.5
 _CALL = struct.Struct(">Q")
 _HEAD = struct.Struct(">BBBHQB")
 _TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp", "tls")
-_IN, _OUT, _BOUND, _KEPT, _BACK, _LENT = range(6)
+_IN, _OUT, _BOUND, _KEPT, _BACK, _LENT, _NAMED = range(7)
 
 Message = Callable[[bytes, int, Hop], None]
 Bound = Callable[[bytes], None]
+Named = Callable[[], Iterable[tuple[int, frozenset[str]]]]
+"""Connections of ours whose other end has shown names in a certificate."""
 
 
 class _Link:
@@ -75,6 +77,10 @@ class _Link:
         self._waiting.append(told)
         self._octets += len(told)
         return True
+
+    def is_back(self) -> None:
+        """It has been heard of: the next word goes to it at once."""
+        self._again = 0.0
 
     def _connect(self) -> socket.socket | None:
         now = self._loop.time()
@@ -134,6 +140,8 @@ class Mates:
         self._take, self._send, self._bound = take, send, bound
         self._kept: BoundedTable[int, float] = BoundedTable("cscf.kept_calls", CALLS)  # until when: calls of others
         self._lent: BoundedTable[int, int] = BoundedTable("cscf.lent_calls", CALLS)  # who has them: calls of ours
+        self._names: BoundedTable[int, frozenset[str]] = BoundedTable("cscf.mates_names", CALLS)
+        self.named: Named = tuple
         self.counts: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._path = folder / f"worker-{me}"
@@ -208,6 +216,20 @@ class Mates:
             if mate != self._me:
                 self._say(mate, _BOUND, octets)
 
+    def tell_names(self, connection: int, names: frozenset[str]) -> None:
+        """All others learn who is at the other end of a connection of ours; no names: it is over."""
+        for mate in range(self._workers):
+            if mate != self._me:
+                self._name(mate, connection, names)
+
+    def names_of(self, connection: int) -> frozenset[str]:
+        """The names at the other end of a connection of another worker."""
+        return self._names.get(connection) or frozenset()
+
+    def _name(self, mate: int, connection: int, names: frozenset[str]) -> None:
+        head = _HEAD.pack(_NAMED, 0, 0, 0, connection, 0)
+        self._links[mate].tell(head + "\n".join(sorted(names)).encode())
+
     def _tell(self, mate: int, kind: int, octets: bytes, listener: int, hop: Hop) -> bool:
         host = hop.host.encode()
         head = _HEAD.pack(kind, listener, _TRANSPORTS.index(hop.transport), hop.port, hop.connection, len(host))
@@ -223,6 +245,11 @@ class Mates:
         """A mate is back: which of its calls are here."""
         if mate == self._me or mate >= self._workers:
             return
+        self._links[mate].is_back()
+        for connection in [each for each in self._names if each // CONNECTIONS == mate]:
+            self._names.pop(connection)  # its connections are others now, under the same numbers
+        for connection, names in self.named():
+            self._name(mate, connection, names)
         now = self._loop.time()
         calls = [call for call, until in self._kept.items() if until >= now and call % self._workers == mate]
         parts = [calls[place : place + CALLS_TOGETHER] for place in range(0, len(calls), CALLS_TOGETHER)] or [[]]
@@ -267,6 +294,11 @@ class Mates:
             self._bound(octets)
         elif kind == _BACK:
             self._back(connection)
+        elif kind == _NAMED:
+            if octets:
+                self._names.put(connection, frozenset(octets.decode().split("\n")))
+            else:
+                self._names.pop(connection)
         elif kind == _LENT:
             self._lend(connection, octets, listener)
         else:

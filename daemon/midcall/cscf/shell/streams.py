@@ -121,7 +121,8 @@ class Connection(asyncio.Protocol):
 class Streams:
     """All connections of a worker. ``first`` is the number before that of its first connection.
 
-    ``take`` is given each message, with listener and hop; ``failed`` each branch that could not be sent.
+    ``take`` is given each message, with listener and hop; ``failed`` each branch that could not be sent; ``told`` the
+    names in the certificates of connections, and none when they are over.
     """
 
     def __init__(self, take: Take, failed: Failed, limits: StreamLimits, first: int = 0) -> None:
@@ -140,6 +141,7 @@ class Streams:
         self._hosts: Counter[str] = Counter()
         self._waiting: dict[Hop, list[tuple[bytes, str]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.told: Callable[[int, frozenset[str]], None] = lambda _connection, _names: None
         self.time = asyncio.get_running_loop().time
 
     # Doors
@@ -213,11 +215,15 @@ class Streams:
         self._hosts[host] += 1
         for hop in self._ways(connection):
             self._to.setdefault(hop, connection)
+        if connection.names:
+            self.told(connection.hop.connection, connection.names)
         return True
 
     def closed(self, connection: Connection) -> None:
         if self._connections.pop(connection.hop.connection, None) is None:
             return
+        if connection.names:
+            self.told(connection.hop.connection, frozenset())
         host = connection.hop.host
         self._hosts[host] -= 1
         if not self._hosts[host]:
@@ -231,6 +237,10 @@ class Streams:
         yield connection.hop._replace(connection=0)
         if connection.opened_to is not None:
             yield connection.opened_to
+
+    def named(self) -> list[tuple[int, frozenset[str]]]:
+        """Connections whose other end has shown names."""
+        return [(number, each.names) for number, each in self._connections.items() if each.names]
 
     def names_of(self, connection: int) -> frozenset[str]:
         """The names in the certificate at the other end."""
