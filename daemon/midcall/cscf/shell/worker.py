@@ -87,23 +87,42 @@ class Worker:
 
     async def keep_time(self) -> None:
         """Timers, until it is cancelled; how late they come is how late everything is."""
-        swept = 0
-        wanted = time.monotonic() + TURN_SECONDS
-        while True:
-            await asyncio.sleep(max(0.0, wanted - time.monotonic()))
-            late = time.monotonic() - wanted
-            wanted = time.monotonic() + TURN_SECONDS
-            waited = max((door.waited() for door in self.udp.values()), default=0)
-            self._observe(max(waited, int(late * 1e9)))
-            now = mono()
-            due = self.proxy.next_deadline()
-            if due is not None and due <= now:
-                self._all(self.proxy.deadline(now))
+        loop = asyncio.get_running_loop()
+        broken: asyncio.Future[None] = loop.create_future()
+        wanted, turns = loop.time() + TURN_SECONDS, 0
+
+        def turn() -> None:
+            nonlocal wanted, turns, handle
+            late = loop.time() - wanted
+            try:
+                self._turn(max(0, int(late * 1e9)), turns)
+            except Exception as error:  # noqa: BLE001 - whoever waits for us is told
+                broken.set_exception(error)
+                return
+            turns += 1
+            wanted = loop.time() + TURN_SECONDS
+            handle = loop.call_at(wanted, turn)
+
+        handle = loop.call_at(wanted, turn)
+        try:
+            await broken
+        finally:
+            handle.cancel()
+
+    def _turn(self, late: int, turns: int) -> None:
+        """What is due; ``late`` in ns."""
+        for door in self.udp.values():
+            late = max(late, door.waited())
+        self._observe(late)
+        now = mono()
+        due = self.proxy.next_deadline()
+        if due is not None and due <= now:
+            self._all(self.proxy.deadline(now))
+        if turns % 10 == 0:
             for uri in self._health.due(now):
                 self._all(self.proxy.probe(uri, now, partial(self._health.told, uri)))
-            swept += 1
-            if swept % 100 == 0 and self.streams is not None:
-                self.streams.sweep()
+        if turns % 100 == 0 and self.streams is not None:
+            self.streams.sweep()
 
     async def close(self) -> None:
         for door in self.udp.values():
