@@ -18,7 +18,7 @@ LATE = 100 * MS
 """Delay from which on new requests are shed."""
 VERY_LATE = 400 * MS
 """Delay at which all of them are: at 500 ms (T1) everybody would send again."""
-STANDING = 10
+STANDING = 5
 """Observations of which the best counts (RFC 8289 3.1): a burst makes all late for a moment, a standing queue does not
 go away.
 """

@@ -16,7 +16,7 @@ from midcall.cscf.shell.streams import Streams
 from midcall.cscf.shell.udp import UdpDoor
 from midcall.cscf.values import Hop, Out, Outs, Resolve
 
-TURN_SECONDS = 0.01
+TURN_SECONDS = 0.02
 """How exactly timers are kept."""
 
 mono = time.monotonic_ns
