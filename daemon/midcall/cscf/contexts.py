@@ -122,8 +122,12 @@ class Contexts:
     def _send(self, client: Client, now: int, out: Outs, *, onward: bool = False, name: str = "") -> None:
         self.clients.put(client.branch, client)
         out.append(Out(client.listener, client.hop, client.octets, client.branch, onward, name))
-        self._run(now, "B" if client.invite else "F", LONG, client)
-        if not client.reliable:
+        client.until = now + LONG
+        if client.reliable:
+            self._run(now, "B" if client.invite else "F", LONG, client)
+            if not client.invite and not client.alone:
+                self.answer_in_time(client.server, now)
+        else:
             self._run(now, "A" if client.invite else "E", T1, client)
 
     def client_of(self, branch: str, method: str) -> Client | None:
@@ -325,13 +329,21 @@ class Contexts:
             self._over(client)
 
     def _resend(self, client: Client, now: int, out: Outs) -> None:
-        """Over UDP: INVITE until anything comes, other requests until the final response (17.1.1.2, 17.1.2.2)."""
+        """Over UDP: INVITE until anything comes, other requests until the final response (17.1.1.2, 17.1.2.2).
+
+        Timers B and F end it, so they run in no queue of their own; Timer E comes to T2 when 100 is due (RFC 4320 4.1).
+        """
         if client.phase == Phase.CALLING or (client.pending and not client.invite):
+            if now >= client.until:
+                self.failed(client, 408, now, out)
+                return
+            if not client.invite and not client.alone and now >= client.until - LONG + TRYING:
+                self._server_due("100", client.server, now, out)
             out.append(Out(client.listener, client.hop, client.octets, client.branch))
             client.interval *= 2
             if not client.invite:
                 client.interval = T2 if client.phase == Phase.PROCEEDING else min(client.interval, T2)
-            self._run(now, "A" if client.invite else "E", client.interval, client)
+            self._run(now, "A" if client.invite else "E", min(client.interval, client.until - now), client)
 
 
 def _of_cancel(branch: str) -> str:

@@ -236,8 +236,6 @@ class Proxy:
         """A request that begins a transaction."""
         if server.invite:
             self._contexts.answer(server, 100, now, out)
-        else:
-            self._contexts.answer_in_time(server, now)
         server.plan, server.on_top, server.removed = plan, admitted.on_top, admitted.removed
         server.waiting = list(plan.groups)
         self._next_group(server, now, out)
@@ -313,6 +311,8 @@ class Proxy:
             waiting = []
             self._waiting.put(host, waiting)
             out.append(Resolve(host))
+        if not server.invite:
+            self._contexts.answer_in_time(server, now)
         server.unresolved += 1
         waiting.append((server, target))
 
