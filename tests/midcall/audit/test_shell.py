@@ -171,6 +171,23 @@ def test_a_disk_that_answers_too_late(place, monkeypatch):
     assert said == [("intent", ""), ("outcome", "refused")]
 
 
+def test_who_is_refused_a_thousand_times_fills_no_disk(place, monkeypatch):
+    monkeypatch.setattr(clients, "OFTEN_SECONDS", 0.05)
+
+    async def go():
+        async with place.running(), place.client() as client:
+            for _ in range(1_000):
+                client.refused(Act.KEYS_GIVE, b"k" * 32, code=403)
+            client.refused(Act.KEYS_GIVE, b"k" * 32, code=500)
+            await asyncio.sleep(0.1)
+            client.refused(Act.KEYS_GIVE, b"k" * 32, code=403)
+            await told(client)
+
+    asyncio.run(go())
+    said = [(row["code"], row["count"], bool(row["object"])) for row in entries(place) if row["act"] == "keys.give"]
+    assert said == [(403, 0, True), (500, 0, True), (403, 999, False), (403, 0, True)]
+
+
 def test_users_that_may_not_write(place, monkeypatch):
     monkeypatch.setattr(clients, "WAIT_SECONDS", 0.05)
 

@@ -48,6 +48,7 @@ ANSWER_SECONDS: Final = 5.0
 WAITING: Final = 65_536
 """Notes that nobody waits for, until the audit is there; of more the oldest are given up, and counted."""
 GRACE_SECONDS: Final = 900.0
+OFTEN_SECONDS: Final = 1.0
 li_log = logging.getLogger("midcall.li.audit")
 
 
@@ -141,6 +142,7 @@ class AuditClient:
         self._task: asyncio.Task[None] | None = None
         self._lost: float | None = time.monotonic()
         self._told = False
+        self._often: dict[tuple[Act, int], int] = {}
 
     # Acts
 
@@ -195,6 +197,31 @@ class AuditClient:
     ) -> None:
         """Tell of something that nobody waits for."""
         self.put(Note(act, Phase.EVENT, time.time_ns(), held, warrant, actor, outcome, code, count))
+
+    def refused(
+        self,
+        act: Act,
+        held: bytes | None = None,
+        *,
+        warrant: bytes | None = None,
+        actor: bytes | None = None,
+        code: int = 0,
+    ) -> None:
+        """Tell of something that was refused: of many in one second the first, then how many more there were.
+
+        Who is refused could otherwise fill the disk of the audit.
+        """
+        if (act, code) in self._often:
+            self._often[act, code] += 1
+            return
+        self._often[act, code] = 0
+        self.event(act, held, warrant=warrant, actor=actor, outcome=Outcome.REFUSED, code=code)
+        asyncio.get_running_loop().call_later(OFTEN_SECONDS, self._more_refused, act, code)
+
+    def _more_refused(self, act: Act, code: int) -> None:
+        count = self._often.pop((act, code))
+        if count:
+            self.event(act, outcome=Outcome.REFUSED, code=code, count=count)
 
     def put(self, note: Note) -> None:
         self._put(_Waiting(note, None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited, Outcome
+from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited
 from midcall.base.bounded import BoundedTable
 from midcall.kms.authority import Granted
 
@@ -45,7 +45,7 @@ class KeyAudit:
         """Nothing was given; ``code``: the status of the answer."""
         if self._client is not None:
             held = None if xid is None else self._client.digest(Kind.TASK, xid)
-            self._client.event(Act.KEYS_GIVE, held, outcome=Outcome.REFUSED, code=code)
+            self._client.refused(Act.KEYS_GIVE, held, code=code)
 
     def managed(self, act: Act = Act.KEYS_MANAGE) -> None:
         """Keys have changed: those of tickets, or those of subscribers."""

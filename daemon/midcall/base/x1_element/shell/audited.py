@@ -67,10 +67,12 @@ class Audited:
         held, warrant, actor = self._object(request), self._warrant(step), peer.mark or None
         refused = isinstance(step.response, x1.ErrorResponse)
         opens, ends = _OPENS.get(type(request)), _ENDS.get(type(request))
-        if refused or (opens is None and ends is None):
-            outcome = Outcome.REFUSED if refused else Outcome.DONE
+        if refused:
             act = opens or ends or Act.TASK_READ
-            client.event(act, held, warrant=warrant, actor=actor, outcome=outcome, code=_code(step.response))
+            client.refused(act, held, warrant=warrant, actor=actor, code=_code(step.response))
+            return None
+        if opens is None and ends is None:
+            client.event(Act.TASK_READ, held, actor=actor)
             return None
         if ends is not None:
             return client.begin(ends, held, warrant=warrant, actor=actor)
@@ -78,7 +80,7 @@ class Audited:
         try:
             return await client.intent(opens, held, warrant=warrant, actor=actor)
         except NotAudited:
-            client.event(opens, held, warrant=warrant, actor=actor, outcome=Outcome.REFUSED)
+            client.refused(opens, held, warrant=warrant, actor=actor)
             raise
 
     def after(self, intent: Intent | None, response: x1.Response | None) -> None:
@@ -118,7 +120,7 @@ class Audited:
             # Not verified yet: it says under which name, and whether this may wait, and no more.
             signed = value.decode(envelope.read(octets).signed)
         except FormError:
-            client.event(Act.WARRANT_PLACE, outcome=Outcome.REFUSED)
+            client.refused(Act.WARRANT_PLACE)
             return None
         held = self._digest(Kind.WARRANT, signed.id)
         if isinstance(signed, Revocation):
