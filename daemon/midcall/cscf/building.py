@@ -28,15 +28,16 @@ class Unusable(ValueError):
 class Fixed(NamedTuple):
     """What stays while the process runs, and what its shell lends the core.
 
-    ``seal`` marks calls; ``choose`` gives a number below its argument; ``names`` those in the certificate of a
-    connection; ``alive``: whether a next hop answers.
+    ``nonces`` seals those of challenges: it is of this run alone, which knows what has been answered to them.
+    ``choose`` gives a number below its argument; ``names`` those in the certificate of a connection; ``alive``:
+    whether a next hop answers.
     """
 
     listeners: tuple[Listener, ...]
     location: LocationTable
     overload: Overload
     seals: Seals
-    seal: bytes
+    nonces: bytes
     choose: Callable[[int], int]
     names: Callable[[int], frozenset[str]]
     alive: Callable[[str], bool]
@@ -93,13 +94,15 @@ def build(
     kept: Kept,
     alive: Callable[[str], bool],
 ) -> tuple[Built, Parts]:
-    """``run`` is the name of this run; ``kept`` is told of registrations; the rest as in :class:`Fixed`. Unusable."""
+    """``seal`` marks calls; ``run`` is the name of this run; ``kept`` is told of registrations; the rest as in
+    :class:`Fixed`. Unusable.
+    """
     fixed = Fixed(
         tuple(listener(door, place) for place, door in enumerate(config.listen)),
         LocationTable(config.location.addresses, kept=kept),
         Overload(choose),
         Seals(seal),
-        seal,
+        seal + run.encode(),
         choose,
         names,
         alive,
@@ -125,7 +128,7 @@ def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None
         alive=fixed.alive,
         choose=fixed.choose,
     )
-    digest = None if config.digest is None else Digest(config.digest.realm, fixed.seal, secrets, former)
+    digest = None if config.digest is None else Digest(config.digest.realm, fixed.nonces, secrets, former)
     try:
         peers = Peers((Peer(each.network, each.name, each.trusted, each.relay) for each in config.peer), fixed.names)
     except ValueError as error:

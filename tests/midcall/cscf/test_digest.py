@@ -8,9 +8,12 @@ import re
 import pytest
 
 from imswire import sip
+from midcall.cscf.building import build
 from midcall.cscf.digest import NONCE_LIFE, Digest, Secrets
+from midcall.cscf.proxy import Proxy
 from midcall.cscf.timers import MS
-from tests.midcall.cscf.stage import request
+from tests.midcall.cscf.stage import ALICE, request
+from tests.midcall.cscf.test_service import Site
 
 HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
 
@@ -137,3 +140,26 @@ def test_an_unknown_user_and_a_wrong_password_are_asked_alike():
 
 def test_secrets_show_nothing():
     assert "redacted" in repr(SECRETS) and SECRETS.by_algorithm["MD5"] not in repr(SECRETS)
+
+
+def test_an_answer_is_good_at_one_worker_alone(tmp_path):
+    """Another one, or the next run, does not know what has been answered already."""
+    site = Site(tmp_path)
+    config = site.config(digest=True)
+
+    def worker(run: str) -> Proxy:
+        lent = {"choose": lambda _: 0, "names": lambda _: frozenset(), "kept": lambda *_: None, "alive": lambda _: True}
+        return build(config, b"k" * 32, run, secrets={"alice": SECRETS}.get, **lent)[0].proxy
+
+    def asks(proxy: Proxy, *headers: str, call_id: str = "1") -> sip.SipMessage:
+        lines = ("Contact: <sip:alice@192.0.2.10>", *headers)
+        text = request("REGISTER", "sip:home.example", *lines, call_id=call_id, branch=f"z9hG4bK{call_id}")
+        (out,) = proxy.message(text.replace("To: <sip:bob@", "To: <sip:alice@").encode(), 0, ALICE, 10**12)
+        return sip.parse(out.octets)
+
+    one, two = worker("run1"), worker("run2")
+    nonce = nonce_of([f"x: {asks(one).values('WWW-Authenticate')[0]}"])
+    said = f"Authorization: {answer(nonce, uri='sip:home.example', method='REGISTER')}"
+    assert asks(one, said, call_id="2").status == 200
+    assert asks(one, said, call_id="3").status == 401
+    assert asks(two, said, call_id="4").status == 401
