@@ -45,8 +45,13 @@ def pack_numbers(numbers: Sequence[int]) -> bytes:
 
 def unpack_spans(octets: bytes) -> list[Span]:
     """The spans, as far as the octets give whole ones."""
-    whole = len(octets) - len(octets) % _SPAN.size
-    return [Span(*span) for span in _SPAN.iter_unpack(octets[:whole])]
+    return [Span(*span) for span in numbers(octets)]
+
+
+def numbers(octets: bytes) -> Iterator[tuple[int, int, int]]:
+    """The same without names."""
+    over = len(octets) % _SPAN.size
+    return _SPAN.iter_unpack(octets[:-over] if over else octets)
 
 
 def split(octets: bytes, count: int) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from midcall.base.seal import SealError
 from midcall.base.sqlite import read_only
-from midcall.handover.rows import Span, split, unpack_spans
+from midcall.handover.rows import Span, numbers, split, unpack_spans
 from midcall.handover.shell.cursor import DELIVERED, Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
@@ -32,6 +32,7 @@ _MOST_CONTEXTS = 65_536
 # Row numbers tried one by one in a damaged file before the loop has its turn again.
 _STEPS = 4_096
 _WHOLE, _PART = 1, 2
+KNOWN = frozenset(map(int, Kind))
 
 
 Counts = dict[tuple[int, Port, str], int]
@@ -49,9 +50,17 @@ class Item(NamedTuple):
 
 
 class _Context(NamedTuple):
+    """``counted``: as what its records count when they are delivered; None: they do not."""
+
     handle: int
     kind: int
     tag: bytes
+    counted: tuple[int, Port, str] | None
+
+    @classmethod
+    def of(cls, handle: int, kind: int, tag: bytes) -> _Context:
+        port = PORTS.get(Kind(kind)) if kind in KNOWN else None
+        return cls(handle, kind, tag, None if port is None else (handle, port, DELIVERED))
 
 
 class _File(NamedTuple):
@@ -223,18 +232,45 @@ class Reader:
         return items
 
     def _item(self, row: Row) -> Item:
-        spans = unpack_spans(row.spans)
+        """Each row of content comes through here: for the usual one nothing is called that need not be."""
+        number, handle, at, packed, body = row
         try:
-            octets = self._keys.key(row.handle).open(row.body, place(self.interface, row.id, row.handle, row.spans))
+            octets = self._keys.key(handle).open(body, place(self.interface, number, handle, packed))
         except KeyGone:
-            return self._unreadable(row, spans, DESTROYED)
+            return self._unreadable(row, unpack_spans(packed), DESTROYED)
         except KeyForeign:
-            return self._unreadable(row, spans, FOREIGN)
+            return self._unreadable(row, unpack_spans(packed), FOREIGN)
         except (SealError, TypeError):
-            return self._unreadable(row, spans, UNREADABLE)
+            return self._unreadable(row, unpack_spans(packed), UNREADABLE)
+        if number <= self._given:
+            return self._without_given(row, octets)
         counts: Counts = {}
         seen = []
-        given: set[Span] = set()
+        pdus = 0
+        for which, first, count in numbers(packed):
+            pdus += count
+            context = self._contexts.get(which) or self._context(which)
+            if context is None:
+                continue
+            if context.counted is None:
+                if context.kind == Kind.CIN_RESET:
+                    self._seen.clear()
+                    self._cursor.forget_seen(self.interface)
+                continue
+            tag, end = context.tag, (first + count) % NUMBERS
+            if self._seen.get(tag) != first:
+                self._follow(which, context, first, counts)
+            self._seen[tag] = end
+            counted = context.counted if context.handle == handle else (handle, *context.counted[1:])
+            counts[counted] = counts.get(counted, 0) + count
+            seen.append((tag, end))
+        return Item(number, octets, pdus, at, counts, seen)
+
+    def _without_given(self, row: Row, octets: bytes) -> Item:
+        """A row of which content was given up."""
+        counts: Counts = {}
+        seen = []
+        spans, given = unpack_spans(row.spans), set[Span]()
         for span in spans:
             context = self._context(span.context)
             if context is None:
@@ -242,25 +278,24 @@ class Reader:
             if context.kind == Kind.CIN_RESET:
                 self._seen.clear()
                 self._cursor.forget_seen(self.interface)
-            elif context.kind == Kind.CC and row.id <= self._given:
-                given.add(span)
-                _add(counts, (row.handle, PORTS[Kind.CC], GIVEN_UP), span.pdus)
+            elif context.counted is not None:
+                if context.kind == Kind.CC:
+                    given.add(span)
+                else:
+                    self._follow(span.context, context, span.first, counts)
+                outcome = GIVEN_UP if context.kind == Kind.CC else DELIVERED
+                _add(counts, (row.handle, context.counted[1], outcome), span.pdus)
                 self._seen[context.tag] = span.end
-                seen.append((context.tag, span.end))
-            elif context.kind in PORTS:
-                self._follow(context, span, counts)
-                _add(counts, (row.handle, PORTS[Kind(context.kind)], DELIVERED), span.pdus)
                 seen.append((context.tag, span.end))
         if given:
             octets, spans = _without(octets, spans, given)
         return Item(row.id, octets, sum(span.pdus for span in spans), row.at, counts, seen)
 
-    def _follow(self, context: _Context, span: Span, counts: Counts) -> None:
+    def _follow(self, which: int, context: _Context, first: int, counts: Counts) -> None:
         """Report the numbers between what was expected and what came."""
         expected = self._expected(context.tag)
-        if expected is not None and 0 < (span.first - expected) % NUMBERS < NUMBERS // 2:
-            self._report(span.context, context, expected, (span.first - 1) % NUMBERS, UNREADABLE, counts)
-        self._seen[context.tag] = span.end
+        if expected is not None and 0 < (first - expected) % NUMBERS < NUMBERS // 2:
+            self._report(which, context, expected, (first - 1) % NUMBERS, UNREADABLE, counts)
 
     def _unreadable(self, row: Row, spans: list[Span], reason: str) -> Item:
         """Report what the spans say, where they agree with what was expected; else the next number will tell."""
@@ -301,7 +336,7 @@ class Reader:
         for number, handle, kind, tag, following in found:
             expected = self._expected(tag)
             if expected is not None and 0 < (following - expected) % NUMBERS < NUMBERS // 2:
-                context = _Context(handle, kind, tag)
+                context = _Context.of(handle, kind, tag)
                 self._report(number, context, expected, (following - 1) % NUMBERS, UNREADABLE, counts)
                 self._seen[tag] = following
                 seen.append((tag, following))
@@ -320,7 +355,7 @@ class Reader:
                 return None
             if found is None:
                 return None
-            self._contexts[number] = _Context(*found)
+            self._contexts[number] = _Context.of(*found)
         return self._contexts.get(number)
 
     def _expected(self, tag: bytes) -> int | None:
