@@ -286,15 +286,18 @@ class Channel:
                 continue
             sent = True
             send.write(b"".join([item.octets for item in items]))
-            pdus = 0
-            for item in items:
+            pdus = total = 0
+            known, append = self._sent_rows.get(interface, 0), self._under_way.append
+            for row, octets, count, at, counts, seen in items:
+                size = len(octets)
                 # What is under way keeps no octets: they stand in the spool.
-                self._under_way.append((interface, item._replace(octets=b""), len(item.octets)))
-                self._octets += len(item.octets)
-                self.counters.octets += len(item.octets)
-                pdus += item.pdus
-                if item.row <= self._sent_rows.get(interface, 0):
-                    self.counters.resent += item.pdus
+                append((interface, Item(row, b"", count, at, counts, seen), size))
+                total += size
+                pdus += count
+                if row <= known:
+                    self.counters.resent += count
+            self._octets += total
+            self.counters.octets += total
             self._sent_rows[interface] = max(items[-1].row, self._sent_rows.get(interface, 0))
             self.counters.pdus += pdus
             link.sent(self._settled + len(self._under_way), pdus, time.monotonic_ns())
