@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import re
 import tempfile
@@ -231,6 +232,8 @@ def main() -> None:
     parser.add_argument("--calls", type=float, default=20, help="calls of others that begin each second")
     parser.add_argument("--no-stages", action="store_true", help="nothing is written down")
     arguments = parser.parse_args()
+    # A pause of this process, which collects records by the thousand, is none of the system's.
+    gc.disable()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         users = Users(1)
