@@ -234,3 +234,20 @@ def test_hi1_notifications_are_sent_only_where_somebody_asks_for_them():
     assert not config.replay("[profile]\n").profile.hi1
     with pytest.raises(config.ConfigError, match="line 2: profile.hi1: "):
         config.replay('[profile]\nhi1 = "yes"\n')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('x2 = "127.0.0.1:9992"', "# x2", "x2: a POI has one"),
+        ('name = "Ben Example"', 'name = "ann  EXAMPLE"', "name: given twice"),
+        ('peer = "urn:example:ben"', 'peer = "urn:example:ann"', "peer: given twice"),
+        ('ne = "poi-1"', 'ne = "df-1"', "ne: given twice"),
+        ('role = "auditor"', 'role = "root"', "Invalid enum value"),
+    ],
+)
+def test_an_admf_has_one_role_for_each_person_and_one_name_for_each_element(old, new, said):
+    text = (ROOT / "config/admf.toml").read_text()
+    assert old in text
+    with pytest.raises(config.ConfigError, match=said):
+        config.daemon(text.replace(old, new, 1), config.DaemonConfig)

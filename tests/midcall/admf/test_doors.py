@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from imswire import x1
 from imswire.x1 import ErrorCode, NeIssueType, TaskReportType
@@ -16,7 +17,9 @@ from midcall.admf.shell.store import AdmfStore, StoreError
 from midcall.admf.values import AlarmKind
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient, Unreachable
+from midcall.base.lab_pki import uri
 from midcall.base.seal import SealKey
+from midcall.base.tls import PeerName
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element.shell.binding import BoundName
 from tests.midcall import warrants
@@ -116,6 +119,47 @@ def test_an_operator_sees_the_same_whoever_is_under_surveillance(site: Site) -> 
         before = await site.done("olaf", Command.HEALTH)
         await site.active(warrants.make())
         assert await site.done("olaf", Command.HEALTH) == before
+
+    site.run(test)
+
+
+def test_people_and_trust_are_taken_over_while_it_runs(site: Site) -> None:
+    """Who is a person no more is out at once; an approver who was revoked ends what rests on him."""
+
+    async def test(site: Site) -> None:
+        await site.active(warrants.make())
+        await site.done("leo", Command.LIST)
+        config = site.config()
+        others = tuple(each for each in config.people.person if each.name != "Leo")
+        entries = warrants.entry("Ann"), warrants.entry("Ben", revoked="true"), warrants.entry("Eve")
+        site.trust.write_text(warrants.trust_text(*entries))
+        ended = await site.admf.renew(structs.replace(config, people=structs.replace(config.people, person=others)))
+        assert ended == 1
+        with pytest.raises(Unreachable):
+            await site.ask("leo", Command.LIST)
+        await site.done("lea", Command.LIST)
+        await site.until(lambda: not site.held("poi") | site.held("df"))
+        assert site.status() == "Error" and site.admf.core.alarms.stands(AlarmKind.WARRANT, "", "W-1")
+        site.trust.write_text("nonsense")
+        with pytest.raises(RoleError):
+            await site.admf.renew(config)
+        with pytest.raises(Unreachable):
+            await site.ask("leo", Command.LIST)
+
+    site.run(test)
+
+
+def test_questions_that_are_too_many_or_of_another_form(site: Site) -> None:
+    async def test(site: Site) -> None:
+        end = TlsEnd.client(identity(site.files, "lea"), PeerName(uri("admf")))
+        client = HttpsClient(f"https://{HOST}:{site.admf.addresses['people'][1]}", end, 1)
+        url = client._url + wire.path(Command.LIST)
+        async with client._session.get(url, ssl=end.context) as answer:
+            assert answer.status == 405
+        await client.close()
+        answers = {(await site.ask("aud", Command.LIST))[0] for _ in range(3)}
+        site.admf._people._rates._depth = 1
+        assert answers == {200} and (await site.ask("aud", Command.LIST))[0] == 429
 
     site.run(test)
 
@@ -230,8 +274,6 @@ def test_what_the_disk_does_not_take_counts_for_nothing_and_what_ends_ends(site:
 
 
 def test_a_certificate_of_another_admf_is_refused_at_start(site: Site) -> None:
-    from msgspec import structs
-
     from midcall.admf.service import AdmfService
 
     async def both() -> None:

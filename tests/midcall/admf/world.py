@@ -57,6 +57,7 @@ class World:
 
     def __init__(self, trust: TrustList | None = None, limits: Limits | None = None, **changed: Any) -> None:
         self.now = changed.pop("now", None) or warrants.at()
+        self.read_every = changed.pop("read_every", 60 * SECOND)
         self.trust = trust or warrants.trust()
         self.limits = limits or Limits()
         self.elements = {
@@ -75,7 +76,8 @@ class World:
             At("df", DF, "https://df:1", "", DF),
             At("poi", POI, "https://poi:1", "192.0.2.9:9992", POI),
         )
-        self.core = Admf(at, self.trust, self.limits, self.now, self.disk.memory())
+        memory = self.disk.memory()
+        self.core = Admf(at, self.trust, self.limits, self.now, memory, read_every=self.read_every)
 
     def restart(self) -> None:
         """What was not kept is gone."""
