@@ -147,6 +147,7 @@ class Delivery:
             settings=SpoolSettings(
                 reserve_octets=min(SpoolSettings().reserve_octets, free // RESERVE_SHARE),
                 segment_octets=min(SpoolSettings().segment_octets, free // SEGMENT_SHARE),
+                last_octets=0,  # it does not outlive this process
             ),
             integrity=self._config.integrity,
             sign=self._sign,

@@ -11,7 +11,9 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How records are kept on disk until they are delivered.
 
     ``segment_octets``: content stands in files of about this size; whole files are given up when the disk is full.
-    ``reserve_octets``: kept free for events. ``commit_seconds``/``commit_records``: content is written so long after
+    ``reserve_octets``: kept free for events. ``last_octets``: of these not even events get; a full spool is opened in
+    its next run with them, its log copied home (a megabyte, and what one commit takes) and what is delivered deleted.
+    ``commit_seconds``/``commit_records``: content is written so long after
     the commit before, or when there is so much of it, by whichever comes first; an event does not wait.
     ``waiting_records``: content that may wait in memory for its commit; more is refused and declared.
     ``retry_seconds``: a full disk is tried again, and what was refused meanwhile is declared.
@@ -22,6 +24,7 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     segment_octets: int = 64 << 20
     reserve_octets: int = 16 << 20
+    last_octets: int = 2 << 20
     commit_seconds: float = 0.02
     commit_records: int = 8_192
     waiting_records: int = 65_536

@@ -8,10 +8,6 @@ from pathlib import Path
 
 from midcall.base import owner_only
 
-LAST_OCTETS = 2 << 20
-"""Of the last room: events never get it. A full spool is opened with it, its log copied
-home (a megabyte, and what one commit takes beyond) and what is delivered deleted."""
-
 
 class Reserve:
     """``octets`` kept allocated in ``path``."""

@@ -28,7 +28,7 @@ from midcall.handover.shell.intercepts import Intercepts
 from midcall.handover.shell.keys import Keyless, KeysFail, KeyStore
 from midcall.handover.shell.news import NOTHING, News, news
 from midcall.handover.shell.owed import Alarm, Owed, Unavailable
-from midcall.handover.shell.reserve import LAST_OCTETS, Reserve
+from midcall.handover.shell.reserve import Reserve
 from midcall.handover.shell.retention import Destroyed, Retention
 from midcall.handover.shell.segments import drop_oldest, own, trim, undelivered, undelivered_in
 from midcall.handover.shell.store import Summary
@@ -81,7 +81,7 @@ class Spool:
         self._sign = sign
         self._report = LinkReport(destination, "spool", report or (lambda _: None))
         self._reserve = Reserve(self.folder.reserve, self.settings.reserve_octets)
-        self._last = Reserve(self.folder.last, min(LAST_OCTETS, self.settings.reserve_octets))
+        self._last = Reserve(self.folder.last, min(self.settings.last_octets, self.settings.reserve_octets))
         self._retention = Retention(self.folder, keys, self.intercepts, self.settings)
         self._destroyed = destroyed or (lambda _liid, _delivered: None)
         self._blocked_until = 0.0
