@@ -24,7 +24,7 @@ from midcall.base.seal import SealKey
 from midcall.base.x2 import Encoder, Node
 from midcall.events import Instant, SipSeen, Task
 from midcall.live.clock import now
-from midcall.live.poi import PoiService
+from midcall.live.poi import ROTATE_GROUPS, PoiService
 from midcall.poi import PointOfInterception
 from midcall.poi.dialog import Call
 from midcall.poi.limits import PoiLimits
@@ -35,6 +35,7 @@ MICRO, MILLI, SECOND = 1_000, 1_000_000, 1_000_000_000
 PAGE = 4_096
 GROUP = 500
 LOOKED_UP = 1_000
+ROUNDS = 500
 HASH_KEY = bytes(range(32))
 
 
@@ -207,6 +208,22 @@ async def _restarted(messages: list[SipSeen], dialogs: int, path: Path, master: 
     waits = f"p50 {middle(turns) / MILLI:.1f} ms, p99 {middle(turns, 0.99) / MILLI:.1f} ms"
     show("what a new call then waits while the others load", waits)
     show("until all are loaded", f"{whole / SECOND:,.1f} s", f"{cpu / dialogs / MICRO:.0f} us of CPU a dialog")
+    keeping = asyncio.create_task(again.keep())
+    for what in ("while nothing else happens", "while the keys of the disk change"):
+        turns = []
+        for _ in range(ROUNDS):
+            asked = time.perf_counter_ns()
+            for each in of_call(messages, number, now()):
+                again.take(each)
+            number += 1
+            await asyncio.sleep(0.005)
+            turns.append(time.perf_counter_ns() - asked - 5 * MILLI)
+        waits = f"p50 {middle(turns) / MILLI:.1f} ms, p99 {middle(turns, 0.99) / MILLI:.1f} ms"
+        show(f"the same {what}", waits)
+        journal.rotate(ROTATE_GROUPS)
+    assert journal.rotating or dialogs < GROUP
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
     journal.close()
 
 
