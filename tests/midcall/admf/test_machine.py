@@ -123,6 +123,8 @@ class Machine(RuleBasedStateMachine):
         self.calls = 0
         self.jumped = False
         self.acknowledged: dict[tuple[str, str], x1.TaskDetails] = {}
+        self.products: list[int] = []
+        """When each record for an agency says that it happened."""
 
     @initialize(end=st.sampled_from(ends))
     def begin(self, end: str) -> None:
@@ -316,6 +318,7 @@ class Machine(RuleBasedStateMachine):
         assert all(each is not None for each in orders), "product of a task that is not armed"
         assert terms.start is not None and terms.end is not None
         assert terms.start <= at < terms.end, "outside of the window"
+        self.products.append(at)
 
     @invariant()
     def armed_is_under_a_warrant_that_holds(self) -> None:
