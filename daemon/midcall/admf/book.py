@@ -12,7 +12,7 @@ from types import MappingProxyType
 from msgspec import Struct, structs
 
 from midcall.admf.plan import At
-from midcall.admf.roles import Person, plain
+from midcall.admf.roles import Person
 from midcall.admf.values import SECOND, Denied, Paper, Record, Status
 from midcall.base.warrant import (
     ClockGuard,
@@ -30,6 +30,7 @@ from midcall.base.warrant import (
     verify,
 )
 from midcall.base.warrant.envelope import Envelope, Signature
+from midcall.base.warrant.trust import plain
 from midcall.events import Instant
 
 HOUR = 3_600 * SECOND

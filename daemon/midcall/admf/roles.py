@@ -7,9 +7,10 @@ machine sees whether elements answer, and nothing that is different when nobody 
 from __future__ import annotations
 
 import enum
-import unicodedata
 
 from msgspec import Struct
+
+from midcall.base.warrant.trust import plain
 
 
 class Role(enum.StrEnum):
@@ -59,7 +60,3 @@ class Person(Struct, frozen=True):
 
     def may(self, command: Command) -> bool:
         return self.role in MATRIX[command]
-
-
-def plain(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

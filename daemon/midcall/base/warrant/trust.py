@@ -70,7 +70,7 @@ class Approver(Struct, frozen=True):
     @property
     def name(self) -> str:
         """The person, such that one who is written in two ways is still one."""
-        return " ".join(unicodedata.normalize("NFKC", self.person).casefold().split())
+        return plain(self.person)
 
     def __repr__(self) -> str:
         return "Approver(...)"
@@ -92,8 +92,18 @@ class TrustList:
         """Whose key this is; None: nobody's that is known."""
         return self._approvers.get(key_id)
 
+    def has(self, person: str) -> bool:
+        """Whether a person, in whatever spelling, has a key here."""
+        name = plain(person)
+        return any(each.name == name for each in self._approvers.values())
+
     def __len__(self) -> int:
         return len(self._approvers)
+
+
+def plain(person: str) -> str:
+    """A name without case, width and spaces that do not tell two persons apart."""
+    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
 
 
 def read(text: str) -> TrustList:

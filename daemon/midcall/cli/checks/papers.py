@@ -14,7 +14,7 @@ from midcall.base import tls
 from midcall.base import warrant as warrants
 from midcall.base.x1_element.shell import binding
 from midcall.cli.checks.finding import Finding, good, mend, note
-from midcall.config import MAX_OCTETS, ConfigError, KmsPeers, X1Table
+from midcall.config import MAX_OCTETS, AdmfConfig, AdmfPeople, ConfigError, KmsPeers, X1Table
 
 SOON = datetime.timedelta(days=30)
 
@@ -24,9 +24,12 @@ def findings(name: str, table: Struct) -> Iterator[Finding]:
     if hasattr(table, "certificate"):
         yield from certificates(name, table)
     if isinstance(table, X1Table):
-        yield bound(f"{name}.ne", Path(table.certificate), table.ne)
+        yield bound(f"{name}.ne", Path(table.certificate), "ne", table.ne)
         if table.placed:
             yield placed(f"{name}.placed", Path(table.placed))
+    if isinstance(table, AdmfConfig):
+        yield bound(f"{name}.admf", Path(table.x1.certificate), "admf", table.admf)
+        yield from people(f"{name}.people", Path(table.trust), table.people)
     if hasattr(table, "trust"):
         yield trust(f"{name}.trust", Path(table.trust))
 
@@ -72,12 +75,29 @@ def revocations(name: str, crl: str) -> Finding:
     return good(name, "good" if end is None else f"good until {end:%Y-%m-%d %H:%M} UTC")
 
 
-def bound(name: str, certificate: Path, identifier: str) -> Finding:
+def bound(name: str, certificate: Path, role: binding.Role, identifier: str) -> Finding:
     try:
-        binding.require_own(certificate, "ne", identifier)
+        binding.require_own(certificate, role, identifier)
     except tls.TlsError as error:
         return mend(name, str(error), "a certificate is needed whose subject has it as UID")
     return good(name, "its certificate is bound to it")
+
+
+def people(name: str, path: Path, table: AdmfPeople) -> Iterator[Finding]:
+    """Whether those who are there can bring a warrant into force, and whose keys count."""
+    roles: list[str] = [each.role for each in table.person]
+    for role, least in (("administrator", 1), ("approver", 2)):
+        if roles.count(role) < least:
+            yield mend(name, f"{roles.count(role)} with the role {role}", f"{least} are needed for any warrant")
+    try:
+        listed = warrants.read_trust(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return  # what is wrong with it is told once
+    unknown = [each.name for each in table.person if each.role == "approver" and not listed.has(each.name)]
+    if unknown:
+        yield mend(name, f"{len(unknown)} approvers are not in the trust list", "no key of theirs counts here")
+    else:
+        yield good(name, f"{len(roles)} people")
 
 
 def placed(name: str, folder: Path) -> Finding:
