@@ -343,7 +343,7 @@ def own_tap(site: Installation, role: str) -> None:
         ("df", stale_tap, "MEND df.tap.door: {tap}/door: nobody listens there; start the role tap"),
         ("df", shut_tap, "MEND df.tap.door: {tap}: other users may not enter it; chmod o+x "),
         ("df", own_tap, "MEND df.tap.interfaces: its unit has no rights to interfaces; name the door of the role tap"),
-        ("admf", edited(('admf = "admf-1"', 'admf = "admf-2"')), "MEND admf.admf: {etc}/tls/admf.pem: bound to another "),
+        ("admf", edited(('admf = "admf-1"', 'admf = "admf-2"')), "MEND admf.admf: {etc}/tls/admf.pem: bound to "),
         ("admf", edited(('"Ben Example"', '"Bea Example"')), "MEND admf.people: 1 approvers are not in the trust list"),
         ("admf", edited(('"administrator"', '"auditor"')), "MEND admf.people: 0 with the role administrator; 1 are "),
         ("tap", edited(('"lo"', '"none0"')), "MEND tap.interfaces: none0: there is none of that name; "),
