@@ -49,6 +49,22 @@ def test_over_tls_in_order_with_the_name_of_the_peer(pki, folder):
     run(test)
 
 
+def test_what_is_given_to_a_link_that_is_up_is_on_its_way_at_once(folder):
+    async def test() -> None:
+        df2 = await Df2().unix(folder / "x2")
+        poi = Poi(UnixPeer(folder / "x2", US), journal(folder))
+        poi.put(events(1))
+        await df2.until(lambda: len(df2.octets) == 1)
+        for number in range(1, 4):
+            poi.put(events(1, number))
+            assert poi.client.counters.sent == number + 1
+        await poi.done()
+        assert df2.octets == events(4)
+        await df2.stop()
+
+    run(test)
+
+
 def test_over_a_unix_stream(folder):
     async def test() -> None:
         df2 = await Df2().unix(folder / "x2")
