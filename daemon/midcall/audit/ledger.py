@@ -5,6 +5,8 @@ A core: what it returns is to be written and synced before anybody is answered; 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct
 
 from midcall.audit import lines
@@ -76,12 +78,17 @@ class Ledger:
             self._closed.append(note.of)
         return sequence
 
-    def resolve(self, writer: Writer, now: Instant) -> int:
-        """Intents of a former run of a writer that starts anew: nobody knows what became of them; how many."""
+    def resolve(self, writer: Writer, now: Instant, alive: Collection[bytes] = ()) -> int:
+        """Intents of a former run of a writer that starts anew: nobody knows what became of them; how many.
+
+        ``alive``: runs that are still there, as others may have the same role and number.
+        """
         left = [
             (sequence, note)
             for sequence, (owner, note) in self._open.items()
-            if (owner.role, owner.instance) == (writer.role, writer.instance) and owner.run != writer.run
+            if (owner.role, owner.instance) == (writer.role, writer.instance)
+            and owner.run != writer.run
+            and owner.run not in alive
         ]
         for sequence, note in left:
             self.add(

@@ -218,6 +218,7 @@ def test_the_end_of_a_file_that_is_not_the_last(tmp_path):
     path.write_bytes(b"".join(text[:-1]))  # its last head
     found = made.check(tmp_path / "log").found
     assert found is not None and (found.kind, found.entry) == ("cut", 3)
+    assert "a head is missing" in found.reason
     path.write_bytes(b"".join(text[:-2]))  # and its last entry
     found = made.check(tmp_path / "log").found
     assert found is not None and (found.kind, found.entry, found.until) == ("cut", 3, 3)

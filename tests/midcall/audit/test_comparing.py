@@ -123,9 +123,10 @@ def test_heads_that_contradict_each_other(log):
     made.group(other, 3, salt=7)
     found = forked(kept(made.KEY, [*texts, other.place.head]))
     assert found is not None and "two heads with number 1" in found.reason
+    assert (found.entry, found.until) == (0, 2)
     made.group(other, 0)
     small = forked(kept(made.KEY, [texts[2], other.place.head, texts[0]]))
-    assert small is not None
+    assert small is not None and (small.entry, small.until) == (0, 2)
 
 
 @settings(max_examples=50)

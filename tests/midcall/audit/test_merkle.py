@@ -100,6 +100,7 @@ def test_all_proofs_of_small_trees_are_those_of_the_definitions(size):
         found = merkle.consistency(leaves, m, size)
         assert found == proof(m, d)
         merkle.check_consistency(m, size, mth(d[:m]), root, found)
+    assert merkle.consistency(leaves, 0, size) == []
     merkle.check_consistency(0, size, mth([]), root, [])
 
 

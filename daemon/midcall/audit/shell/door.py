@@ -40,6 +40,8 @@ TOGETHER: Final = 4_096
 AHEAD: Final = 16
 """Packets of one connection that wait; more are not read before."""
 TOLD: Final = 64
+STARTED: Final = 4_096
+"""Runs that are remembered to have begun."""
 _CREDENTIALS = struct.Struct("3i")
 li_log = logging.getLogger("midcall.li.audit")
 
@@ -72,7 +74,7 @@ class AuditDoor:
         self._all = {user for each in users.values() for user in each}
         self._peers: dict[int, _Peer] = {}
         self._waiting: deque[tuple[_Peer, Ask]] = deque()
-        self._started: set[Writer] = set()
+        self._started: dict[bytes, None] = {}
         self._more = asyncio.Event()
         self._turn = asyncio.Lock()
         self._told: set[int] = set()
@@ -173,12 +175,14 @@ class AuditDoor:
 
     async def _keep(self, taken: list[tuple[_Peer, Ask]]) -> None:
         groups: list[Group] = []
-        new: set[Writer] = set()
+        new: dict[bytes, None] = {}
+        alive = frozenset(peer.writer.run for peer in self._peers.values() if peer.writer is not None)
         for peer, ask in taken:
             assert peer.writer is not None
-            starts = peer.writer not in self._started and peer.writer not in new
-            new.add(peer.writer)
-            groups.append(Group(peer.writer, ask.notes, starts))
+            run = peer.writer.run
+            starts = run not in self._started and run not in new
+            new[run] = None
+            groups.append(Group(peer.writer, ask.notes, alive if starts else None))
         try:
             numbers = await self._keeper.write(groups)
         except NotWritten as error:
@@ -186,18 +190,13 @@ class AuditDoor:
                 self.counts["refused"] += len(ask.notes)
                 self._answer(peer, NotKept(ask.number, str(error)))
             return
-        self._are_started(new)
+        self._started |= new
+        while len(self._started) > STARTED:
+            del self._started[next(iter(self._started))]
         head = self._keeper.place.head
         for (peer, ask), number in zip(taken, numbers, strict=True):
             self.counts["kept"] += len(ask.notes)
             self._answer(peer, Kept(ask.number, number, head))
-
-    def _are_started(self, new: set[Writer]) -> None:
-        """Of each writer its last run alone is remembered."""
-        for writer in new:
-            same = (writer.role, writer.instance)
-            self._started = {each for each in self._started if (each.role, each.instance) != same}
-            self._started.add(writer)
 
     def _answer(self, peer: _Peer, answer: Answer) -> None:
         peer.waiting -= 1

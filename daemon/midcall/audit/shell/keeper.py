@@ -48,11 +48,11 @@ class NotWritten(Exception):
 
 
 class Group(Struct, frozen=True):
-    """Notes of one writer that belong together; ``starts``: the writer has started anew."""
+    """Notes of one writer that belong together; ``starts``: the writer has started anew, and these runs are there."""
 
     writer: Writer
     notes: Sequence[Note]
-    starts: bool = False
+    starts: frozenset[bytes] | None = None
 
 
 def clock() -> Instant:
@@ -144,8 +144,8 @@ class Keeper:
         ledger, now = self._ledger, self._now()
         numbers: list[int] = []
         for group in groups:
-            if group.starts:
-                ledger.resolve(group.writer, now)
+            if group.starts is not None:
+                ledger.resolve(group.writer, now, group.starts)
             number = ledger.place.size + ledger.waiting
             for note in group.notes:
                 ledger.add(note, group.writer, now)
