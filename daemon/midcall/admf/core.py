@@ -27,6 +27,8 @@ from midcall.events import Instant
 LOOK_NS = 60 * SECOND
 """How often all that is over is looked for."""
 NEVER = 1 << 62
+HOUR = 3_600 * SECOND
+MAX_ENDS = 100_000
 _OF_TASKS = (AlarmKind.MISSING_TASK, AlarmKind.ALTERED_TASK, AlarmKind.REFUSED, AlarmKind.FAILED_TASK)
 
 
@@ -88,6 +90,8 @@ class Admf:
         self._keeps: list[Keep] = []
         self._records: dict[str, Record] = {}
         self._looked = now.mono
+        self._ends: list[int] = []
+        self._per_hour = limits.per_hour
         self._mono = self._wall = NEVER
         for identifier in list(self.book.records):
             self._refresh(identifier, now)
@@ -123,11 +127,19 @@ class Admf:
         if act.activated:
             self.book.activations = (*self.book.within_hour(now), now.wall)
         xids = self._xids(record.id)
+        if xids and (record.suspended or record.ended is Status.CANCELLED):
+            self._ended_one(now)
         self.book.enter(record)
         self._records[record.id] = record
         self._refresh(record.id, now)
         if record.ended is Status.CANCELLED:
             self._tell_revoked(record, xids)
+
+    def _ended_one(self, now: Instant) -> None:
+        """Ends are never refused; many of them somebody has to know of."""
+        self._ends = [each for each in self._ends if now.mono - each < HOUR][-MAX_ENDS:] + [now.mono]
+        if len(self._ends) > self._per_hour:
+            self._alarm(Notice(AlarmKind.MASS_END), "", now)
 
     def _tell_revoked(self, record: Record, xids: set[str]) -> None:
         """Elements that hold tasks under it learn of the revocation, and take that warrant no more, whoever asks."""
@@ -245,6 +257,8 @@ class Admf:
                 self._refresh(identifier, now)
         if now.mono - self._looked >= LOOK_NS:
             self._looked = now.mono
+            if not self._ends or now.mono - self._ends[-1] >= HOUR:
+                self.alarms.over(AlarmKind.MASS_END, "", "", now.wall)
             for identifier in [each for each in self.book.records if each not in self._force]:
                 self._expire(identifier, now)
                 forgotten = self.book.forgotten(identifier, now)

@@ -87,6 +87,8 @@ class Holdings:
             yield from self.place(did, place)
         for xid, each in tasks.items():
             yield from self.task(xid, each)
+        faults = found.ne.faults
+        yield Notice(AlarmKind.FAULT, "", _faults(faults), over=found.ne.status is x1.NeStatus.OK and not faults)
         yield from self._absent()
 
     def compare_names(self, found: x1.ListAllDetailsResponse) -> Iterator[Outcome]:

@@ -112,6 +112,7 @@ class AlarmKind(enum.StrEnum):
     WARRANT = "a warrant in force holds no more"
     CLOCK = "the clock has jumped"
     MASS = "more activations within an hour than one administrator may"
+    MASS_END = "more warrants were ended within an hour than one administrator may activate"
     STORE = "the store cannot be written"
     AUDIT = "the audit cannot be written"
 

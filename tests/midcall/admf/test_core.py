@@ -318,6 +318,24 @@ def test_mass_activation_takes_a_second_administrator():
     assert world.core.status("W-3") is not Status.AWAITING_CONFIRMATION, "an hour later"
 
 
+def test_mass_ends_are_carried_out_and_told():
+    world = World(limits=Limits(per_hour=1))
+    for number in range(2):
+        xid = f"0a000000-0000-4000-8000-00000000000{number}"
+        targets = [{"liid": f"L-{number}", "xid": xid, "identity": "sip:a@b"}]
+        world.approved(warrants.make(id=f"W-{number}", targets=targets))
+        world.activate(f"W-{number}")
+        world.activate(f"W-{number}", LEO)
+    world.settle()
+    world.revoke("W-0")
+    assert AlarmKind.MASS_END not in {each[0] for each in world.alarms()}
+    world.revoke("W-1")
+    world.settle()
+    assert (AlarmKind.MASS_END, "", "") in world.alarms() and not world.held(POI) | world.held(DF)
+    world.go(3_600 * SECOND)
+    assert (AlarmKind.MASS_END, "", "") not in world.alarms()
+
+
 def test_agencies_on_one_target_have_nothing_in_common():
     world = World()
     world.active()

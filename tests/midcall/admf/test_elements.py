@@ -165,6 +165,19 @@ def test_states_in_a_word():
 # Elements that are not well
 
 
+def test_a_fault_of_an_element_is_found_when_it_is_read():
+    world = World()
+    world.active()
+    element = world.elements[DF].element
+    element.ne_fault("disk", "words of its own", world.now)
+    world.minute()
+    (alarm,) = world.core.alarms.standing
+    assert (alarm.kind, alarm.element, alarm.detail) == (AlarmKind.FAULT, DF, "9020")
+    element.ne_clear("disk", world.now)
+    world.minute()
+    assert world.alarms() == set()
+
+
 def answered(world: World, ask: object, response: x1.Response) -> None:
     world.core.answered(POI, ask, response, world.now)  # type: ignore[arg-type]
 
