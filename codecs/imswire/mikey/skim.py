@@ -13,7 +13,7 @@ from imswire.mikey.numbers import EncrAlg, MapType, PayloadType
 from imswire.mikey.payloads import MAX_PAYLOADS, MAX_SP_PARAMS
 from imswire.mikey.reading import Stride, strides
 
-_KEMAC, _SP, _TICKET = int(PayloadType.KEMAC), int(PayloadType.SP), int(PayloadType.TICKET)
+_KEMAC, _SP, _TICKET, _TP = map(int, (PayloadType.KEMAC, PayloadType.SP, PayloadType.TICKET, PayloadType.TP))
 _NULL, _VERSION = int(EncrAlg.NULL), 1
 _SRTP_ID, _EMPTY, _GENERIC_ID = int(MapType.SRTP_ID), int(MapType.EMPTY), int(MapType.GENERIC_ID)
 _SRTP_SESSION = layouts.SRTP_SESSION.sizeof()
@@ -27,8 +27,10 @@ _REPEATED = frozenset(map(int, (PayloadType.SP, PayloadType.GENERAL_EXTENSION, P
 # Ticket Data (RFC 6043 A.1): once each.
 _IN_TICKET = tuple(map(int, (PayloadType.T, PayloadType.RAND, PayloadType.KEMAC, PayloadType.V)))
 _V = int(PayloadType.V)
+# Of a policy, which a TICKET payload begins with: octets in front of its TP Data (RFC 6043 6.10).
+_POLICY_FIXED = _STRIDES[_TICKET][0][0]
 # What has something in it that is read.
-_HOLDING = frozenset({_KEMAC, _SP, _TICKET})
+_HOLDING = frozenset({_KEMAC, _SP, _TICKET, _TP})
 
 _Skimmed = list[tuple[int, int]]
 """Number and offset of each payload."""
@@ -39,7 +41,7 @@ class _Unsure(Exception):
 
 
 def opaque(octets: bytes) -> bool:
-    """Whether a message is readable beyond doubt, and no KEMAC in it or in its tickets has keys in clear.
+    """Whether a message is readable beyond doubt, and nothing in it or in its tickets has keys in clear.
 
     False says nothing: the message has to be read.
     """
@@ -111,7 +113,9 @@ def _payload_opaque(octets: bytes, number: int, at: int) -> bool:
         return octets[at + 1] != _NULL or octets[at + 2 : at + 4] == b"\0\0"
     if number == _SP:
         return _has_params(octets[at + 5 : at + 5 + (octets[at + 3] << 8 | octets[at + 4])])
-    return _ticket_opaque(octets, at) if number == _TICKET else True
+    if number == _TICKET:
+        return _ticket_opaque(octets, at)
+    return number != _TP or _chain_opaque(_long(octets, at + 1 + _POLICY_FIXED)[0])
 
 
 @lru_cache(maxsize=256)
@@ -125,17 +129,20 @@ def _has_params(octets: bytes) -> bool:
 
 
 def _ticket_opaque(octets: bytes, at: int) -> bool:
-    """The Ticket Data and Initiator Data of a TICKET payload, which has its fields in the order of RFC 6043 6.10."""
-    begin = _STRIDES[_TICKET][0][0] + at + 1
-    begin += 2 + (octets[begin] << 8 | octets[begin + 1])
+    """TP Data, Ticket Data and Initiator Data of a TICKET payload, which stand in the order of RFC 6043 6.10."""
+    policy, begin = _long(octets, at + 1 + _POLICY_FIXED)
     data, end = _long(octets, begin)
     by_initiator, _ = _long(octets, end)
     chain = _chain(data, data[0], 3 + (data[1] << 8 | data[2]))
     numbers = [number for number, _ in chain]
     if any(numbers.count(each) != 1 for each in _IN_TICKET) or numbers[-1] != _V:
         return False
-    inner = _chain(by_initiator, by_initiator[0], 1) if by_initiator else []
-    return _all_opaque(data, chain) and _all_opaque(by_initiator, inner)
+    return _all_opaque(data, chain) and _chain_opaque(policy) and _chain_opaque(by_initiator)
+
+
+def _chain_opaque(octets: bytes) -> bool:
+    """The same of payloads behind an octet that names the first."""
+    return not octets or _all_opaque(octets, _chain(octets, octets[0], 1))
 
 
 def _all_opaque(octets: bytes, chain: _Skimmed) -> bool:

@@ -11,7 +11,7 @@ from imswire import mikey
 from imswire.errors import WireError
 from imswire.mikey import layouts, payloads, skim, ticket
 from imswire.mikey import values as v
-from imswire.mikey.message import MAX_MESSAGE, read_nested
+from imswire.mikey.message import MAX_MESSAGE, read_nested, write_nested
 from imswire.mikey.numbers import MapType, PayloadType
 from tests.imswire.mikey.made import Made
 from tests.imswire.mikey.test_payloads import PAYLOADS, SESSIONS
@@ -46,6 +46,14 @@ def with_ticket(*inside: v.Payload, by_initiator: bytes = b"", thdr: bytes = b"\
     return message(TIME, v.Ticket(SET1.ticket.policy, data, by_initiator), PROOF)
 
 
+def asking(*values: v.Payload) -> v.TicketPolicy:
+    return structs.replace(SET1.ticket.policy, tp_data=write_nested(list(values)))
+
+
+def with_policy(*values: v.Payload) -> bytes:
+    return message(TIME, structs.replace(SET1.ticket, policy=asking(*values)), PROOF)
+
+
 def test_messages_of_others():
     """Neither a gain nor a risk is small: nearly every message that carries a ticket is one that this sees through."""
     found = {name: mikey.opaque(octets) for name, octets in every_message().items()}
@@ -64,6 +72,8 @@ def test_messages_of_others():
         message(v.Idr(1, 1, b"a"), header=v.Header(14, 0, 1, 2, (v.GenericSession(1, 0, True, (1,), b"xy", b"s"),))),
         message(SEALED, header=v.Header(0, 0, 1, 0, (v.SrtpSession(1, 2, 3), v.SrtpSession(1, 2, 3)))),
         message(),
+        message(asking(SEALED, v.Idr(7, 1, b"a"))),
+        with_policy(v.Idr(7, 1, b"a"), EMPTY),
         with_ticket(TIME, RAND, SEALED, v.Idr(7, 1, b"tpk"), PROOF),
         with_ticket(TIME, RAND, EMPTY, PROOF, by_initiator=b"\0", thdr=b"\0\1x"),
         with_ticket(TIME, RAND, SEALED, PROOF, by_initiator=BY_INITIATOR + payloads.write_chain([SEALED])),
@@ -99,6 +109,11 @@ def test_opaque(octets):
         with_ticket(TIME, RAND, SEALED, PROOF, by_initiator=b"\1\0"),
         with_ticket(TIME, RAND, SEALED, PROOF, by_initiator=BY_INITIATOR + payloads.write_chain([CLEAR])),
         message(v.Ticket(SET1.ticket.policy, b"", b"")),
+        with_policy(CLEAR),
+        with_policy(v.KeyData(2, b"key")),
+        message(asking(CLEAR)),
+        message(structs.replace(SET1.ticket.policy, tp_data=b"\1\0")),
+        message(v.KeyData(2, b"key")),
         bytes(MAX_MESSAGE + 1),
         b"",
     ],

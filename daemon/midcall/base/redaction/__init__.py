@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from imswire import sip
-from midcall.base.redaction import bodies, calm, heads, proofs
+from midcall.base.redaction import bodies, calm, heads, places, proofs
 from midcall.base.redaction.calm import Lines
 from midcall.base.redaction.rules import (
     CONTENT,
@@ -22,6 +22,7 @@ from midcall.base.redaction.rules import (
     Redacted,
     Rules,
 )
+from midcall.base.redaction.text import squeezed
 
 __all__ = [
     "CONTENT",
@@ -111,6 +112,7 @@ def _body(parsed: sip.SipMessage, walk: bodies.Walk, *, uncoded: bool) -> tuple[
         return _session(parsed, walk)
     if (uncoded or proofs.no_coding(parsed.head)) and bodies.session_stays(parsed.body, walk):
         return bodies.Body(parsed.body), False
+    walk.placed = walk.rules.location and places.in_parts(squeezed(parsed.head))
     left = bodies.clean(bodies.entity(parsed.head), parsed.body, walk)
     return left or bodies.Body(b""), False
 

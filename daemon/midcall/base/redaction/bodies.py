@@ -46,13 +46,14 @@ class Body(Struct, frozen=True, gc=False):
 class Walk:
     """One message being looked through: the rules, what they took so far, octets that may still come of codings.
 
-    ``known``: lines of other messages under the same rules.
+    ``known``: lines of other messages under the same rules. ``placed``: a part tells a place, as the head says.
     """
 
     def __init__(self, rules: Rules, removed: list[str], known: calm.Lines | None = None) -> None:
         self.rules = rules
         self.known = known
         self.removed = removed
+        self.placed = False
         self._left = codings.MAX_DECODED
 
     def decoded(self, coded: list[bytes], octets: bytes) -> bytes | None:
@@ -153,10 +154,16 @@ def _clean_coded(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | 
 
 def _leaf(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
     plain, described = squeezed(octets), _looks_described(octets)
-    placed = walk.rules.location and (places.in_body(squeezed(what.kind)) or places.in_body(plain))
+    kind = squeezed(what.kind)
+    placed = walk.rules.location and ((walk.placed and plain) or places.in_body(kind) or places.in_body(plain))
     if placed and not described:
         walk.removed.append(LOCATION)
         return None
+    if codings.odd_charset(kind) or codings.odd_xml(octets, plain):
+        _unreadable(walk)
+        return None
+    if b"mikey" in kind and walk.rules.key_management and not described:
+        return _mikey(octets, walk)
     if not _shows_its_coding(what, octets, walk, depth):
         return None
     if _nested(octets, plain):
@@ -168,6 +175,14 @@ def _leaf(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
         found.append(SDES)  # a key may go on behind what went
     walk.removed.extend(found)
     return None if found else Body(left)
+
+
+def _mikey(octets: bytes, walk: Walk) -> Body | None:
+    """A MIKEY message by itself, as that of a=key-mgmt."""
+    if not walk.rules.ticket and keys.message_in_clear(octets) is False:
+        return Body(octets)
+    walk.removed.append(TICKET)
+    return None
 
 
 def _shows_its_coding(what: Entity, octets: bytes, walk: Walk, depth: int) -> bool:
@@ -197,13 +212,13 @@ def _nested(octets: bytes, plain: bytes) -> bool:
 def _lines(octets: bytes, walk: Walk, *, described: bool) -> bytes:
     """Lines without what the rules name; in a session description a place is a line, not the whole."""
     plain = squeezed(octets)
-    if walk.rules.sdes and keys.hinted(plain):
-        new = keys.without(octets)
+    if walk.rules.sdes and (keys.hinted_in_description if described else keys.hinted)(plain):
+        new = keys.without(octets, described=described)
         walk.removed.extend([SDES] if new != octets else [])
         octets = new
     if walk.rules.key_management and keys.manages(plain):
         octets = _ticketless(octets, walk)
-    if walk.rules.location and places.hinted(plain):
+    if walk.rules.location and (places.hinted(plain) or (described and places.in_body_unhinted(plain))):
         octets = _placeless(octets, walk, described=described)
     return octets
 

@@ -21,6 +21,15 @@ _NO_ALPHABET = bytes(set(range(256)) - set(_LETTERS[:64]) - set(b"-_"))
 _GZIP = b"\x1f\x8b\x08"
 # Octets of a stream that are tried, and those that must come of them: it is one then, and no chance.
 _TRIED, _PROOF = 512, 16
+# Those in which ASCII is what it is, as all else here takes for granted; an encoding of XML as well (4.3.3 of it).
+_WITH_ASCII = (
+    rb"(?:%22|[\"'])*+"
+    rb"(?!utf-?(?:8|16|32)|(?:us-)?ascii|iso-?8859|latin|windows-125|cp125|gb|big5|euc-|shift_?jis|koi8|ucs)"
+)
+_ODD_CHARSET = re.compile(rb"charset(?:\*|=" + _WITH_ASCII + rb")")
+_ODD_XML = re.compile(rb"<\?xml[^>]{0,256}encoding=" + _WITH_ASCII)
+# How XML in EBCDIC begins (appendix F of its specification).
+_EBCDIC_XML = b"\x4c\x6f\xa7\x94"
 # Shorter ones hide no key.
 _MIN_UNLABELLED = 40
 
@@ -29,6 +38,18 @@ def names(value: bytes) -> list[bytes]:
     """Codings in the order in which they were applied, those that change nothing left out."""
     codings = (each.partition(b";")[0].strip(b' \t\r\n\0"').lower() for each in value.split(b","))
     return [each for each in codings if each not in _PLAIN]
+
+
+def odd_charset(squeezed_octets: bytes) -> bool:
+    """Whether a Content-Type names letters that nobody looks through, as UTF-7 or EBCDIC."""
+    return _ODD_CHARSET.search(squeezed_octets) is not None
+
+
+def odd_xml(octets: bytes, squeezed_octets: bytes) -> bool:
+    """The same of a document."""
+    if octets[: len(_EBCDIC_XML)] == _EBCDIC_XML:
+        return True
+    return b"<?xml" in squeezed_octets and _ODD_XML.search(squeezed_octets) is not None
 
 
 def decoded(codings: list[bytes], octets: bytes, most: int) -> bytes | None:

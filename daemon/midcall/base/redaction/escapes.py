@@ -21,6 +21,8 @@ _QUOTED = re.compile(rb"=(?:([0-9a-f]{2})|[ \t]*(?:\r?\n|\r|\Z))", re.IGNORECASE
 # What stands for a letter or mark of ASCII: the others change no name.
 _QUOTING = re.compile(rb"=[2-7][0-9A-Fa-f]")
 _SOFT_END = re.compile(rb"=[ \t]*[\r\n]")
+# RFC 6350 3.2, RFC 5545 3.1: whoever unfolds takes the blank with the end.
+_FOLD = re.compile(rb"\r?\n[ \t]")
 _LAST = 0x10FFFF
 
 
@@ -55,6 +57,8 @@ def readings(octets: bytes, *, described: bool = False) -> Iterator[bytes | None
         plain = unescaped(octets)
         if plain != octets:
             yield plain
+    if not described and _FOLD.search(octets) is not None:
+        yield _FOLD.sub(b"", octets)
     if _QUOTING.search(octets) or not (described or _SOFT_END.search(octets) is None):
         whole = unquoted(octets)
         yield whole

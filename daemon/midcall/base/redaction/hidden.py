@@ -5,6 +5,8 @@ Such a place is not mended: what holds it goes whole.
 
 from __future__ import annotations
 
+import re
+
 from midcall.base.redaction import codings, escapes, keys, places, written
 from midcall.base.redaction.lines import without
 from midcall.base.redaction.rules import CONTENT, LOCATION, SDES, TICKET, UNREADABLE, Rules
@@ -12,6 +14,7 @@ from midcall.base.redaction.text import split, squeezed
 
 # XML whose names are made of others (4.2 of its specification): no reader of SIP needs it.
 _ENTITY = b"<!entity"
+_DATA = re.compile(rb"base64([^>\"]+)", re.IGNORECASE)
 
 
 def without_places(octets: bytes, start: int = 0) -> bytes:
@@ -34,10 +37,27 @@ def in_header(octets: bytes, rules: Rules) -> list[str]:
         found.append(SDES)
     if rules.key_management and keys.manages(plain):
         found.append(TICKET)  # no header has any
-    if rules.location and places.hinted(plain) and (places.written_out(plain) or without_places(view) != view):
+    if rules.location and places.hinted(plain) and _placed_in_header(view, plain):
         found.append(LOCATION)
+    if b"base64" in plain:
+        found += _in_data(view, rules)
     if rules.content and written.of_values(view) != view:
         found.append(CONTENT)
+    return found
+
+
+def _placed_in_header(view: bytes, plain: bytes) -> bool:
+    return places.written_out(plain) or places.parameter(plain) or without_places(view) != view
+
+
+def _in_data(header: bytes, rules: Rules) -> list[str]:
+    """What stands in URIs of data (RFC 2397)."""
+    found = []
+    for each in _DATA.findall(header):
+        for plain in map(squeezed, codings.within(each)):
+            found += spelled(plain, rules)
+            found += [LOCATION] if rules.location and places.in_body(plain) else []
+            found += [TICKET] if rules.key_management and keys.manages(plain) else []
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from midcall.base.redaction import escapes, hidden, keys, written
+from midcall.base.redaction import codings, escapes, hidden, keys, places, written
 from midcall.base.redaction.rules import Rules
 from midcall.base.redaction.text import named, plain_ends, squeezed
 
@@ -20,13 +20,15 @@ _NO_LINE_OR_WRITTEN = re.compile(rb"\n(?![a-hj-rt-z]=|s=-\r\n|\Z)")
 
 
 def no_coding(head: bytes) -> bool:
-    """No line of a head names a coding of the body, folded or not, the start line included."""
+    """No line of a head names a coding of the body or of its letters, folded or not, the start line included."""
     if not plain_ends(head):
         return False
     lines = named(head)
     if b"\ne:" in lines or b"\ne\n" in lines or lines.startswith(b"e:"):
         return False
     plain = lines.replace(b"\n", b"")
+    if b"charset" in plain and codings.odd_charset(plain):
+        return False
     return b"content-encoding" not in plain and b"content-transfer-encoding" not in plain
 
 
@@ -42,6 +44,8 @@ def nothing_hidden(head: bytes, rules: Rules) -> bool:
 
     Each header is looked at alone, so that those with escapes are enough where none is folded.
     """
+    if b"base64" in head.lower():
+        return False
     if not escapes.escaped(head):
         return True
     view = escapes.unescaped(_with_percent(head))
@@ -63,7 +67,9 @@ def session_stays(octets: bytes, rules: Rules) -> bool:
     plain = squeezed(octets)
     if b"content-encoding" in plain or b"content-transfer-encoding" in plain:
         return False
-    if hidden.hints(plain, rules) or not _shows(octets, plain, rules):
+    if hidden.hints(plain, rules) or (rules.sdes and b"\nk=" in named(octets)):
+        return False
+    if (rules.location and places.in_body_unhinted(plain)) or not _shows(octets, plain, rules):
         return False
     if not rules.key_management or not keys.manages(plain):
         return True
@@ -91,6 +97,8 @@ def _shows(octets: bytes, plain: bytes, rules: Rules) -> bool:
             return False
         other = squeezed(view)
         if hidden.hints(other, rules) or hidden.more_tickets(other, plain):
+            return False
+        if rules.location and places.in_body_unhinted(other):
             return False
     return True
 
