@@ -110,5 +110,8 @@ class Installation:
 def trust_list() -> str:
     begins = datetime.now(UTC).replace(microsecond=0)
     ends = begins + timedelta(days=1)
-    entries = [trust_entry(each, Ed25519PrivateKey.generate().public_key(), begins, ends) for each in ("Ann Example", "Ben Example")]
+    entries = [
+        trust_entry(each, Ed25519PrivateKey.generate().public_key(), begins, ends)
+        for each in ("Ann Example", "Ben Example")
+    ]
     return "\n".join(["max_days = 7", *entries, ""])
