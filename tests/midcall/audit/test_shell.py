@@ -277,6 +277,23 @@ def test_who_is_started_anew_does_not_know_what_became_of_its_intents(place):
     ]
 
 
+def test_what_has_ended_is_not_ended_again(place):
+    async def go():
+        async with place.running():
+            async with place.client() as client:
+                (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+                await client.intent(Act.TASK_ACTIVATE, b"b" * 32)
+                await told(client)
+            async with place.client() as client:
+                assert client.writable
+                client.event(Act.TASK_ARM)
+                await told(client)
+
+    asyncio.run(go())
+    ends = [(row["of"], row["outcome"]) for row in entries(place) if row["phase"] == "outcome"]
+    assert sorted(ends) == [(1, "done"), (2, "unknown")] or sorted(ends) == [(1, "done"), (3, "unknown")]
+
+
 def test_two_of_one_role_and_number_leave_each_other_alone(place):
     """As instances with names are, whose number is 1."""
 
