@@ -56,7 +56,7 @@ PACKETS_OF_A_CALL = 100
 """A second."""
 PER_ROUND = 6_000
 """Packets of a measurement of costs: a commit has so many at such rates, and more of them would be cold again."""
-LARGE = Geometry(blocks=384)
+LARGE = Geometry(1 << 18, 384)
 QUIET_SECONDS = 0.3
 """Without a packet, after the sender has ended."""
 SEED = bytes(range(30))

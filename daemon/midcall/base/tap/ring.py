@@ -51,14 +51,14 @@ Frame = tuple[int, bytes, int]
 
 
 class Geometry(Value, frozen=True):
-    """How much waits for a reader that is late: octets in all, and about blocks * retire_ms of time.
+    """How much waits for a reader that is late: octets in all, and no more than blocks * retire_ms of time.
 
     Without much traffic a packet waits for ``retire_ms``. The kernel wants octets of a block as multiples of a page;
-    a packet larger than a block is cut.
+    a packet larger than a block is cut. As it is: 48 MiB, 150 000 packets of voice, three seconds.
     """
 
-    block_octets: int = 1 << 18
-    blocks: int = 128
+    block_octets: int = 1 << 17
+    blocks: int = 384
     retire_ms: int = 8
 
 
