@@ -13,6 +13,8 @@ from midcall.cscf.values import Hop, Listener
 DEFAULT_EXPIRES = 3_600
 MAX_CONTACTS = 10
 MAX_PATH = 8
+MAX_BINDING = 4_096
+"""Octets of text of one contact: URI, parameters, Path, Call-ID."""
 SUPPORTED = frozenset({"path", "outbound", "gruu"})
 """Option tags that Require may name. GRUUs and flows of others are kept as they come."""
 
@@ -80,7 +82,10 @@ class Registrar:
         text = message.to.uri
         uri = sip.parse_uri(text)
         aors = sip.identities(text)
-        return aors[0] if isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]")) and aors else None
+        if not (isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]")) and aors):
+            return None
+        _check_text([aors[0]])
+        return aors[0]
 
     def _update(self, message: SipMessage, aor: str, source: Hop, listener: int, now: int) -> tuple[int, bytes]:
         """RFC 3261 10.3 6-8: all contacts of the request, or none."""
@@ -136,6 +141,8 @@ class Registrar:
         # Over a connection, or from behind a NAT, the way of the registration is the way back (RFC 5626 5.3).
         host = uri.host.strip("[]")
         by_flow = not path and (source.connection != 0 or host != source.host)
+        kept = tuple((name, value) for name, value in contact.params if name.lower() not in ("expires", "q"))
+        _check_text([contact.uri, message.call_id, *path, *(text for pair in kept for text in pair if text)])
         return Binding(
             key,
             contact.uri,
@@ -146,7 +153,7 @@ class Registrar:
             weight(params.get("q")),
             None if path else source,
             by_flow,
-            tuple((name, value) for name, value in contact.params if name.lower() not in ("expires", "q")),
+            kept,
         )
 
     def _answer(self, message: SipMessage, aor: str, bindings: Sequence[Binding], listener: int, now: int) -> bytes:
@@ -160,6 +167,16 @@ class Registrar:
             lines.append(_line("Service-Route", f"<{self._listeners[listener].uri}>"))
             lines.append(_line("P-Associated-URI", f"<{aor}>"))
         return b"".join(lines)
+
+
+def _check_text(texts: Sequence[str]) -> None:
+    """That it can be kept: it goes into a file, and to other workers. SipError."""
+    try:
+        octets = sum(len(each.encode()) for each in texts)
+    except UnicodeEncodeError:
+        raise SipError("REGISTER", "octets that are no UTF-8") from None
+    if octets > MAX_BINDING:
+        raise SipError("REGISTER", f"more than {MAX_BINDING} octets to keep of one contact")
 
 
 def _is_later(former: Binding, message: SipMessage) -> bool:

@@ -49,7 +49,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(watched())
-    assert faults == []
+    for fault in faults:
+        raise fault.get("exception") or AssertionError(fault["message"])
 
 
 class Sink(asyncio.DatagramProtocol):

@@ -49,7 +49,7 @@ class Office:
             f"To: {to}",
         ]
         lines += [f"Call-ID: {call_id}", f"CSeq: {self.cseq} REGISTER", *headers]
-        message = sip.parse(("\r\n".join(lines) + "\r\n\r\n").encode())
+        message = sip.parse(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape"))
         answer = self.registrar.register(message, source, 0, self.now)
         assert answer is not None
         return answer[0], answer[1].decode().splitlines()
@@ -77,6 +77,18 @@ def test_a_contact_that_stands_twice_is_bound_once():
     status, _ = office.ask("Contact: <sip:alice@192.0.2.10>;expires=600", "Contact: <sip:alice@192.0.2.10>;expires=90")
     assert status == 200 and office.uris() == ["sip:alice@192.0.2.10"]
     assert office.table.bindings(AOR, 0)[0].left(0) == 90
+
+
+@pytest.mark.parametrize("header", ["Contact: <sip:\udcff@192.0.2.10>", 'Contact: <sip:a@192.0.2.10>;x="\udcff"'])
+def test_what_cannot_be_kept_is_refused(header):
+    """Octets that are no UTF-8, and more of them than a contact has."""
+    for wrong in (header, "Contact: <sip:a@192.0.2.10>;x=" + "y" * 5_000):
+        office = Office()
+        with pytest.raises(SipError):
+            office.ask(wrong)
+        assert office.uris() == []
+    with pytest.raises(SipError):
+        Office().ask("Contact: <sip:a@192.0.2.10>", call_id="a\udcffb")
 
 
 def test_expiry_of_contact_request_and_ours():
