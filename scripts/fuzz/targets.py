@@ -20,7 +20,7 @@ from imswire.mikey import values as v
 from imswire.sip.edit import Editor
 from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
-from scripts.fuzz import hi, interception, sip_layouts, x1, xk
+from scripts.fuzz import audit, hi, interception, sip_layouts, x1, xk
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 
@@ -282,6 +282,7 @@ TARGETS: dict[str, Target] = {
     "x1-requests": Target(x1.requests, x1.request_documents),
     "x1-responses": Target(x1.responses, x1.response_documents),
     "xk": Target(xk.messages, xk.written),
+    "audit": Target(audit.run, audit.written),
     "hep": Target(interception.hep_message, interception.hep_messages),
     "ber": Target(hi.tlvs, hi.pdus),
     "hi": Target(hi.pdu, hi.pdus),
