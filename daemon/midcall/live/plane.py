@@ -102,6 +102,7 @@ class LiPlane:
         if not self._rates.take(mark, time.monotonic_ns()):
             self.counts["refused"] += 1
             self._told(caller, mark, "too many questions")
+            self._refuse(mark, 429)
             response = https.closing(https.response(429))
             response.headers["Retry-After"] = "1"
             return response
@@ -114,11 +115,18 @@ class LiPlane:
             # Says nothing of interception: witnesses keep it.
             return https.response(200, msgspec.json.encode({"head": self._audit.head}), KIND)
         self._told(caller, mark, "a question that there is not")
+        self._refuse(mark, 404)
         return https.response(405 if request.path in (STATUS_PATH, EXPLAIN_PATH) else 404)
 
     def _stranger(self) -> None:
         self.counts["strangers"] += 1
         log.warning("a connection of somebody who is not listed")
+        self._refuse(None, 403)
+
+    def _refuse(self, mark: bytes | None, code: int) -> None:
+        """A question that gets no answer is one all the same."""
+        if self._audit is not None:
+            self._audit.refused(Act.LI_REFUSE, actor=mark, code=code)
 
     async def _explained(self, request: web.BaseRequest, caller: str, mark: bytes) -> web.Response:
         try:

@@ -16,7 +16,7 @@ from midcall.audit.shell.keeper import Keeper, NotWritten
 from midcall.base import tls
 from midcall.base.audit_link import Act, AuditClient, Kind, digest
 from midcall.base.audit_link import client as clients
-from midcall.base.https import HttpsClient
+from midcall.base.https import HttpsClient, Unreachable
 from midcall.base.lab_pki import LabPki, uri
 from midcall.base.tls import PeerName
 from midcall.base.tls_end import TlsEnd
@@ -116,6 +116,21 @@ def test_a_question_is_in_the_audit_before_it_is_answered(house):
     assert intent["object"] == digest(place.SALT, Kind.CALL, CALL_ID).hex()
     assert len(intent["actor"]) == 64
     assert CALL_ID.encode() not in b"".join(path.read_bytes() for path in house.audit.log.iterdir())
+
+
+def test_who_is_refused_stands_in_the_audit_too(house):
+    LabPki(house.pki).make(("stranger",))
+
+    async def test(client, audit):
+        assert (await asked(client, "/li/v1/whatever"))[0] == 404
+        other = HttpsClient(house.url, TlsEnd.client(house.identity("stranger"), PeerName(uri("poi"))))
+        with pytest.raises(Unreachable):
+            await asked(other)
+        await other.close()
+
+    house.run(test)
+    said = [(row["code"], bool(row["actor"]), row["outcome"]) for row in house.rows() if row["act"] == "li.refuse"]
+    assert said == [(404, True, "refused"), (403, False, "refused")]
 
 
 def test_without_an_audit_nothing_is_answered(house, monkeypatch):

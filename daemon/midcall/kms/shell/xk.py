@@ -60,6 +60,7 @@ class XkDoor:
     def stranger(self) -> None:
         """Somebody who is not listed; whatever was to be asked was not read."""
         self._desk.tell(Disclosure("", Code.REFUSED))
+        self._desk.audit.refused(None, Code.REFUSED.status)
 
     async def handle(self, request: web.BaseRequest, caller: str | None) -> web.StreamResponse:
         if caller is None:
