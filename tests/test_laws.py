@@ -110,6 +110,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "poi.closing": "daemon/midcall/poi/tracker.py",
     "poi.contacts": "daemon/midcall/poi/identity.py",
     "poi.icids": "daemon/midcall/poi/core.py",
+    "poi.missed": "daemon/midcall/poi/missed.py",
     "poi.registrations": "daemon/midcall/poi/registrations.py",
     "poi.identity_hashes": "daemon/midcall/poi/identity.py",
     "poi.identity_lists": "daemon/midcall/poi/identity.py",

@@ -420,6 +420,12 @@ def _short_branch(value: bytes) -> tuple[bytes, str | None]:
     return others, branch.strip().decode("utf-8", "surrogateescape")
 
 
+def _is_one_uri(before: bytes) -> bool:
+    """Whether what is before the last > is a display name, <, and a URI."""
+    display, _, uri = before.partition(b"<")
+    return len(display) < len(before) and _SEMICOLON not in display and _OPENING not in uri and _CLOSING not in before
+
+
 def _tag(value: bytes, field: str) -> str | None:
     """The tag of From or To, by the short way where nothing can be mistaken for it, or nothing else can be read."""
     short: str | None = None
@@ -429,8 +435,11 @@ def _tag(value: bytes, field: str) -> str | None:
         if found:
             octets = octets.partition(b";")[0] if _SEMICOLON in octets else octets
             short = octets.decode("utf-8", "surrogateescape").strip()
-            plain = _OPENING not in behind and (before.count(b"<") == 1 and _CLOSING not in before if closing else True)
-            if plain and (not others or b"tag" not in others.lower()):
+            if (
+                _OPENING not in behind
+                and (not closing or _is_one_uri(before))
+                and (not others or b"tag" not in others.lower())
+            ):
                 return short
         elif _SEMICOLON not in value:
             return None

@@ -156,6 +156,7 @@ class PoiService:
             kept += call is not None
             if number % RECALLED_TOGETHER == 0:
                 await asyncio.sleep(0)
+        self.core.recalled()
         return kept
 
     def take_back(self, messages: Sequence[SipSeen]) -> Call | None:

@@ -136,6 +136,9 @@ class CallTable:
     def octets(self) -> int:
         return self._octets
 
+    def __contains__(self, call: Call) -> bool:
+        return call in self._siblings(call.call_id)
+
     def __len__(self) -> int:
         return self._count
 

@@ -35,6 +35,7 @@ from midcall.poi.home import Home
 from midcall.poi.identity import Hashes, Identities, IdentityHasher
 from midcall.poi.index import IdentityIndex
 from midcall.poi.limits import MATCHING_ALL, PoiLimits
+from midcall.poi.missed import Missed
 from midcall.poi.offer_answer import Round
 from midcall.poi.registrations import Registrations
 from midcall.poi.tracker import JOINING, Ended, Tracked, Tracker
@@ -90,6 +91,7 @@ class PointOfInterception:
         self._index = IdentityIndex(self._identities, self.limits)
         self._watch = Watch(self._hasher)
         self._registrations = Registrations(self._identities, self.limits.registrations)
+        self._missed: Missed | None = None
         self._icids: BoundedTable[str, bytes] = BoundedTable("poi.icids", self.limits.calls)
 
     # Tasks
@@ -126,19 +128,23 @@ class PointOfInterception:
         return self._take(Heard(seen, sdes=self._sdes), self._journal)
 
     def recall(self, messages: Iterable[SipSeen], now: Instant) -> tuple[Call | None, list[X2Event]]:
-        """Take in the journal of one call: its messages are reported to nobody, as they were before.
+        """Take in the journal of one call, and behind it what came for it meanwhile: these messages are reported to
+        nobody, as they were before.
 
-        Returns the call, None when it is over or was never one, and what follows for tasks that are armed already,
-        as if they were armed at ``now``. Times of the messages are on the clocks of ``now``.
+        From the first one on, until :meth:`recalled`, more are expected. Returns the call, None when it is over or was
+        never one, and what follows for tasks that are armed already, as if they were armed at ``now``. Times of the
+        messages are on the clocks of ``now``.
         """
+        missed = self._missed = self._missed or Missed()
         armed, self._watch = self._watch, Watch(self._hasher)
         call: Call | None = None
         try:
             for seen in messages:
-                with suppress(sip.SipError):
-                    heard = Heard(seen, sdes=self._sdes)
-                    self._take(heard, None)
-                    call = self._tracker.find(heard)
+                call = self._take_back(seen, None) or call
+            for seen in () if call is None else missed.take(call.call_id):
+                self._take_back(seen, self._journal)
+            if call is not None and call not in self._tracker.calls:
+                call = None
         finally:
             self._watch = armed
         events: list[X2Event] = []
@@ -146,12 +152,26 @@ class PointOfInterception:
             self._match(subject, now, events, running=True)
         return call, events
 
+    def recalled(self) -> None:
+        """No more calls of a former run come back."""
+        self._missed = None
+
+    def _take_back(self, seen: SipSeen, journal: Journal | None) -> Call | None:
+        """The call of a message that was seen before; None when it is over, or the message is none."""
+        with suppress(sip.SipError):
+            heard = Heard(seen, sdes=self._sdes)
+            self._take(heard, journal)
+            return self._tracker.find(heard)
+        return None
+
     def _take(self, heard: Heard, journal: Journal | None) -> list[X2Event]:
         at = heard.seen.at
         events = self.deadline(at) if self._tracker.due(at.mono) else []
         call = self._tracker.find(heard)
         if call is None:
             if not self._tracker.opens(heard):
+                if self._missed is not None and heard.to_tag and heard.method in JOURNALED:
+                    self._missed.put(heard.call_id, heard.kept)
                 self._standalone(heard, events)
                 return events
             call = self._tracker.open(heard, self._correlation(heard))

@@ -177,6 +177,7 @@ def test_tags_by_the_long_way():
         (b"<sip:a@h>;tag=1\r://h>;tag=2", "1\r://h>"),
         (b"sip:a@h;tag=1, b@h>;tag=2", "1, b@h>"),
         (b"sip:a@h ;  tag  = 1;tag=2", "1"),
+        (b"sip:a@h;tag=1<sip:b@h>;tag=2", "1<sip:b@h>"),
         (b"<sip:a@h>;TAG=1;tag=2", "1"),
         (b"<sip:tag@h>;x=y;tag=1;tag=2", "1"),
     ],

@@ -13,7 +13,7 @@ from midcall.live import poi as live
 from midcall.live.clock import now
 from midcall.live.poi import PoiService
 from midcall.live.roles import poi_limits
-from midcall.poi import PointOfInterception
+from midcall.poi import PointOfInterception, missed
 from midcall.poi.shell.journal import SipJournal
 
 INVITE = (
@@ -65,6 +65,56 @@ def test_new_copies_are_taken_while_a_former_run_is(tmp_path):
         journal.close()
 
     asyncio.run(run())
+
+
+BYE = (
+    "BYE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKb{0}\r\n"
+    "From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>;tag=b\r\nCall-ID: c{0}\r\nCSeq: 2 BYE\r\n\r\n"
+)
+BYE_OK = BYE.replace("BYE sip:bob@example.com SIP/2.0", "SIP/2.0 200 OK")
+
+
+def test_a_call_that_ends_before_it_is_back_is_not_taken_for_a_running_one(tmp_path):
+    path = tmp_path / "cache.db"
+    journal = SipJournal(path, SealKey(bytes(32)))
+    former = service(journal)
+    for number in range(40):
+        for text in (INVITE, OK):
+            former.core.sip_seen(seen(text, number))
+    journal.close()
+
+    async def run() -> None:
+        journal = SipJournal(path, SealKey(bytes(32)))
+        poi = service(journal)
+        recalled = asyncio.create_task(poi.recall())
+        await asyncio.sleep(0)
+        assert len(poi.core) < 30
+        # One that is back already, and two that are not; of one nobody has answered the BYE yet.
+        for text, number in ((BYE, 0), (BYE_OK, 0), (BYE, 35), (BYE_OK, 35), (BYE, 36)):
+            poi.take(seen(text, number))
+        assert await recalled == 39 and len(poi.core) == 38
+        for text in (BYE_OK, INVITE):
+            poi.take(seen(text, 36))
+        assert len(poi.core) == 38 and poi.core._missed is None
+        journal.close()
+        again = SipJournal(path, SealKey(bytes(32)))
+        assert len(list(again.calls(now()))) == 38
+        again.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_kept_for_calls_that_are_not_back_is_bounded(monkeypatch):
+    monkeypatch.setattr(missed, "OCTETS", 100 * len(BYE))
+    kept = missed.Missed()
+    for number in range(500):
+        for _ in range(3):
+            kept.put(f"c{number % 200}", seen(BYE, number))
+    assert kept._octets <= 100 * len(BYE) and len(kept._calls) <= 100
+    assert len(kept.take("c99")) <= missed.MESSAGES and kept.take("c0") == ()
+    for number in range(500):
+        kept.take(f"c{number}")
+    assert kept._octets == 0
 
 
 def test_keys_are_changed_while_groups_are_written(tmp_path, monkeypatch):
