@@ -55,6 +55,7 @@ MODULES = (
     "imswire.hi.peek",
     "imswire.x2x3.exchange",
     "imswire.hep",
+    "imswire.dns",
     "imswire.xk",
     "imswire.g711",
     "imswire.wav",

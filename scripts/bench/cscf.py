@@ -2,9 +2,9 @@
 
 First the processor time a call (user and system, all threads and children), alone and with a point of interception
 that keeps the tickets, whose time counts too. Then, with ``--limit``, the highest rate at which fewer than 0.1 % fail,
-by one worker and by as many as there are cores; and with ``--delay`` what the proxy adds to a message at half of a rate,
-with nobody and with 10 000 targets looked for. Floor: 2 500 calls/s a core on a fast machine, 2 ms; the goal is to take no
-more of the processor than Kamailio. SIPp shares the machine, so with two cores it is what limits first.
+by one worker and by as many as there are cores; and with ``--delay`` what the proxy adds to a message at half of a
+rate, with nobody and with 10 000 targets looked for. Floor: 2 500 calls/s a core on a fast machine, 2 ms; the goal is
+to take no more of the processor than Kamailio. SIPp shares the machine, so with two cores it is what limits first.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from imswire.mikey import values as v
 from imswire.sip.edit import Editor
 from imswire.sip.verdict import Action, judge
 from imswire.srtp import sdes
-from scripts.fuzz import audit, hi, interception, sip_layouts, x1, xk
+from scripts.fuzz import audit, dns_answers, hi, interception, sip_layouts, x1, xk
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 
@@ -284,6 +284,7 @@ TARGETS: dict[str, Target] = {
     "xk": Target(xk.messages, xk.written),
     "audit": Target(audit.run, audit.written),
     "hep": Target(interception.hep_message, interception.hep_messages),
+    "dns": Target(dns_answers.run, dns_answers.answers),
     "ber": Target(hi.tlvs, hi.pdus),
     "hi": Target(hi.pdu, hi.pdus),
     "hi-contents": Target(hi.contents, hi.carried),

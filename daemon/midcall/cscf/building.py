@@ -109,7 +109,9 @@ def build(
     )
     made = parts(config, fixed, secrets, None)
     bound = config.limits.transactions
-    proxy = Proxy(fixed.listeners, made.router, made.gate, made.registrar, fixed.seals, run, bound, fixed.overload)
+    proxy = Proxy(
+        fixed.listeners, made.router, made.gate, made.registrar, fixed.seals, run, bound, fixed.overload, choose
+    )
     return Built(proxy, fixed), made
 
 

@@ -21,16 +21,27 @@ Follow = Callable[[Server, SipMessage, int], bool]
 """Adds what a 3xx names to the targets of a context; False: it names nothing that can be tried."""
 
 
+Elsewhere = Callable[[Client, int, Outs], None]
+"""Sends what a branch sent to the next of its other places."""
+
+
 class Contexts:
     """All transactions of a worker; at most ``bound`` of each kind. Times are monotonic ns.
 
     ``to_tag`` names us in responses of our own; ``next_group`` begins what is to be tried when all before has failed;
-    ``follow`` adds to that what a 3xx names.
+    ``follow`` adds to that what a 3xx names; ``elsewhere`` sends what a branch sent to another place.
     """
 
     def __init__(
-        self, bound: int, to_tag: Callable[[str], str], next_group: NextGroup, follow: Follow, overload: Overload
+        self,
+        bound: int,
+        to_tag: Callable[[str], str],
+        next_group: NextGroup,
+        follow: Follow,
+        elsewhere: Elsewhere,
+        overload: Overload,
     ) -> None:
+        self._elsewhere = elsewhere
         self._overload = overload
         self.servers: BoundedTable[Key, Server] = BoundedTable("cscf.servers", bound)
         self.clients: BoundedTable[str, Client] = BoundedTable("cscf.clients", 4 * bound)
@@ -150,6 +161,8 @@ class Contexts:
                 self._acknowledge(client, message, out)
             self._run(now, *client.ended(status), client)
             client.final = message if status >= 300 else None
+            if status == 503 and self._goes_elsewhere(client, now, out):
+                return
             if 300 <= status < 400 and server.recurses and self._follow(server, message, now):
                 server.clients.remove(client)  # RFC 3261 16.7 4: as if it had not answered
                 client.final = None
@@ -233,10 +246,22 @@ class Contexts:
         if client.alone:
             self._alone(client, status)
             return
+        is_silent = client.phase == Phase.CALLING
         client.status = status
         client.phase = Phase.OVER
         self.clients.pop(client.branch)
+        if is_silent and self._goes_elsewhere(client, now, out):
+            return
         self._decide(client.server, None, status, now, out)
+
+    def _goes_elsewhere(self, client: Client, now: int, out: Outs) -> bool:
+        """Whether a branch whose place fails goes to another place of the same name (RFC 3263 4.3)."""
+        server = client.server
+        if not client.others or client.cancelling or server.decided or server.cancelled:
+            return False
+        server.clients.remove(client)
+        self._elsewhere(client, now, out)
+        return True
 
     def unsent(self, server: Server, status: int, now: int, out: Outs) -> None:
         """A target to which nothing could be sent at all."""

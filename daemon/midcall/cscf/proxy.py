@@ -12,17 +12,14 @@ from imswire.sip import SipError, SipMessage, hop, verdict
 from midcall.base.bounded import BoundedTable
 from midcall.cscf import choice, feedback, redirects, top_via
 from midcall.cscf.contexts import Contexts
+from midcall.cscf.names import Names
 from midcall.cscf.overload import Overload
 from midcall.cscf.routing import Destination, Plan, Router, Seals
 from midcall.cscf.sending import Sender, Unsent
-from midcall.cscf.timers import MS
 from midcall.cscf.top_via import TopVia
 from midcall.cscf.transactions import Client, Server
-from midcall.cscf.values import Admission, Hop, Listener, Out, Outs, Resolve
+from midcall.cscf.values import Admission, Found, Hop, Listener, Out, Outs, Resolve
 
-NAME_LIFE = 60_000 * MS
-"""How long the addresses of a name are believed: the system's resolver does not tell what the DNS says of it."""
-NAMES = 4_096
 WAITING = 4_096
 BREADTH = 60
 """Max-Breadth of a request that has none (RFC 5393 5.3.3.1)."""
@@ -58,6 +55,7 @@ class Proxy:
         run: str,
         bound: int,
         overload: Overload,
+        choose: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self._overload = overload
         self._router = router
@@ -68,10 +66,10 @@ class Proxy:
         self._run = run
         self._probes = 0
         self._sender = Sender(listeners, seals, run)
-        self._contexts = Contexts(bound, self._to_tag, self._next_group, self._follow, overload)
+        self._contexts = Contexts(bound, self._to_tag, self._next_group, self._follow, self._elsewhere, overload)
         self.counts: Counter[str] = self._contexts.counts
-        self._names: BoundedTable[str, tuple[Sequence[str], int]] = BoundedTable("cscf.names", NAMES)
-        self._waiting: BoundedTable[str, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
+        self._names = Names(choose)
+        self._waiting: BoundedTable[Resolve, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
 
     def _to_tag(self, call_id: str) -> str:
         """The tag of our own responses: by it the ACK of one is known again."""
@@ -112,11 +110,11 @@ class Proxy:
             self._contexts.failed(client, 503, now, out)
         return out
 
-    def resolved(self, host: str, addresses: Sequence[str], now: int) -> Outs:
-        """The addresses of a name; none: it has none, or nobody knows."""
+    def resolved(self, asked: Resolve, found: Found, now: int) -> Outs:
+        """Where a name leads; nowhere: nobody knows."""
         out: Outs = []
-        self._names.put(host, (addresses, now + NAME_LIFE))
-        for server, target in self._waiting.pop(host) or ():
+        self._names.put(asked, found, now)
+        for server, target in self._waiting.pop(asked) or ():
             server.unresolved -= 1
             if not server.decided:
                 self._to_target(server, target, now, out)
@@ -134,12 +132,12 @@ class Proxy:
         message = sip.parse(text.encode())
         target = Destination(uri)
         try:
-            sent = self._sender.request(message, Plan(), target, 0, partial(self._known, now))
+            sent = self._sender.request(message, Plan(), target, 0, partial(self._names.known, now))
         except (Unsent, SipError):
             told(503)
             return out
-        if isinstance(sent, str):
-            out.append(Resolve(sent))  # it is asked the next time
+        if isinstance(sent, Resolve):
+            out.append(sent)  # it is asked the next time
             return out
         server = Server(("", uri), message, None, sent.listener, sent.hop)
         self._contexts.ask(Client(server, sent.branch, sent.listener, sent.hop, sent.octets), now, out, told)
@@ -277,19 +275,29 @@ class Proxy:
         self.counts["redirected"] += bool(groups)
         return bool(groups)
 
-    def _to_target(self, server: Server, target: Destination, now: int, out: Outs) -> None:
+    def _elsewhere(self, client: Client, now: int, out: Outs) -> None:
+        """The place of a branch has failed, and its name has others (RFC 3263 4.3)."""
+        self._names.avoid(client.hop, now)
+        if client.target is not None:
+            self.counts["tried elsewhere"] += 1
+            place, *others = client.others
+            self._to_target(client.server, client.target._replace(flow=place), now, out, tuple(others))
+
+    def _to_target(
+        self, server: Server, target: Destination, now: int, out: Outs, others: tuple[Hop, ...] = ()
+    ) -> None:
         request, plan = server.request, server.plan
         if request is None or plan is None:
             return
         try:
             sent = self._sender.request(
-                request, plan, target, server.listener, partial(self._known, now),
+                request, plan, target, server.listener, partial(self._names.known, now),
                 via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth,
             )  # fmt: skip
         except Unsent as error:
             self._contexts.unsent(server, error.status, now, out)
             return
-        if isinstance(sent, str):
+        if isinstance(sent, Resolve):
             self._wait(sent, server, target, now, out)
             return
         overload = self._overload
@@ -298,28 +306,24 @@ class Proxy:
             self._contexts.unsent(server, 503, now, out)
             return
         client = Client(server, sent.branch, sent.listener, sent.hop, sent.octets)
+        client.target, client.others = target, others or sent.others
         self._contexts.start(client, now, out, sent.name)
         self.counts["forwarded"] += 1
 
-    def _wait(self, host: str, server: Server, target: Destination, now: int, out: Outs) -> None:
-        """A target whose addresses have to be looked up."""
-        waiting = self._waiting.get(host)
+    def _wait(self, asked: Resolve, server: Server, target: Destination, now: int, out: Outs) -> None:
+        """A target whose name has to be looked up."""
+        waiting = self._waiting.get(asked)
         if waiting is None:
             if len(self._waiting) >= self._waiting.bound:
                 self._contexts.unsent(server, 503, now, out)
                 return
             waiting = []
-            self._waiting.put(host, waiting)
-            out.append(Resolve(host))
+            self._waiting.put(asked, waiting)
+            out.append(asked)
         if not server.invite:
             self._contexts.answer_in_time(server, now)
         server.unresolved += 1
         waiting.append((server, target))
-
-    def _known(self, now: int, host: str) -> Sequence[str] | None:
-        """The addresses of a name; None: they have to be looked up."""
-        found = self._names.get(host)
-        return None if found is None or found[1] <= now else found[0]
 
     # Requests without a transaction
 
@@ -344,13 +348,13 @@ class Proxy:
         branch = self._sender.stateless_branch(message, message.raw(b"via") or b"")
         try:
             sent = self._sender.request(
-                message, plan, target, listener, partial(self._known, now), via=via, branch=branch
+                message, plan, target, listener, partial(self._names.known, now), via=via, branch=branch
             )
         except (Unsent, SipError):
             self.counts["not forwarded"] += 1
             return
-        if isinstance(sent, str):
-            out.append(Resolve(sent))
+        if isinstance(sent, Resolve):
+            out.append(sent)
             return
         out.append(Out(sent.listener, sent.hop, sent.octets, "", True, sent.name))
 

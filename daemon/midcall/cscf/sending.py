@@ -14,7 +14,7 @@ from imswire.sip.verdict import MAGIC_COOKIE
 from midcall.cscf import top_via
 from midcall.cscf.feedback import SUPPORT
 from midcall.cscf.routing import MARK, Destination, Plan, Seals, transport_of_uri
-from midcall.cscf.values import PORTS, Hop, Listener, Transport
+from midcall.cscf.values import PORTS, Hop, Listener, Resolve, Transport
 
 RECORDED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
 """Methods that make a dialog or refresh it (RFC 3261 16.6 4)."""
@@ -29,24 +29,26 @@ class Unsent(Exception):
 
 
 class Next(NamedTuple):
-    """Where a URI leads: a name or an address, with transport and port; ``hop``: None for a name."""
+    """Where a URI leads: ``hop`` for an address, ``asked`` for a name; ``host`` is either."""
 
-    transport: Transport
     host: str
-    port: int
     hop: Hop | None
+    asked: Resolve
     strict: bool
     secure: bool
 
 
 class Sent(NamedTuple):
-    """A request as it leaves; ``name`` is the host of the URI that it follows (RFC 5922 7.2)."""
+    """A request as it leaves; ``name`` is the host of the URI that it follows (RFC 5922 7.2), ``others`` are further
+    places that it could go to (RFC 3263 4.3).
+    """
 
     listener: int
     hop: Hop
     octets: bytes
     branch: str
     name: str
+    others: tuple[Hop, ...] = ()
 
 
 class Sender:
@@ -62,7 +64,11 @@ class Sender:
         self._recorded = [[f"Record-Route: <{uri}{MARK}" for uri in (each.uri, each.secure_uri)] for each in listeners]
         self._sent_by = frozenset(each.sent_by for each in listeners)
         self._octets = tuple({each.sent_by.encode() for each in listeners})
-        self.next_of = lru_cache(maxsize=4_096)(next_of)
+        self._transports = tuple(each for each in PORTS if any(each == door.transport for door in listeners))
+        self.next_of = lru_cache(maxsize=4_096)(self._next_of)
+
+    def _next_of(self, text: str) -> Next:
+        return next_of(text, self._transports)
 
     # Branches: cookie, run, number, seal of the call, hash of what decides where the request goes
 
@@ -96,27 +102,29 @@ class Sender:
         plan: Plan,
         target: Destination,
         listener: int,
-        known: Callable[[str], Sequence[str] | None],
+        known: Callable[[Resolve], Sequence[Hop] | None],
         *,
         via: bytes | None = None,
         branch: str = "",
         on_top: str = "",
         removed: tuple[str, ...] = (),
         breadth: int = 0,
-    ) -> Sent | str:
-        """The request as it goes to a target, or the name whose addresses are wanted first.
+    ) -> Sent | Resolve:
+        """The request as it goes to a target, or the name that has to be looked up first.
 
-        ``known`` gives the addresses of a name; ``via`` is the topmost Via with where the request came from; ``branch``
+        ``known`` gives the places of a name; ``via`` is the topmost Via with where the request came from; ``branch``
         ours, if it is already chosen; ``on_top`` further lines; ``breadth`` another Max-Breadth. Unsent; SipError: it
         may not go on.
         """
         leads = self.next_of(target.next)
         place = target.flow or leads.hop
+        others: tuple[Hop, ...] = ()
         if place is None:
-            found = known(leads.host)
+            found = known(leads.asked)
             if found is None:
-                return leads.host
-            place = self._reachable(leads, found)
+                return leads.asked
+            place, *more = self._reachable(found)
+            others = tuple(more)
         uri = target.request_uri if target.request_uri is not None else plan.request_uri
         secure = (uri or message.request_uri or "")[:5].lower() == "sips:" or leads.secure
         if secure and place.transport != "tls":
@@ -149,7 +157,7 @@ class Sender:
             removed,
         )
         octets = hop.forwarded(message, change, stream=place.transport != "udp")
-        return Sent(out, place, octets, branch, leads.host)
+        return Sent(out, place, octets, branch, leads.host, others)
 
     def stateless_branch(self, message: SipMessage, received: bytes) -> str:
         """One that each retransmission is given again (RFC 3261 16.11)."""
@@ -179,11 +187,11 @@ class Sender:
             raise Unsent(503, f"no listener for {place.transport} over IPv{6 if ipv6 else 4}")
         return found
 
-    def _reachable(self, leads: Next, addresses: Sequence[str]) -> Hop:
-        for address in addresses:
-            if (leads.transport, ":" in address) in self._doors:
-                return Hop(leads.transport, address, leads.port)
-        raise Unsent(503, "a name without an address that can be reached")
+    def _reachable(self, hops: Sequence[Hop]) -> list[Hop]:
+        found = [hop for hop in hops if (hop.transport, ":" in hop.host) in self._doors]
+        if not found:
+            raise Unsent(503, "a name without an address that can be reached")
+        return found
 
 
 def _is_address(host: str) -> bool:
@@ -204,19 +212,22 @@ def loop_of(message: SipMessage) -> str:
     return f"{zlib.crc32(text):08x}"
 
 
-def next_of(text: str) -> Next:
-    """Where a URI leads (RFC 3263 without NAPTR and SRV). SipError: nowhere, 416 for a scheme without hosts."""
+def next_of(text: str, transports: Sequence[Transport] = tuple(PORTS)) -> Next:
+    """Where a URI leads by ``transports`` that can be used (RFC 3263 4.1, 4.2). SipError: nowhere, 416 for a scheme
+    without hosts.
+    """
     uri = sip.parse_uri(text)
     if not isinstance(uri, SipUri):
         raise SipError("URI", "names no host", 416)
     transport = transport_of_uri(uri)
-    host = uri.param("maddr") or uri.host
-    host = host.strip("[]").lower()
-    port = uri.port if uri.port is not None else PORTS[transport]
+    host = (uri.param("maddr") or uri.host).strip("[]").lower()
     place = None
     try:
         host = inet.text(inet.pack(host))
-        place = Hop(transport, host, port)
+        place = Hop(transport, host, uri.port or PORTS[transport])
     except InetError:
         pass  # a name
-    return Next(transport, host, port, place, uri.param("lr") is None, uri.scheme == "sips")
+    is_said = uri.port is not None or uri.scheme == "sips" or uri.param("transport") is not None
+    wanted = (transport,) if is_said or not transports else tuple(transports)
+    asked = Resolve(host, wanted, uri.port or 0, uri.port is None)
+    return Next(host, place, asked, uri.param("lr") is None, uri.scheme == "sips")

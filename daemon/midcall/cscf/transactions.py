@@ -97,15 +97,15 @@ class Server:
 class Client:
     """A branch: the request as it was sent to one target, and the best of what came back.
 
-    ``until``: Timer B or F. ``silent_until``: Timer C, which each provisional response moves (RFC 3261 16.7 2).
-    ``final`` is the response from 300 to 699 that came. ``cancelling``: a CANCEL was sent, or will be with the first
-    provisional response. ``alone``: no other request waits for what comes back, but ``told``, if anybody, is told its
-    status.
+    ``target`` is where it was meant to go, ``others`` are further places of that name. ``until``: Timer B or F.
+    ``silent_until``: Timer C, which each provisional response moves (RFC 3261 16.7 2). ``final`` is the response from
+    300 to 699 that came. ``cancelling``: a CANCEL was sent, or will be with the first provisional response. ``alone``:
+    no other request waits for what comes back, but ``told``, if anybody, is told its status.
     """
 
     __slots__ = (
-        "alone", "branch", "cancelling", "final", "hop", "interval", "invite", "listener", "method", "octets", "phase",
-        "server", "silent_until", "status", "told", "until",
+        "alone", "branch", "cancelling", "final", "hop", "interval", "invite", "listener", "method", "octets", "others",
+        "phase", "server", "silent_until", "status", "target", "told", "until",
     )  # fmt: skip
 
     def __init__(self, server: Server, branch: str, listener: int, hop: Hop, octets: bytes) -> None:
@@ -122,6 +122,8 @@ class Client:
         self.interval = T1
         self.silent_until = 0
         self.until = 0
+        self.target: Destination | None = None
+        self.others: tuple[Hop, ...] = ()
         self.status = 0
         self.final: SipMessage | None = None
         self.cancelling = False

@@ -65,9 +65,31 @@ class Out(NamedTuple):
 
 
 class Resolve(NamedTuple):
-    """The addresses of a name are wanted (RFC 3263); the answer comes with :meth:`Proxy.resolved`."""
+    """Where a name leads is wanted (RFC 3263); the answer comes with :meth:`Proxy.resolved`.
+
+    ``transports``: those that can be used, the best first. ``services``: NAPTR and SRV say where it is; else it is at
+    ``port`` of its addresses, 0 being the one of the first transport.
+    """
 
     host: str
+    transports: tuple[Transport, ...] = ("udp",)
+    port: int = 0
+    services: bool = True
+
+
+class Spot(NamedTuple):
+    """Where a service is: lower ``priority`` first, among equals by ``weight``; ``hops`` are its addresses."""
+
+    priority: int
+    weight: int
+    hops: tuple[Hop, ...]
+
+
+class Found(NamedTuple):
+    """Where a name leads, and for how many seconds that holds."""
+
+    spots: tuple[Spot, ...]
+    seconds: int
 
 
 class Admission(NamedTuple):

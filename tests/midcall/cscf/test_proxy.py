@@ -6,7 +6,7 @@ import pytest
 
 from imswire import sip
 from midcall.cscf.routing import StaticRoute
-from midcall.cscf.values import Admission, Hop
+from midcall.cscf.values import Admission, Found, Hop, Resolve, Spot
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, SDP, Stage, names, request, response
 
 
@@ -416,12 +416,14 @@ def test_a_name_is_looked_up_once():
     outs = stage.outs(request(uri="sip:bob@far.example"), ALICE)
     assert names(outs) == ["edge.far.example"]
     assert names(stage.outs(request(uri="sip:eve@far.example", branch="z9hG4bKa2", call_id="2"), ALICE)) == []
-    found = stage.proxy.resolved("edge.far.example", ("192.0.2.77",), stage.now)
+    (asked,) = (out for out in outs if isinstance(out, Resolve))
+    assert asked == Resolve("edge.far.example", ("udp",), 5062, services=False)
+    found = stage.proxy.resolved(asked, Found((Spot(0, 0, (Hop("udp", "192.0.2.77", 5062),)),), 60), stage.now)
     assert [out.hop for out in found] == [Hop("udp", "192.0.2.77", 5062)] * 2
     assert len(stage.say(request(uri="sip:bob@far.example", branch="z9hG4bKa3", call_id="3"), ALICE)) == 2
     stage.wait(61_000)
     assert names(stage.outs(request(uri="sip:bob@far.example", branch="z9hG4bKa4", call_id="4"), ALICE)) != []
-    (out,) = (each for each in stage.proxy.resolved("edge.far.example", (), stage.now) if each.hop == ALICE)
+    (out,) = (each for each in stage.proxy.resolved(asked, Found((), 5), stage.now) if each.hop == ALICE)
     assert sip.parse(out.octets).status == 500
 
 

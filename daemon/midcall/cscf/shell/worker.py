@@ -14,7 +14,7 @@ from midcall.cscf.shell.mates import Mates
 from midcall.cscf.shell.names import Resolver
 from midcall.cscf.shell.streams import Streams
 from midcall.cscf.shell.udp import UdpDoor
-from midcall.cscf.values import Hop, Out, Outs, Resolve
+from midcall.cscf.values import Found, Hop, Out, Outs, Resolve
 
 TURN_SECONDS = 0.02
 """How exactly timers are kept."""
@@ -57,15 +57,15 @@ class Worker:
     def _failed(self, branch: str) -> None:
         self._all(self.proxy.failed(branch, mono()))
 
-    def _resolved(self, host: str, addresses: object) -> None:
-        self._all(self.proxy.resolved(host, addresses, mono()))  # type: ignore[arg-type]
+    def _resolved(self, asked: Resolve, found: Found) -> None:
+        self._all(self.proxy.resolved(asked, found, mono()))
 
     # Out
 
     def _all(self, outs: Outs) -> None:
         for out in outs:
             if isinstance(out, Resolve):
-                self.resolver.ask(out.host)
+                self.resolver.ask(out)
             elif out.hop.transport == "udp":
                 if not self.udp[out.listener].send(out.octets, out.hop[1:3]) and out.branch:
                     self.failed(out.branch)
@@ -90,6 +90,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         broken: asyncio.Future[None] = loop.create_future()
         wanted, turns = loop.time() + TURN_SECONDS, 0
+        handle: asyncio.TimerHandle
 
         def turn() -> None:
             nonlocal wanted, turns, handle
