@@ -322,14 +322,21 @@ class Book:
         if force.begun and (now.wall >= force.warrant.end_ns or now.mono - force.at.mono >= left):
             self._over.add((force.warrant.id, force.warrant.version))
 
+    def next_approved(self, identifier: str, now: Instant) -> bool:
+        """Whether a later version waits to be activated."""
+        record = self._records[identifier]
+        last = max(record.ordered, default=0)
+        later = (record.paper(version) for version, _ in record.approved if version > last)
+        signed = (paper.signed for paper in later if paper is not None)
+        return any(isinstance(each, Warrant) and now.wall < each.end_ns for each in signed)
+
     def expired(self, identifier: str, now: Instant) -> Record | None:
         """The record as one that has ended, when all that was ordered under it is over."""
         record = self._records[identifier]
         if record.ended is not None or not record.ordered:
             return None
-        last = max(record.ordered)
-        if record.last > last and any(version > last for version, _ in record.approved):
-            return None  # a later version waits to be activated
+        if self.next_approved(identifier, now):
+            return None
         for version in record.ordered:
             paper = record.paper(version)
             signed = None if paper is None else paper.signed

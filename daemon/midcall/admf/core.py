@@ -29,6 +29,8 @@ LOOK_NS = 60 * SECOND
 NEVER = 1 << 62
 HOUR = 3_600 * SECOND
 MAX_ENDS = 100_000
+_OF_THIS_RUN = (AlarmKind.CLOCK, AlarmKind.SILENT, AlarmKind.AUDIT, AlarmKind.STORE, AlarmKind.NOT_PLACED)
+_OF_SUBJECTS = (AlarmKind.REFUSED, AlarmKind.FAILED_TASK, AlarmKind.ALTERED_DESTINATION, AlarmKind.DELIVERY)
 _OF_TASKS = (AlarmKind.MISSING_TASK, AlarmKind.ALTERED_TASK, AlarmKind.REFUSED, AlarmKind.FAILED_TASK)
 
 
@@ -75,6 +77,7 @@ class Admf:
         memory = memory or Memory()
         at = tuple(sorted(elements, key=lambda each: plan.ROLES.index(each.role)))
         self._clock = ClockGuard(now)
+        self._steady = now
         self.book = Book(trust, at, limits, self._clock, memory.records, memory.activations)
         self.alarms = Alarms(memory.alarms)
         self.links = {
@@ -86,6 +89,9 @@ class Admf:
                 link.acknowledged[keep.xid] = keep.digest
                 if keep.lost:
                     link.lost.add(keep.xid)
+        for alarm in self.alarms.standing:
+            if alarm.kind in _OF_THIS_RUN:
+                self.alarms.over(alarm.kind, alarm.element, alarm.subject, now.wall)
         self._force: dict[str, InForce | Refused] = {}
         self._keeps: list[Keep] = []
         self._records: dict[str, Record] = {}
@@ -165,7 +171,15 @@ class Admf:
         link = self.links[ne]
         self._follow(link, link.answered(ask, response, now), now)
         if ask.kind in (x1.GetAllDetailsRequest, x1.ListAllDetailsRequest):
+            self._sweep(link, now)
             self._wake_others(link)
+
+    def _sweep(self, link: Link, now: Instant) -> None:
+        """Alarms of what there is no more: neither wanted, nor held."""
+        for alarm in self.alarms.standing:
+            is_its = alarm.element == link.at.ne and alarm.kind in _OF_SUBJECTS
+            if is_its and alarm.subject and not link.knows(alarm.subject):
+                self.alarms.over(alarm.kind, alarm.element, alarm.subject, now.wall)
 
     def unreachable(self, ne: str, why: str, now: Instant) -> None:
         link = self.links[ne]
@@ -251,9 +265,10 @@ class Admf:
         """Windows that begin or end."""
         if not self._clock.steady(now):
             self._alarm(Notice(AlarmKind.CLOCK), "", now)
+        true = self._time(now)
         for identifier, force in list(self._force.items()):
-            if isinstance(force, InForce) and force.over(now):
-                self.book.close(force, now)
+            if isinstance(force, InForce) and force.over(true):
+                self.book.close(force, true)
                 self._refresh(identifier, now)
         if now.mono - self._looked >= LOOK_NS:
             self._looked = now.mono
@@ -261,11 +276,19 @@ class Admf:
                 self.alarms.over(AlarmKind.MASS_END, "", "", now.wall)
             for identifier in [each for each in self.book.records if each not in self._force]:
                 self._expire(identifier, now)
-                forgotten = self.book.forgotten(identifier, now)
+                forgotten = self.book.forgotten(identifier, true)
                 if forgotten is not None:
                     self.book.enter(forgotten)
                     self._records[identifier] = forgotten
         self._settle()
+
+    def _time(self, now: Instant) -> Instant:
+        """After a jump of the wall clock the time goes on as the monotonic clock has it: nobody may extend a window by
+        that, nor end what goes on; elements have clocks of their own."""
+        if self._clock.steady(now):
+            self._steady = now
+            return now
+        return Instant(self._steady.wall + now.mono - self._steady.mono, now.mono)
 
     def trust(self, trust: TrustList, now: Instant) -> None:
         """Another trust list: what it does not approve of ends."""
@@ -291,7 +314,7 @@ class Admf:
         record = self.book.records.get(identifier)
         if record is None:
             return
-        former, force = self._force.get(identifier), self.book.in_force(identifier, now)
+        former, force = self._force.get(identifier), self.book.in_force(identifier, self._time(now))
         if isinstance(force, Refused):
             self._alarm(Notice(AlarmKind.WARRANT, identifier, str(force.rule)), "", now)
         else:
@@ -332,7 +355,7 @@ class Admf:
             self.alarms.over(kind, link.at.ne, xid, now.wall)
 
     def _expire(self, identifier: str, now: Instant) -> None:
-        record = self.book.expired(identifier, now)
+        record = self.book.expired(identifier, self._time(now))
         if record is not None:
             self.book.enter(record)
             self._records[identifier] = record
@@ -357,7 +380,10 @@ class Admf:
         if not record.ordered:
             return Status.APPROVED
         force = self._force.get(identifier)
-        return self._standing(force) if isinstance(force, InForce) else Status.ERROR
+        if isinstance(force, InForce):
+            return self._standing(force)
+        waits = force is None and max(version for version, _ in record.approved) > max(record.ordered)
+        return Status.APPROVED if waits else Status.ERROR
 
     def _standing(self, force: InForce) -> Status:
         links = [each for each in self.links.values() if each.at.element in force.warrant.elements]

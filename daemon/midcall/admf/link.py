@@ -124,6 +124,13 @@ class Link(Holdings):
         wanted = self.wanted.get(xid)
         return wanted is not None and self.held is not None and is_task(self.held.get(xid), wanted.details)
 
+    def knows(self, subject: str) -> bool:
+        """Whether a task or destination is wanted, or held."""
+        held = () if self.held is None else self.held
+        if subject in self.wanted or subject in held or subject in self.destinations:
+            return True
+        return any(each.destination.did == subject for each in self.wanted.values())
+
     def state(self, xid: str) -> str:
         """In a word, for people."""
         if xid in self.lost:
@@ -256,6 +263,7 @@ class Link(Holdings):
 
     def _read(self, outcomes: Iterator[Outcome], now: Instant) -> Iterator[Outcome]:
         self._was_read, self._read_at = now.mono, now.mono + self._read_every
+        yield Notice(AlarmKind.REFUSED, over=True)
         yield from outcomes
         self._tidy = True
         self._blocked.clear()

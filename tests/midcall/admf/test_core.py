@@ -8,6 +8,7 @@ from msgspec import structs
 from imswire import x1
 from midcall.admf.book import Limits
 from midcall.admf.values import AlarmKind, Denied, Status
+from midcall.events import Instant
 from tests.midcall import warrants
 from tests.midcall.admf.world import DF, LEO, POI, SECOND, World
 from tests.midcall.base.x1_element.world import DID, PEER, lemf, place, task
@@ -253,6 +254,31 @@ def test_a_window_that_is_over_by_one_clock_does_not_come_back():
     assert not world.armed(POI) | world.armed(DF)
     world.minute()
     assert not world.held(POI) | world.held(DF)
+
+
+def test_a_wall_clock_that_is_wrong_for_a_time_ends_nothing_here():
+    """The ADMF's own: elements have theirs, and what it orders in the future they would not forget."""
+    world = World()
+    world.active()
+    world.now = Instant(world.now.wall + 40 * 86_400 * SECOND, world.now.mono + SECOND)
+    world.core.deadline(world.now)
+    assert world.alarms() == {(AlarmKind.CLOCK, "", "")} and world.core.status("W-1") is Status.ACTIVE
+    assert world.core.book.records["W-1"].ended is None and world.core.next(POI, world.now) is None
+    world.now = Instant(world.now.wall - 40 * 86_400 * SECOND, world.now.mono)
+    world.restart()
+    world.settle()
+    assert world.core.status("W-1") is Status.ACTIVE and world.alarms() == set()
+
+
+def test_a_version_that_nobody_activates_keeps_it_until_its_window_is_over():
+    world = World()
+    world.active(warrants.make(end="2026-07-02T00:10:00Z"))
+    world.approved(warrants.make(version=2, supersedes=1, end="2026-07-02T00:20:00Z"))
+    world.go(601 * SECOND)
+    world.settle()
+    assert not world.held(POI) and world.core.status("W-1") is Status.APPROVED
+    world.go(601 * SECOND)
+    assert world.core.status("W-1") is Status.EXPIRED
 
 
 # A warrant that holds no more

@@ -145,6 +145,23 @@ def test_one_that_tells_nothing_of_itself_is_asked_again_after_a_minute():
     assert world.core.next(POI, world.now) == READ
 
 
+def test_alarms_of_a_run_and_of_what_is_gone_do_not_stay():
+    world = World()
+    world.down = {POI}
+    world.settle()
+    world.go(2 * SECOND)
+    world.settle()
+    assert world.alarms() == {(AlarmKind.SILENT, POI, "")}
+    world.down = set()
+    world.restart()
+    world.elements[POI].element.trust(warrants.trust(warrants.entry("Ann"), warrants.entry("Eve")), world.now)
+    world.active()
+    assert world.alarms() == {(AlarmKind.REFUSED, POI, XID)}
+    world.revoke()
+    world.minute()
+    assert world.alarms() == set()
+
+
 def test_states_in_a_word():
     world = World()
     world.approved(warrants.make())
