@@ -32,6 +32,14 @@ class Opened(Struct, frozen=True):
 
 def opened(key: Key, file: LogFile) -> Opened:
     """How far the last file of a log goes. BadLog."""
+    found = piece(key, file)
+    if found.checked.found is not None and found.checked.found.kind not in TAIL:
+        raise BadLog(first_bad(found.checked.found))
+    return found
+
+
+def piece(key: Key, file: LogFile) -> Opened:
+    """One file of a log by itself, from the head that its first line brings with it. BadLog: that does not hold."""
     stream = iter(file.lines)
     first = next(stream, b"")
     place = _place(key, first, file.name)
@@ -39,9 +47,6 @@ def opened(key: Key, file: LogFile) -> Opened:
     if place.size:
         checker.resume(place)
     checked = checker.check([LogFile(file.name, file.first, chain([first], stream))])
-    found = checked.found
-    if found is not None and found.kind not in TAIL:
-        raise BadLog(first_bad(found))
     return Opened(checked, checked.place or place, checked.tail)
 
 

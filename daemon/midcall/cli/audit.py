@@ -21,7 +21,7 @@ from midcall.audit.diagnosis import Finding
 from midcall.audit.heads import Head, HeadError, Key
 from midcall.audit.lines import Entry, HeadLine, encode
 from midcall.audit.merkle import ProofError
-from midcall.audit.opening import TAIL, BadLog, heads_of
+from midcall.audit.opening import TAIL, BadLog, heads_of, piece
 from midcall.audit.shell import files
 from midcall.audit.shell.files import FolderError
 from midcall.cli import secret
@@ -47,11 +47,13 @@ def audit() -> None:
 @click.option("--anchor", type=_FILE, multiple=True, help="Heads that were kept elsewhere; repeatable.")
 @_JSON
 def verify(log: Path, key: Path, anchor: Sequence[Path], as_json: bool) -> int:
-    """Verify LOG, the folder of an audit, or a proof that `midcall audit prove` made.
+    """Verify LOG, the folder of an audit, one file of it, or a proof that `midcall audit prove` made.
 
     The status is 4 when it is not what was written; the first entry that is concerned is named.
     """
     public = read_key(key)
+    if files.NAME.fullmatch(log.name) and log.is_file() and not anchor:
+        return _verify_file(log, public, as_json)
     if not log.is_dir():
         if anchor:
             raise Failed(USAGE, "--anchor goes with a folder")
@@ -259,6 +261,22 @@ def _last_head(key: Key, path: Path) -> Kept:
     if not heads:
         raise Failed(UNREADABLE, f"{path}: there is no head in it")
     return heads[-1]
+
+
+def _verify_file(path: Path, key: Key, as_json: bool) -> int:
+    """One file, as that of which others lie elsewhere: from the head in its first line on."""
+    try:
+        (file,) = files.read(path.parent, [path.name])
+        checked = piece(key, file).checked
+    except FolderError as error:
+        raise Failed(UNREADABLE, str(error)) from None
+    except BadLog as error:
+        raise Failed(DONE_WITH_ERRORS, str(error)) from None
+    if as_json:
+        _print_json(_report(checked, checked.found, 0, 0))
+    else:
+        _print_report(checked, checked.found, 0, 0)
+    return DONE if checked.found is None else DONE_WITH_ERRORS
 
 
 def _verify_proof(path: Path, key: Key, as_json: bool) -> int:

@@ -69,6 +69,20 @@ def test_a_log_that_was_edited(place):
     assert (found["finding"]["kind"], found["finding"]["entry"], found["finding"]["until"]) == ("edited", 4, 4)
 
 
+def test_one_file_of_a_log(place, tmp_path):
+    made.write(tmp_path / "many", GROUPS, each_file=1)
+    paths = sorted((tmp_path / "many").iterdir())
+    for path, entries in zip(paths, (3, 4, 6), strict=True):
+        status, found = place.json("verify", path)
+        assert status == 0 and (found["entries"], found["files"]) == (entries, 1)
+    octets = paths[1].read_bytes()
+    paths[1].write_bytes(octets.replace(b'"count":3', b'"count":5'))
+    assert "edited: entry 3" in place.run("verify", paths[1])[1]
+    paths[1].write_bytes(octets.replace(b'"edge":["', b'"edge":["0', 1))
+    assert place.run("verify", paths[1])[0] == 4
+    assert place.run("verify", paths[2])[0] == 0
+
+
 def test_a_log_that_was_cut_back(place):
     rows = place.file().read_bytes().splitlines(keepends=True)
     place.file().write_bytes(b"".join(rows[:-3]))
