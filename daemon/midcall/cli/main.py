@@ -11,6 +11,7 @@ from midcall.cli.activate import activate, revoke
 from midcall.cli.audit import audit
 from midcall.cli.audit_anchor import anchor
 from midcall.cli.audit_find import find
+from midcall.cli.audit_review import review
 from midcall.cli.demo import demo
 from midcall.cli.doctor import doctor
 from midcall.cli.explain import explain
@@ -42,6 +43,7 @@ cli.add_command(doctor)
 cli.add_command(kms)
 audit.add_command(anchor)
 audit.add_command(find)
+audit.add_command(review)
 cli.add_command(audit)
 
 

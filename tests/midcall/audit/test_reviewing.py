@@ -1,0 +1,123 @@
+"""What roles say beside each other: an honest site agrees with itself, and whoever leaves something out does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from midcall.audit.checking import Checker
+from midcall.audit.ledger import Writer
+from midcall.audit.reviewing import UNKNOWN, UNSIGNED, Review
+from midcall.audit.shell import files
+from midcall.base.audit_link import Act, Note, Outcome, Phase, Role
+from midcall.cli.main import cli
+from midcall.events import Instant
+from tests.midcall.audit import made
+
+POI, DF, KMS = (Writer(role, 1, bytes([number]) * 16) for number, role in enumerate((Role.POI, Role.DF, Role.KMS)))
+X, W = b"x" * 32, b"w" * 32
+INTENT, EVENT, OUTCOME = Phase.INTENT, Phase.EVENT, Phase.OUTCOME
+
+HONEST = [
+    (DF, Act.TASK_ACTIVATE, INTENT),
+    (DF, Act.TASK_ARM, EVENT),
+    (POI, Act.TASK_ACTIVATE, INTENT),
+    (POI, Act.TASK_ARM, EVENT),
+    (DF, Act.KEYS_ASK, INTENT),
+    (KMS, Act.KEYS_GIVE, INTENT),
+    (KMS, Act.KEYS_GIVE, OUTCOME),
+    (POI, Act.TASK_DISARM, EVENT),
+    (POI, Act.TASK_ARM, EVENT),  # after a restart
+]
+
+
+def write(folder: Path, acts: list[tuple[Writer, Act, Phase]], **changed: object) -> Path:
+    log = folder / "log"
+    log.mkdir(exist_ok=True)
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+    for writer, act, phase in acts:
+        fields = {"object": X, "warrant": W} | changed
+        ledger.add(Note(act, phase, 1, **fields), writer, Instant(1, 1))  # type: ignore[arg-type]
+    octets += ledger.seal(Instant(1, 1))
+    (log / f"{0:020d}.log").write_bytes(octets)
+    return log
+
+
+def remarks(folder: Path, acts: list[tuple[Writer, Act, Phase]], **changed: object) -> list[tuple[int, str]]:
+    review = Review()
+    checked = Checker(made.KEY, on_entry=review.entry).check(files.read(write(folder, acts, **changed)))
+    assert checked.found is None
+    return [(each.n, each.reason) for each in review.remarks()]
+
+
+def test_an_honest_site(tmp_path):
+    assert remarks(tmp_path, HONEST) == []
+
+
+NOT_AT_POI = "the POI arms a task that nobody has activated there"
+NOT_AT_DF = "the POI arms a task that the DF has not"
+
+
+@pytest.mark.parametrize(
+    ("gone", "found"),
+    [
+        (0, [(0, "the DF arms a task that nobody has activated there")]),
+        (1, [(2, NOT_AT_DF), (3, "the DF asks for keys of a task that is not armed there"), (7, NOT_AT_DF)]),
+        (2, [(2, NOT_AT_POI), (7, NOT_AT_POI)]),
+        (4, [(4, "the KMS gives keys that the DF has not asked for")]),
+    ],
+)
+def test_somebody_leaves_something_out(tmp_path, gone, found):
+    assert remarks(tmp_path, HONEST[:gone] + HONEST[gone + 1 :]) == found
+
+
+def test_another_object_is_another_one(tmp_path):
+    log = write(tmp_path, HONEST)
+    review = Review()
+    Checker(made.KEY, on_entry=review.entry).check(files.read(log))
+    assert list(review.remarks()) == []
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+    for number, (writer, act, phase) in enumerate(HONEST):
+        ledger.add(Note(act, phase, 1, b"y" * 32 if number == 5 else X, W), writer, Instant(1, 1))
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
+    review = Review()
+    Checker(made.KEY, on_entry=review.entry).check(files.read(log))
+    assert [each.n for each in review.remarks()] == [5]
+
+
+def test_roles_of_other_hosts_are_not_missed(tmp_path):
+    assert remarks(tmp_path, [each for each in HONEST if each[0] is KMS]) == []
+    assert remarks(tmp_path, [each for each in HONEST if each[0] is POI]) == []
+
+
+def test_tasks_without_a_warrant_and_ends_that_nobody_knows(tmp_path):
+    assert {reason for _, reason in remarks(tmp_path, HONEST, warrant=None)} == {UNSIGNED}
+    assert remarks(tmp_path, HONEST[:1], outcome=Outcome.REFUSED) == []
+    ended = [(DF, Act.TASK_ACTIVATE, INTENT), (DF, Act.TASK_ACTIVATE, OUTCOME)]
+    assert remarks(tmp_path, ended, outcome=Outcome.UNKNOWN, of=0)[-1] == (0, UNKNOWN)
+
+
+def test_the_command(tmp_path):
+    (tmp_path / "key").write_bytes(made.pem())
+
+    def run(*more: str) -> tuple[object, str]:
+        arguments = ["audit", "review", str(tmp_path / "log"), "--key", str(tmp_path / "key"), *more]
+        done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+        return (getattr(done.exception, "status", None) or done.return_value or 0), done.output
+
+    write(tmp_path, HONEST)
+    assert run() == (0, "what roles say agrees\n")
+    write(tmp_path, HONEST[:4] + HONEST[5:])
+    status, said = run()
+    assert status == 4 and said.startswith("entry 4: the KMS gives keys that the DF has not asked for\n1 entries")
+    assert run("--json")[1].startswith('{"good":true,"remarks":[{"n":4,')
+    path = next((tmp_path / "log").iterdir())
+    path.write_bytes(path.read_bytes()[:-20])
+    assert run()[0] == 4
+    path.unlink()
+    (tmp_path / "log").rmdir()
+    assert run()[0] == 3
