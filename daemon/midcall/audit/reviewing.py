@@ -32,6 +32,10 @@ class _Rule(Struct, frozen=True):
 
 
 RULES = (
+    _Rule(
+        Role.POI, Act.TASK_ACTIVATE, Role.ADMF, Act.TASK_ACTIVATE, "a task is ordered at the POI, and not by the ADMF"
+    ),
+    _Rule(Role.DF, Act.TASK_ACTIVATE, Role.ADMF, Act.TASK_ACTIVATE, "a task is ordered at the DF, and not by the ADMF"),
     _Rule(Role.POI, Act.TASK_ARM, Role.POI, Act.TASK_ACTIVATE, "the POI arms a task that nobody has activated there"),
     _Rule(Role.DF, Act.TASK_ARM, Role.DF, Act.TASK_ACTIVATE, "the DF arms a task that nobody has activated there"),
     _Rule(Role.POI, Act.TASK_ARM, Role.DF, Act.TASK_ARM, "the POI arms a task that the DF has not"),

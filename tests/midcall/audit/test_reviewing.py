@@ -74,6 +74,13 @@ def test_somebody_leaves_something_out(tmp_path, gone, found):
     assert remarks(tmp_path, HONEST[:gone] + HONEST[gone + 1 :]) == found
 
 
+def test_somebody_orders_who_is_not_the_admf(tmp_path):
+    admf = Writer(Role.ADMF, 1, b"admf" * 4)
+    assert remarks(tmp_path, [(admf, Act.TASK_ACTIVATE, INTENT), *HONEST]) == []
+    elsewhere = [(admf, Act.WARRANT_DRAFT, INTENT), *HONEST]
+    assert [n for n, _ in remarks(tmp_path, elsewhere)] == [1, 3]
+
+
 def test_another_object_is_another_one(tmp_path):
     log = write(tmp_path, HONEST)
     review = Review()
