@@ -166,6 +166,7 @@ class AdmfSite:
         )
         people = "".join(_PERSON.format(name=name, peer=uri(who), role=role) for who, (name, role) in PEOPLE.items())
         own = f'certificate = {_text(site.pki / "admf.pem")}\nkey = "admf.key"\nca = {_text(site.pki / "ca.pem")}\n'
+        own += f"crl = {_text(site.pki / 'crl.pem')}\n"
         return _CONFIG.format(
             pki=_text(site.pki),
             li=_text(self.folder / "li.log"),

@@ -19,12 +19,19 @@ from midcall.cli.lab_calls import Users
 from midcall.cli.lab_site import HOST
 from tests.midcall.base.test_tls import issued
 from tests.midcall.lemf.deliverer import Sender
+from tests.midcall.live.admf_site import AdmfSite
 from tests.midcall.live.live_site import LiveSite
 
 POST = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\nContent-Length: 2\r\n\r\n{}"
-DOORS = ("x1 poi", "x1 df", "x2", "xk", "hi")
-FIRST = {"x1 poi": POST % b"/X1/NE", "x1 df": POST % b"/X1/NE", "xk": POST % b"/xk/v1/get_keys"}
-RIGHT = {"x1 poi": "admf", "x1 df": "admf", "x2": "poi", "xk": "df", "hi": "df"}
+DOORS = ("x1 poi", "x1 df", "x1 admf", "x2", "xk", "hi", "people")
+FIRST = {
+    "x1 poi": POST % b"/X1/NE",
+    "x1 df": POST % b"/X1/NE",
+    "x1 admf": POST % b"/X1/ADMF",
+    "xk": POST % b"/xk/v1/get_keys",
+    "people": POST % b"/admf/v1/list",
+}
+RIGHT = {"x1 poi": "admf", "x1 df": "admf", "x1 admf": "poi", "x2": "poi", "xk": "df", "hi": "df", "people": "lea"}
 WRONG = (
     "none", "another CA", "self-signed", "expired", "not yet valid", "no clientAuth", "no name", "weak key",
     "another role", "revoked", "TLS 1.2", "plain text",
@@ -39,9 +46,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
     pki = LabPki(folder / "pki")
     pki.make(("admf", "poi", "df", "kms", "lemf", "gone"))
     pki.revoke("gone")
-    LabPki(folder / "other").make(("admf", "poi", "df"))
+    LabPki(folder / "other").make(("admf", "poi", "df", "lea"))
     with contextlib.ExitStack() as stack:
-        yield LiveSite(folder, stack, Users(1), tap=False)
+        live = LiveSite(folder, stack, Users(1), tap=False)
+        admf = AdmfSite(live)
+        live.site._ports |= {"x1 admf": admf.reports, "people": admf.people}
+        yield live
 
 
 def port(site: LiveSite, door: str) -> int:
