@@ -90,6 +90,35 @@ def test_tagged_media(wire, port, keep, vlans, host):
         assert [each.datagram.frame for each in until_mark(tap, wire[0])] == [frames[0]]
 
 
+def test_the_quick_way_tells_the_same(wire, keep):
+    """IPv4 and IPv6, with and without tags, in fragments, over one interface and over two."""
+    loop = Source((INTERFACE, "lo"))
+    with wire[1].inside():
+        ports = [keep(Tap(source).open()) for source in (WIRE, WIRE, loop)]
+    for each in ports:
+        for address in RIGHT:
+            each.arm(place(address, PORT))
+    ends = [(inet.pack(LEFT[host]), inet.pack(RIGHT[host])) for host in (0, 1)]
+    for number, (src, dst) in enumerate(ends):
+        with raw_socket(wire[0]) as sock:
+            for vlans in ((), (5,), (5, 6)):
+                sock.send(inet.udp_frame(src, 9, dst, PORT, b"number %d" % number, vlans=vlans))
+        with udp_socket(wire[0], (socket.AF_INET, socket.AF_INET6)[number]) as sock:
+            sock.sendto(b"whole", (RIGHT[number], PORT))
+            sock.sendto(b"in parts" * 500, (RIGHT[number], PORT))
+            sock.sendto(b"", (RIGHT[number], PORT))
+    expected = [(each.place, each.origin, each.payload) for each in until_mark(ports[0], wire[0], RIGHT[1])]
+    assert len(expected) == 2 * 6
+    for quick in ports[1:]:
+        found = []
+        while len(found) < len(expected) and arrived(quick):
+            packets = quick.media()
+            assert [each[0] for each in packets] == sorted(each[0] for each in packets)
+            found += [each[1:] for each in packets]
+        assert found[: len(expected)] == expected
+        assert quick.counters().read + 1 == ports[0].counters().read, "the mark"
+
+
 def test_ipv6(wire, port):
     port.arm(place(RIGHT[1], PORT))
     with udp_socket(wire[0], socket.AF_INET6) as sock:
