@@ -98,8 +98,10 @@ class Book:
         self._trust = trust
 
     def enter(self, record: Record) -> None:
-        """A record counts from now on."""
+        """A record counts from now on; one in which nothing is left is gone."""
         self._records[record.id] = record
+        if record.is_nothing:
+            del self._records[record.id]
         if not record.papers:
             for index in (self._xids, self._liids):
                 for name in [name for name, owner in index.items() if owner == record.id]:
@@ -124,7 +126,8 @@ class Book:
         except FormError as error:
             raise Denied("form", str(error)) from None
         former = self._records.get(signed.id)
-        if former is None and len(self._records) >= self._limits.warrants:
+        count = sum(bool(each.papers) for each in self._records.values())
+        if former is None and count >= self._limits.warrants:
             raise Denied("limit", f"{self._limits.warrants} warrants are kept, and no more can be")
         if former is not None and former.ended is not None:
             raise Denied("ended", "this warrant has ended for good; draft a new one")
@@ -259,10 +262,13 @@ class Book:
         return tuple(each for each in self.activations if each > now.wall - HOUR)[-self._limits.per_hour :]
 
     def revoke(self, identifier: str) -> Record:
-        """Its tasks end, and the warrant does not: nobody has to approve that. Denied."""
+        """Its tasks end, and the warrant does not: nobody has to approve that. A draft that was never approved goes.
+        Denied."""
         record = self._records.get(identifier)
         if record is None:
             raise Denied("unknown", "no such warrant")
+        if not record.approved:
+            return Record(identifier, ())
         if record.ended is not None or not (record.ordered or record.asked):
             raise Denied("not-active", "nothing is ordered under it")
         return structs.replace(record, suspended=True, asked=0, asked_by="")
@@ -352,4 +358,6 @@ class Book:
         over = record.ended_at if record.ended is not None else max(ends, default=0)
         if not record.papers or now.wall < over + self._limits.keep:
             return None
+        if not record.approved:
+            return Record(identifier, ())
         return Record(identifier, (), record.approved, ended=record.ended or Status.EXPIRED, ended_at=over)

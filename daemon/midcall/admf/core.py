@@ -368,7 +368,9 @@ class Admf:
     # What is told
 
     def status(self, identifier: str) -> Status:
-        record = self.book.records[identifier]
+        record = self.book.records.get(identifier)
+        if record is None:
+            return Status.CANCELLED
         if record.ended is not None:
             return record.ended
         if record.suspended:

@@ -82,6 +82,11 @@ class Record(Struct, frozen=True):
         """The highest version drafted here."""
         return max((version for version, _ in self.papers), default=0)
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing of it has to be remembered: nobody ever approved it."""
+        return not self.papers and not self.approved
+
     def paper(self, version: int) -> Paper | None:
         return next((paper for each, paper in self.papers if each == version), None)
 

@@ -187,13 +187,26 @@ def test_what_has_been_over_for_long_is_forgotten_but_for_its_id():
     world.draft(warrants.make(id="W-2"))
 
 
+def test_a_draft_that_nobody_approved_can_be_thrown_away():
+    world = World(limits=Limits(warrants=1))
+    world.draft(warrants.make())
+    world.approve(warrants.make(), ANN)
+    other = warrants.make(id="W-2")
+    assert code(world.draft, other) == "limit"
+    world.revoke()
+    world.restart()
+    assert "W-1" not in world.core.book.records and not world.disk.records
+    world.approved(other)
+    assert code(world.revoke, "W-2") == "not-active", "what two have approved stays"
+
+
 def test_a_draft_that_nobody_approved_is_forgotten_after_its_window():
     world = World(limits=Limits(keep=10**9))
     world.draft(warrants.make(end="2026-07-02T00:10:00Z"))
     world.go(599 * 10**9)
     assert world.core.book.records["W-1"].papers
     world.go(62 * 10**9)
-    assert not world.core.book.records["W-1"].papers
+    assert "W-1" not in world.core.book.records
 
 
 def test_reprs_tell_nothing():

@@ -37,6 +37,7 @@ class Disk:
 
     def keep(self, changes: Changes) -> None:
         self.records.update((each.id, each) for each in changes.records)
+        self.records = {name: each for name, each in self.records.items() if not each.is_nothing}
         for keep in changes.keeps:
             self.keeps[keep.ne, keep.xid] = keep
             if keep.digest is None and not keep.lost:

@@ -120,7 +120,7 @@ class AdmfStore:
     def _write(self, changes: Changes, activations: tuple[int, ...] | None) -> None:
         with self._faults(), sqlite.transaction(self._database):
             for record in changes.records:
-                self._put(f"record {record.id}", _Record(record))
+                self._put(f"record {record.id}", None if record.is_nothing else _Record(record))
             for keep in changes.keeps:
                 gone = keep.digest is None and not keep.lost
                 self._put(f"keep {keep.ne} {keep.xid}", None if gone else _Keep(keep))
