@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from imswire import sip
-from imswire.sip import SipMessage, Via
+from imswire.sip import SipError, SipMessage, Via
 from imswire.sip.edit import Editor
 from imswire.sip.headers import Parameters
 
@@ -66,7 +66,10 @@ def _sequence(text: str) -> float:
 
 
 def telling(octets: bytes, share: int, now: int) -> bytes:
-    """A response whose topmost Via tells how many percent less we want to get (RFC 7339 5.1, 5.2)."""
+    """A response whose topmost Via tells how many percent less we want to get (RFC 7339 5.1, 5.2).
+
+    One whose Via cannot be written again, being the answer to something broken, stays as it is.
+    """
     said = (
         ("oc", str(share)),
         ("oc-algo", '"loss"'),
@@ -78,8 +81,11 @@ def telling(octets: bytes, share: int, now: int) -> bytes:
         via = sip.parse_via(text)
         return str(Via(via.transport, via.host, via.port, without(via.params) + said))
 
-    editor = Editor(sip.parse(octets))
-    editor.change_first("Via", tell)
+    try:
+        editor = Editor(sip.parse(octets))
+        editor.change_first("Via", tell)
+    except SipError:
+        return octets
     return editor.octets()
 
 

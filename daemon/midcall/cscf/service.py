@@ -243,6 +243,12 @@ class Service:
         metrics.gauge("sip_hops_down", "Next hops that do not answer.", lambda: self._health.down)
         metrics.gauge("sip_connections", "Connections that are open.", lambda: len(worker.streams or ()))
         metrics.counter(
+            "sip_streams",
+            "What became of connections that were not left as they were.",
+            lambda: {} if worker.streams is None else dict(worker.streams.counts),
+            "outcome",
+        )
+        metrics.counter(
             "sip_copies_dropped",
             "Copies for which there was no room.",
             lambda: 0 if worker.copies is None else sum(link.counts["dropped"] for link in worker.copies.links),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -54,11 +54,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 class Sink(asyncio.DatagramProtocol):
-    """The next hop of everything: keeps what came, and answers good requests."""
+    """The next hop of everything: keeps what came, answers good requests, and others with what ``retort`` makes."""
 
     def __init__(self, answers: bool = True) -> None:
         self.got: list[SipMessage] = []
         self.answers = answers
+        self.retort: Callable[[SipMessage], Iterable[bytes]] = lambda _: ()
         self.port = 0
         self.transport: asyncio.DatagramTransport | None = None
 
@@ -69,9 +70,12 @@ class Sink(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         message = sip.parse(data)  # what goes on can be read
         self.got.append(message)
+        assert self.transport is not None
         if self.answers and message.is_request and message.call_id.startswith("good-"):
-            assert self.transport is not None
             self.transport.sendto(response(message, 200).encode(), addr)
+        elif message.is_request:
+            for octets in self.retort(message):
+                self.transport.sendto(octets, addr)
 
 
 class Caller(asyncio.DatagramProtocol):

@@ -146,3 +146,10 @@ def test_4_what_a_response_says(more, told):
     _, (_, invite) = Stage().say(request(), ALICE)
     octets = response(invite, 180).replace(';oc;oc-algo="loss"', f";{more}", 1)
     assert feedback.heard(sip.parse(octets.encode())) == told
+
+
+def test_the_answer_to_something_broken_tells_nothing():
+    """Its Via cannot be written again; it is answered all the same."""
+    broken = hearing().replace("z9hG4bKa1", "z9hG4bK\0\1a1", 1).replace("INVITE sip:", "IN VITE sip:", 1)
+    ((_, answer),) = Stage().say(broken, ALICE)
+    assert answer.status == 400 and b"oc=" not in answer.octets

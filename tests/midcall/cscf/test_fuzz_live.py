@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from imswire import sip
+from imswire.sip import SipMessage
 from imswire.sip.verdict import judge
 from scripts.fuzz.run import mutations
 from tests.imswire.sip.torture import TORTURE, VERDICTS, named
@@ -84,6 +86,42 @@ async def connections(site: Site, runs: int) -> None:
         await kept.lives()
         assert proxy.service.worker.streams is not None
         assert proxy.service.worker.streams.counts["broken streams"] > 0
+
+
+async def answers(site: Site, runs: int) -> None:
+    """A next hop that answers to what it got with something like an answer, several times."""
+    chance = Random(SEED)
+
+    def retort(asked: SipMessage) -> Iterator[bytes]:
+        for _ in range(chance.randint(0, 3)):
+            status = chance.choice((100, 180, 183, 200, 200, 302, 401, 407, 408, 486, 487, 503, 600, 699))
+            contact = f"Contact: <sip:y@127.0.0.1:{chance.choice((9, 5060))}>"
+            text = response(asked, status, contact, tag=f"b{chance.randint(1, 3)}", body=SDP)
+            octets = text.encode("utf-8", "surrogateescape")
+            yield from mutations([octets], 1, chance.randrange(1 << 30)) if chance.random() < 0.7 else (octets,)
+
+    async with live.proxy(site) as proxy, live.caller() as good, live.caller() as caller:
+        without_names(proxy)
+        proxy.sink.retort = retort
+        here = f"SIP/2.0/UDP {caller.place[0]}:{caller.place[1]}"
+        for number in range(1, runs + 1):
+            method = chance.choice(("INVITE", "INVITE", "MESSAGE", "CANCEL", "BYE"))
+            named = {"branch": f"z9hG4bK{number if method != 'CANCEL' else number - 1}", "call_id": f"c{number}"}
+            caller.send(request(method, "sip:x@far.example", via=here, body=SDP, **named).encode(), proxy.port)
+            if number % TOGETHER == 0:
+                await good.good_request(proxy.port)
+                proxy.sink.got.clear()
+                caller.got.clear()
+        assert proxy.counts["forwarded"] > runs // 2 and proxy.counts["bad responses"] > 0
+
+
+def test_changed_answers(site: Site) -> None:
+    live.run(answers(site, SHORT))
+
+
+@pytest.mark.proof
+def test_many_changed_answers(site: Site) -> None:
+    live.run(answers(site, int(os.environ.get("MIDCALL_FUZZ_RUNS", LONG))))
 
 
 def test_changed_datagrams(site: Site) -> None:

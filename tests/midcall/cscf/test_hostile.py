@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from imswire import sip
+from midcall.base.frame import Frame
+from midcall.base.metrics import Metrics
 from midcall.base.tls_door import HANDSHAKES
 from midcall.config.cscf_tables import CscfLimits, CscfPeer
 from tests.midcall.cscf import live
@@ -86,6 +88,11 @@ def test_no_more_connections_than_there_is_room_for(site):
                 while counts["refused connections"] < 14:
                     await asyncio.sleep(0.001)
             assert proxy.connections == 12
+            metrics = Metrics()
+            proxy.service.measure(Frame("cscf", 1, metrics, lambda: None))
+            shown = {sample.name: sample for metric in metrics.collect() for sample in metric.samples}
+            refused = shown["midcall_sip_streams_total"]
+            assert (refused.labels, refused.value) == ({"outcome": "refused connections"}, 14)
             await good.good_request(proxy.port)
             for each in first:
                 await each.lives()
