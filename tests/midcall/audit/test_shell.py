@@ -196,6 +196,27 @@ def test_users_that_may_not_write(place, monkeypatch):
     assert len(entries(place)) == 2
 
 
+def test_one_user_does_not_take_all_connections(place):
+    async def go():
+        loop = asyncio.get_running_loop()
+        async with place.running():
+            with contextlib.ExitStack() as opened:
+                held = []
+                for _ in range(20):
+                    each = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                    each.setblocking(False)
+                    await loop.sock_connect(each, os.fspath(place.socket))
+                    held.append(each)
+                refused = [asyncio.create_task(loop.sock_recv(each, 100)) for each in held]
+                done, _ = await asyncio.wait(refused, timeout=0.3)
+                assert len(done) == 4 and {task.result() for task in done} == {b""}
+                for task in refused:
+                    task.cancel()
+                await asyncio.gather(*refused, return_exceptions=True)
+
+    asyncio.run(go())
+
+
 def test_a_role_that_is_not_the_users_own(place, monkeypatch):
     monkeypatch.setattr(clients, "WAIT_SECONDS", 0.05)
 

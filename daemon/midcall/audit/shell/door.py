@@ -35,6 +35,8 @@ from midcall.base.audit_link.values import (
 )
 
 CONNECTIONS: Final = 64
+OF_ONE_USER: Final = 16
+"""So that no role keeps the others from their audit."""
 TOGETHER: Final = 4_096
 """Notes of one group at most, about: more wait for the next."""
 AHEAD: Final = 16
@@ -102,7 +104,8 @@ class AuditDoor:
             return
         octets = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         user = int(_CREDENTIALS.unpack(octets)[1])
-        if user not in self._all or len(self._peers) >= CONNECTIONS:
+        own = sum(peer.user == user for peer in self._peers.values())
+        if user not in self._all or own >= OF_ONE_USER or len(self._peers) >= CONNECTIONS:
             self._is_foreign(user)
             connection.close()
             return
@@ -114,7 +117,7 @@ class AuditDoor:
         self.counts["foreign"] += 1
         if user not in self._told and len(self._told) < TOLD:
             self._told.add(user)
-            li_log.warning("user %d wants to write to the audit, and may not (told once)", user)
+            li_log.warning("user %d may not write to the audit, or has no more connections (told once)", user)
 
     def _readable(self, peer: _Peer) -> None:
         while not peer.paused:
