@@ -136,9 +136,10 @@ class Book:
             self._own(signed)
             self._long(signed, now)
         paper = Paper(octets, person.name)
-        papers = former.papers if former is not None else ()
-        kept = tuple(each for each in papers if each[0] != signed.version)
-        record = structs.replace(former or Record(signed.id, ()), papers=(*kept, (signed.version, paper)))
+        former = former or Record(signed.id, ())
+        # One draft at a time: another one that is not approved yet makes room.
+        kept = tuple(each for each in former.papers if former.is_approved(each[0]))
+        record = structs.replace(former, papers=(*kept, (signed.version, paper)))
         return self._approved(record, signed.version, paper, now)
 
     def _succeeds(self, signed: Warrant | Revocation, former: Record | None) -> None:

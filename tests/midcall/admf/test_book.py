@@ -100,6 +100,15 @@ def test_a_draft_that_is_changed_loses_its_approvals():
     assert code(world.draft, warrants.make()) == "version", "what is approved is not drafted again"
 
 
+def test_there_is_one_draft_at_a_time():
+    world = World()
+    world.active()
+    for version in range(2, 50):
+        world.draft(warrants.make(version=version, supersedes=1))
+        world.approve(warrants.make(version=version, supersedes=1), ANN)
+    assert [version for version, _ in world.core.book.records["W-1"].papers] == [1, 49]
+
+
 def test_nothing_is_extended_but_by_a_version_with_the_last_one_in_view():
     world = World()
     world.active()
