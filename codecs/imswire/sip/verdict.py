@@ -128,7 +128,7 @@ def usual(message: SipMessage) -> Usual | None:
             return None
         if b"max-forwards" in layout.places and not (layout.hops and hops_of(pieces[layout.hops]) > 0):
             return None
-    elif next_by and _is_of_many(next_by.decode()):
+    elif next_by and _goes_to_many(next_by.decode()):
         return None
     name, top = call_id.decode(), branch.decode()
     message.remember(name, cseq, top)
@@ -136,7 +136,7 @@ def usual(message: SipMessage) -> Usual | None:
 
 
 _KNOWN_LENGTH = 80
-"""Octets of a URI that is remembered."""
+"""Octets of a URI or of a Via before its parameters that is remembered."""
 
 
 @lru_cache(maxsize=4_096)
@@ -247,13 +247,16 @@ def _check_request_uri(text: str) -> None:
 
 
 def _goes_to_many(via: str) -> bool:
-    return _is_of_many(via.partition(";")[0])
+    sent_by = via.partition(";")[0]
+    return (_is_of_many if len(sent_by) <= _KNOWN_LENGTH else _leads_to_many)(sent_by)
 
 
-@lru_cache(maxsize=4_096)
-def _is_of_many(sent_by: str) -> bool:
+def _leads_to_many(sent_by: str) -> bool:
     address = _ip(parse_via(sent_by).host.strip("[]"))
     return address is not None and (address.is_multicast or str(address) == "255.255.255.255")
+
+
+_is_of_many = lru_cache(maxsize=4_096)(_leads_to_many)
 
 
 def _ip(text: str) -> IPv4Address | IPv6Address | None:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from imswire import sip
 from imswire.sip import SipError, SipMessage, SipUri, TelUri
+from midcall.base.remembered import remembered
 from midcall.cscf.top_via import transport_of
 from midcall.cscf.values import PORTS, Hop, Listener, Transport
 
@@ -91,7 +91,7 @@ class Seals:
 
     def __init__(self, key: bytes) -> None:
         self._blake = hashlib.blake2b(key=key, digest_size=MARK_DIGITS // 2, person=b"midcall.cscf")
-        self.of = lru_cache(maxsize=SEALS)(self._of)  # a call has many messages
+        self.of = remembered(self._of, SEALS)  # a call has many messages
 
     def _of(self, call_id: str) -> str:
         blake = self._blake.copy()
@@ -132,7 +132,7 @@ class Router:
         self._seals = seals
         self._alive = alive
         self._choose = choose
-        self.is_ours = lru_cache(maxsize=4_096)(self._is_ours)
+        self.is_ours = remembered(self._is_ours, 4_096)
 
     def _is_ours(self, uri: str) -> bool:
         """Whether a URI leads to this proxy itself, without any user."""
@@ -307,8 +307,7 @@ class _Asked(NamedTuple):
     empty: bool = False
 
 
-@lru_cache(maxsize=8_192)
-def _asked(text: str) -> _Asked:
+def _read(text: str) -> _Asked:
     uri = sip.parse_uri(text)
     number = _number(uri) or ""
     if not isinstance(uri, SipUri):
@@ -316,6 +315,9 @@ def _asked(text: str) -> _Asked:
     port = uri.port if uri.port is not None else _default_port(uri)
     maddr = (uri.param("maddr") or "").strip("[]").lower()
     return _Asked(number, 0, uri.host.strip("[]").lower(), port, maddr, sip.identities(text), uri.user is None)
+
+
+_asked = remembered(_read, 8_192)
 
 
 def _without_way(text: str) -> str:

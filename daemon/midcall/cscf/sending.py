@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from imswire import inet, sip
 from imswire.inet import InetError
 from imswire.sip import SipError, SipMessage, SipUri, Via, hop
 from imswire.sip.verdict import MAGIC_COOKIE
+from midcall.base.remembered import remembered
 from midcall.cscf import top_via
 from midcall.cscf.feedback import SUPPORT
 from midcall.cscf.routing import MARK, Destination, Plan, Seals, transport_of_uri
@@ -65,7 +65,7 @@ class Sender:
         self._sent_by = frozenset(each.sent_by for each in listeners)
         self._octets = tuple({each.sent_by.encode() for each in listeners})
         self._transports = tuple(each for each in PORTS if any(each == door.transport for door in listeners))
-        self.next_of = lru_cache(maxsize=4_096)(self._next_of)
+        self.next_of = remembered(self._next_of, 4_096)
 
     def _next_of(self, text: str) -> Next:
         return next_of(text, self._transports)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from imswire import sip
 from imswire.sip import SipError, SipMessage, Via
 from imswire.sip.verdict import MAGIC_COOKIE, Usual
+from midcall.base.remembered import remembered
 from midcall.cscf import feedback
 from midcall.cscf.values import PORTS, Hop, Transport, bracketed
 
@@ -70,12 +70,14 @@ def _is_plain(branch: str) -> bool:
     return not (" " in branch or "\t" in branch)
 
 
-@lru_cache(maxsize=4_096)
-def _sent_by(text: str) -> tuple[str, str, int]:
+def _read_sent_by(text: str) -> tuple[str, str, int]:
     via = sip.parse_via(text)
     transport = via.transport.lower()
     default = PORTS[transport] if transport in PORTS else PORTS["udp"]
     return transport, via.host.strip("[]"), default if via.port is None else via.port
+
+
+_sent_by = remembered(_read_sent_by, 4_096)
 
 
 def with_source(top: TopVia, hop: Hop) -> bytes | None:
