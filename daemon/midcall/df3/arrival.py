@@ -102,7 +102,7 @@ class Arrival:
 
     def settle(self, destination: Destination, claim: Claim) -> None:
         """Nothing more is expected of a claim: what waits in doubt there is content now (``late``), or missing."""
-        destination.early.clear()
+        destination.take_early()
         for control, seen in enumerate(claim.sources):
             if sources.is_known(destination, claim, control=bool(control)):
                 self.late += self._sort(destination, claim, seen.strangers.refuse())
@@ -365,7 +365,7 @@ class Arrival:
             stream.source = packets[0].source
         stream.encrypted += len(packets)
         for packet in packets:
-            destination.early.pop(id(packet), None)
+            destination.forget(packet)
         return [Content(each.time, stream, each.payload, each.datagram, encrypted=True) for each in packets]
 
     def _end_doubt(self, destination: Destination, dialog: TappedDialog, stream: Stream) -> None:

@@ -447,6 +447,7 @@ class ContentMediation:
         lane.drop_streams(claim)
         if not lane.claims:
             lane.take_held()
+            lane.take_early()
             lane.joined()
             lane.lanes.remove(lane)
             if not lane.lanes:

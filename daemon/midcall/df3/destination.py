@@ -72,12 +72,12 @@ class Early(NamedTuple):
 
 
 class Waiting:
-    """Octets that wait for keys at all destinations together."""
+    """Octets that wait for keys at all destinations together; ``early``: of those that were a little early."""
 
-    __slots__ = ("octets",)
+    __slots__ = ("early", "octets")
 
     def __init__(self) -> None:
-        self.octets = 0
+        self.early = self.octets = 0
 
 
 class Destination:
@@ -174,14 +174,26 @@ class Destination:
         return held
 
     def note(self, early: Early, limits: Df3Limits) -> None:
-        """For keys that come at once; the oldest makes room."""
-        self.early[id(early.packet)] = early
-        if len(self.early) > limits.early_packets:
-            del self.early[next(iter(self.early))]
+        """For keys that come at once; the oldest makes room, and what is too old goes."""
+        packet = early.packet
+        while self.early:
+            first = next(iter(self.early.values())).packet
+            if len(self.early) < limits.early_packets and packet.time - first.time <= limits.early:
+                break
+            self.forget(first)
+        if self._waiting.early + len(packet.payload) <= limits.early_octets_in_all:
+            self.early[id(packet)] = early
+            self._waiting.early += len(packet.payload)
+
+    def forget(self, packet: MediaPacket) -> None:
+        """It is not to be tried again."""
+        if self.early.pop(id(packet), None) is not None:
+            self._waiting.early -= len(packet.payload)
 
     def take_early(self) -> list[Early]:
         early = list(self.early.values())
-        self.early.clear()
+        for each in early:
+            self.forget(each.packet)
         return early
 
     @property

@@ -30,9 +30,11 @@ class Df3Limits(Struct, frozen=True, kw_only=True):
     # Packets still under way when their dialog ends or its media move; only streams already proved.
     linger: int = 1 * SECOND
     # Where keys have opened media, packets that none opens are tried again with keys that come so soon after them: a
-    # new key may be in use a moment before the message that brought it was read. So many at one destination.
+    # new key may be in use a moment before the message that brought it was read. So many at one destination, and so
+    # much in all.
     early: int = SECOND // 5
     early_packets: int = 64
+    early_octets_in_all: int = 16 << 20
     # Packets that their stream's key does not open, among so many of its last: it is another key's stream then. A
     # forger would have to send twice what the sender does, and who hides that much is told of.
     lost_after: int = 50

@@ -87,3 +87,15 @@ def test_where_no_key_has_opened_anything_nothing_waits():
     df3.plan(plan(context()), Instant(0, 0))
     df3.packets(packets(*under_new_key(5, 3)))
     assert rekeyed(df3, SECOND) == []
+
+
+def test_what_is_kept_is_bounded_in_all_and_let_go_with_its_place():
+    df3 = tapped(limits=Df3Limits(early_octets_in_all=400))
+    waiting = df3._waiting
+    assert df3.packets(packets(*under_new_key(5, 3), at=2 * SECOND)) == []
+    assert waiting.early == 2 * 182
+    assert df3.packets(packets(*under_new_key(9, 1), at=3 * SECOND)) == [] and waiting.early == 182
+    assert rekeyed(df3, 3 * SECOND) == [clear(9)] and waiting.early == 0
+    assert df3.packets(packets(clear(99), at=3 * SECOND)) == [] and waiting.early > 0
+    df3.finish()
+    assert waiting.early == 0
