@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from imswire import inet, sip
 from imswire.inet import InetError
 from imswire.sip import SipError, SipMessage, SipUri, Via, hop
@@ -38,7 +40,7 @@ class Next(NamedTuple):
     secure: bool
 
 
-class Sent(NamedTuple):
+class Sent(Struct, frozen=True, gc=False):
     """A request as it leaves; ``name`` is the host of the URI that it follows (RFC 5922 7.2), ``others`` are further
     places that it could go to (RFC 3263 4.3).
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from imswire import sip
 from imswire.sip import SipError, SipMessage, Via
@@ -14,7 +14,7 @@ from midcall.cscf.values import PORTS, Hop, Transport, bracketed
 Key = tuple[str, ...]
 
 
-class TopVia(NamedTuple):
+class TopVia(Struct, frozen=True, gc=False):
     """``text`` is the value as it came, ``sent_by`` its part before the parameters."""
 
     text: str
@@ -62,8 +62,8 @@ def read(message: SipMessage) -> TopVia:
         if len(names) == 2 and names[1] == "rport" and _is_plain(branch):
             return TopVia(text, sent_by, host, port, branch, True, None)
     via = sip.parse_via(text)
-    found = TopVia(text, sent_by, host, port, via.branch or "", False, via.params)
-    return found._replace(rport=found.value("rport") is not None)
+    rport = any(name.lower() == "rport" for name, _ in via.params)
+    return TopVia(text, sent_by, host, port, via.branch or "", rport, via.params)
 
 
 def _is_plain(branch: str) -> bool:

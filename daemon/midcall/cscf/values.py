@@ -49,7 +49,7 @@ class Listener(Struct, frozen=True):
         return f"sips:{self.sent_by};lr" if self.transport == "tls" else self.uri
 
 
-class Out(NamedTuple):
+class Out(Struct, frozen=True, gc=False):
     """Octets to send: through which listener, and where to.
 
     ``branch`` is told when that fails ("": nobody cares). ``onward``: it is a request on its way, sent for the first
