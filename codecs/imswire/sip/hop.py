@@ -138,12 +138,12 @@ def returned(message: SipMessage, *, stream: bool = False) -> bytes:
     vias = layout.places.get(b"via", ())
     if vias and start and not (stream and not layout.length):
         begin, end = _line(message, start, vias[0])
-        top, comma, rest = message.pieces[vias[0]].partition(b",")
-        if end and not (comma and b'"' in top):
-            if comma and rest.strip():
-                return b"%bVia: %b\r\n%b" % (message.octets[:begin], rest.strip(), _rest(message, end))
-            if not comma and len(vias) > 1:
-                return message.octets[:begin] + _rest(message, end)
+        value = message.pieces[vias[0]]
+        if end and b"," not in value and len(vias) > 1:
+            return message.octets[:begin] + _rest(message, end)
+        top, _, rest = value.partition(b",")
+        if end and b'"' not in top and rest.strip():
+            return b"%bVia: %b\r\n%b" % (message.octets[:begin], rest.strip(), _rest(message, end))
     if len(message.values("Via")) < 2:
         raise SipError("Via", "the response is for this element alone")
     editor = Editor(message)

@@ -191,7 +191,7 @@ class Contexts:
             self.respond(server, status, self._returned(server, message), now, out)
 
     def _returned(self, server: Server, message: SipMessage) -> bytes:
-        return feedback.cleaned(hop.returned(message, stream=server.reliable))
+        return hop.returned(message, stream=server.reliable)
 
     def _decide(self, server: Server, message: SipMessage | None, status: int, now: int, out: Outs) -> None:
         """A branch has ended (16.7 5-10): a 2xx goes on at once, others when nothing better can come."""

@@ -378,22 +378,32 @@ class Proxy:
 
     def _response(self, message: SipMessage, now: int, out: Outs) -> None:
         usual = verdict.usual(message)
-        if usual is not None:
-            sent_by, branch = usual.sent_by, usual.branch
+        if usual is None:
+            self._unusual(message, now, out)
+        elif self._sender.is_ours(usual.sent_by):
+            self._answered(message, usual.branch, usual.method, now, out)
         else:
-            sent_by = (message.first("Via") or "").partition(";")[0]
-            branch = message.top_branch or ""
-        if not self._sender.is_ours(sent_by):
+            self.counts["foreign responses"] += 1
+
+    def _unusual(self, message: SipMessage, now: int, out: Outs) -> None:
+        """A response that has to be judged in full, and may say something of the load of a next hop."""
+        if not self._sender.is_ours((message.first("Via") or "").partition(";")[0]):
             self.counts["foreign responses"] += 1
             return
-        if usual is None and verdict.judge_response(message).action is not verdict.Action.FORWARD:
+        if verdict.judge_response(message).action is not verdict.Action.FORWARD:
             self.counts["bad responses"] += 1
             return
-        client = self._contexts.client_of(branch, message.method)
+        branch, method = message.top_branch or "", message.method
+        client = self._contexts.client_of(branch, method)
+        told = feedback.heard(message) if client is not None else None
+        if client is not None and told is not None:
+            self._overload.told(client.hop, told, now)
+        octets = feedback.cleaned(message.octets)
+        self._answered(message if octets is message.octets else sip.parse(octets), branch, method, now, out)
+
+    def _answered(self, message: SipMessage, branch: str, method: str, now: int, out: Outs) -> None:
+        client = self._contexts.client_of(branch, method)
         if client is not None:
-            told = feedback.heard(message) if usual is None else None
-            if told is not None:
-                self._overload.told(client.hop, told, now)
             self._contexts.response(client, message, now, out)
         elif self._sender.is_of_former_run(branch, message.call_id):
             self._late(message, out)
