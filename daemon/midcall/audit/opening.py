@@ -30,23 +30,25 @@ class Opened(Struct, frozen=True):
     tail: int
 
 
-def opened(key: Key, file: LogFile) -> Opened:
-    """How far the last file of a log goes. BadLog."""
-    found = piece(key, file)
+def opened(key: Key, *files: LogFile) -> Opened:
+    """How far the last files of a log go. BadLog."""
+    found = piece(key, *files)
     if found.checked.found is not None and found.checked.found.kind not in TAIL:
         raise BadLog(first_bad(found.checked.found))
     return found
 
 
-def piece(key: Key, file: LogFile) -> Opened:
-    """One file of a log by itself, from the head that its first line brings with it. BadLog: that does not hold."""
+def piece(key: Key, file: LogFile, *more: LogFile) -> Opened:
+    """Files of a log that follow each other, from the head that their first line brings with it. BadLog: that does not
+    hold.
+    """
     stream = iter(file.lines)
     first = next(stream, b"")
     place = _place(key, first, file.name)
     checker = Checker(key)
     if place.size:
         checker.resume(place)
-    checked = checker.check([LogFile(file.name, file.first, chain([first], stream))])
+    checked = checker.check([LogFile(file.name, file.first, chain([first], stream)), *more])
     return Opened(checked, checked.place or place, checked.tail)
 
 

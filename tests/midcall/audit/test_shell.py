@@ -298,6 +298,23 @@ def test_who_is_started_anew_does_not_know_what_became_of_its_intents(place):
     ]
 
 
+def test_an_intent_in_the_file_before_the_last_is_not_forgotten(place):
+    async def first():
+        async with place.running(file_octets=1_500), place.client() as client:
+            await client.intent(Act.TASK_ACTIVATE, b"a" * 32)
+            client.event(Act.TASK_ARM)
+            await told(client)
+
+    async def again():
+        async with place.running(), place.client() as client:
+            assert client.writable
+
+    asyncio.run(first())
+    assert [int(name[:20]) for name in files.names(place.log)] == [0, 2]
+    asyncio.run(again())
+    assert [row["outcome"] for row in entries(place) if row["phase"] == "outcome"] == ["unknown"]
+
+
 def test_what_has_ended_is_not_ended_again(place):
     async def go():
         async with place.running():
