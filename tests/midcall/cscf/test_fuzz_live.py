@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from imswire import sip
 from imswire.sip import SipMessage
 from imswire.sip.verdict import judge
+from midcall.config.cscf_tables import CscfCopies, CscfLocation
+from midcall.events import Instant, SipSeen, Task
+from midcall.poi import PointOfInterception
+from midcall.poi.shell.copies import CopyDoor
 from scripts.fuzz.run import mutations
 from tests.imswire.sip.torture import TORTURE, VERDICTS, named
 from tests.midcall.cscf import live
 from tests.midcall.cscf.stage import SDP, request, response
-from tests.midcall.cscf.test_service import Site
+from tests.midcall.cscf.test_service import SECONDS, Site, running
 from tests.midcall.cscf.test_torture_live import without_names
 
 SHORT = 1_000
@@ -113,6 +119,53 @@ async def answers(site: Site, runs: int) -> None:
                 proxy.sink.got.clear()
                 caller.got.clear()
         assert proxy.counts["forwarded"] > runs // 2 and proxy.counts["bad responses"] > 0
+
+
+async def workers(site: Site, runs: int) -> None:
+    """Two workers that hand over to each other, and a point of interception that has a copy of all."""
+    poi, broken = PointOfInterception(bytes(32), bytes(32)), 0
+    poi.arm(Task("00000000-0000-4000-8000-000000000001", ("sip:alice@home.example",), 0), Instant(1, 1))
+
+    def take(seen: SipSeen) -> None:
+        nonlocal broken
+        try:
+            poi.sip_seen(seen)
+        except sip.SipError:
+            broken += 1
+
+    loop = asyncio.get_running_loop()
+    transport, sink = await loop.create_datagram_endpoint(live.Sink, ("127.0.0.1", 0))
+    door = CopyDoor(site.folder / "poi", (), take, durable=False)
+    config = site.config(to=sink.port, workers=2)
+    config = structs.replace(config, copies=CscfCopies(to=(str(site.folder / "poi"),)), location=CscfLocation(file=""))
+    async with running(config, 1) as one, running(config, 2) as two, live.caller() as good, live.caller() as caller:
+        both = [live.Live(each, sink, site.port) for each in (one, two)]
+        for each in both:
+            without_names(each)
+        for number, octets in enumerate(mutations(corpus(caller, both[0]), runs, SEED + 2), 1):
+            caller.send(octets[:LARGEST], site.port)
+            if number % TOGETHER == 0:
+                for _ in range(2):
+                    await good.good_request(site.port)
+                sink.got.clear()
+                caller.got.clear()
+        counts = [each.service.worker.mates.counts["passed on"] for each in both if each.service.worker.mates]
+        assert sum(counts) > runs // 10 and all(each.counts["forwarded"] for each in both)
+    async with asyncio.timeout(SECONDS):
+        while door.counts["taken"] + door.counts["other"] < runs:
+            await asyncio.sleep(0.01)
+    assert broken > 0
+    door.close()
+    transport.close()
+
+
+def test_changed_datagrams_at_two_workers(site: Site) -> None:
+    live.run(workers(site, SHORT // 2))
+
+
+@pytest.mark.proof
+def test_many_changed_datagrams_at_two_workers(site: Site) -> None:
+    live.run(workers(site, int(os.environ.get("MIDCALL_FUZZ_RUNS", LONG))))
 
 
 def test_changed_answers(site: Site) -> None:
