@@ -38,7 +38,7 @@ def test_destinations_the_df_then_the_poi_and_back():
     assert world.alarms() == set()
 
 
-@pytest.mark.parametrize("deaf", [{DF}, {POI}, {DF, POI}], ids=str)
+@pytest.mark.parametrize("deaf", [{DF}, {POI}, {DF, POI}], ids=["df", "poi", "both"])
 def test_lost_answers_change_nothing(deaf):
     """What was carried out although no answer came is found when it is read, and not ordered twice."""
     world = World()
