@@ -150,7 +150,14 @@ def test_a_line_that_stands_twice(log):
         assert found is not None
         line = kind(text[number])
         if isinstance(line, Entry):
-            assert found.kind in ("inserted", "reordered") and found.entry in (line.n, line.n + 1), first_bad(found)
+            assert (found.kind, found.entry, found.until) == ("inserted", line.n, line.n), first_bad(found)
+
+
+def test_an_entry_that_stands_again_under_a_later_head(log):
+    path, text = only(log), rows(only(log))
+    path.write_bytes(b"".join([*text[:7], text[1], *text[7:]]))
+    found = made.check(log).found
+    assert found is not None and found.kind == "reordered" and "entry 0 stands in its place" in found.reason
 
 
 def rechained(text: list[bytes], number: int) -> list[bytes]:

@@ -250,15 +250,15 @@ class AuditClient:
     # Running
 
     async def start(self) -> bool:
-        """Begin; whether the audit is there at once."""
+        """Begin; whether the audit is there at once. Where it is not, nobody waits for it here."""
         self._task = asyncio.create_task(self._keep_connected())
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                while self._lost is not None:
+                while self._lost is not None and not self._told:
                     await asyncio.sleep(0.005)
         except TimeoutError:
             return False
-        return True
+        return self.writable
 
     async def close(self, seconds: float = 0.3) -> None:
         """Say what is still to be said, as far as that is quick."""
