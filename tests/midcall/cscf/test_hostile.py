@@ -9,6 +9,7 @@ import ssl
 from contextlib import AsyncExitStack
 
 import pytest
+from msgspec import structs
 
 from imswire import sip
 from midcall.base.frame import Frame
@@ -63,6 +64,34 @@ def test_half_messages_are_waited_for_and_given_up(site):
             assert proxy.service.worker.streams.counts["idle connections"] == 20
             assert [each for each in proxy.sink.got if not each.call_id.startswith("good-")] == []
             await kept.lives()
+
+    live.run(go())
+
+
+def test_no_more_octets_are_held_than_there_is_room_for(site):
+    """Half messages of many connections: those with the most go."""
+
+    async def go() -> None:
+        begun = request("MESSAGE", "sip:bob@far.example", body="x" * 60_000).encode()
+        async with AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(live.proxy(site))
+            streams = proxy.service.worker.streams
+            assert streams is not None
+            streams.limits = structs.replace(streams.limits, held=100_000)
+            sizes = (10_000, 50_000, 20_000, 40_000, 30_000)
+            opened = [await stack.enter_async_context(live.stream(proxy.port)) for _ in sizes]
+            for size, each in zip(sizes, opened, strict=True):
+                each.writer.write(begun[:size])
+            async with asyncio.timeout(SECONDS):
+                while sum(each.held for each in streams._connections.values()) < sum(sizes):
+                    await asyncio.sleep(0.001)
+            streams.sweep()
+            await opened[1].until_closed()
+            assert proxy.connections == 4 and streams.counts["holding connections"] == 1
+            opened[3].writer.write(begun[40_000:])
+            async with asyncio.timeout(SECONDS):
+                while not proxy.sink.got:
+                    await asyncio.sleep(0.001)
 
     live.run(go())
 

@@ -28,7 +28,8 @@ Failed = Callable[[str], None]
 
 class StreamLimits(Struct, frozen=True):
     """``connections`` in all and ``each_host``; seconds that a connection may be ``idle``, and that a message that has
-    begun may take to come whole; octets that may wait to be sent.
+    begun may take to come whole; octets that may wait to be sent, and those that are ``held`` for all of them: half
+    messages, and what is not read at the other end.
     """
 
     connections: int = 10_000
@@ -36,6 +37,7 @@ class StreamLimits(Struct, frozen=True):
     idle: float = 900.0
     message: float = 30.0
     unsent: int = 1 << 20
+    held: int = 256 << 20
 
 
 class Connection(asyncio.Protocol):
@@ -102,6 +104,12 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def held(self) -> int:
+        """Octets that are kept for it."""
+        unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._framer.pending + unsent
 
     def is_of(self, listener: int) -> bool:
         """Whether it came, or was opened, through a listener."""
@@ -303,10 +311,24 @@ class Streams:
                 self._failed(branch)
 
     def sweep(self) -> None:
-        """Close what has been silent for too long, and what has begun a message and does not end it."""
-        now = self.time()
+        """Close what has been silent for too long, what has begun a message and does not end it, and of those for which
+        octets are held the largest, while they are too many.
+        """
+        now, held = self.time(), 0
+        holding: list[tuple[int, Connection]] = []
         for connection in tuple(self._connections.values()):
             slow = connection.begun is not None and now - connection.begun > self.limits.message
             if slow or now - connection.heard > self.limits.idle:
                 self.counts["idle connections"] += 1
                 connection.abort()
+            elif octets := connection.held:
+                held += octets
+                holding.append((octets, connection))
+        if held <= self.limits.held:
+            return
+        for octets, connection in sorted(holding, key=lambda each: -each[0]):
+            self.counts["holding connections"] += 1
+            connection.abort()
+            held -= octets
+            if held <= self.limits.held:
+                return
