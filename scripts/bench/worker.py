@@ -45,7 +45,7 @@ from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer
-from midcall.live.roles import COLLECTED, SWITCH_SECONDS
+from midcall.live.roles import COLLECTED
 from scripts import netns
 from scripts.bench.voices import Voice, Voices
 
@@ -253,7 +253,6 @@ def main() -> None:
     arguments = parser.parse_args()
     most = max(arguments.calls)
     gc.set_threshold(*COLLECTED)
-    sys.setswitchinterval(SWITCH_SECONDS)
     with netns.wire() as (left, right), tempfile.TemporaryDirectory() as name:
         with right.inside():
             tap = Tap(Source((netns.INTERFACE,), LARGE)).open()

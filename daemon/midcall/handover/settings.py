@@ -27,7 +27,7 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     last_octets: int = 2 << 20
     commit_seconds: float = 0.02
     commit_records: int = 8_192
-    waiting_records: int = 65_536
+    waiting_records: int = 131_072
     retry_seconds: float = 1.0
     idle_seconds: float = 600.0
     retain_seconds: float = 0.0

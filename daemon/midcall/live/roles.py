@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -50,8 +49,6 @@ from midcall.poi.shell.journal import SipJournal
 
 AGENT_KEY_OCTETS = range(1, 65)
 HOUR_NS = 3_600_000_000_000
-SWITCH_SECONDS = 0.001
-"""How long the thread that reads media keeps one waiting that writes: it asks again with each statement."""
 COLLECTED = (200_000, 50, 1_000)
 """Thresholds of the garbage collector where media come: packets are many, live for a moment, and make no cycles."""
 STOP_SECONDS = 0.3
@@ -289,7 +286,6 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
     if port is not None:
         gc.set_threshold(*COLLECTED)
-        sys.setswitchinterval(SWITCH_SECONDS)
         loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
             loop.add_reader(descriptor, lambda: media(port.media()))
