@@ -18,7 +18,7 @@ from midcall.cscf.routing import Destination, Plan, Router, Seals
 from midcall.cscf.sending import Sender, Unsent
 from midcall.cscf.top_via import TopVia
 from midcall.cscf.transactions import Client, Server
-from midcall.cscf.values import Admission, Found, Hop, Listener, Out, Outs, Resolve
+from midcall.cscf.values import Admission, Alias, Found, Hop, Listener, Out, Outs, Resolve
 
 WAITING = 4_096
 BREADTH = 60
@@ -185,6 +185,8 @@ class Proxy:
         if (usual is None or usual.next_by) and self._sender.loops(message):
             raise SipError("Via", "it was here before", 482)
         via = top_via.with_source(top, source)
+        if source.transport == "tls" and top.value("alias") is not None:
+            out.append(Alias(source, top.host, top.port))
         if method == "ACK":
             self._acknowledge(message, via, listener, source, now, out)
             return

@@ -63,6 +63,7 @@ class Sender:
         self._made = 0
         self._doors = {(each.transport, each.ipv6): number for number, each in reversed([*enumerate(listeners)])}
         self._vias = [f"Via: SIP/2.0/{each.transport.upper()} {each.sent_by};branch=" for each in listeners]
+        self._ends = [SUPPORT + (";alias" if each.transport == "tls" else "") for each in listeners]
         self._recorded = [[f"Record-Route: <{uri}{MARK}" for uri in (each.uri, each.secure_uri)] for each in listeners]
         self._sent_by = frozenset(each.sent_by for each in listeners)
         self._octets = tuple({each.sent_by.encode() for each in listeners})
@@ -134,7 +135,7 @@ class Sender:
         out = self._door(place, listener)
         seal = self._seals.of(message.call_id)
         branch = branch or self._branch(seal, loop_of(message))
-        top = f"{self._vias[out]}{branch}{SUPPORT}\r\n"
+        top = f"{self._vias[out]}{branch}{self._ends[out]}\r\n"
         if message.method in RECORDED:
             top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
             if out != listener:

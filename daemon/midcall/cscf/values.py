@@ -106,7 +106,15 @@ class Admission(NamedTuple):
     stranger: bool = False
 
 
-Outs = list[Out | Resolve]
+class Alias(NamedTuple):
+    """Who came by a connection takes requests there too, as ``host`` and ``port`` of its Via (RFC 5923 7)."""
+
+    hop: Hop
+    host: str
+    port: int
+
+
+Outs = list[Out | Resolve | Alias]
 
 
 def bracketed(host: str) -> str:

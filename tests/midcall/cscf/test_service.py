@@ -390,6 +390,38 @@ def test_who_shows_a_certificate_is_known_to_all_workers(site):
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("said", ["127.0.0.1:5099", "elsewhere.example:5099", ""])
+def test_5923_a_connection_serves_requests_the_other_way_too(site, said):
+    """To the one whose certificate has the name that it says; to nobody else."""
+
+    async def go() -> None:
+        async with agent() as bob:
+            config = site.config(tls=True)
+            pki = site.folder / "pki"
+            LabPki(pki).make(["friend"])
+            context = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+            context.check_hostname = False
+            context.load_cert_chain(pki / "friend.pem", pki / "friend.key")
+            async with running(config) as service:
+                friend = StreamAgent(*await asyncio.open_connection("127.0.0.1", site.tls, ssl=context))
+                via = f"SIP/2.0/TLS {said or '127.0.0.1:5099'}"
+                options = request("OPTIONS", f"sip:x@127.0.0.1:{bob.port}", via=via)
+                friend.say(options.replace(";branch", ";alias;branch" if said else ";branch"))
+                bob.say(response(await bob.hears("OPTIONS"), 200), site.port)
+                await friend.hears(200)
+                message = request("MESSAGE", "sip:friend@127.0.0.1:5099;transport=tls", via="SIP/2.0/UDP 127.0.0.1")
+                bob.say(message.replace(";branch=z9hG4bKa1", ";branch=z9hG4bKb1;rport"), site.port)
+                if said.startswith("127"):
+                    heard = await friend.hears("MESSAGE")
+                    assert heard.vias[0].params[-1] == ("alias", None)
+                    assert len(service.worker.streams or ()) == 1
+                else:
+                    assert (await bob.hears(500)).cseq.method == "MESSAGE"
+                friend.writer.close()
+
+    asyncio.run(go())
+
+
 def test_a_registration_is_known_to_all_workers(site):
     async def go() -> None:
         async with agent() as alice:

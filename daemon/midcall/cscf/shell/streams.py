@@ -14,7 +14,7 @@ from imswire.sip import StreamFramer
 from midcall.base.tls import TlsError
 from midcall.base.tls_door import TlsDoor
 from midcall.base.tls_end import Revocations, TlsEnd
-from midcall.cscf.values import Hop, Transport
+from midcall.cscf.values import Alias, Hop, Transport
 
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self.heard = 0.0
         self.begun: float | None = None  # when the message began whose end has not come
         self.names: frozenset[str] = frozenset()
+        self.alias: Hop | None = None  # where it takes requests, as it says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -245,6 +246,16 @@ class Streams:
         yield connection.hop._replace(connection=0)
         if connection.opened_to is not None:
             yield connection.opened_to
+        if connection.alias is not None:
+            yield connection.alias
+
+    def alias(self, alias: Alias) -> None:
+        """RFC 5923 8.1: believed when the certificate at the other end has that name, and of our own connections."""
+        connection = self._connections.get(alias.hop.connection)
+        if connection is None or connection.alias is not None or alias.host.lower() not in connection.names:
+            return
+        connection.alias = alias.hop._replace(port=alias.port, connection=0)
+        self._to.setdefault(connection.alias, connection)
 
     def named(self) -> list[tuple[int, frozenset[str]]]:
         """Connections whose other end has shown names."""
@@ -262,12 +273,16 @@ class Streams:
 
     def send(self, listener: int, hop: Hop, octets: bytes, branch: str, name: str = "") -> None:
         """Over the connection of the hop, another one that leads there, or a new one. ``name``: whose certificate."""
-        found = self._connections.get(hop.connection) or self._to.get(hop._replace(connection=0))
+        to = hop._replace(connection=0)
+        found = self._connections.get(hop.connection)
+        if found is None:
+            found = self._to.get(to)
+            if found is not None and found.alias == to and name and name not in found.names:
+                found = None  # it is another one's who is at the same place
         if found is not None:
             if not found.send(octets) and branch:
                 self._failed(branch)
             return
-        to = hop._replace(connection=0)
         waiting = self._waiting.get(to)
         if waiting is None:
             if len(self._connections) + len(self._waiting) >= self.limits.connections:

@@ -14,7 +14,7 @@ from midcall.cscf.shell.mates import Mates
 from midcall.cscf.shell.names import Resolver
 from midcall.cscf.shell.streams import Streams
 from midcall.cscf.shell.udp import UdpDoor
-from midcall.cscf.values import Found, Hop, Out, Outs, Resolve
+from midcall.cscf.values import Alias, Found, Hop, Out, Outs, Resolve
 
 TURN_SECONDS = 0.02
 """How exactly timers are kept."""
@@ -66,6 +66,9 @@ class Worker:
         for out in outs:
             if isinstance(out, Resolve):
                 self.resolver.ask(out)
+            elif isinstance(out, Alias):
+                if self.streams is not None:
+                    self.streams.alias(out)
             elif out.hop.transport == "udp":
                 if not self.udp[out.listener].send(out.octets, out.hop[1:3]) and out.branch:
                     self.failed(out.branch)
