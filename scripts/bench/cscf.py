@@ -212,7 +212,7 @@ def kamailio(folder: Path, hop: int, workers: int = 1) -> Iterator[tuple[subproc
 def poi(folder: Path) -> Iterator[tuple[int, str]]:
     """The role with a cache on the disk, and nobody who orders: its process, and what the proxy has to know of it."""
     (folder / "KEYS.toml").write_text(Users(1).key_file())
-    site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml")
+    site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", proxy=True)
     door = tomllib.loads((folder / "site" / "poi.toml").read_text())["poi"]["copies"]["socket"]
     with site.role("poi") as role:
         role.wait()

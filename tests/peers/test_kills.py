@@ -82,7 +82,7 @@ class Poi:
 
     def __init__(self, folder: Path) -> None:
         (folder / "KEYS.toml").write_text(Users(1).key_file())
-        site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml")
+        site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", proxy=True)
         self._cache = folder / "site" / "cache.db"
         config = tomllib.loads((folder / "site" / "poi.toml").read_text())
         self.copies = Path(config["poi"]["copies"]["socket"])
