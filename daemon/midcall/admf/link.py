@@ -24,10 +24,11 @@ AGAIN = 60 * SECOND
 
 
 class Ask(Struct, frozen=True):
-    """A request without its header."""
+    """A request without its header; ``ends``: it can only end something, and waits for no audit."""
 
     kind: type[x1.Request]
     members: tuple[Any, ...] = ()
+    ends: bool = False
 
     def __repr__(self) -> str:
         return f"Ask({self.kind.__name__})"
@@ -168,7 +169,7 @@ class Link(Holdings):
         if self._tidy and all(each is not None for each in self.held.values()):
             unused = self._unused()
             if unused is not None:
-                return Ask(x1.RemoveDestinationRequest, (unused,))
+                return Ask(x1.RemoveDestinationRequest, (unused,), ends=True)
             self._tidy = False
         return self._alive if now.mono >= self._alive_at else None
 
@@ -219,8 +220,9 @@ class Link(Holdings):
         """X1 has no message for a revocation: it comes in place of the warrant, and is refused as what it is."""
         octets = self.revoked.get(xid)
         if octets is None or held is None:
-            return Ask(x1.DeactivateTaskRequest, (xid,))
-        return Ask(x1.ModifyTaskRequest, (structs.replace(held, extensions=(x1.warrant_extension(octets),)),))
+            return Ask(x1.DeactivateTaskRequest, (xid,), ends=True)
+        revoked = structs.replace(held, extensions=(x1.warrant_extension(octets),))
+        return Ask(x1.ModifyTaskRequest, (revoked,), ends=True)
 
     def _unused(self) -> str | None:
         """A destination of nobody's."""

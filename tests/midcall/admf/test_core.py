@@ -304,6 +304,8 @@ def test_a_revocation_ends_it_at_once_and_elements_remember():
     stolen = world.file()
     world.approved(warrants.revocation(2))
     assert world.core.status("W-1") is Status.CANCELLED
+    ask = world.core.next(POI, world.now)
+    assert ask is not None and ask.kind is x1.ModifyTaskRequest and ask.ends, "it waits for no audit"
     world.settle()
     assert not world.held(POI) | world.held(DF) and world.alarms() == set()
     for ne, element in world.elements.items():

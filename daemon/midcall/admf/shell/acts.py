@@ -66,14 +66,14 @@ class Acts:
         if self._client is not None:
             self._client.event(Act.LI_REFUSE)
 
-    async def order(self, act: Act, ne: str, subject: str) -> Announced:
-        """A request to an element. NotAudited: it is not to be sent."""
+    async def order(self, act: Act, ne: str, subject: str, *, ends: bool) -> Announced:
+        """A request to an element; one that ``ends`` something does not wait. NotAudited: it is not to be sent."""
         client = self._client
         if client is None:
             return _Nobody()
         kind = Kind.DESTINATION if act.startswith("destination.") else Kind.TASK
         held, actor = client.digest(kind, subject), client.digest(Kind.ELEMENT, ne)
-        if act in (Act.TASK_DEACTIVATE, Act.DESTINATION_REMOVE):
+        if ends:
             return client.begin(act, held, actor=actor)
         return await client.intent(act, held, actor=actor)
 

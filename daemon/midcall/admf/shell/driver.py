@@ -86,7 +86,7 @@ class Driver:
         """Ask one thing, and tell the core."""
         act = _ACTS.get(ask.kind)
         try:
-            announced = None if act is None else await self._acts.order(act, ne, ask.subject)
+            announced = None if act is None else await self._acts.order(act, ne, ask.subject, ends=ask.ends)
         except NotAudited:
             await asyncio.sleep(AUDIT_PAUSE)
             return
