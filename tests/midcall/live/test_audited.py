@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from midcall.base.tls import PeerName
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x2_link import TlsPeer, X2Client
 from midcall.cli import activate
-from midcall.cli.lab_calls import Users
+from midcall.cli.lab_calls import LiveCall, Users
 from midcall.cli.lab_site import AUDIT, HOST
 from tests.midcall.live.live_site import LiveSite, until
 
@@ -39,6 +40,16 @@ def log(live: LiveSite) -> list[dict]:
 
 def acts(live: LiveSite, act: str) -> list[dict]:
     return [row for row in log(live) if row["act"] == act]
+
+
+def talk_until(call: LiveCall, done: Callable[[], bool], what: str) -> None:
+    """However long a busy machine takes to begin."""
+
+    def talked() -> bool:
+        call.talk(0.2)
+        return done()
+
+    until(talked, what)
 
 
 def checked(live: LiveSite) -> Checked:
@@ -58,13 +69,11 @@ def test_an_audited_call_and_an_audit_that_dies_in_it(tmp_path):
         hi2, hi3 = (live.received(LIID, name) for name in ("hi2", "hi3"))
         call = live.call()
         order = live.activate(call.call.caller.uri, LIID)
-        call.talk(0.5)
-        until(lambda: bool(hi3.look()), "content")
+        talk_until(call, lambda: bool(hi3.look()), "content")
 
         live.kill(AUDIT)
         before = len(hi3.look())
-        call.talk(1)
-        until(lambda: len(hi3.look()) > before + 50, "content goes on without an audit")
+        talk_until(call, lambda: len(hi3.look()) > before + 50, "content goes on without an audit")
         other = live.call(1)
         begun = time.monotonic()
         assert asyncio.run(activate.begin(live.order(other.call.caller.uri, "LI-2"))) != 0
@@ -74,8 +83,7 @@ def test_an_audited_call_and_an_audit_that_dies_in_it(tmp_path):
 
         live.begin(AUDIT)
         until(lambda: asyncio.run(activate.begin(live.order(other.call.caller.uri, "LI-3"))) == 0, "a new one")
-        other.talk(0.5)
-        until(lambda: bool(live.received("LI-3", "hi3").look()), "its content")
+        talk_until(other, lambda: bool(live.received("LI-3", "hi3").look()), "its content")
         call.hang_up()
         other.hang_up()
         assert asyncio.run(activate.end(order)) == 0
