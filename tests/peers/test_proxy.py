@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
 import socket
@@ -58,6 +59,12 @@ address = "{address}"
 certificate = "{folder}/cscf.pem"
 key = "cscf.key"
 clients = "none"
+"""
+DIGEST = """\
+[cscf.digest]
+realm = "ims.example"
+users = "users"
+algorithms = ["MD5"]
 """
 KAMAILIO = """\
 debug=0
@@ -132,8 +139,13 @@ def takes(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def site_of(folder: Path, hop: str, *hosts: str, tls: int = 0) -> tuple[list[str | Path], int]:
-    """The command of the role on one port of all hosts, over UDP and TCP, and that port; on another over TLS."""
+def site_of(
+    folder: Path, hop: str, *hosts: str, tls: int = 0, users: dict[str, str] | None = None
+) -> tuple[list[str | Path], int]:
+    """The command of the role on one port of all hosts, over UDP and TCP, and that port; on another over TLS.
+
+    ``users`` have passwords, and nobody is trusted then.
+    """
     port = free_port(hosts[0])
     seal = folder / "seal"
     seal.write_text("5a" * 32)
@@ -148,14 +160,21 @@ def site_of(folder: Path, hop: str, *hosts: str, tls: int = 0) -> tuple[list[str
         (folder / "pki" / "cscf.key").rename(folder / "cscf.key")
         doors.append(TLS.format(address=at(hosts[0], tls), folder=folder / "pki"))
     config = folder / "cscf.toml"
-    config.write_text(CONFIG.format(folder=folder, listen="\n".join(doors), hop=hop))
+    text = CONFIG.format(folder=folder, listen="\n".join(doors), hop=hop)
+    if users is not None:
+        secret = folder / "users"
+        hashes = {name: hashlib.md5(f"{name}:ims.example:{word}".encode()).hexdigest() for name, word in users.items()}
+        secret.write_text("".join(f"{name}:ims.example::{md5}\n" for name, md5 in hashes.items()))
+        secret.chmod(0o600)
+        text = text.partition("[[cscf.peer]]")[0] + DIGEST
+    config.write_text(text)
     return [Path(sys.executable).parent / "midcall", "run", "--config", str(config)], port
 
 
 @contextmanager
-def proxy(folder: Path, hop: str, *hosts: str, tls: int = 0) -> Iterator[int]:
+def proxy(folder: Path, hop: str, *hosts: str, tls: int = 0, users: dict[str, str] | None = None) -> Iterator[int]:
     """The role as it runs."""
-    command, port = site_of(folder, hop, *hosts, tls=tls)
+    command, port = site_of(folder, hop, *hosts, tls=tls, users=users)
     log = folder / "cscf.log"
     with running(command, log):
         wait_for(lambda: '"ready"' in log.read_text(), "the proxy is ready")

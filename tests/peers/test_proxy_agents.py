@@ -52,3 +52,30 @@ def test_a_call(peer: Peer, tmp_path: Path, hers: str, his: str) -> None:
                 time.sleep(0.5)
     assert b"Call established: sip:bob@ims.example" in said.stdout, said.stdout
     assert agents.heard(tmp_path, capture, f"sip:alice@{DOMAIN}") == set(agents.TONES.values())
+
+
+def test_a_call_of_two_who_have_passwords(peer: Peer, tmp_path: Path) -> None:
+    """Both register by digest; who has the wrong password does not."""
+    baresip = peer("baresip")
+    words = {"alice": "secret of alice", "bob": "secret of bob"}
+    with proxy(tmp_path, "sip:127.0.0.1:9", "127.0.0.1", users=words) as port:
+        homes = {}
+        for place, name in enumerate(("alice", "bob", "eve")):
+            source = "alice" if name == "eve" else name
+            folder = tmp_path / f"of-{name}"
+            folder.mkdir()
+            home = homes[name] = agent(folder, source, free_port(), 15_500 + 100 * place, port, "udp")
+            account = (home / "accounts").read_text().strip()
+            word = "guessed" if name == "eve" else words[source]
+            (home / "accounts").write_text(f'{account};auth_user={source};auth_pass="{word}"\n')
+        with agents.running(baresip, "-f", homes["bob"], "-t", "40"):
+            time.sleep(2.5)
+            said = {
+                name: subprocess.run(
+                    [baresip, "-f", homes[name], "-t", "4", "-e", f"d sip:bob@{DOMAIN}"],
+                    stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+                ).stdout
+                for name in ("eve", "alice")
+            }  # fmt: skip
+    assert b"Call established: sip:bob@ims.example" in said["alice"], said["alice"]
+    assert b"Call established" not in said["eve"]

@@ -66,11 +66,13 @@ class CscfPeer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class CscfDigest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """SIP Digest for the users of the domains. ``users`` is a secret file: each line ``user:realm:SHA-256 of
-    user:realm:password in hex:MD5 of the same``, either hash may be empty.
+    user:realm:password in hex:MD5 of the same``, either hash may be empty. ``algorithms`` are asked for in that order:
+    there are phones that give up when one is named that they do not know.
     """
 
     realm: Filled
     users: Credential
+    algorithms: Annotated[tuple[Literal["SHA-256", "MD5"], ...], Meta(min_length=1, max_length=2)] = ("SHA-256", "MD5")
 
 
 class CscfLocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

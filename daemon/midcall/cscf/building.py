@@ -130,7 +130,8 @@ def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None
         alive=fixed.alive,
         choose=fixed.choose,
     )
-    digest = None if config.digest is None else Digest(config.digest.realm, fixed.nonces, secrets, former)
+    table = config.digest
+    digest = None if table is None else Digest(table.realm, fixed.nonces, secrets, former, table.algorithms)
     try:
         peers = Peers((Peer(each.network, each.name, each.trusted, each.relay) for each in config.peer), fixed.names)
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from imswire import sip
@@ -47,10 +47,18 @@ Find = Callable[[str], Secrets | None]
 
 class Digest:
     """One realm. ``key`` seals nonces; ``find`` gives secrets; ``former`` is the one that it replaces: what was
-    answered to that is good no second time here.
+    answered to that is good no second time here. ``algorithms``: those that are asked for, in this order.
     """
 
-    def __init__(self, realm: str, key: bytes, find: Find, former: Digest | None = None) -> None:
+    def __init__(
+        self,
+        realm: str,
+        key: bytes,
+        find: Find,
+        former: Digest | None = None,
+        algorithms: Sequence[str] = tuple(ALGORITHMS),
+    ) -> None:
+        self._algorithms = {name: ALGORITHMS[name] for name in algorithms}
         self._realm = realm
         self._blake = hashlib.blake2b(key=key, digest_size=16, person=b"midcall.nonce")
         self._find = find
@@ -78,7 +86,7 @@ class Digest:
         said = ", stale=true" if stale else ""
         return "".join(
             f'{header}: Digest realm="{self._realm}", nonce="{nonce}", qop="auth", algorithm={algorithm}{said}\r\n'
-            for algorithm in ALGORITHMS
+            for algorithm in self._algorithms
         ).encode()
 
     def _nonce(self, now: int) -> str:
@@ -96,7 +104,7 @@ class Digest:
         if len(nonce) != 44 or not hmac.compare_digest(nonce[12:].encode(), self._seal(nonce[:12]).encode()):
             return "", False
         algorithm = fields.get("algorithm", "MD5").upper()
-        hashed = ALGORITHMS.get(algorithm)
+        hashed = self._algorithms.get(algorithm)
         secrets = self._find(user)
         ha1 = None if secrets is None or hashed is None else secrets.by_algorithm.get(algorithm)
         if hashed is None or ha1 is None or fields.get("qop") != "auth":

@@ -142,6 +142,17 @@ def test_secrets_show_nothing():
     assert "redacted" in repr(SECRETS) and SECRETS.by_algorithm["MD5"] not in repr(SECRETS)
 
 
+@pytest.mark.parametrize("offered", [("MD5",), ("SHA-256",), ("MD5", "SHA-256")])
+def test_what_is_asked_for_is_what_counts(offered):
+    """Some phones give up at the name of an algorithm that they do not know: then there is one that they do."""
+    desk = Digest("home.example", b"k" * 32, {"alice": SECRETS}.get, algorithms=offered)
+    lines = asked(desk)
+    assert [line.rpartition("algorithm=")[2] for line in lines] == list(offered)
+    for number, algorithm in enumerate(("MD5", "SHA-256"), 1):
+        said = answer(nonce_of(lines), algorithm, count=number)
+        assert judged(desk, said) == ("alice" if algorithm in offered else "")
+
+
 def test_an_answer_is_good_at_one_worker_alone(tmp_path):
     """Another one, or the next run, does not know what has been answered already."""
     site = Site(tmp_path)
