@@ -16,6 +16,7 @@ from imswire import inet
 from imswire.inet import Datagram
 from imswire.sdp import Endpoint
 from midcall.base.bounded import BoundedTable
+from midcall.df3 import plain
 from midcall.df3.arrival import Arrival
 from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
@@ -323,17 +324,26 @@ class ContentMediation:
                 content = self._arrival.refused(self._destinations[place][0], stream, MediaPacket.of_tap(packet), clear)
                 content += self._arrival.take_late()
             else:
+                lanes = self._destinations.get(place)
+                if lanes is None:
+                    continue
+                stream = plain.take(lanes[0], time, source, payload)
+                if stream is not None:
+                    records.add(made, time, stream, payload)
+                    continue
                 content = self.packets((MediaPacket.of_tap(packet),))
-                self._shorten(place, payload[8:12])
+                if len(lanes) == 1:
+                    self._shorten(lanes[0], payload[8:12])
             made += records.of(content)
         return made
 
-    def _shorten(self, place: bytes, ssrc: bytes) -> None:
-        """The next packet of a stream that is open, and alone at its place, takes the short way."""
-        lanes = self._destinations.get(place, ())
-        stream = lanes[0].streams.get(ssrc) if len(lanes) == 1 else None
+    def _shorten(self, lane: Destination, ssrc: bytes) -> None:
+        """The next packet of a stream that is alone at its place, and open or in clear, takes a short way."""
+        stream = lane.streams.get(ssrc)
         if stream is not None and stream.open and not stream.control:
-            self._short[place + ssrc] = stream
+            self._short[lane.place + ssrc] = stream
+        else:
+            plain.note(lane, ssrc)
 
     def packets_of(self, xid: str, batch: Iterable[MediaPacket]) -> list[Content]:
         """The same for packets that came for one task: others that wait at their places have no part in them."""

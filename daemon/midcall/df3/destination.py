@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from imswire.sdp import Endpoint
 from midcall.df3.dialog import Proof, TappedDialog
@@ -16,6 +16,9 @@ from midcall.df3.doubt import Doubt
 from midcall.df3.limits import Df3Limits
 from midcall.df3.stream import Stream
 from midcall.events import DialogId, MediaFlow, MediaPacket
+
+if TYPE_CHECKING:
+    from midcall.df3.plain import Passing
 
 
 class Seen:
@@ -96,6 +99,7 @@ class Destination:
         "held",
         "lanes",
         "name",
+        "passing",
         "place",
         "short",
         "streams",
@@ -122,6 +126,8 @@ class Destination:
         self.claims: list[Claim] = []
         self.streams: dict[bytes, Stream] = {}
         self.trials: dict[bytes, Trial] = {}
+        # Of streams in clear, how the next packet is known to be theirs (``df3.plain``).
+        self.passing: dict[bytes, Passing] = {}
         self.held: deque[MediaPacket] = deque()
         # The newest of those that no key has opened where keys open others, in their order, by their packets' ids.
         self.early: dict[int, Early] = {}
@@ -138,6 +144,7 @@ class Destination:
     def pop(self, key: bytes) -> Stream:
         """It stands here no more."""
         self.short.pop(self.place + key, None)
+        self.passing.pop(key, None)
         return self.streams.pop(key)
 
     def joined(self) -> None:

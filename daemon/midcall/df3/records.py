@@ -12,7 +12,7 @@ from imswire import hi
 from imswire.sdp import Codec
 from midcall.config import Profile
 from midcall.df3.stream import Content, Given, Recorded, Stream
-from midcall.events import CcRecord, CcStream, Terms
+from midcall.events import Cc, CcRecord, CcStream, Terms
 
 CRLF = "\r\n"
 # Each packet comes through here: nothing is called that need not be.
@@ -61,6 +61,16 @@ class ContentRecords:
             given.octets += len(payload)
             append(_make(CcRecord, (time, known[2], datagram.payload if given.wire else payload)))
         return records
+
+    def add(self, made: list[Cc], time: int, stream: Stream, payload: bytes) -> None:
+        """The record of one packet that was in clear on the wire."""
+        known = stream.records
+        if known is None or known[0] is not stream.flow or known[1] or not known[3].open:
+            known = self.begin(stream, False)
+        if known is not None:
+            known[3].last = time
+            known[3].octets += len(payload)
+            made.append((time, known[2], payload))
 
     def begin(self, stream: Stream, encrypted: bool) -> Recorded | None:
         """What all records of a stream have in common from now on; None: its task has no order."""

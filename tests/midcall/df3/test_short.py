@@ -156,3 +156,47 @@ def test_a_task_that_is_over_or_wants_the_other_form():
     assert len(twins.heard(*good[4:6])) == 2, "by long and short way no records"
     twins.order(Terms("LI-z"), "x")
     assert len(twins.heard(*good[6:])) == 3
+
+
+def in_clear(twins: Twins, **changes: object) -> None:
+    twins.plan(keys=False, flows=(flow(secure=False),), **changes)
+
+
+def test_media_in_clear():
+    twins = Twins()
+    in_clear(twins)
+    assert len(twins.heard(*(clear(seq) for seq in range(1, 5)))) == 4
+    (lane,) = twins.short._destinations[packets(b"")[0].place]
+    assert len(lane.passing) == 1
+    assert len(twins.heard(clear(5), clear(6)[:11], b"\x80\xc8" + clear(7)[2:], b"\0" + clear(7)[1:])) == 2
+    assert twins.heard(clear(7), source="10.9.9.9") == twins.heard(clear(8), port=9) == []
+    assert len(twins.heard(clear(9), clear(1, 7), clear(2, 7), clear(10))) == 4
+    assert twins.counted(twins.long) and len(lane.passing) == 2
+
+
+def test_media_in_clear_within_the_window_and_until_the_end():
+    twins = Twins()
+    in_clear(twins, start=SECOND, end=SECOND + 4)
+    assert len(twins.heard(*(clear(seq) for seq in range(1, 7)))) == 4
+    in_clear(twins, start=SECOND, end=9 * SECOND)
+    assert len(twins.heard(clear(7), clear(8), at=2 * SECOND)) == 2
+    twins.close(linger=True)
+    twins.heard(clear(9), clear(10), at=2 * SECOND + 5)
+    for each in (twins.long, twins.short):
+        each.deadline(20 * SECOND)
+    assert twins.heard(clear(11), at=8 * SECOND) == []
+
+
+def test_media_in_clear_where_another_call_or_task_comes_too():
+    twins = Twins()
+    in_clear(twins)
+    assert len(twins.heard(clear(1), clear(2), clear(3))) == 3
+    in_clear(twins, dialog=OTHER)
+    twins.heard(clear(4), clear(5))
+    for each in (twins.long, twins.short):
+        each.close("x", OTHER, NOW, linger=False)
+    twins.heard(clear(6), clear(7), clear(8))
+    in_clear(twins, xid="y")
+    assert {xid for xid, _ in twins.heard(clear(9), clear(10))} <= {"x", "y"}
+    twins.plan()
+    twins.heard(clear(11), *protected(3))
