@@ -82,9 +82,9 @@ def prove(log: Path, key: Path, entry: int | None, former: Path | None, later: P
     public = read_key(key)
     gathered = _Gathered(entry)
     checked = _check(log, Checker(public, on_entry=gathered.entry))
-    if checked.found is not None or checked.place is None:
-        said = "" if checked.found is None else first_bad(checked.found)
-        raise Failed(DONE_WITH_ERRORS, f"{log}: nothing is proved of a log that does not verify: {said}")
+    require_good(log, checked)
+    if checked.place is None or not checked.place.head:
+        raise Failed(DONE_WITH_ERRORS, f"{log}: it has no head yet")
     head = Kept(checked.place.head, public.head(checked.place.head)) if later is None else _last_head(public, later)
     try:
         if entry is not None:
@@ -146,6 +146,17 @@ def _check(log: Path, checker: Checker) -> Checked:
         return checker.check(files.read(log, names))
     except FolderError as error:
         raise Failed(UNREADABLE, str(error)) from None
+
+
+def require_good(log: Path, checked: Checked) -> None:
+    """What follows is about a log as far as it verifies. Failed: that is not to its end, but for what a writer that was
+    killed, or is at work, leaves behind the last head; of that standard error hears.
+    """
+    found = checked.found
+    if found is not None and found.kind in TAIL:
+        click.echo(f"midcall: {log}: {first_bad(found)}", err=True)
+    elif found is not None:
+        raise Failed(DONE_WITH_ERRORS, f"{log}: {first_bad(found)}")
 
 
 def _verified(log: Path, key: Key, heads: Sequence[Kept]) -> tuple[Checked, Finding | None, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from midcall.audit.checking import Checker, first_bad
+from midcall.audit.checking import Checker
 from midcall.audit.lines import Entry, encode
 from midcall.audit.shell import files
 from midcall.audit.shell.files import FolderError
@@ -15,8 +15,8 @@ from midcall.base import credentials
 from midcall.base.audit_link import Kind, digest
 from midcall.base.audit_link.values import SALT_OCTETS
 from midcall.base.credentials import CredentialError
-from midcall.cli.audit import read_key
-from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed
+from midcall.cli.audit import read_key, require_good
+from midcall.cli.fail import DONE, UNREADABLE, USAGE, Failed
 
 MAX_IDENTIFIER = 4_096
 _FILE = click.Path(path_type=Path)
@@ -31,7 +31,7 @@ def find(log: Path, key: Path, salt: Path, kind: str) -> int:
     """Print the entries of LOG about an identifier: a warrant's id, an XID, an LIID, a Call-ID, ...
 
     The identifier is read from standard input, so that it stands in no list of processes. Entries are printed as they
-    stand in the log, as far as that verifies; when it does not to its end, the status is 4.
+    stand in the log, as far as that verifies; when it was changed behind them, the status is 4.
     """
     public = read_key(key)
     try:
@@ -51,6 +51,5 @@ def find(log: Path, key: Path, salt: Path, kind: str) -> int:
         checked = Checker(public, on_entry=entry).check(files.read(log))
     except FolderError as error:
         raise Failed(UNREADABLE, str(error)) from None
-    if checked.found is not None:
-        raise Failed(DONE_WITH_ERRORS, f"{log}: {first_bad(checked.found)}")
+    require_good(log, checked)
     return DONE

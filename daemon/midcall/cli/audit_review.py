@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from midcall.audit.checking import Checker, first_bad
+from midcall.audit.checking import Checker
 from midcall.audit.reviewing import Remark, Review
 from midcall.audit.shell import files
 from midcall.audit.shell.files import FolderError
-from midcall.cli.audit import read_key
+from midcall.cli.audit import read_key, require_good
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, Failed
 
 _FILE = click.Path(path_type=Path)
@@ -26,7 +26,7 @@ def review(log: Path, key: Path, as_json: bool) -> int:
     """Say which entries of LOG the others do not bear out: a task that one role alone has armed, keys that nobody has
     asked for, tasks without a warrant, acts whose end nobody knows.
 
-    The status is 4 when there are any, or when LOG does not verify.
+    The status is 4 when there are any, or when LOG was changed.
     """
     found = Review()
     try:
@@ -40,8 +40,7 @@ def review(log: Path, key: Path, as_json: bool) -> int:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
         _print(remarks)
-    if checked.found is not None:
-        raise Failed(DONE_WITH_ERRORS, f"{log}: {first_bad(checked.found)}")
+    require_good(log, checked)
     return DONE_WITH_ERRORS if remarks else DONE
 
 

@@ -123,7 +123,10 @@ def test_the_command(tmp_path):
     assert status == 4 and said.startswith("entry 4: the KMS gives keys that the DF has not asked for\n1 entries")
     assert run("--json")[1].startswith('{"good":true,"remarks":[{"n":4,')
     path = next((tmp_path / "log").iterdir())
-    path.write_bytes(path.read_bytes()[:-20])
+    good = path.read_bytes()
+    path.write_bytes(good + b'{"n":9,"wall"')
+    assert run()[0] == 4, "for what it says, not for its end"
+    path.write_bytes(good.replace(b'"code":0', b'"code":1', 1))
     assert run()[0] == 4
     path.unlink()
     (tmp_path / "log").rmdir()

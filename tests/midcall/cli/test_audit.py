@@ -99,6 +99,10 @@ def test_the_end_of_a_log_that_was_killed(place, monkeypatch):
         file.write(b'{"n":6,"wall"')
     status, text = place.run("verify", place.log)
     assert status == 4 and "torn: entry 6" in text
+    # What stands before is sure all the same.
+    status, text = place.run("prove", place.log, "--entry", 5)
+    assert status == 0 and '"proof": "inclusion"' in text
+    assert find(place, "W-1")[0] == 0
 
 
 def test_one_entry_for_somebody_else(place):
