@@ -35,8 +35,6 @@ Run = Callable[[Any, Frame, asyncio.Event], Awaitable[None]]
 Loader = Callable[[], Run]
 NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
 DONE, FAULT = 0, 1
-HOLDERS = frozenset({"kms", "df", "admf"})
-"""Roles whose memory has keys of others, or whom they are about."""
 # Roles that are given nothing that could be run again.
 UNRECORDED = frozenset({"kms", "tap", "audit"})
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 
-from midcall.base.memory import Collection
+from midcall.base.collection import Collection
 from midcall.base.tls import TlsError
 from midcall.base.tls_door import TlsDoor
 from midcall.base.tls_end import TlsEnd
@@ -145,9 +145,9 @@ class HttpsServer:
             return None
         try:
             return self._end.admit(written)
-        except TlsError as error:
-            # Whose certificate is not wanted here learns nothing, not even that HTTP is spoken.
-            _log.warning("a connection was refused: %s", error)
+        except TlsError:
+            # Whose certificate is not wanted here learns nothing, not even that HTTP is spoken; nor does a log who is.
+            _log.warning("a connection of somebody who is not listed was refused")
             written.abort()
             self._stranger()
             return None

@@ -2,26 +2,24 @@
 
 Buffers that we own are wiped where they end. This is for all others, of libraries and of the interpreter: texts that a
 key was read from, octets that TLS has decrypted. glibc overwrites what is freed, if it keeps none of it in caches of
-threads; the interpreter is told to ask glibc for small objects too, which it otherwise keeps in pools of its own; and
-what a connection leaves behind is collected soon after its end, since its parts hold each other.
+threads; the interpreter is told to ask glibc for small objects too, which it otherwise keeps in pools of its own. What
+a connection leaves behind is collected soon after its end (:mod:`midcall.base.collection`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
-import gc
 import os
 import resource
 import sys
 
+HOLDERS = frozenset({"kms", "df", "admf"})
+"""Roles whose memory has keys of others, or whom they are about."""
 _TUNABLES = "GLIBC_TUNABLES"
 _OVERWRITE = ("glibc.malloc.perturb=165", "glibc.malloc.tcache_count=0")
 _ALLOCATOR = "PYTHONMALLOC"
 _PLAIN = "malloc"
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4  # MCL_*
-_SOON_SECONDS = 0.1
-_YOUNG = 1
 
 
 def overwrites_freed(*, small: bool) -> bool:
@@ -61,24 +59,3 @@ def lock() -> bool:
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
         return False
     return bool(ctypes.CDLL(None).mlockall(_CURRENT | _FUTURE | _ON_FAULT) == 0)
-
-
-class Collection:
-    """Collects young garbage a moment after it was asked to, once for all who ask meanwhile."""
-
-    def __init__(self) -> None:
-        self._timer: asyncio.TimerHandle | None = None
-
-    def soon(self, seconds: float = _SOON_SECONDS) -> None:
-        """From within a running loop."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._collect)
-
-    def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _collect(self) -> None:
-        self._timer = None
-        gc.collect(_YOUNG)

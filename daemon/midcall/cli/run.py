@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from midcall.base import memory
 from midcall.cli.fail import OWN_PROCESS, USAGE, Failed
 
 
@@ -34,22 +35,30 @@ def run(own: object, config: Path, roles: tuple[str, ...], instance: str, record
 
     Exit status 0: stopped as told; 1: a role failed or did not stop in time; 2: nothing was started.
     """
+    own = own is OWN_PROCESS and memory.is_own()
+    if own and roles:  # before anything is loaded that would be loaded again
+        _protect(set(roles))
     from midcall import service  # the other commands do without what it loads
-    from midcall.base import memory
 
     async def serve() -> int:
         return await service.serve(roles, config, instance, asyncio.Event(), record=record)
 
     try:
-        chosen = set(service.roles(roles, config, instance))
-        if own is OWN_PROCESS and memory.is_own() and chosen & service.HOLDERS:
-            if not memory.overwrites_freed(small="kms" in chosen):
-                memory.begin_overwriting(small="kms" in chosen)
-            memory.lock()
+        if own and not roles:
+            _protect(set(service.roles(roles, config, instance)))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(serve())
     except service.Refused as refused:
         raise Failed(USAGE, str(refused)) from None
+
+
+def _protect(roles: set[str]) -> None:
+    """What others have entrusted to these roles."""
+    if roles & memory.HOLDERS:
+        small = "kms" in roles
+        if not memory.overwrites_freed(small=small):
+            memory.begin_overwriting(small=small)
+        memory.lock()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

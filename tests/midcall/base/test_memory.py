@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from midcall.base import memory
+from midcall.base import collection, memory
 
 _PROGRAM = """
 import ctypes, json, os, sys
@@ -63,18 +63,18 @@ def test_what_holds_itself_is_collected_soon() -> None:
         pass
 
     async def test() -> None:
-        collection, held = memory.Collection(), Held()
+        soon, held = collection.Collection(), Held()
         held.__dict__["self"] = held
         gone = weakref.ref(held)
         del held
         gc.disable()
         try:
-            collection.soon(0.01)
-            collection.soon(0.01)
+            soon.soon(0.01)
+            soon.soon(0.01)
             while gone() is not None:
                 await asyncio.sleep(0.01)
-            collection.soon()
-            collection.cancel()
+            soon.soon()
+            soon.cancel()
         finally:
             gc.enable()
 
