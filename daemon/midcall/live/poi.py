@@ -23,8 +23,9 @@ from midcall.poi.dialog import Call
 
 # Group commit of the cache (DESIGN 4: at most 50 ms).
 FLUSH_SECONDS = 0.05
-# TS 33.107 leaves the key's life to the operator: an hour at most, in which the next one also takes all rows over.
-ROTATE_SECONDS = 1_800.0
+# TS 33.107 leaves the key's life to the operator: an hour at most, in which the next one also takes all rows over, and
+# for which there may be a restart in the middle of that.
+ROTATE_SECONDS = 1_500.0
 ROTATE_GROUPS = int(ROTATE_SECONDS / 2 / FLUSH_SECONDS)
 # Calls of a former run that are taken in between two turns of the loop: a millisecond or so.
 RECALLED_TOGETHER = 8
@@ -77,6 +78,7 @@ class PoiService:
         self._clock = clock or LoopClock()
         self._timer: Alarm | None = None
         self._wakes = 0
+        self._rotate_at = time.monotonic() + ROTATE_SECONDS
         self.committing: Callable[[], Callable[[], None]] = lambda: _nobody_waits
 
     # In
@@ -157,6 +159,8 @@ class PoiService:
             if number % RECALLED_TOGETHER == 0:
                 await asyncio.sleep(0)
         self.core.recalled()
+        # Their keys are those of the former run.
+        self._rotate_at = time.monotonic()
         return kept
 
     def take_back(self, messages: Sequence[SipSeen]) -> Call | None:
@@ -171,14 +175,13 @@ class PoiService:
         journal = self._journal
         if journal is None:
             return
-        rotated = time.monotonic()
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
                 with self._committing():
                     await journal.save()
-                if time.monotonic() - rotated >= ROTATE_SECONDS:
-                    rotated = time.monotonic()
+                if time.monotonic() >= self._rotate_at:
+                    self._rotate_at = time.monotonic() + ROTATE_SECONDS
                     with suppress(sqlite3.Error):
                         journal.rotate(ROTATE_GROUPS)
         finally:

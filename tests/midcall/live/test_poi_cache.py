@@ -119,7 +119,7 @@ def test_what_is_kept_for_calls_that_are_not_back_is_bounded(monkeypatch):
 
 def test_keys_are_changed_while_groups_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(live, "FLUSH_SECONDS", 0.001)
-    monkeypatch.setattr(live, "ROTATE_SECONDS", 0.0)
+    monkeypatch.setattr(live, "ROTATE_SECONDS", 0.0)  # of the next one, and all behind it
     journal = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
     first = journal._epoch
 
@@ -133,6 +133,29 @@ def test_keys_are_changed_while_groups_are_written(tmp_path, monkeypatch):
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         assert poi.counts["cache_faults"] == 0
+
+    asyncio.run(run())
+    journal.close()
+    again = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
+    assert len(list(again.calls(now()))) == 3 and again.lost == 0
+    again.close()
+
+
+def test_the_keys_of_a_former_run_go_as_soon_as_its_calls_are_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(live, "ROTATE_GROUPS", 2)
+    kept(tmp_path / "cache.db", 3)
+    journal = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
+    before = dict(journal._keys())
+
+    async def run() -> None:
+        poi = service(journal)
+        keeping = asyncio.create_task(poi.keep())
+        assert await poi.recall() == 3
+        while before.keys() & dict(journal._keys()).keys():
+            await asyncio.sleep(0.001)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
     asyncio.run(run())
     journal.close()
