@@ -125,7 +125,11 @@ class Caller:
         )
 
     def end(self) -> Result:
-        self._process.wait(LIMIT)
+        try:
+            self._process.wait(LIMIT)
+        finally:
+            self._process.kill()
+            self._process.wait()
         with self._statistics.open(newline="") as file:
             last = list(csv.DictReader(file, delimiter=";"))[-1]
         names = ("SuccessfulCall(C)", "FailedCall(C)", "Retransmissions(C)")
