@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,9 @@ def _verified(octets: bytes, trust: TrustList, first: int, window: Window, eleme
             _refuse("its window begins when what is asked for is over")
         outcome = verify(octets, trust, Instant.of_capture(outcome.begins), element, {})
     if not isinstance(outcome, Verified):
-        raise Failed(USAGE, f"--warrant: {outcome if isinstance(outcome, Refused) else 'revoked'}; nothing was done")
+        why = outcome if isinstance(outcome, Refused) else "revoked"
+        began = datetime.fromtimestamp(first // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        raise Failed(USAGE, f"--warrant: {why}; the capture begins at {began}; nothing was done")
     return outcome
 
 

@@ -42,6 +42,8 @@ def inspect(what: str, as_json: bool) -> int:
             file.seek(0)
             if pcap.is_capture(head):
                 return _show_capture(path, pcap.Reader(file.read), as_json)
+            if not head:
+                raise Failed(UNREADABLE, f"{path}: is empty; a replay leaves it so when nothing went over")
             if head[:1] == PS_PDU:
                 return _show_records(path, file, as_json)
             octets = file.read(2 * MAX_MIKEY)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -99,7 +100,24 @@ def _run(
     except OSError as error:
         raise Failed(UNREADABLE, f"{out}: {reason(error)}") from None
     view = Screen(Console()) if sys.stdout.isatty() else Lines(_line)
-    return asyncio.run(_serve(core, files, end, read, fault, view, host, port))
+    with _alone(out):
+        return asyncio.run(_serve(core, files, end, read, fault, view, host, port))
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Nobody else stores in this folder until the process ends, however it does."""
+    try:
+        folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Failed(UNREADABLE, f"{out}: {reason(error)}") from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Failed(UNREADABLE, f"{out}: another receiver stores there; give each a folder of its own") from None
+    finally:
+        os.close(folder)
 
 
 async def _serve(

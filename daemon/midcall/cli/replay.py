@@ -149,7 +149,7 @@ def run(
     kept = _keep(result, out / results.REPORT)
     if report.frames == 0 and report.has_errors:
         raise Failed(UNREADABLE, f"{capture}: no frame could be read")
-    _summary(report, result, product.packets, out)
+    _summary(report, result, product.packets, out, window)
     return DONE_WITH_ERRORS if report.has_errors or not kept else DONE
 
 
@@ -219,13 +219,23 @@ class _bar:  # noqa: N801 - used as a context manager
             self._progress.update(self._task, completed=self._file.tell(), frames=frames)
 
 
-def _summary(report: Report, result: dict[str, Any], packets: int, out: Path) -> None:
+def _why_nothing(result: dict[str, Any], window: Window) -> str:
+    seconds = result["capture"]["seconds"]
+    if window.start is not None and window.start > seconds * SECOND:
+        return f"the capture ended, after {seconds:.0f} s, before the interception was to begin"
+    return "no dialog of a target in its time; midcall inspect shows who called whom, and when"
+
+
+def _summary(report: Report, result: dict[str, Any], packets: int, out: Path, window: Window) -> None:
     dialogs = result["dialogs"]
     intercepted = [dialog for dialog in dialogs if dialog["intercepted"]]
     click.echo(
         f"{report.frames} frames, {report.sip} SIP messages, {len(dialogs)} dialogs,"
         f" {len(intercepted)} intercepted, {packets} packets of content -> {out}"
     )
+    told = result["handover"]
+    if not intercepted and not told.get("hi2_pdus") and not told.get("hi2", {}).get("observed"):
+        click.echo(f"midcall: nothing was intercepted: {_why_nothing(result, window)}", err=True)
     for dialog in intercepted:
         for error in dialog["errors"]:
             click.echo(shown(f"midcall: {dialog['call_id']}: {error}"), err=True)

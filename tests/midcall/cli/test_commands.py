@@ -228,3 +228,16 @@ def test_inspect_shows_what_was_handed_over(made, tmp_path):
     assert cut.returncode == 4 and "cut short" in cut.stderr
     (tmp_path / "none.ber").write_bytes(b"\x30\x84")
     assert json.loads(midcall("inspect", tmp_path / "none.ber", "--json").stdout) == []
+
+
+def test_why_nothing_was_intercepted(made, tmp_path):
+    folder, _, _ = made
+    nobody = midcall(
+        *("replay", folder / "a.pcap", "--target", "sip:nobody@example.com"),
+        *("--kms-keys", folder / "KEYS.toml", "--out", tmp_path / "out"),
+    )
+    assert nobody.returncode == 0 and "nothing was intercepted: no dialog of a target in its time" in nobody.stderr
+    late = replay(folder, tmp_path / "out", "--activate-at", 1000)
+    assert late.returncode == 0 and "before the interception was to begin" in late.stderr
+    empty = midcall("inspect", tmp_path / "out" / "hi2.ber")
+    assert empty.returncode == 3 and "hi2.ber: is empty" in empty.stderr

@@ -172,3 +172,13 @@ def test_two_receivers_do_not_share_a_port(pki, tmp_path):
     with running(*options(pki, tmp_path / "one")) as (_, address):
         done = midcall(*options(pki, tmp_path / "two", listen=f"{address[0]}:{address[1]}"))
     assert done.returncode == 3 and "Address already in use" in done.stderr
+
+
+def test_two_receivers_do_not_share_a_folder(pki, tmp_path):
+    with running(*options(pki, tmp_path / "one")):
+        done = midcall(*options(pki, tmp_path / "one"))
+        assert done.returncode == 3 and done.stderr.endswith(
+            "/one: another receiver stores there; give each a folder of its own\n"
+        )
+    with running(*options(pki, tmp_path / "one")):
+        pass

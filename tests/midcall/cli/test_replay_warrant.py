@@ -94,6 +94,11 @@ def test_nothing_from_before_its_start_or_from_its_end_on(made, tmp_path):
     assert payloads(tmp_path / "in" / "media.pcap") == truth(call, 1.5, 2.0)
 
 
+def test_a_capture_of_another_time(made, tmp_path):
+    done = replay(made, tmp_path / "out", start="2025-02-01T00:00:00Z", end="2025-02-02T00:00:00Z")
+    assert done.returncode == 0 and done.stderr.endswith("s, before the interception was to begin\n")
+
+
 def test_events_only(made, tmp_path):
     out = tmp_path / "out"
     assert replay(made, out, scope="iri", keys=None).returncode == 0
@@ -120,7 +125,11 @@ def test_keys_for_the_agency(made, tmp_path):
         ({"services": ["messaging"]}, (), "does not list voice"),
         ({"services": ["voice"]}, (), "does not list messaging"),
         ({"end": "2025-12-31T00:00:00Z"}, (), "length: "),
-        ({"start": "2024-12-31T00:00:00Z", "end": BEGIN}, (), "ended: the window closed 2025-01-01T00:00:01Z"),
+        (
+            {"start": "2024-12-31T00:00:00Z", "end": BEGIN},
+            (),
+            "ended: the window closed 2025-01-01T00:00:01Z; the capture",
+        ),
         ({"end": "2025-01-01T00:00:03Z"}, ("--activate-at", 2), "ended: "),
         ({"start": "2025-01-01T00:00:03Z"}, ("--deactivate-at", 2), "begins when what is asked for is over"),
         ({}, ("--trust", "nothing.toml"), "nothing.toml: No such file"),
