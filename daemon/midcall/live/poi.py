@@ -98,7 +98,8 @@ class PoiService:
     def arm(self, task: Task, now: Instant | None = None) -> None:
         """Arm a task: every running dialog of its target is reported before this returns. ValueError: no identity."""
         self._tallies.begin(task.xid)
-        self._send(self.core.arm(task, now or self._clock.now()))
+        for events in self.core.arming(task, now or self._clock.now()):
+            self._send(events)
         self._schedule()
 
     def disarm(self, xid: str, now: Instant | None = None) -> None:

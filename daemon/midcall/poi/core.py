@@ -101,14 +101,21 @@ class PointOfInterception:
 
         ValueError: no identity, or one that is not of this network, or is, when the task wants the other.
         """
+        return [event for events in self.arming(task, now) for event in events]
+
+    def arming(self, task: Task, now: Instant) -> Iterator[list[X2Event]]:
+        """The same, call by call, each as it is asked for: those that somebody has answered first, for anybody can
+        begin thousands with a target that nobody answers.
+        """
         if task.local is not None and any(self._home.owns(target) != task.local for target in task.targets):
             raise ValueError(f"task {task.xid}: a target is not where the task says that it is")
-        events: list[X2Event] = []
         for hashed in self._watch.arm(task):
-            for call in self._index.calls(hashed):
+            for call in sorted(self._index.calls(hashed), key=_is_unanswered):
+                events: list[X2Event] = []
                 for subject in subjects(call):
                     self._match(subject, now, events, running=True)
-        return events
+                if events:
+                    yield events
 
     def disarm(self, xid: str, now: Instant) -> list[X2Event]:
         """End a task: whatever runs under it is released at ``now``."""
@@ -381,6 +388,10 @@ def _shapes(heard: Heard, *, news: bool) -> bool:
     if news or heard.described or heard.status >= 200:
         return True
     return heard.is_request and heard.method not in PASSING
+
+
+def _is_unanswered(call: Call) -> bool:
+    return not call.confirmed
 
 
 def _is_kept(subject: Subject) -> bool:

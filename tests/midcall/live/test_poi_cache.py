@@ -8,7 +8,7 @@ import gc
 from midcall.base.seal import SealKey
 from midcall.base.x2 import Encoder, Node
 from midcall.config.live_tables import TicketsTable
-from midcall.events import SipSeen
+from midcall.events import SipSeen, Task
 from midcall.live import poi as live
 from midcall.live.clock import now
 from midcall.live.poi import PoiService
@@ -16,6 +16,7 @@ from midcall.live.roles import poi_limits
 from midcall.poi import PointOfInterception, missed
 from midcall.poi.shell.journal import SipJournal
 
+XID = "00000000-0000-4000-8000-000000000001"
 INVITE = (
     "INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{0}\r\n"
     "From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>\r\nCall-ID: c{0}\r\nCSeq: 1 INVITE\r\n\r\n"
@@ -194,3 +195,26 @@ def test_an_invite_counts_once_against_the_bound_of_octets():
     core.sip_seen(seen(described, 1))
     core.sip_seen(seen(INVITE, 2))
     assert core._tracker.calls.octets == len(described.format(1)) + len(INVITE.format(2))
+
+
+def test_calls_that_nobody_answers_keep_no_running_one_waiting():
+    """Anybody can begin thousands with a target: what runs is reported before them, and on its way before they are."""
+    puts: list[int] = []
+
+    class Counting:
+        def put(self, pdus) -> None:
+            puts.append(len(list(pdus)))
+
+    core = PointOfInterception(bytes(32), bytes(32))
+    for number in range(50):
+        core.sip_seen(seen(INVITE, number))
+    core.sip_seen(seen(OK, 37))
+
+    async def run() -> None:
+        poi = PoiService(core, Encoder(Node("poi-1", "sip-1")), Counting())
+        poi.arm(Task(XID, ("sip:bob@example.com",)))
+
+    armed = next(core.arming(Task("other", ("sip:bob@example.com",)), now()))
+    assert {each.dialog.call_id for each in armed} == {"c37"}
+    asyncio.run(run())
+    assert len(puts) == 50 and puts[0] == 2 and sum(puts) == 100
