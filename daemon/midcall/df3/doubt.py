@@ -36,6 +36,10 @@ class Doubt(Generic[T]):
         # Where each stands in its stream; None: it was handed over.
         self._last: deque[tuple[int, T | None]] = deque()
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._last)
+
     def take(self, good: int, packet: T, limits: Df3Limits) -> Judged[T]:
         """A doubtful packet that comes after so many good ones."""
         self._count += 1

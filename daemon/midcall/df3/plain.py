@@ -1,4 +1,7 @@
-"""The short way of media in clear (RTP/AVP): what the long way has found of a stream holds until something changes."""
+"""The short way of media that no key has to open: in clear (RTP/AVP), or encrypted where there are no keys.
+
+What the long way has found of a stream holds until something changes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ _RTP_HEADER, _VERSION_BITS = 12, 0x80
 
 
 class Passing(NamedTuple):
-    """A stream whose packets are content when they come from ``source``, where the session says that its sender is."""
+    """A stream whose packets are content when they come from ``source``, where the session says that its sender is.
+
+    In clear, or as captured: then no key has opened anything there.
+    """
 
     stream: Stream
     claim: Claim
@@ -34,11 +40,13 @@ def note(lane: Destination, ssrc: bytes) -> None:
 def _passing(lane: Destination, ssrc: bytes) -> Passing | None:
     stream = lane.streams.get(ssrc)
     media = [claim for claim in lane.claims if not claim.control]
-    if stream is None or not stream.clear or stream.control or len(media) != 1:
+    if stream is None or stream.control or len(media) != 1:
         return None
     claim = media[0]
     expected = claim.flow.expected_source
-    if claim.flow.secure or expected is None or claim.named is not expected or stream.flow is not claim.flow:
+    if expected is None or claim.named is not expected or stream.flow is not claim.flow:
+        return None
+    if not (stream.encrypted and not lane.has_opened if claim.flow.secure else stream.clear):
         return None
     source = inet.pack(expected.address) + expected.port.to_bytes(2, "big")
     return Passing(stream, claim, list(lane.claims), claim.flow, source)
@@ -63,8 +71,21 @@ def take(lane: Destination, time: int, source: bytes, payload: bytes) -> Stream 
         or lane.streams.get(payload[8:12]) is not stream
     ):
         return None
-    claim.sources[False].known += 1
+    if not flow.secure:
+        claim.sources[False].known += 1
+        stream.clear += 1
+    elif _is_keyless(claim):
+        stream.unopened += 1
+        stream.encrypted += 1
+    else:
+        return None
     stream.packets += 1
-    stream.clear += 1
     stream.last = time
     return stream
+
+
+def _is_keyless(claim: Claim) -> bool:
+    """Whether there are no keys, nor any to come, and packets go over as captured; and none is in doubt."""
+    dialog = claim.dialog
+    plan = dialog.plan
+    return not (dialog.contexts or plan.awaiting) and plan.encrypted and not claim.sources[False].strangers

@@ -63,10 +63,10 @@ class ContentRecords:
         return records
 
     def add(self, made: list[Cc], time: int, stream: Stream, payload: bytes) -> None:
-        """The record of one packet that was in clear on the wire."""
-        known = stream.records
-        if known is None or known[0] is not stream.flow or known[1] or not known[3].open:
-            known = self.begin(stream, False)
+        """The record of one packet that goes over as it was on the wire, where that is encrypted as captured."""
+        known, encrypted = stream.records, stream.flow.secure
+        if known is None or known[0] is not stream.flow or known[1] is not encrypted or not known[3].open:
+            known = self.begin(stream, encrypted)
         if known is not None:
             known[3].last = time
             known[3].octets += len(payload)

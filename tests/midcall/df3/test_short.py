@@ -8,7 +8,7 @@ from midcall.config import Profile
 from midcall.df3 import ContentMediation, ContentRecords, Stream
 from midcall.events import CcStream, DialogId, Instant, MediaPacket, Terms
 from tests.midcall.df3.test_control import report, secured
-from tests.midcall.df3.test_core import SECOND, clear, context, flow, packets, plan, protected
+from tests.midcall.df3.test_core import SECOND, SSRC, clear, context, flow, packets, plan, protected
 
 NOW = Instant(0, 0)
 OTHER = DialogId("other@lab", "o1", "o2")
@@ -200,3 +200,36 @@ def test_media_in_clear_where_another_call_or_task_comes_too():
     assert {xid for xid, _ in twins.heard(clear(9), clear(10))} <= {"x", "y"}
     twins.plan()
     twins.heard(clear(11), *protected(3))
+
+
+def spoilt(first: int, count: int, ssrc: int = SSRC) -> list[bytes]:
+    return [clear(seq, ssrc)[:12] + bytes((seq,)) * 170 for seq in range(first, first + count)]
+
+
+def test_media_without_keys_go_over_as_captured():
+    twins = Twins()
+    twins.plan(keys=False, encrypted=True)
+    assert twins.heard(*spoilt(1, 4)) == [("x", each) for each in spoilt(1, 4)]
+    (lane,) = twins.short._destinations[packets(b"")[0].place]
+    assert len(lane.passing) == 1
+    assert len(twins.heard(*spoilt(5, 3))) == 3
+    assert twins.heard(*spoilt(8, 2), source="10.9.9.9") == []
+    assert len(twins.heard(*spoilt(10, 3), b"", spoilt(13, 1)[0][:9], *secured(report()))) >= 3
+    twins.plan(keys=False, encrypted=True, awaiting=True)
+    assert twins.heard(*protected(3)) == []
+    twins.plan(encrypted=True)
+    assert len(twins.heard(*protected(6)[3:], *spoilt(20, 2))) == 3
+    for each in (twins.long, twins.short):
+        each.finish()
+    assert repr(twins.long.take_finished()[0].dropped) == repr(twins.short.take_finished()[0].dropped)
+    assert twins.long.take_failures() == twins.short.take_failures()
+
+
+def test_media_without_keys_that_are_not_to_go_over():
+    twins = Twins()
+    twins.plan(keys=False)
+    assert twins.heard(*spoilt(1, 4)) == twins.heard(*spoilt(5, 4)) == []
+    twins.plan(keys=False, encrypted=True)
+    assert len(twins.heard(*spoilt(9, 4))) == 4
+    twins.plan(keys=False)
+    assert twins.heard(*spoilt(13, 4)) == []
