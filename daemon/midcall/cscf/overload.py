@@ -42,6 +42,7 @@ class Overload:
         self._least: int | None = None
         self._observed = 0
         self._told: BoundedTable[Hop, tuple[int, int, float]] = BoundedTable("cscf.overloaded", PEERS)
+        self.is_asked = False  # whether any next hop has asked for less
         self.held_requests = 0
         self.shed_requests = 0
 
@@ -82,11 +83,7 @@ class Overload:
             self._told.pop(hop)
         else:
             self._told.put(hop, (told.share, now + min(told.validity_ms, LONGEST_MS) * MS, told.sequence))
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether any next hop has asked for less."""
-        return len(self._told) > 0
+        self.is_asked = len(self._told) > 0
 
     def holds_back(self, hop: Hop, message: SipMessage, now: int) -> bool:
         """Whether a new request is not sent to a next hop that is overloaded."""
@@ -96,6 +93,7 @@ class Overload:
         share, until, _ = told
         if until <= now:
             self._told.pop(hop)
+            self.is_asked = len(self._told) > 0
             return False
         if message.method not in _SHEDDABLE or _is_emergency(message) or self._choose(100) >= share:
             return False

@@ -161,9 +161,12 @@ class Proxy:
 
     def _request(self, message: SipMessage, listener: int, source: Hop, now: int, out: Outs) -> None:
         usual = verdict.usual(message)
-        top = (None if usual is None else top_via.of_usual(usual)) or top_via.read(message)
-        key = top_via.key(message, top)
-        method = message.method
+        if usual is None:
+            top, method = top_via.read(message), message.method
+            key = top_via.key(message, top)
+        else:
+            top, method = top_via.of_usual(usual) or top_via.read(message), usual.method
+            key = usual.branch, usual.sent_by, "INVITE" if method in ("ACK", "CANCEL") else method
         server = self._contexts.servers.get(key)
         if server is not None and (method == server.method or method in ("ACK", "CANCEL")):
             if method == "ACK":
