@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+from msgspec import structs
+
 from imswire import sip
 from imswire.sip import SipError, SipMessage, hop, verdict
 from midcall.base.bounded import BoundedTable
@@ -286,7 +288,7 @@ class Proxy:
         if client.target is not None:
             self.counts["tried elsewhere"] += 1
             place, *others = client.others
-            self._to_target(client.server, client.target._replace(flow=place), now, out, tuple(others))
+            self._to_target(client.server, structs.replace(client.target, flow=place), now, out, tuple(others))
 
     def _to_target(
         self, server: Server, target: Destination, now: int, out: Outs, others: tuple[Hop, ...] = ()

@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from imswire import sip
 from imswire.sip import SipError, SipMessage, SipUri, TelUri
@@ -25,7 +24,7 @@ SEALS = 8_192
 _LOOSE = 2  # of our URIs one after another: in through one listener, out through another (RFC 5658)
 
 
-class Destination(NamedTuple):
+class Destination(Struct, frozen=True, gc=False):
     """One target: its Request-URI (None: as it came), Route values pushed for it, and the URI of its next hop.
 
     ``flow`` is where it is reached without a look at that URI: the connection over which it registered. ``recurses``:
@@ -39,7 +38,7 @@ class Destination(NamedTuple):
     recurses: bool = False
 
 
-class Plan(NamedTuple):
+class Plan(Struct, frozen=True, gc=False):
     """What is changed for all targets, and the targets: groups one after another, each tried in parallel.
 
     ``routes`` of ours are taken from the top of Route, ``last_route`` from its end (RFC 3261 16.4). ``inside``: the
@@ -257,7 +256,7 @@ class Router:
         if status:
             return ()
         named = tuple(
-            tuple(each if each.request_uri is not None else each._replace(request_uri=uri) for each in group)
+            tuple(each if each.request_uri is not None else structs.replace(each, request_uri=uri) for each in group)
             for group in groups
         )
         return named or ((Destination(uri, uri),),)
@@ -325,7 +324,7 @@ def _without_way(text: str) -> str:
     uri = sip.parse_uri(text)
     assert isinstance(uri, SipUri)
     params = tuple(each for each in uri.params if each[0].lower() not in ("maddr", "transport"))
-    return str(msgspec.structs.replace(uri, port=None, params=params))
+    return str(structs.replace(uri, port=None, params=params))
 
 
 def _number(uri: sip.SipUri | sip.TelUri | object) -> str | None:

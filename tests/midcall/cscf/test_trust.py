@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from imswire import sip
 from midcall.cscf.digest import Digest, Secrets
@@ -16,8 +17,8 @@ from midcall.cscf.values import Admission, Hop
 from tests.midcall.cscf.stage import ALICE, BOB, request
 
 HOME = Plan(((Destination("sip:bob@192.0.2.20"),),))
-OUT = HOME._replace(outward=True)
-INSIDE = HOME._replace(inside=True)
+OUT = structs.replace(HOME, outward=True)
+INSIDE = structs.replace(HOME, inside=True)
 PEER = Hop("udp", "198.51.100.7", 5060)
 FORGED = "P-Asserted-Identity: <sip:forged@x>"
 
