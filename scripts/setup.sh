@@ -1,6 +1,9 @@
 # Sourced by scripts/test and scripts/demo: makes a fresh clone ready, does nothing when it is.
 # Whoever sources it stands in the project's root and has `set -euo pipefail`.
 
+# Modules are compiled once, and not by each of the hundreds of processes that demo and tests begin.
+unset PYTHONDONTWRITEBYTECODE
+
 # What the tests want beside Python: foreign programs that judge our octets (tests/peers), our units and our scripts,
 # and networks of their own.
 TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base
