@@ -45,6 +45,8 @@ class Contexts:
         self._overload = overload
         self.servers: BoundedTable[Key, Server] = BoundedTable("cscf.servers", bound)
         self.clients: BoundedTable[str, Client] = BoundedTable("cscf.clients", 4 * bound)
+        self.server_of = self.servers.reader()
+        self._client_of = self.clients.reader()
         self.counts: Counter[str] = Counter()
         self._timers: Timers[Server | Client] = Timers()
         self._to_tag = to_tag
@@ -143,7 +145,7 @@ class Contexts:
 
     def client_of(self, branch: str, method: str) -> Client | None:
         """The branch that a response answers, by its Via and CSeq (RFC 3261 17.1.3)."""
-        client = self.clients.get(_of_cancel(branch) if method == "CANCEL" else branch)
+        client = self._client_of(_of_cancel(branch) if method == "CANCEL" else branch)
         return client if client is not None and (client.alone or client.method == method) else None
 
     def response(self, client: Client, message: SipMessage, now: int, out: Outs) -> None:

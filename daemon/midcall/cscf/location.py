@@ -50,6 +50,7 @@ class LocationTable:
 
     def __init__(self, bound: int, users: frozenset[str] = frozenset(), kept: Kept = lambda _aor, _all: None) -> None:
         self._bindings: BoundedTable[str, tuple[Binding, ...]] = BoundedTable("cscf.bindings", bound)
+        self._bound = self._bindings.reader()
         self._users = users
         self._kept = kept
 
@@ -88,7 +89,7 @@ class LocationTable:
     # What the router asks
 
     def contacts(self, aor: str, now: int) -> Sequence[Contact]:
-        if aor not in self._bindings:
+        if self._bound(aor) is None:
             return ()
         found = self.bindings(aor, now)
         return [Contact(each.uri, each.path, each.q, each.source if each.by_flow else None) for each in found]

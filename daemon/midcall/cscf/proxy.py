@@ -169,7 +169,7 @@ class Proxy:
         else:
             top, method = top_via.of_usual(usual) or top_via.read(message), usual.method
             key = usual.branch, usual.sent_by, "INVITE" if method in ("ACK", "CANCEL") else method
-        server = self._contexts.servers.get(key)
+        server = self._contexts.server_of(key)
         if server is not None and (method == server.method or method in ("ACK", "CANCEL")):
             if method == "ACK":
                 if self._contexts.acknowledged(server, now):

@@ -51,6 +51,7 @@ class Peers:
         self._networks.sort(key=lambda each: -each[0].prefixlen)
         self._names = names
         self._found: BoundedTable[str, Peer | None] = BoundedTable("cscf.peers", SOURCES)
+        self._known = self._found.reader()
 
     def of(self, source: Hop) -> Peer | None:
         """The peer that a message came from; None: nobody whom we know."""
@@ -58,8 +59,9 @@ class Peers:
             for name in self._names(source.connection):
                 if name in self._named:
                     return self._named[name]
-        if source.host in self._found:
-            return self._found.get(source.host)
+        known = self._known(source.host)
+        if known is not None or source.host in self._found:
+            return known
         peer = self._look_up(source.host)
         self._found.put(source.host, peer)
         return peer
