@@ -96,9 +96,16 @@ def test_no_answers(pki, tmp_path):
 
 def test_refuse_tls(pki, tmp_path):
     async def main() -> None:
-        async with Lab(pki, tmp_path, "refuse-tls") as lab:
+        async with Lab(pki, tmp_path / "all", "refuse-tls") as lab:
+            for _ in range(2):
+                with pytest.raises((OSError, ssl.SSLError)):
+                    await lab.link()
+            assert lab.receiver.connections == lab.receiver.refused == 2
+        async with Lab(pki, tmp_path / "first", "refuse-tls:1") as lab:
             with pytest.raises((OSError, ssl.SSLError)):
                 await lab.link()
+            await (await lab.link()).close()
+            assert lab.receiver.refused == 1
 
     run(main)
 

@@ -234,4 +234,5 @@ class Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._receiver.connections += 1
+        self._receiver.refused += 1
         misbehave.reset(transport)

@@ -111,13 +111,14 @@ class Receiver:
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; returns the address, whose port is chosen when ``port`` is 0. OSError."""
         loop = asyncio.get_running_loop()
-        if self.fault is not None and self.fault.kind is Kind.REFUSE_TLS:
-            self._server = await loop.create_server(lambda: Refusal(self), host, port)
-        else:
-            self._server = await loop.create_server(lambda: Door(self), host, port)
+        self._server = await loop.create_server(self._door, host, port)
         self._tasks = [asyncio.create_task(self._commit()), asyncio.create_task(self._tick())]
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return address
+
+    def _door(self) -> Door | Refusal:
+        fault = None if self.fault is None else self.fault.applies(self.connections + 1)
+        return Refusal(self) if fault is Kind.REFUSE_TLS else Door(self)
 
     async def stop(self) -> list[Path]:
         """Close the links, the files, and tell what is still open; returns the files of media."""
