@@ -76,7 +76,7 @@ def test_copies_of_calls(peer: Peer, tmp_path: Path) -> None:
             wait_for(lambda: takes("127.0.0.1", port), "Kamailio listens")
             with sipp.callee("call", "127.0.0.1", callee, "u1"):
                 assert sipp.caller("call", "127.0.0.1", "u1", f"127.0.0.1:{port}", (CALLS, 20)) == (CALLS, 0)
-            # INVITE, 180, re-INVITE, UPDATE, BYE and the 200s in and out, the ACKs as they came, and Kamailio's own 100s.
+            # INVITE, 180, re-INVITE, UPDATE, BYE and the 200s in and out, ACKs as they came, and Kamailio's own 100s.
             wait_for(lambda: receiver.counts["taken"] >= CALLS * (9 * 2 + 2 + 2), f"all copies: {receiver.counts}")
     assert not receiver.counts.keys() - {"taken", "unauthenticated"}
     messages = [(each, sip.parse(each.octets)) for each in receiver.seen]
