@@ -81,6 +81,9 @@ def test_mikey_as_a_body(coded):
             out = redaction.message(each, IN_CLEAR)
             assert (body in out.octets) is stays and bool(out.removed) is not stays
         assert body not in redaction.message(made(body, b"application/mikey", more), Rules(ticket=True)).octets
+    spelled = message(v.Id(1, b"inline:" + KEY))
+    assert mikey.opaque(spelled)
+    assert KEY not in redaction.message(made(spelled, b"application/mikey"), IN_CLEAR).octets
 
 
 def test_mikey_in_a_header_of_rtsp():

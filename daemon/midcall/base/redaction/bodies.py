@@ -162,8 +162,9 @@ def _leaf(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
     if codings.odd_charset(kind) or codings.odd_xml(octets, plain):
         _unreadable(walk)
         return None
-    if b"mikey" in kind and walk.rules.key_management and not described:
-        return _mikey(octets, walk)
+    if b"mikey" in kind and walk.rules.key_management and not (described or _mikey_stays(octets, walk.rules)):
+        walk.removed.append(TICKET)
+        return None
     if not _shows_its_coding(what, octets, walk, depth):
         return None
     if _nested(octets, plain):
@@ -177,12 +178,9 @@ def _leaf(what: Entity, octets: bytes, walk: Walk, depth: int) -> Body | None:
     return None if found else Body(left)
 
 
-def _mikey(octets: bytes, walk: Walk) -> Body | None:
-    """A MIKEY message by itself, as that of a=key-mgmt."""
-    if not walk.rules.ticket and keys.message_in_clear(octets) is False:
-        return Body(octets)
-    walk.removed.append(TICKET)
-    return None
+def _mikey_stays(octets: bytes, rules: Rules) -> bool:
+    """Whether a MIKEY message by itself may stay, as that of a=key-mgmt: then it is looked through as any body."""
+    return not rules.ticket and keys.message_in_clear(octets) is False
 
 
 def _shows_its_coding(what: Entity, octets: bytes, walk: Walk, depth: int) -> bool:
