@@ -13,7 +13,7 @@ from msgspec import Struct
 from imswire.sip.edit import MAX_FORWARDS, Editor, max_forwards
 from imswire.sip.errors import SipError
 from imswire.sip.grammar import split
-from imswire.sip.message import SipMessage, parse
+from imswire.sip.message import SipMessage, is_whole, parse
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -142,7 +142,7 @@ def returned(message: SipMessage, *, stream: bool = False) -> bytes:
         if end and b"," not in value and len(vias) > 1:
             return message.octets[:begin] + _rest(message, end)
         top, _, rest = value.partition(b",")
-        if end and b'"' not in top and rest.strip():
+        if end and is_whole(top) and rest.strip():
             return b"%bVia: %b\r\n%b" % (message.octets[:begin], rest.strip(), _rest(message, end))
     if len(message.values("Via")) < 2:
         raise SipError("Via", "the response is for this element alone")

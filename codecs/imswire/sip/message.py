@@ -403,12 +403,23 @@ def _word(value: bytes) -> str:
 
 def _usual_branch(value: bytes) -> str | None:
     """The branch of the first Via of a line, by the short way; None: it has none, or may be mistaken for another."""
-    if _OPENING in value or (_QUOTE in value and _COMMA in value):
+    if _COMMA in value:
+        value = value.partition(b",")[0]
+        if not is_whole(value):
+            return None
+    if _OPENING in value:
         return None
     others, branch = _short_branch(value)
     if branch is None or b"branch" in others.lower() or _QUOTE in others or '"' in branch:
         return None
     return branch
+
+
+def is_whole(octets: bytes) -> bool:
+    """Whether a comma behind these is one between values: no quoted string or bracket is open there."""
+    if _OPENING in octets:
+        return False
+    return _QUOTE not in octets or (octets.count(b'"') % 2 == 0 and b"\\" not in octets)
 
 
 def _short_branch(value: bytes) -> tuple[bytes, str | None]:

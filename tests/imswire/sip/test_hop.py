@@ -139,6 +139,10 @@ RESPONSE = (
         RESPONSE.replace(b"Via:", b"v:", 1),
         RESPONSE.replace(b"\r\nVia: SIP/2.0/UDP 10", b", SIP/2.0/UDP 10"),
         RESPONSE.replace(b"new\r\n", b"new\r\n ;x=y\r\n"),
+        RESPONSE.replace(b"new\r\nVia:", b'new;oc;oc-algo="loss",'),
+        RESPONSE.replace(b"new\r\nVia:", b'new;oc-algo="loss,A",'),
+        RESPONSE.replace(b"new\r\nVia:", b'new;x="a\\"",'),
+        RESPONSE.replace(b"new\r\nVia:", b"new;x=<a,b>,"),
     ],
 )
 def test_a_response_loses_the_topmost_via(octets):
