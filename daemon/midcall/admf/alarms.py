@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from msgspec import structs
@@ -21,6 +22,9 @@ class Alarms:
 
     def __init__(self, alarms: tuple[Alarm, ...] = ()) -> None:
         self._alarms = {key_of(each): each for each in sorted(alarms, key=lambda each: each.since)}
+        self._alike: defaultdict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
+        for key in self._alarms:
+            self._alike[key[:2]][key] = None
         self._changed: dict[Key, Alarm | None] = {}
 
     def __iter__(self) -> Iterator[Alarm]:
@@ -39,9 +43,10 @@ class Alarms:
         key = kind.name, element, subject
         if self.stands(kind, element, subject):
             return False
-        self._alarms.pop(key, None)
+        self._drop(key)
         if len(self._alarms) >= MAX_ALARMS:
             self._make_room()
+        self._alike[key[:2]][key] = None
         self._alarms[key] = self._changed[key] = Alarm(kind, element, subject, detail, wall)
         return True
 
@@ -65,7 +70,16 @@ class Alarms:
             self._changed.setdefault(key, alarm)
 
     def _make_room(self) -> None:
-        """One that is over, or else the oldest."""
-        oldest = next((key for key, each in self._alarms.items() if each.until), next(iter(self._alarms)))
-        del self._alarms[oldest]
+        """One that is over, or else the oldest, of the kind and element of which there are most: an element that tells
+        much, or holds much, hides nothing of what was found elsewhere."""
+        most = max(self._alike.values(), key=len)
+        oldest = next((key for key in most if self._alarms[key].until), next(iter(most)))
+        self._drop(oldest)
         self._changed[oldest] = None
+
+    def _drop(self, key: Key) -> None:
+        if self._alarms.pop(key, None) is not None:
+            alike = self._alike[key[:2]]
+            del alike[key]
+            if not alike:
+                del self._alike[key[:2]]

@@ -125,6 +125,8 @@ class Book:
             signed = value.decode(read.signed)
         except FormError as error:
             raise Denied("form", str(error)) from None
+        if person.plain in self._signers(read):
+            raise Denied("own", "who has drafted it does not approve it")
         former = self._records.get(signed.id)
         count = sum(bool(each.papers) for each in self._records.values())
         if former is None and count >= self._limits.warrants:
@@ -188,17 +190,25 @@ class Book:
         """The person's own key, listed and valid, over exactly this; and nobody signs twice."""
         try:
             approver = self._trust.approver(envelope.signer(signature))
-            signers = [self._trust.approver(envelope.signer(each)) for each in read.signatures]
         except FormError as error:
             raise Denied("form", str(error)) from None
+        signers = self._signers(read)
         if approver is None or approver.name != person.plain:
             raise Denied("key", "the signature is not by a key of whom the certificate names")
         if approver.revoked or not approver.valid_from <= now.wall < approver.valid_until:
             raise Denied("key", "the key is revoked, or not valid now")
-        if any(each is not None and each.name == approver.name for each in signers):
+        if approver.name in signers:
             raise Denied("twice", "this person has approved it already")
         if not envelope.verifies(read, signature, approver.key):
             raise Denied("signature", "the signature is wrong")
+
+    def _signers(self, read: Envelope) -> frozenset[str]:
+        """Persons of the trust list under whose keys a file says that it is signed. Denied."""
+        try:
+            found = [self._trust.approver(envelope.signer(each)) for each in read.signatures]
+        except FormError as error:
+            raise Denied("form", str(error)) from None
+        return frozenset(each.name for each in found if each is not None)
 
     def _approved(self, record: Record, version: int, paper: Paper, now: Instant) -> Record:
         """With what follows when enough persons have signed."""

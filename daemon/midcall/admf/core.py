@@ -227,6 +227,10 @@ class Admf:
             self._task_issue(link, request, now)
         elif isinstance(request, x1.ReportDestinationIssueRequest):
             over = request.report is TaskReportType.ALL_CLEAR
+            if not over and not link.knows(request.did):
+                # Whoever has an element's certificate could otherwise fill the list with names that he made up.
+                link.read_again(now)
+                return
             self._alarm(Notice(AlarmKind.DELIVERY, request.did, _code(request.code), over), ne, now)
         elif isinstance(request, x1.ReportNEIssueRequest):
             over = request.issue is NeIssueType.FAULT_CLEARED

@@ -24,7 +24,7 @@ from midcall.admf.shell.store import AdmfStore, StoreError
 from midcall.admf.values import SECOND, AlarmKind
 from midcall.base import credentials, owner_only
 from midcall.base import warrant as warrants
-from midcall.base.audit_link import AuditClient, AuditLink
+from midcall.base.audit_link import Act, AuditClient, AuditLink
 from midcall.base.audit_link import Role as AuditRole
 from midcall.base.frame import RENEWED, Frame, RoleError, key_of
 from midcall.base.https import HttpsClient
@@ -59,6 +59,8 @@ class AdmfService:
         trust = _trust(config)
         self._x1_end, self._people_end = _x1_end(config), _people_end(config)
         clients, placers = _clients(config), _placers(config)
+        self._acts.configured(Act.CONFIGURATION_READ, config)
+        self._acts.trusted(Act.CONFIGURATION_READ, trust)
         self._store, memory = _opened(config)
         self.core = Admf(
             (At(each.role, each.ne, each.url, each.x2, each.element) for each in config.element),
@@ -139,6 +141,8 @@ class AdmfService:
         self.driver.clients, self.placer.clients = clients, _placers(config)
         self._people.know(_people(config))
         ended = self._x1_end.renew(x1) + self._people_end.renew(people)
+        self._acts.configured(Act.CONFIGURATION_CHANGE, config)
+        self._acts.trusted(Act.TRUST_CHANGE, trust)
         self.core.trust(trust, self._now())
         self.desk.keep()
         self.driver.wake()

@@ -13,6 +13,9 @@ from msgspec import Struct
 from midcall.audit.lines import Entry
 from midcall.base.audit_link.values import Act, Outcome, Phase, Role
 
+SLACK_NS = 10_000_000_000
+"""How long after its outcome an order, or a question, may still have an echo elsewhere: who asked may have given up."""
+
 
 class Remark(Struct, frozen=True):
     """An entry that the others do not bear out."""
@@ -22,26 +25,39 @@ class Remark(Struct, frozen=True):
 
 
 class _Rule(Struct, frozen=True):
-    """An entry of a role needs one of another kind before it, on the same object."""
+    """An entry of a role needs one of another kind before it, on the same object; with ``open`` one that is being done
+    at that moment: what was ordered or asked once is no leave to do it again.
+    """
 
     role: Role
     act: Act
     needs: Role
     before: Act
     reason: str
+    open: bool = False
 
 
+_AT_POI, _AT_DF = (
+    "a task is ordered at the POI, and not by the ADMF",
+    "a task is ordered at the DF, and not by the ADMF",
+)
 RULES = (
-    _Rule(
-        Role.POI, Act.TASK_ACTIVATE, Role.ADMF, Act.TASK_ACTIVATE, "a task is ordered at the POI, and not by the ADMF"
-    ),
-    _Rule(Role.DF, Act.TASK_ACTIVATE, Role.ADMF, Act.TASK_ACTIVATE, "a task is ordered at the DF, and not by the ADMF"),
+    _Rule(Role.POI, Act.TASK_ACTIVATE, Role.ADMF, Act.TASK_ACTIVATE, _AT_POI, open=True),
+    _Rule(Role.DF, Act.TASK_ACTIVATE, Role.ADMF, Act.TASK_ACTIVATE, _AT_DF, open=True),
+    _Rule(Role.POI, Act.TASK_MODIFY, Role.ADMF, Act.TASK_MODIFY, _AT_POI, open=True),
+    _Rule(Role.DF, Act.TASK_MODIFY, Role.ADMF, Act.TASK_MODIFY, _AT_DF, open=True),
     _Rule(Role.POI, Act.TASK_ARM, Role.POI, Act.TASK_ACTIVATE, "the POI arms a task that nobody has activated there"),
     _Rule(Role.DF, Act.TASK_ARM, Role.DF, Act.TASK_ACTIVATE, "the DF arms a task that nobody has activated there"),
     _Rule(Role.POI, Act.TASK_ARM, Role.DF, Act.TASK_ARM, "the POI arms a task that the DF has not"),
     _Rule(Role.DF, Act.KEYS_ASK, Role.DF, Act.TASK_ARM, "the DF asks for keys of a task that is not armed there"),
-    _Rule(Role.KMS, Act.KEYS_GIVE, Role.DF, Act.KEYS_ASK, "the KMS gives keys that the DF has not asked for"),
+    _Rule(
+        Role.KMS, Act.KEYS_GIVE, Role.DF, Act.KEYS_ASK, "the KMS gives keys that the DF has not asked for", open=True
+    ),
 )
+_OPENS = frozenset((rule.needs, rule.before) for rule in RULES if rule.open)
+_ENDS = (Act.TASK_DEACTIVATE, Act.TASK_DEACTIVATE_ALL)
+_ENDED = frozenset({Act.TASK_ACTIVATE, Act.TASK_ARM})
+"""What has to come again after an element was told that a task has ended."""
 UNSIGNED = "a task is armed without a warrant"
 UNKNOWN = "nobody knows how it ended: who did it was started again"
 
@@ -52,6 +68,9 @@ class Review:
     def __init__(self) -> None:
         self._roles: set[Role] = set()
         self._seen: set[tuple[Role, Act, str]] = set()
+        self._open: dict[tuple[Role, Act, str], int] = {}
+        self._closed: dict[tuple[Role, Act, str], int] = {}
+        self._intents: dict[int, tuple[Role, Act, str]] = {}
         self._kept: list[tuple[Remark, Role | None]] = []
 
     def entry(self, entry: Entry, _leaf: bytes = b"") -> None:
@@ -60,15 +79,41 @@ class Review:
         if entry.outcome is Outcome.UNKNOWN:
             of = entry.n if entry.of is None else entry.of
             self._kept.append((Remark(of, UNKNOWN), None))
-        if not entry.object or entry.phase is Phase.OUTCOME or entry.outcome is Outcome.REFUSED:
+        if entry.phase is Phase.OUTCOME:
+            self._over(entry)
+            return
+        if not entry.object or entry.outcome is Outcome.REFUSED:
             return
         for rule in RULES:
-            known = (rule.needs, rule.before, entry.object) in self._seen
-            if (rule.role, rule.act) == (entry.role, entry.act) and not known:
+            if (rule.role, rule.act) == (entry.role, entry.act) and not self._bears_out(rule, entry):
                 self._kept.append((Remark(entry.n, rule.reason), rule.needs))
         if entry.act is Act.TASK_ARM and not entry.warrant:
             self._kept.append((Remark(entry.n, UNSIGNED), None))
-        self._seen.add((entry.role, entry.act, entry.object))
+        key = entry.role, entry.act, entry.object
+        self._seen.add(key)
+        if entry.phase is Phase.INTENT and key[:2] in _OPENS:
+            self._open[key] = self._open.get(key, 0) + 1
+            self._intents[entry.n] = key
+
+    def _bears_out(self, rule: _Rule, entry: Entry) -> bool:
+        key = rule.needs, rule.before, entry.object
+        if not rule.open:
+            return key in self._seen
+        return key in self._open or abs(entry.wall - self._closed.get(key, -SLACK_NS)) < SLACK_NS
+
+    def _over(self, entry: Entry) -> None:
+        """What was being done has been done; a task that was ended has to be ordered anew."""
+        key = None if entry.of is None else self._intents.pop(entry.of, None)
+        if key is not None:
+            self._open[key] -= 1
+            self._closed[key] = entry.wall
+            if not self._open[key]:
+                del self._open[key]
+        if entry.act in _ENDS and entry.role is not Role.ADMF:
+            if entry.act is Act.TASK_DEACTIVATE:
+                self._seen.difference_update((entry.role, act, entry.object) for act in _ENDED)
+            else:
+                self._seen = {each for each in self._seen if each[0] is not entry.role or each[1] not in _ENDED}
 
     def remarks(self) -> Iterator[Remark]:
         """In the order of entries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from msgspec import Struct
 from midcall import config as config_file
 from midcall.admf import wire
 from midcall.admf.roles import Command
+from midcall.admf.values import AlarmKind
 from midcall.base import tls
 from midcall.base.https import HttpsClient, Unreachable
 from midcall.base.tls import PeerName, TlsError
@@ -24,6 +26,16 @@ from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, 
 from midcall.config import ConfigError, WarrantsTable
 
 SECONDS = 15.0
+EVIDENCE = frozenset(
+    {
+        AlarmKind.STRANGE_TASK,
+        AlarmKind.ALTERED_TASK,
+        AlarmKind.STRANGE_DESTINATION,
+        AlarmKind.ALTERED_DESTINATION,
+    }
+)
+"""Somebody else's hand: the ADMF has ended it before anybody can look, and somebody has to look all the same."""
+EVIDENCE_NS = 24 * 3_600 * 1_000_000_000
 _FILE = click.Path(path_type=Path)
 T = TypeVar("T", bound=Struct)
 service_option = click.option(
@@ -139,9 +151,13 @@ def list_warrants(service: Path, as_json: bool) -> int:
 @click.option("--service", type=_FILE, metavar="FILE", required=True, help="Names the ADMF, and your certificate.")
 @click.option("--all", "everything", is_flag=True, help="Those that are over as well.")
 def alarms(service: Path, everything: bool) -> int:
-    """Tell what somebody has to look at: what elements held, lost, refused or reported. Status 4: something stands."""
+    """Tell what somebody has to look at: what elements held, lost, refused or reported. Status 4: there is something.
+
+    What was found that nobody had ordered is told for a day, though it was ended at once.
+    """
     found = Service(service).ask(Command.ALARMS, wire.Nothing(), wire.Alarmed)
-    standing = [each for each in found.alarms if not each.until]
+    recent = time.time_ns() - EVIDENCE_NS
+    standing = [each for each in found.alarms if not each.until or (each.kind in EVIDENCE and each.since > recent)]
     for each in found.alarms if everything else standing:
         over = f" until {_time(each.until)}" if each.until else ""
         named = " ".join(word for word in (each.element, each.subject, each.detail) if word)

@@ -126,6 +126,7 @@ class KmsService:
 
     def _warrants(self, settings: KmsXk) -> Authority:
         trust = _trust(settings)
+        self.desk.audit.trusted(Act.CONFIGURATION_READ, trust)
         if settings.unsigned == "accept":
             clients = len(settings.clients)
             li_log.warning("xk.unsigned = accept: session keys are given WITHOUT A WARRANT to %d clients", clients)
@@ -189,6 +190,7 @@ class KmsService:
         ends, trust = _ends(files), None if files.xk is None else _trust(files.xk)
         if self._authority is not None and trust is not None:
             self._authority.renew(trust)
+            self.desk.audit.trusted(Act.TRUST_CHANGE, trust)
         if self._mediation is not None and files.xk is not None:
             self._mediation.know(files.xk)
         self.desk.audit.configured(Act.CONFIGURATION_CHANGE, settings)

@@ -225,3 +225,12 @@ def test_reprs_tell_nothing():
     assert "alice" not in repr(record) and "payload" not in repr(record)
     assert "alice" not in repr(world.core.book.in_force("W-1", world.now))
     assert "alice" not in repr(world.core.links["poi-1"].wanted)
+
+
+def test_who_has_drafted_brings_no_approval_of_their_own():
+    """An administrator who stands in the trust list as well would need one other person only."""
+    world = World()
+    warrant = warrants.make()
+    signed = warrants.signed(warrant, "Ann", "Ben")
+    assert code(world.core.draft, signed, Person("ANN ", Role.ADMINISTRATOR), world.now) == "own"
+    assert world.core.draft(signed, LEA, world.now).record.is_approved(1)

@@ -258,3 +258,28 @@ def test_alarms_that_are_over_make_room():
     changed = alarms.changes()
     assert changed["FAULT", "ne", "0"] is None and changed["CLOCK", "", ""] is not None
     assert alarms.changes() == {}
+
+
+def test_an_element_that_tells_much_hides_nothing():
+    """Whoever has an element's certificate fills the list, so that what he has done elsewhere falls out of it."""
+    alarms = Alarms()
+    alarms.found(AlarmKind.STRANGE_TASK, "ne", "x", "", 1)
+    alarms.over(AlarmKind.STRANGE_TASK, "ne", "x", 1)
+    alarms.found(AlarmKind.MISSING_TASK, "other", "y", "", 2)
+    for number in range(2 * MAX_ALARMS):
+        alarms.found(AlarmKind.ALERT, "ne", f"at {number}", "", number)
+    assert len(tuple(alarms)) == MAX_ALARMS and alarms.stands(AlarmKind.MISSING_TASK, "other", "y")
+    assert [each.kind for each in alarms][0] is AlarmKind.STRANGE_TASK
+    assert Alarms(tuple(alarms)).found(AlarmKind.CLOCK, "", "", "", 1)
+
+
+def test_a_destination_that_nobody_knows_is_no_alarm():
+    world = World()
+    world.active()
+    header = x1.Header("admf-1", POI, world.now.wall, x1.VERSION, "0b000000-0000-4000-8000-000000000001")
+    unknown = "0d000000-0000-4000-8000-00000000000f"
+    world.core.report(
+        x1.ReportDestinationIssueRequest(header, unknown, x1.TaskReportType.NON_TERMINATING_FAULT, 1), POI, world.now
+    )
+    world.settle()
+    assert world.alarms() == set()

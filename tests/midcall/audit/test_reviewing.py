@@ -131,3 +131,65 @@ def test_the_command(tmp_path):
     path.unlink()
     (tmp_path / "log").rmdir()
     assert run()[0] == 3
+
+
+def history(folder: Path, acts: list[tuple[Writer, Act, Phase, int | None]], step: int = 1) -> list[tuple[int, str]]:
+    """Entries with the intent that they end, ``step`` ns apart."""
+    log = folder / "log"
+    log.mkdir()
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+    for number, (writer, act, phase, of) in enumerate(acts):
+        outcome = Outcome.DONE if phase is OUTCOME else Outcome.NONE
+        note = Note(act, phase, 1, object=X, warrant=W, outcome=outcome, of=of)
+        ledger.add(note, writer, Instant(1 + number * step, 1))
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
+    review = Review()
+    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
+    return [(each.n, each.reason) for each in review.remarks()]
+
+
+ADMF = Writer(Role.ADMF, 1, b"admf" * 4)
+ORDERED: list[tuple[Writer, Act, Phase, int | None]] = [
+    (ADMF, Act.TASK_ACTIVATE, INTENT, None),
+    (DF, Act.TASK_ACTIVATE, INTENT, None),
+    (DF, Act.TASK_ARM, EVENT, None),
+    (DF, Act.TASK_ACTIVATE, OUTCOME, 1),
+    (ADMF, Act.TASK_ACTIVATE, OUTCOME, 0),
+    (DF, Act.KEYS_ASK, INTENT, None),
+    (KMS, Act.KEYS_GIVE, INTENT, None),
+    (DF, Act.KEYS_ASK, OUTCOME, 5),
+    (ADMF, Act.TASK_DEACTIVATE, INTENT, None),
+    (DF, Act.TASK_DEACTIVATE, INTENT, None),
+    (DF, Act.TASK_DEACTIVATE, OUTCOME, 9),
+    (ADMF, Act.TASK_DEACTIVATE, OUTCOME, 8),
+]
+MINUTE = 60_000_000_000
+NOT_BY_ADMF = "a task is ordered at the DF, and not by the ADMF"
+
+
+def test_an_order_is_no_leave_to_order_it_again(tmp_path):
+    """Whoever has stolen the ADMF's certificate orders what the ADMF has ordered once, and ended."""
+    rogue = [(DF, Act.TASK_ACTIVATE, INTENT, None), (DF, Act.TASK_MODIFY, INTENT, None)]
+    assert history(tmp_path, ORDERED + rogue, MINUTE) == [(12, NOT_BY_ADMF), (13, NOT_BY_ADMF)]
+
+
+def test_a_question_is_no_leave_to_ask_again(tmp_path):
+    """Whoever has stolen the DF's certificate asks the KMS itself, while the DF has the task."""
+    rogue = [*ORDERED[:8], (KMS, Act.KEYS_GIVE, INTENT, None)]
+    assert history(tmp_path, rogue, MINUTE) == [(8, "the KMS gives keys that the DF has not asked for")]
+
+
+def test_who_gave_up_has_asked_all_the_same(tmp_path):
+    late = [*ORDERED[:8], (KMS, Act.KEYS_GIVE, INTENT, None)]
+    assert history(tmp_path, late) == []
+
+
+@pytest.mark.parametrize("end", [Act.TASK_DEACTIVATE, Act.TASK_DEACTIVATE_ALL])
+def test_what_was_ended_is_not_armed_by_itself(tmp_path, end):
+    acts = [(writer, end if act is Act.TASK_DEACTIVATE else act, *rest) for writer, act, *rest in ORDERED]
+    found = history(tmp_path, [*acts, (DF, Act.TASK_ARM, EVENT, None), (DF, Act.KEYS_ASK, INTENT, None)], MINUTE)  # type: ignore[list-item]
+    assert found == [(12, "the DF arms a task that nobody has activated there")]
+    (tmp_path / "other").mkdir()
+    asked = history(tmp_path / "other", [*acts, (DF, Act.KEYS_ASK, INTENT, None)], MINUTE)  # type: ignore[list-item]
+    assert asked == [(12, "the DF asks for keys of a task that is not armed there")]

@@ -9,8 +9,12 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+import msgspec
+from msgspec import Struct
+
 from midcall.admf.roles import Command, Person
 from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited
+from midcall.base.warrant import TrustList
 
 li_log = logging.getLogger("midcall.li.admf")
 ACTS = {
@@ -64,7 +68,7 @@ class Acts:
         """Somebody asked who may not."""
         li_log.warning("%s: refused to somebody who may not ask it", command if command in set(Command) else "?")
         if self._client is not None:
-            self._client.event(Act.LI_REFUSE)
+            self._client.refused(Act.LI_REFUSE)
 
     async def order(self, act: Act, ne: str, subject: str, *, ends: bool) -> Announced:
         """A request to an element; one that ``ends`` something does not wait. NotAudited: it is not to be sent."""
@@ -76,6 +80,16 @@ class Acts:
         if ends:
             return client.begin(act, held, actor=actor)
         return await client.intent(act, held, actor=actor)
+
+    def configured(self, act: Act, config: Struct) -> None:
+        """Who may do what, and within which limits."""
+        if self._client is not None:
+            self._client.event(act, self._client.digest(Kind.FILE, msgspec.json.encode(config)))
+
+    def trusted(self, act: Act, trust: TrustList) -> None:
+        """Whose approvals count."""
+        if self._client is not None:
+            self._client.event(act, self._client.digest(Kind.FILE, trust.digest))
 
     def event(self, act: Act, subject: str, kind: Kind = Kind.WARRANT) -> None:
         """Something that came by itself: an alarm, the end of a window."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -77,16 +78,19 @@ class Approver(Struct, frozen=True):
 
 
 class TrustList:
-    """Approvers by the identifiers of their keys."""
+    """Approvers by the identifiers of their keys. ``digest``: SHA-256 of the file, in hexadecimal."""
 
-    __slots__ = ("_approvers", "approvals", "max_length")
+    __slots__ = ("_approvers", "approvals", "digest", "max_length")
 
-    def __init__(self, approvers: dict[str, Approver], max_length: int, approvals: int = MIN_APPROVALS) -> None:
+    def __init__(
+        self, approvers: dict[str, Approver], max_length: int, approvals: int = MIN_APPROVALS, digest: str = ""
+    ) -> None:
         if approvals < MIN_APPROVALS:
             raise ValueError(f"fewer than {MIN_APPROVALS} persons approve nothing")
         self._approvers = dict(approvers)
         self.max_length = max_length
         self.approvals = approvals
+        self.digest = digest
 
     def approver(self, key_id: str) -> Approver | None:
         """Whose key this is; None: nobody's that is known."""
@@ -126,7 +130,8 @@ def read(text: str) -> TrustList:
     persons = {each.name for each in approvers.values()}
     if len(persons) < file.approvals:
         raise config.ConfigError(0, f"{len(persons)} person listed, {file.approvals} have to approve")
-    return TrustList(approvers, file.max_days * 24 * 3600 * SECOND, file.approvals)
+    digest = sha256(text.encode()).hexdigest()
+    return TrustList(approvers, file.max_days * 24 * 3600 * SECOND, file.approvals, digest)
 
 
 def public_key(text: str) -> Ed25519PublicKey:

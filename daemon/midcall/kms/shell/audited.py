@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited
 from midcall.base.bounded import BoundedTable
+from midcall.base.warrant import TrustList
 from midcall.kms.authority import Granted
 
 WARRANTS = 100_000
@@ -56,6 +57,11 @@ class KeyAudit:
         """By which configuration it works."""
         if self._client is not None:
             self._client.event(act, self._client.digest(Kind.FILE, msgspec.json.encode(settings)))
+
+    def trusted(self, act: Act, trust: TrustList) -> None:
+        """By which trust list it verifies."""
+        if self._client is not None:
+            self._client.event(act, self._client.digest(Kind.FILE, trust.digest))
 
     async def start(self) -> None:
         if self._client is not None:

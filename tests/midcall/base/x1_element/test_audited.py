@@ -127,7 +127,8 @@ def test_an_order_is_in_the_audit_before_it_is_carried_out(house):
         assert isinstance(await client.ask(x1.DeactivateTaskRequest, XID), x1.DeactivateTaskResponse)
 
     house.run(test)
-    assert before == [[("alarm", "event", "done"), *_pair("destination.create"), ("task.activate", "intent", "")]]
+    began = [("configuration.read", "event", "done"), ("alarm", "event", "done")]
+    assert before == [[*began, *_pair("destination.create"), ("task.activate", "intent", "")]]
     assert made.check(house.audit.log).found is None and made.check(house.audit.log).unresolved == ()
     assert set(house.acts()) >= {
         *_pair("task.activate"),

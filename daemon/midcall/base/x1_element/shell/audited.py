@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from imswire import x1
 from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited, Outcome
-from midcall.base.warrant import FormError, Refused, Revocation, envelope, value
+from midcall.base.warrant import FormError, Refused, Revocation, TrustList, envelope, value
 from midcall.base.warrant import Outcome as Verdict
 from midcall.base.x1_element.peer import Peer
 from midcall.base.x1_element.values import (
@@ -151,10 +151,10 @@ class Audited:
             elif isinstance(each, NeIssue):
                 client.event(Act.ALARM, code=each.code or 0)
 
-    def trusted(self) -> None:
-        """Another trust list counts."""
+    def trusted(self, trust: TrustList, act: Act = Act.TRUST_CHANGE) -> None:
+        """Which trust list counts: another one from now on, or that of the start."""
         if self._client is not None:
-            self._client.event(Act.TRUST_CHANGE)
+            self._client.event(act, self._digest(Kind.FILE, trust.digest))
 
     def _task(self, xid: str) -> bytes:
         return self._digest(Kind.TASK, xid)

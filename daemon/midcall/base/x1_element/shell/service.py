@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 from imswire import x1
 from imswire.x1 import ErrorCode
 from midcall.base import https, tls
-from midcall.base.audit_link import AuditClient, Intent, NotAudited
+from midcall.base.audit_link import Act, AuditClient, Intent, NotAudited
 from midcall.base.bounded import BoundedTable
 from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient, HttpsServer, Limits
@@ -133,6 +133,7 @@ class X1Service:
         self._keeper = Keeper(self.store)
         self._stored_heard = memory.heard
         self.element = Element(settings, trust, now(), memory, intercepted)
+        self._audited.trusted(trust, Act.CONFIGURATION_READ)
         if settings.unsigned == "accept":
             li_log.warning("warrants.unsigned = accept: tasks are armed WITHOUT A SIGNED WARRANT, on the ADMF's word")
 
@@ -251,7 +252,7 @@ class X1Service:
     async def trust(self, trust: TrustList) -> None:
         """Another trust list."""
         await self.happened(lambda now: self.element.trust(trust, now))
-        self._audited.trusted()
+        self._audited.trusted(trust)
 
     async def happened(self, what: Callable[[Instant], Step]) -> None:
         """Something that the element is to be told of, such as a fault, or its clearing."""
