@@ -43,7 +43,9 @@ async def run(config: AuditConfig, frame: Frame, stop: asyncio.Event) -> None:
     except OSError as error:
         await keeper.close()
         raise RoleError(f"{config.socket}: {error.strerror or error}", "audit.socket") from None
-    frame.metrics.gauge("audit_writable", "1: what is done can be audited.", lambda: keeper.writable)
+    frame.metrics.gauge(
+        "audit_writable", "1: what is done can be audited.", lambda: keeper.writable and not keeper.changed
+    )
     works: list[Coroutine[Any, Any, None]] = [
         door.run(),
         _anchor(keeper, config.anchor_seconds),

@@ -110,6 +110,8 @@ def test_without_the_audit_nothing_begins_and_what_ends_ends(site: Site, tmp_pat
             other = warrants.make(id="W-2", targets=[{"liid": "L", "xid": warrants.OTHER_XID, "identity": "sip:a@b"}])
             assert await site.refused("lea", Command.DRAFT, draft(other)) == "audit"
             assert await site.refused("aud", Command.LIST) == "audit", "reading is an act"
+            await site.done("aud", Command.ALARMS)
+            await site.done("olaf", Command.HEALTH)
             await site.done("lea", Command.REVOKE, wire.Named("W-1"))
             await site.until(lambda: not site.held("poi") | site.held("df"))
 

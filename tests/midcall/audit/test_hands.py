@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from midcall.audit.opening import BadLog
 from midcall.audit.shell import keeper as keepers
-from midcall.base.audit_link import Act, NotAudited
+from midcall.base.audit_link import Act, NotAudited, Role
+from midcall.base.audit_link import client as clients
 from tests.midcall.audit.place import Place
-from tests.midcall.audit.test_shell import told
+from tests.midcall.audit.test_shell import entries, told
 
 
 @pytest.fixture
@@ -138,3 +141,44 @@ def test_anchors_that_cannot_be_written_are_no_end(place, tmp_path):
 
     asyncio.run(go())
     assert (tmp_path / "anchor").read_bytes()
+
+
+def test_a_role_sees_that_the_audit_was_rolled_back(place, tmp_path, monkeypatch):
+    """Whoever has the host of the audit turns its log and its anchors back while it is stopped, and starts it again."""
+    monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(clients, "PROBE_SECONDS", 0.05)
+
+    async def until(found: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not found():
+                await asyncio.sleep(0.01)
+
+    async def go() -> None:
+        async with place.client() as client:
+            async with place.running():
+                (await client.intent(Act.TASK_ACTIVATE, b"a" * 32)).done()
+                await until(lambda: client.waiting == 0)
+            shutil.copytree(place.log, tmp_path / "older")
+            async with place.running():
+                await until(lambda: client.writable)
+                for _ in range(9):
+                    (await client.intent(Act.TASK_ACTIVATE, b"b" * 32)).done()
+                await until(lambda: client.waiting == 0)
+            shutil.rmtree(place.log)
+            shutil.copytree(tmp_path / "older", place.log)
+            async with place.running() as keeper:
+                await until(lambda: not client.writable)
+                size = keeper.place.size
+                with pytest.raises(NotAudited):
+                    await client.intent(Act.TASK_ACTIVATE, b"c" * 32)
+                async with place.client(Role.DF) as other:
+                    for _ in range(30):  # it grows beyond what it was, and is believed no more for that
+                        await other.intent(Act.TASK_ACTIVATE, b"d" * 32)
+                assert keeper.place.heads > 30 and keeper.place.size > size and not client.writable
+            shutil.rmtree(place.log)
+            async with place.running():
+                await until(lambda: client.writable)
+                await until(lambda: client.waiting == 0)
+        assert "alarm" in {row["act"] for row in entries(place)}, "the new one says that it is another one"
+
+    asyncio.run(go())

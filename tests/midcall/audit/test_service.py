@@ -176,3 +176,26 @@ def test_tables_that_are_none(house, change):
 def test_a_log_that_cannot_be_read(tmp_path):
     with pytest.raises(files.FolderError):
         files.names(tmp_path / "nothing")
+
+
+def test_a_changed_log_is_in_the_metrics(tmp_path):
+    house = House(tmp_path)
+    seen: list[bytes] = []
+
+    async def go() -> None:
+        stop, begun = asyncio.Event(), asyncio.Event()
+        frame = Frame("audit", 1, Metrics(), begun.set)
+        running = asyncio.create_task(service.run(house.config(look_seconds=0.05), frame, stop))
+        await begun.wait()
+        seen.append(frame.metrics.text())
+        with house.path().open("r+b") as file:
+            file.seek(300)
+            file.write(b"0")
+        async with asyncio.timeout(10):
+            while b"audit_writable 0" not in frame.metrics.text():
+                await asyncio.sleep(0.01)
+        stop.set()
+        await running
+
+    asyncio.run(go())
+    assert b"audit_writable 1" in seen[0]

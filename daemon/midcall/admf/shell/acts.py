@@ -29,6 +29,8 @@ ACTS = {
 }
 ENDS = frozenset({Command.REVOKE})
 """What is done whether the audit can be written or not."""
+TELLS = frozenset({Command.ALARMS, Command.HEALTH})
+"""What tells, without a target in it, that something is wrong: also when it is the audit."""
 
 
 class Announced(Protocol):
@@ -60,7 +62,7 @@ class Acts:
         act = act or ACTS[command]
         held = client.digest(Kind.WARRANT, warrant) if warrant else None
         actor = client.digest(Kind.PERSON, person.plain)
-        if command in ENDS:
+        if command in ENDS or (command in TELLS and not client.writable):
             return client.begin(act, held, actor=actor)
         return await client.intent(act, held, actor=actor)
 

@@ -36,6 +36,7 @@ from midcall.base.audit_link.values import (
     Role,
     answer,
     digest,
+    head_at,
     packet,
 )
 
@@ -47,6 +48,7 @@ PROBE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
 WAITING: Final = 65_536
 """Notes that nobody waits for, until the audit is there; of more the oldest are given up, and counted."""
+ROLLED_BACK: Final = "it has gone back behind what it has answered"
 GRACE_SECONDS: Final = 900.0
 OFTEN_SECONDS: Final = 1.0
 li_log = logging.getLogger("midcall.li.audit")
@@ -143,6 +145,8 @@ class AuditClient:
         self._lost: float | None = time.monotonic()
         self._told = False
         self._often: dict[tuple[Act, int], int] = {}
+        self._at: tuple[str, int] | None = None
+        self._rolled_back = False
 
     # Acts
 
@@ -327,6 +331,9 @@ class AuditClient:
         if found.number != ask.number:
             raise EOFError("answers something else")
         if isinstance(found, Kept):
+            if self._is_rolled_back(found.head):
+                # Nothing is given to it, and it is asked again: it may be begun anew.
+                raise EOFError(ROLLED_BACK)
             self._is_there(found)
             return found
         self._is_lost(NotAudited(found.reason))
@@ -356,6 +363,29 @@ class AuditClient:
                 self._queue.remove(each)
             if not each.kept.done():
                 each.kept.set_exception(NotAudited())
+
+    def _is_rolled_back(self, text: str) -> bool:
+        """Whether the log has once been further than it says now: for good, or it would only have to grow again.
+
+        Another log goes on, since that is how one begins anew after somebody had his hands on the former one; that it
+        is another one stands in it.
+        """
+        if (now := head_at(text)) is None:
+            return False
+        log, number = now
+        former, self._at = self._at, now
+        if former is None or former[0] != log:
+            self._rolled_back = False
+            if former is not None:
+                li_log.critical("the audit goes on with another log, %s; it was %s", log, former[0])
+                self.event(Act.ALARM)
+        elif number < former[1]:
+            if not self._rolled_back:
+                li_log.critical(
+                    "THE AUDIT WAS ROLLED BACK: it has head %d, and has answered with %d", number, former[1]
+                )
+            self._rolled_back, self._at = True, former
+        return self._rolled_back
 
     def _is_there(self, kept: Kept) -> None:
         if self._told:

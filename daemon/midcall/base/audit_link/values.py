@@ -7,6 +7,7 @@ is a keyed digest of 32 octets. Packets are msgpack arrays over a Unix seqpacket
 from __future__ import annotations
 
 import enum
+import re
 from hashlib import blake2b
 from typing import Annotated
 
@@ -165,6 +166,7 @@ class NotKept(Struct, frozen=True, array_like=True, tag=3):
 
 Question = Hello | Ask
 Answer = Kept | NotKept
+_HEAD = re.compile(r"midcall\.audit/([0-9a-f]{32})\n[0-9]+\n[^\n]+\nhead ([0-9]{1,19})\n")
 _encoder = msgspec.msgpack.Encoder()
 _questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
@@ -182,6 +184,12 @@ def question(octets: bytes) -> Question:
 def answer(octets: bytes) -> Answer:
     """msgspec.MsgspecError."""
     return _answers.decode(octets)
+
+
+def head_at(text: str) -> tuple[str, int] | None:
+    """Of a signed head, which log it is of, and its number; None: there is none yet, or it is none."""
+    found = _HEAD.match(text)
+    return None if found is None else (found[1], int(found[2]))
 
 
 def digest(salt: bytes, kind: Kind, identifier: str | bytes) -> bytes:
