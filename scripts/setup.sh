@@ -8,7 +8,7 @@ unset PYTHONDONTWRITEBYTECODE
 # and networks of their own.
 TEST_PACKAGES=(tshark ffmpeg sox libsox-fmt-base gstreamer1.0-tools gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad baresip-core openssl iproute2
-    sip-tester kamailio systemd shellcheck)
+    sip-tester kamailio softhsm2 systemd shellcheck)
 
 say() { printf '== %s\n' "$*" >&2; }
 
