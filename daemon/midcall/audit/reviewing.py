@@ -58,6 +58,7 @@ _OPENS = frozenset((rule.needs, rule.before) for rule in RULES if rule.open)
 _ENDS = (Act.TASK_DEACTIVATE, Act.TASK_DEACTIVATE_ALL)
 _ENDED = frozenset({Act.TASK_ACTIVATE, Act.TASK_ARM})
 """What has to come again after an element was told that a task has ended."""
+ALONE = "the ADMF orders a task under a warrant that no administrator has activated"
 UNSIGNED = "a task is armed without a warrant"
 UNKNOWN = "nobody knows how it ended: who did it was started again"
 
@@ -71,6 +72,8 @@ class Review:
         self._open: dict[tuple[Role, Act, str], int] = {}
         self._closed: dict[tuple[Role, Act, str], int] = {}
         self._intents: dict[int, tuple[Role, Act, str]] = {}
+        self._activated: set[str] = set()
+        self._activates = False
         self._kept: list[tuple[Remark, Role | None]] = []
 
     def entry(self, entry: Entry, _leaf: bytes = b"") -> None:
@@ -87,6 +90,9 @@ class Review:
         for rule in RULES:
             if (rule.role, rule.act) == (entry.role, entry.act) and not self._bears_out(rule, entry):
                 self._kept.append((Remark(entry.n, rule.reason), rule.needs))
+        ordered = entry.warrant if (entry.role, entry.act) == (Role.ADMF, Act.TASK_ACTIVATE) else ""
+        if ordered and self._activates and ordered not in self._activated:
+            self._kept.append((Remark(entry.n, ALONE), None))
         if entry.act is Act.TASK_ARM and not entry.warrant:
             self._kept.append((Remark(entry.n, UNSIGNED), None))
         key = entry.role, entry.act, entry.object
@@ -109,6 +115,12 @@ class Review:
             self._closed[key] = entry.wall
             if not self._open[key]:
                 del self._open[key]
+        if entry.role is Role.ADMF and entry.outcome is Outcome.DONE:
+            if entry.act in (Act.WARRANT_ACTIVATE, Act.WARRANT_EXTEND):
+                self._activates = True
+                self._activated.add(entry.object)
+            elif entry.act is Act.WARRANT_REVOKE:
+                self._activated.discard(entry.object)
         if entry.act in _ENDS and entry.role is not Role.ADMF:
             if entry.act is Act.TASK_DEACTIVATE:
                 self._seen.difference_update((entry.role, act, entry.object) for act in _ENDED)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from midcall.audit.checking import Checker
 from midcall.audit.ledger import Writer
-from midcall.audit.reviewing import UNKNOWN, UNSIGNED, Review
+from midcall.audit.reviewing import ALONE, UNKNOWN, UNSIGNED, Review
 from midcall.audit.shell import files
 from midcall.base.audit_link import Act, Note, Outcome, Phase, Role
 from midcall.cli.main import cli
@@ -193,3 +193,22 @@ def test_what_was_ended_is_not_armed_by_itself(tmp_path, end):
     (tmp_path / "other").mkdir()
     asked = history(tmp_path / "other", [*acts, (DF, Act.KEYS_ASK, INTENT, None)], MINUTE)  # type: ignore[list-item]
     assert asked == [(12, "the DF asks for keys of a task that is not armed there")]
+
+
+def test_an_admf_that_orders_by_itself(tmp_path):
+    """Somebody has edited its book, or put an older one in its place: no administrator has asked for it."""
+    acts = [(ADMF, Act.WARRANT_ACTIVATE, W), (ADMF, Act.TASK_ACTIVATE, X), (ADMF, Act.WARRANT_REVOKE, W)]
+    acts += acts[1:2]
+    log = tmp_path / "log"
+    log.mkdir()
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+    for number, (writer, act, held) in enumerate(acts):
+        under = W if held == X else None
+        ledger.add(Note(act, INTENT, 1, object=held, warrant=under), writer, Instant(1, 1))
+        done = Note(act, OUTCOME, 1, object=held, warrant=under, outcome=Outcome.DONE, of=2 * number)
+        ledger.add(done, writer, Instant(1, 1))
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
+    review = Review()
+    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
+    assert [(each.n, each.reason) for each in review.remarks()] == [(6, ALONE)]

@@ -101,9 +101,10 @@ def test_a_hand_on_the_log_is_noticed_by_itself(house, caplog):
         assert await client.start()
         (await client.intent(Act.TASK_ACTIVATE, b"x" * 32)).done()
         await asyncio.sleep(0.05)
+        octets = house.path().read_bytes()
         with house.path().open("r+b") as file:
             file.seek(300)
-            file.write(b"0")
+            file.write(b"1" if octets[300:301] == b"0" else b"0")
         while client.writable:
             client.event(Act.ALARM)
             await asyncio.sleep(0.01)

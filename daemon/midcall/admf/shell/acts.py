@@ -72,16 +72,18 @@ class Acts:
         if self._client is not None:
             self._client.refused(Act.LI_REFUSE)
 
-    async def order(self, act: Act, ne: str, subject: str, *, ends: bool) -> Announced:
-        """A request to an element; one that ``ends`` something does not wait. NotAudited: it is not to be sent."""
+    async def order(self, act: Act, ne: str, subject: str, *, ends: bool, warrant: str = "") -> Announced:
+        """A request to an element, under which warrant where that is known; one that ``ends`` something does not wait.
+        NotAudited: it is not to be sent."""
         client = self._client
         if client is None:
             return _Nobody()
         kind = Kind.DESTINATION if act.startswith("destination.") else Kind.TASK
         held, actor = client.digest(kind, subject), client.digest(Kind.ELEMENT, ne)
+        under = client.digest(Kind.WARRANT, warrant) if warrant else None
         if ends:
-            return client.begin(act, held, actor=actor)
-        return await client.intent(act, held, actor=actor)
+            return client.begin(act, held, warrant=under, actor=actor)
+        return await client.intent(act, held, warrant=under, actor=actor)
 
     def configured(self, act: Act, config: Struct) -> None:
         """Who may do what, and within which limits."""

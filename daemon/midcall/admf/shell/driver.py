@@ -84,9 +84,10 @@ class Driver:
 
     async def step(self, ne: str, ask: Ask) -> None:
         """Ask one thing, and tell the core."""
-        act = _ACTS.get(ask.kind)
+        act, subject = _ACTS.get(ask.kind), ask.subject
+        under = self._core.book.warrant_of(subject)
         try:
-            announced = None if act is None else await self._acts.order(act, ne, ask.subject, ends=ask.ends)
+            announced = None if act is None else await self._acts.order(act, ne, subject, ends=ask.ends, warrant=under)
         except NotAudited:
             await asyncio.sleep(AUDIT_PAUSE)
             return

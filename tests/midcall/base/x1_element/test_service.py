@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -372,3 +373,16 @@ def test_reports_that_wait_are_bounded(at: Place) -> None:
         assert reporter.given_up == 2
 
     asyncio.run(test())
+
+
+def test_why_an_order_is_refused_is_in_the_log(at: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """The ADMF keeps codes alone, and 3000 helps nobody."""
+
+    async def test(service: X1Service, client: X1Client) -> None:
+        await client.ask(x1.CreateDestinationRequest, place())
+        assert code(await client.ask(x1.ActivateTaskRequest, task(b""))) == ErrorCode.ACTIVATE_FAILED
+
+    with caplog.at_level(logging.WARNING, "midcall.li.x1"):
+        at.run(test)
+    said = [each.getMessage() for each in caplog.records if "is refused" in each.getMessage()]
+    assert said == ["ActivateTaskRequest is refused: the task could not be activated: no signed warrant"]

@@ -338,6 +338,8 @@ class X1Service:
             self._note_heard(HEARD_NS)
             self._more.set()
             assert step.response is not None
+            if isinstance(step.response, x1.ErrorResponse):
+                li_log.warning("%s is refused: %s", type(request).__name__, step.response.error.description)
             return step.response
 
     async def _done(self, request: x1.Request, step: Step, reports: list[Waiting], now: Instant) -> Step:
