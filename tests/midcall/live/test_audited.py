@@ -17,6 +17,7 @@ from midcall.audit.checking import Checked, Checker
 from midcall.audit.comparing import Against, kept
 from midcall.audit.heads import Key
 from midcall.audit.opening import heads_of
+from midcall.audit.reviewing import Review
 from midcall.audit.shell import files
 from midcall.base import tls
 from midcall.base.audit_link import Kind, digest
@@ -53,12 +54,13 @@ def talk_until(call: LiveCall, done: Callable[[], bool], what: str) -> None:
 
 
 def checked(live: LiveSite) -> Checked:
-    """By itself, and by the heads that were anchored."""
+    """By itself, by the heads that were anchored, and by what roles say beside each other."""
     key = Key.read((live.folder / "pki" / "heads.pub").read_bytes())
     heads = kept(key, heads_of(key, live.site.anchor.read_bytes().splitlines()))
     assert heads
-    look = Against(heads)
-    found = Checker(key, look.head).check(files.read(live.site.audit_log))
+    look, review = Against(heads), Review()
+    found = Checker(key, look.head, on_entry=review.entry).check(files.read(live.site.audit_log))
+    assert list(review.remarks()) == []
     assert found.found is None and look.end(found) is None and look.met == len(heads)
     return found
 
