@@ -6,7 +6,7 @@ log, because there was one alone, under the hand of who did it. What is found he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -17,11 +17,16 @@ SLACK_NS = 10_000_000_000
 """How long after its outcome an order, or a question, may still have an echo elsewhere: who asked may have given up."""
 
 
-class Remark(Struct, frozen=True):
-    """An entry that the others do not bear out."""
+SKEW_NS = 5_000_000_000
+"""How far apart the clocks of two hosts, each with a log of its own, may be."""
+
+
+class Remark(Struct, frozen=True, omit_defaults=True):
+    """An entry that the others do not bear out; ``log``: of which of the logs, from 0."""
 
     n: int
     reason: str
+    log: int = 0
 
 
 class _Rule(Struct, frozen=True):
@@ -64,52 +69,67 @@ UNKNOWN = "nobody knows how it ended: who did it was started again"
 
 
 class Review:
-    """Entries in their order; ``remarks`` at the end. Roles that are not in the log are not missed."""
+    """Entries in their order; ``remarks`` at the end. Roles that are not in the log are not missed.
 
-    def __init__(self) -> None:
+    ``skew``: how much (ns) later than what an entry needs the end of that may have been noted.
+    """
+
+    def __init__(self, skew: int = 0) -> None:
+        self._skew = skew
+        self._gone: dict[tuple[Role, Act, str], int] = {}
         self._roles: set[Role] = set()
         self._seen: set[tuple[Role, Act, str]] = set()
         self._open: dict[tuple[Role, Act, str], int] = {}
         self._closed: dict[tuple[Role, Act, str], int] = {}
-        self._intents: dict[int, tuple[Role, Act, str]] = {}
+        self._intents: dict[tuple[int, int], tuple[Role, Act, str]] = {}
         self._activated: set[str] = set()
         self._activates = False
         self._kept: list[tuple[Remark, Role | None]] = []
 
     def entry(self, entry: Entry, _leaf: bytes = b"") -> None:
-        """For ``Checker``."""
-        self._roles.add(entry.role)
-        if entry.outcome is Outcome.UNKNOWN:
-            of = entry.n if entry.of is None else entry.of
-            self._kept.append((Remark(of, UNKNOWN), None))
-        if entry.phase is Phase.OUTCOME:
-            self._over(entry)
-            return
-        if not entry.object or entry.outcome is Outcome.REFUSED:
+        """For ``Checker``, of one log."""
+        self.weigh(entry)
+        self.note(entry)
+
+    def weigh(self, entry: Entry, log: int = 0) -> None:
+        """Whether what was noted until now bears it out."""
+        if entry.phase is Phase.OUTCOME or not entry.object or entry.outcome is Outcome.REFUSED:
             return
         for rule in RULES:
             if (rule.role, rule.act) == (entry.role, entry.act) and not self._bears_out(rule, entry):
-                self._kept.append((Remark(entry.n, rule.reason), rule.needs))
+                self._kept.append((Remark(entry.n, rule.reason, log), rule.needs))
+
+    def note(self, entry: Entry, log: int = 0) -> None:
+        """What it says, for others, and by itself."""
+        self._roles.add(entry.role)
+        if entry.outcome is Outcome.UNKNOWN:
+            of = entry.n if entry.of is None else entry.of
+            self._kept.append((Remark(of, UNKNOWN, log), None))
+        if entry.phase is Phase.OUTCOME:
+            self._over(entry, log)
+            return
+        if not entry.object or entry.outcome is Outcome.REFUSED:
+            return
         ordered = entry.warrant if (entry.role, entry.act) == (Role.ADMF, Act.TASK_ACTIVATE) else ""
         if ordered and self._activates and ordered not in self._activated:
-            self._kept.append((Remark(entry.n, ALONE), None))
+            self._kept.append((Remark(entry.n, ALONE, log), None))
         if entry.act is Act.TASK_ARM and not entry.warrant:
-            self._kept.append((Remark(entry.n, UNSIGNED), None))
+            self._kept.append((Remark(entry.n, UNSIGNED, log), None))
         key = entry.role, entry.act, entry.object
         self._seen.add(key)
         if entry.phase is Phase.INTENT and key[:2] in _OPENS:
             self._open[key] = self._open.get(key, 0) + 1
-            self._intents[entry.n] = key
+            self._intents[log, entry.n] = key
 
     def _bears_out(self, rule: _Rule, entry: Entry) -> bool:
         key = rule.needs, rule.before, entry.object
         if not rule.open:
-            return key in self._seen
+            return key in self._seen or entry.wall - self._skew <= self._gone.get(key, -1)
         return key in self._open or abs(entry.wall - self._closed.get(key, -SLACK_NS)) < SLACK_NS
 
-    def _over(self, entry: Entry) -> None:
+    def _over(self, entry: Entry, log: int) -> None:
         """What was being done has been done; a task that was ended has to be ordered anew."""
-        key = None if entry.of is None else self._intents.pop(entry.of, None)
+        key = None if entry.of is None else self._intents.pop((log, entry.of), None)
         if key is not None:
             self._open[key] -= 1
             self._closed[key] = entry.wall
@@ -122,12 +142,30 @@ class Review:
             elif entry.act is Act.WARRANT_REVOKE:
                 self._activated.discard(entry.object)
         if entry.act in _ENDS and entry.role is not Role.ADMF:
-            if entry.act is Act.TASK_DEACTIVATE:
-                self._seen.difference_update((entry.role, act, entry.object) for act in _ENDED)
-            else:
-                self._seen = {each for each in self._seen if each[0] is not entry.role or each[1] not in _ENDED}
+            gone: set[tuple[Role, Act, str]] = {(entry.role, act, entry.object) for act in _ENDED}
+            if entry.act is Act.TASK_DEACTIVATE_ALL:
+                gone = {each for each in self._seen if each[0] is entry.role and each[1] in _ENDED}
+            self._seen -= gone
+            if self._skew:
+                self._gone.update(dict.fromkeys(gone, entry.wall))
 
     def remarks(self) -> Iterator[Remark]:
         """In the order of entries."""
         found = (remark for remark, needs in self._kept if needs is None or needs in self._roles)
-        yield from sorted(found, key=lambda each: each.n)
+        yield from sorted(found, key=lambda each: (each.log, each.n))
+
+
+def joined(logs: Sequence[Iterable[Entry]]) -> list[Remark]:
+    """What the logs of several hosts say beside each other: each entry is weighed by what was noted anywhere until a
+    little after it, since it is their clocks that say what was first."""
+    steps: list[tuple[int, int, int, Entry]] = []
+    for log, entries in enumerate(logs):
+        latest = 0
+        for entry in entries:
+            # Within one log the order is sure, whatever its clock did.
+            latest = max(latest, entry.wall)
+            steps += [(latest, 0, log, entry), (latest + SKEW_NS, 1, log, entry)]
+    review = Review(2 * SKEW_NS)
+    for _, weighs, log, entry in sorted(steps, key=lambda each: each[:2]):
+        (review.weigh if weighs else review.note)(entry, log)
+    return list(review.remarks())
