@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from midcall.audit.lines import Entry
 from midcall.base.audit_link.values import Act, Outcome, Phase, Role
+from midcall.base.warrant.clock import SLEW, TOLERANCE
 
 SLACK_NS = 10_000_000_000
 """How long after its outcome an order, or a question, may still have an echo elsewhere: who asked may have given up."""
@@ -64,6 +65,7 @@ _ENDS = (Act.TASK_DEACTIVATE, Act.TASK_DEACTIVATE_ALL)
 _ENDED = frozenset({Act.TASK_ACTIVATE, Act.TASK_ARM})
 """What has to come again after an element was told that a task has ended."""
 ALONE = "the ADMF orders a task under a warrant that no administrator has activated"
+CLOCK = "the clock of this host was set: by it windows of time begin and end"
 UNSIGNED = "a task is armed without a warrant"
 UNKNOWN = "nobody knows how it ended: who did it was started again"
 
@@ -83,6 +85,7 @@ class Review:
         self._closed: dict[tuple[Role, Act, str], int] = {}
         self._intents: dict[tuple[int, int], tuple[Role, Act, str]] = {}
         self._activated: set[str] = set()
+        self._clocks: dict[int, Entry] = {}
         self._activates = False
         self._kept: list[tuple[Remark, Role | None]] = []
 
@@ -101,6 +104,7 @@ class Review:
 
     def note(self, entry: Entry, log: int = 0) -> None:
         """What it says, for others, and by itself."""
+        self._look_at_clock(entry, log)
         self._roles.add(entry.role)
         if entry.outcome is Outcome.UNKNOWN:
             of = entry.n if entry.of is None else entry.of
@@ -120,6 +124,17 @@ class Review:
         if entry.phase is Phase.INTENT and key[:2] in _OPENS:
             self._open[key] = self._open.get(key, 0) + 1
             self._intents[log, entry.n] = key
+
+    def _look_at_clock(self, entry: Entry, log: int) -> None:
+        """Wall time never goes back, and within one run of the audit goes as the monotonic count does."""
+        former = self._clocks.get(log)
+        self._clocks[log] = entry
+        if former is None:
+            return
+        passed, counted = entry.wall - former.wall, entry.mono - former.mono
+        jumped = entry.boot == former.boot and abs(passed - counted) > TOLERANCE + abs(counted) // SLEW
+        if passed < -TOLERANCE or jumped:
+            self._kept.append((Remark(entry.n, CLOCK, log), None))
 
     def _bears_out(self, rule: _Rule, entry: Entry) -> bool:
         key = rule.needs, rule.before, entry.object

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from midcall.admf import wire
 from midcall.admf.roles import Command
+from midcall.admf.values import AlarmKind
 from tests.midcall import warrants
 from tests.midcall.admf.lab import Site, draft
 
@@ -66,5 +68,23 @@ def test_a_draft_alone_orders_nothing(site: Site) -> None:
         await site.done("ann", Command.APPROVE, site.approval(warrants.make(), "Ann"))
         assert await site.refused("lea", Command.ACTIVATE, wire.Named("W-1")) == "approvals"
         assert site.status() == "AwaitingApproval" and site.told == []
+
+    site.run(test)
+
+
+def test_a_disk_that_takes_its_time_is_no_clock_that_jumps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What time brings is looked at while an act is being written."""
+
+    async def test(site: Site) -> None:
+        write = site.admf._store.write
+
+        async def slowly(*arguments: Any) -> None:
+            await write(*arguments)
+            site.clock.go(1_000_000)
+            site.admf.core.deadline(site.clock())
+
+        monkeypatch.setattr(site.admf._store, "write", slowly)
+        await site.active(warrants.make())
+        assert not site.admf.core.alarms.stands(AlarmKind.CLOCK)
 
     site.run(test)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from midcall.audit.checking import Checker
 from midcall.audit.ledger import Writer
-from midcall.audit.reviewing import ALONE, UNKNOWN, UNSIGNED, Review
+from midcall.audit.reviewing import ALONE, CLOCK, UNKNOWN, UNSIGNED, Review
 from midcall.audit.shell import files
 from midcall.base.audit_link import Act, Note, Outcome, Phase, Role
 from midcall.cli.main import cli
@@ -142,7 +142,7 @@ def history(folder: Path, acts: list[tuple[Writer, Act, Phase, int | None]], ste
     for number, (writer, act, phase, of) in enumerate(acts):
         outcome = Outcome.DONE if phase is OUTCOME else Outcome.NONE
         note = Note(act, phase, 1, object=X, warrant=W, outcome=outcome, of=of)
-        ledger.add(note, writer, Instant(1 + number * step, 1))
+        ledger.add(note, writer, Instant(1 + number * step, 1 + number * step))
     (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
     review = Review()
     assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
@@ -212,3 +212,27 @@ def test_an_admf_that_orders_by_itself(tmp_path):
     review = Review()
     assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
     assert [(each.n, each.reason) for each in review.remarks()] == [(6, ALONE)]
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        ([(9, 9), (12, 12), (4_000_013, 4_000_012)], []),
+        ([(9, 9), (12, 12), (8, 15), (11, 18)], [2]),
+        ([(9, 9), (3_600, 12), (3_610, 22)], [1]),
+    ],
+    ids=["slewed", "turned back", "put forward"],
+)
+def test_a_clock_that_somebody_has_set(tmp_path, times, found):
+    """Windows of warrants open again when it is turned back over a restart of what watches it."""
+    log = tmp_path / "log"
+    log.mkdir()
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+    for wall, mono in times:
+        at = Instant(wall * 10**9, mono * 10**9)
+        ledger.add(Note(Act.LI_STATUS, EVENT, 1), POI, at)
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
+    review = Review()
+    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
+    assert [each.n for each in review.remarks() if each.reason == CLOCK] == found

@@ -51,7 +51,7 @@ def write(folder: Path, hosts: dict[str, list[Row]], ahead: dict[str, int]) -> l
         for at, writer, act, phase, of in rows:
             outcome = Outcome.DONE if phase is OUTCOME else Outcome.NONE
             note = Note(act, phase, 1, object=X, warrant=W, outcome=outcome, of=of)
-            ledger.add(note, writer, Instant(MINUTE + at + ahead.get(name, 0), 1))
+            ledger.add(note, writer, Instant(MINUTE + at + ahead.get(name, 0), MINUTE + at))
         (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
     return [str(folder / name) for name in hosts]
 

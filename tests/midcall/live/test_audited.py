@@ -17,7 +17,7 @@ from midcall.audit.checking import Checked, Checker
 from midcall.audit.comparing import Against, kept
 from midcall.audit.heads import Key
 from midcall.audit.opening import heads_of
-from midcall.audit.reviewing import Review
+from midcall.audit.reviewing import CLOCK, Review
 from midcall.audit.shell import files
 from midcall.base import tls
 from midcall.base.audit_link import Kind, digest
@@ -60,7 +60,7 @@ def checked(live: LiveSite) -> Checked:
     assert heads
     look, review = Against(heads), Review()
     found = Checker(key, look.head, on_entry=review.entry).check(files.read(live.site.audit_log))
-    assert list(review.remarks()) == []
+    assert [each for each in review.remarks() if each.reason != CLOCK] == [], "but what the machine's clock does"
     assert found.found is None and look.end(found) is None and look.met == len(heads)
     return found
 

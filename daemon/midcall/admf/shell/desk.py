@@ -104,6 +104,8 @@ class Desk:
             self._core.unkept(Changes(() if former is None else (former,)))
             raise
         if not ends:
+            # Time has gone on meanwhile, and the core has been told so: to it an older moment is a clock that jumped.
+            now = self._now()
             self._core.enter(act, now)
             if command is Command.ACTIVATE and not act.record.asked:
                 self._core.restore(act.record.id, now)
