@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from midcall.base.frame import RoleError
 from midcall.base.https import Unreachable
 from midcall.base.tls import TlsError
 from midcall.base.x1_element import Armed, DestinationSet, Disarmed, Reason, State
+from midcall.base.x1_element.shell import placed
 from midcall.base.x1_element.shell.client import X1Client
 from midcall.base.x1_element.shell.reporter import Reporter, Waiting
 from midcall.base.x1_element.shell.service import X1Service
@@ -386,3 +388,25 @@ def test_why_an_order_is_refused_is_in_the_log(at: Place, caplog: pytest.LogCapt
         at.run(test)
     said = [each.getMessage() for each in caplog.records if "is refused" in each.getMessage()]
     assert said == ["ActivateTaskRequest is refused: the task could not be activated: no signed warrant"]
+
+
+def test_what_is_no_file_among_placed_warrants_is_not_waited_for(at: Place, tmp_path: Path) -> None:
+    """Whoever may write there, and no more, must not be able to stop an element."""
+    folder = tmp_path / "placed"
+    folder.mkdir()
+    at.more = {"placed": folder}
+    os.mkfifo(folder / "a.json")
+    (folder / "b.json").symlink_to("/dev/zero")
+    (folder / "c.json").mkdir()
+    (folder / "d.json").symlink_to(tmp_path / "nothing")
+    (folder / "e.json").write_bytes(bytes(1 << 20))
+    (folder / "f.json").write_bytes(signed())
+
+    async def test(service: X1Service, client: X1Client) -> None:
+        assert await service.scan() == 1
+        assert "w-1" in {each.lower() for each in service.element._tasks._authorities._register.known}
+
+    at.run(test)
+    with pytest.raises(OSError):
+        placed.mark(folder / "a.json")
+    assert placed.read(folder / "a.json") == b""

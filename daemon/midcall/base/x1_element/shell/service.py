@@ -29,11 +29,11 @@ from midcall.base.rates import Rates
 from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName
 from midcall.base.tls_end import TlsEnd
-from midcall.base.warrant import MAX_OCTETS, Outcome, Refused, TrustList
+from midcall.base.warrant import Outcome, Refused, TrustList
 from midcall.base.x1_element.element import Element
 from midcall.base.x1_element.peer import Peer
 from midcall.base.x1_element.settings import SECOND, Settings
-from midcall.base.x1_element.shell import binding
+from midcall.base.x1_element.shell import binding, placed
 from midcall.base.x1_element.shell.audited import NOT_AUDITED, Audited
 from midcall.base.x1_element.shell.keeper import Keeper, TooSlow
 from midcall.base.x1_element.shell.reporter import Reporter, Waiting
@@ -52,7 +52,6 @@ HEARD_NS = 60 * SECOND
 """How far behind the stored time of the last request may be."""
 MAX_CERTIFICATES = 256
 MAX_PEERS = 256
-MAX_FILES = 10_000
 STORE, DOOR, AUDIT = "store", "x1", "audit"
 log = logging.getLogger("midcall.x1")
 li_log = logging.getLogger("midcall.li.x1")
@@ -284,16 +283,13 @@ class X1Service:
     async def scan(self) -> int:
         """Read the folder of placed warrants; how many of them do not hold."""
         refused = 0
-        folder = self.endpoint.placed
-        files = sorted(folder.glob("*.json"))[:MAX_FILES] if folder is not None and folder.is_dir() else []
+        files = placed.listed(self.endpoint.placed)
         for path in files:
             try:
-                status = path.stat()
-                seen = (status.st_mtime_ns, status.st_size)
+                seen = placed.mark(path)
                 if self._scanned.get(path) == seen:
                     continue
-                with path.open("rb") as file:
-                    outcome = await self.place(file.read(MAX_OCTETS + 1))
+                outcome = await self.place(placed.read(path))
             except (OSError, StoreError) as error:
                 li_log.error("%s: %s", path, error)
                 continue
