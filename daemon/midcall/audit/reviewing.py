@@ -65,6 +65,7 @@ _ENDS = (Act.TASK_DEACTIVATE, Act.TASK_DEACTIVATE_ALL)
 _ENDED = frozenset({Act.TASK_ACTIVATE, Act.TASK_ARM})
 """What has to come again after an element was told that a task has ended."""
 ALONE = "the ADMF orders a task under a warrant that no administrator has activated"
+UNWRITTEN = "more elements have carried out this order than have written it: one works without its audit"
 CLOCK = "the clock of this host was set: by it windows of time begin and end"
 UNSIGNED = "a task is armed without a warrant"
 UNKNOWN = "nobody knows how it ended: who did it was started again"
@@ -86,6 +87,9 @@ class Review:
         self._intents: dict[tuple[int, int], tuple[Role, Act, str]] = {}
         self._activated: set[str] = set()
         self._clocks: dict[int, Entry] = {}
+        self._orders: dict[tuple[int, int], Entry] = {}
+        self._carried_out: dict[str, dict[str, Remark]] = {}
+        self._writers: dict[str, set[str]] = {}
         self._activates = False
         self._kept: list[tuple[Remark, Role | None]] = []
 
@@ -119,6 +123,11 @@ class Review:
             self._kept.append((Remark(entry.n, ALONE, log), None))
         if entry.act is Act.TASK_ARM and not entry.warrant:
             self._kept.append((Remark(entry.n, UNSIGNED, log), None))
+        if entry.act is Act.TASK_ACTIVATE:
+            if entry.role is Role.ADMF:
+                self._orders[log, entry.n] = entry
+            else:
+                self._writers.setdefault(entry.object, set()).add(entry.run)
         key = entry.role, entry.act, entry.object
         self._seen.add(key)
         if entry.phase is Phase.INTENT and key[:2] in _OPENS:
@@ -150,6 +159,9 @@ class Review:
             self._closed[key] = entry.wall
             if not self._open[key]:
                 del self._open[key]
+        order = None if entry.of is None else self._orders.pop((log, entry.of), None)
+        if order is not None and entry.outcome is Outcome.DONE:
+            self._carried_out.setdefault(order.object, {})[order.actor] = Remark(order.n, UNWRITTEN, log)
         if entry.role is Role.ADMF and entry.outcome is Outcome.DONE:
             if entry.act in (Act.WARRANT_ACTIVATE, Act.WARRANT_EXTEND):
                 self._activates = True
@@ -166,7 +178,11 @@ class Review:
 
     def remarks(self) -> Iterator[Remark]:
         """In the order of entries."""
-        found = (remark for remark, needs in self._kept if needs is None or needs in self._roles)
+        found = [remark for remark, needs in self._kept if needs is None or needs in self._roles]
+        if {Role.POI, Role.DF} <= self._roles:
+            for subject, elements in self._carried_out.items():
+                if len(elements) > len(self._writers.get(subject, ())):
+                    found.append(max(elements.values(), key=lambda each: each.n))
         yield from sorted(found, key=lambda each: (each.log, each.n))
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from midcall.audit.checking import Checker
 from midcall.audit.ledger import Writer
-from midcall.audit.reviewing import ALONE, CLOCK, UNKNOWN, UNSIGNED, Review
+from midcall.audit.reviewing import ALONE, CLOCK, UNKNOWN, UNSIGNED, UNWRITTEN, Review
 from midcall.audit.shell import files
 from midcall.base.audit_link import Act, Note, Outcome, Phase, Role
 from midcall.cli.main import cli
@@ -236,3 +236,27 @@ def test_a_clock_that_somebody_has_set(tmp_path, times, found):
     review = Review()
     assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
     assert [each.n for each in review.remarks() if each.reason == CLOCK] == found
+
+
+@pytest.mark.parametrize("is_audited", [True, False])
+def test_an_element_that_works_without_its_audit(tmp_path, is_audited):
+    """Whoever has its host takes the table out of its configuration, and starts it anew."""
+    log = tmp_path / "log"
+    log.mkdir()
+    ledger = made.ledger()
+    octets = ledger.place.begin()
+
+    def add(writer: Writer, act: Act, phase: Phase, **more: object) -> None:
+        ledger.add(Note(act, phase, 1, **{"object": X, "warrant": W} | more), writer, Instant(1, 1))  # type: ignore[arg-type]
+
+    add(POI, Act.TASK_READ, EVENT)
+    for writer, element in ((DF, b"d" * 32), (POI, b"p" * 32)):
+        of = ledger.place.size + ledger.waiting
+        add(ADMF, Act.TASK_ACTIVATE, INTENT, actor=element)
+        if writer is DF or is_audited:
+            add(writer, Act.TASK_ACTIVATE, INTENT)
+        add(ADMF, Act.TASK_ACTIVATE, OUTCOME, outcome=Outcome.DONE, of=of)
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
+    review = Review()
+    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
+    assert [(each.n, each.reason) for each in review.remarks()] == ([] if is_audited else [(4, UNWRITTEN)])
