@@ -24,7 +24,7 @@ from midcall.admf.shell.store import AdmfStore, StoreError
 from midcall.admf.values import SECOND, AlarmKind
 from midcall.base import credentials, owner_only
 from midcall.base import warrant as warrants
-from midcall.base.audit_link import Act, AuditClient, AuditLink
+from midcall.base.audit_link import Act, AuditClient, AuditLink, log_unaudited
 from midcall.base.audit_link import Role as AuditRole
 from midcall.base.frame import RENEWED, Frame, RoleError, key_of
 from midcall.base.https import HttpsClient
@@ -223,6 +223,7 @@ def _opened(config: AdmfConfig) -> tuple[AdmfStore, Memory]:
 def _audit(config: AdmfConfig, instance: int) -> AuditClient | None:
     table = config.audit
     if table is None:
+        log_unaudited(AuditRole.ADMF)
         return None
     try:
         salt = bytes(credentials.read(Path(table.salt), KEY_OCTETS))

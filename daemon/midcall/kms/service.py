@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 
 from midcall import config
 from midcall.base import credentials, tls, warrant
-from midcall.base.audit_link import Act, AuditClient, AuditLink, Role
+from midcall.base.audit_link import Act, AuditClient, AuditLink, Role, log_unaudited
 from midcall.base.audit_link.values import SALT_OCTETS
 from midcall.base.credentials import CredentialError
 from midcall.base.frame import key_of
@@ -288,6 +288,7 @@ def _audit(settings: KmsConfig, instance: int) -> AuditClient | None:
     """Where it tells what it does. CredentialError."""
     table = settings.audit
     if table is None:
+        log_unaudited(Role.KMS)
         return None
     salt = bytes(credentials.read(Path(table.salt), range(SALT_OCTETS, SALT_OCTETS + 1)))
     link = AuditLink(path=Path(table.socket), role=Role.KMS, salt=salt, instance=instance, grace=table.grace_seconds)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from imswire.x1 import HashAlgorithm, HashContext
 from midcall import config as config_file
 from midcall.base import credentials, owner_only, signing, warrant
-from midcall.base.audit_link import Act, AuditClient, AuditLink, Kind, Role
+from midcall.base.audit_link import Act, AuditClient, AuditLink, Kind, Role, log_unaudited
 from midcall.base.frame import Frame, RoleError
 from midcall.base.https import HttpsClient
 from midcall.base.seal import SealKey
@@ -90,6 +90,7 @@ async def audited(
 ) -> AsyncIterator[AuditClient | None]:
     """Where a role tells what it does; None: its configuration has no audit. It is told first that it has started."""
     if table is None:
+        log_unaudited(role)
         yield None
         return
     salt = bytes(secret(table.salt))

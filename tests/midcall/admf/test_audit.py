@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from midcall.admf import wire
+from midcall.admf import service, wire
 from midcall.admf.roles import Command
 from midcall.admf.shell.acts import Acts
 from midcall.admf.values import AlarmKind
@@ -137,3 +138,10 @@ def test_an_audit_that_cannot_be_written_is_an_alarm(site: Site, tmp_path: Path)
         await client.close()
 
     asyncio.run(all_of_it())
+
+
+def test_a_role_without_an_audit_says_so(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody may have taken the table out of its configuration."""
+    with caplog.at_level(logging.WARNING, "midcall.li.audit"):
+        assert service._audit(site.config(), 1) is None
+    assert [each.getMessage() for each in caplog.records] == ["no [admf.audit]: NOTHING THAT IS DONE HERE IS AUDITED"]

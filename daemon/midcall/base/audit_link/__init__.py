@@ -8,7 +8,7 @@
 """
 
 from midcall.base.audit_link.blocking import announced
-from midcall.base.audit_link.client import AuditClient, AuditLink, Intent, NotAudited
+from midcall.base.audit_link.client import AuditClient, AuditLink, Intent, NotAudited, log_unaudited
 from midcall.base.audit_link.values import Act, Kind, Note, Outcome, Phase, Role, digest
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "Role",
     "announced",
     "digest",
+    "log_unaudited",
 ]
