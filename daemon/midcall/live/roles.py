@@ -245,7 +245,13 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
         told.gap(gap)
         return service_of[0].alarm(gap, at)
 
+    def take_media() -> None:
+        if port is not None:
+            media(port.media())
+
     def follow(each: Follow) -> None:
+        if isinstance(each, Changed | Disarmed):
+            take_media()  # what came before the end and nobody has read yet is of the task
         told.follow(each)
         orders.follow(each)
 
@@ -284,11 +290,11 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     x2_end = ends.server("x2")
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
     plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
+    media = inputs.media(service.media)
     if port is not None:
         gc.set_threshold(*COLLECTED)
-        loop, media = asyncio.get_running_loop(), inputs.media(service.media)
         for descriptor in port.filenos():
-            loop.add_reader(descriptor, lambda: media(port.media()))
+            asyncio.get_running_loop().add_reader(descriptor, take_media)
     try:
         for details in x1.element.destinations:
             outlets.destination(details)
