@@ -188,7 +188,7 @@ def kamailio(peer: Peer, folder: Path, hop: str) -> Iterator[int]:
     port = free_port()
     config = folder / "kamailio.cfg"
     config.write_text(KAMAILIO.format(port=port, hop=hop))
-    command = [peer("kamailio"), "-DD", "-E", "-f", config, "-m", "64", "-Y", folder]
+    command = [peer("kamailio"), "-DD", "-E", "-f", config, "-m", "512", "-Y", folder]
     with running(command, folder / "kamailio.log"):
         wait_for(lambda: takes("127.0.0.1", port), "Kamailio listens")
         yield port
