@@ -10,14 +10,15 @@ import asyncio
 import datetime
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from cryptography import x509
 from msgspec import Struct
 
+from midcall.base.tls import TlsError, certificates, revocation_lists
+
 LOOK_SECONDS = 3_600.0
-MAX_FILE = 1 << 20
-_SOON = datetime.timedelta(days=30)
+SOON = datetime.timedelta(days=30)
 _DAY = datetime.timedelta(days=1)
 _NOW = datetime.timedelta(0)
 _KINDS = ("certificate", "ca", "crl")
@@ -39,16 +40,11 @@ def files(table: Struct, key: str) -> Iterator[tuple[str, Path]]:
 
 def ends(path: Path) -> datetime.datetime | None:
     """When the first thing in a file runs out; None: nothing in it says so, or it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_FILE)
-        if b"X509 CRL" in octets:
-            lists = octets.split(b"-----END X509 CRL-----")[:-1]
-            found = [x509.load_pem_x509_crl(each + b"-----END X509 CRL-----").next_update_utc for each in lists]
-            return min(filter(None, found), default=None)
-        return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(octets))
-    except (OSError, ValueError):
-        return None
+    with suppress(TlsError):
+        return min(filter(None, [each.next_update_utc for each in revocation_lists(path)]), default=None)
+    with suppress(TlsError):
+        return min(each.not_valid_after_utc for each in certificates(path))
+    return None
 
 
 class Expiry:
@@ -77,7 +73,7 @@ class Expiry:
             left = end - now
             pause = _DAY if left > _DAY else datetime.timedelta(seconds=LOOK_SECONDS)
             told = self._told.get(key)
-            if left > _SOON:
+            if left > SOON:
                 self._told.pop(key, None)
             elif told is None or now - told >= pause:
                 self._told[key] = now

@@ -140,7 +140,7 @@ def _check(identity: Identity, role: str) -> None:
     """Everything that can be wrong in the files, with the file's name."""
     now = datetime.datetime.now(datetime.UTC)
     _check_own(identity.certificate, identity.key, role)
-    for authority in _certificates(identity.ca):
+    for authority in certificates(identity.ca):
         _require_valid(authority, now, str(identity.ca))
         _require_authority(authority, str(identity.ca))
     if identity.crl is not None:
@@ -149,7 +149,7 @@ def _check(identity: Identity, role: str) -> None:
 
 def _check_own(path: Path, key: Path, role: str) -> None:
     """Our own certificate and its key."""
-    certificate, where = _certificates(path)[0], str(path)
+    certificate, where = certificates(path)[0], str(path)
     _require_valid(certificate, datetime.datetime.now(datetime.UTC), where)
     _require_usage(certificate, role, where)
     _require_strong(certificate.public_key(), where)
@@ -170,7 +170,8 @@ def _read(path: Path) -> bytes:
     return octets
 
 
-def _certificates(path: Path) -> list[x509.Certificate]:
+def certificates(path: Path) -> list[x509.Certificate]:
+    """Those in a PEM file. TlsError."""
     try:
         return x509.load_pem_x509_certificates(_read(path))
     except ValueError:

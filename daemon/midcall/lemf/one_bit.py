@@ -27,10 +27,8 @@ class Search(Struct, frozen=True):
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> int | None:
         """The number of the wrong PDU; None: it is not one bit, or would take too long to find."""
-        places = [place for place, number in enumerate(self.numbers) if number in self.likely]
-        others = [place for place in range(len(self.numbers)) if place not in set(places)]
         left = MOST
-        for place in [*places, *others]:
+        for place in sorted(range(len(self.numbers)), key=lambda place: self.numbers[place] not in self.likely):
             left -= 8 * len(self.octets[place]) * sum(map(len, self.octets[place:]))
             if left < 0 or stopped():
                 return None

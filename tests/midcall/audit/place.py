@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from midcall.audit.shell.door import AuditDoor
@@ -24,6 +25,26 @@ class Place:
         self.socket = folder / "door"
         self.key = folder / "heads.pub"
         self.key.write_bytes(made.pem())
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[None]:
+        """It runs in a thread of its own."""
+        begun, ended = threading.Event(), threading.Event()
+
+        async def serve() -> None:
+            async with self.running():
+                begun.set()
+                while not ended.is_set():
+                    await asyncio.sleep(0.01)
+
+        thread = threading.Thread(target=asyncio.run, args=(serve(),))
+        thread.start()
+        begun.wait()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def keeper(self, *, file_octets: int = 1 << 26, anchors: Sequence[Path] = ()) -> Keeper:
         return Keeper(self.log, made.KEY, made.SECRET.sign, file_octets=file_octets, anchors=anchors)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,28 +32,8 @@ def audit(tmp_path: Path) -> place.Place:
     return place.Place(tmp_path / "audit")
 
 
-@contextmanager
-def served(audit: place.Place) -> Iterator[None]:
-    begun, ended = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with audit.running():
-            begun.set()
-            while not ended.is_set():
-                await asyncio.sleep(0.01)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    begun.wait()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
 def test_what_is_administered_stands_in_the_audit(kms, audit):
-    with served(audit):
+    with audit.served():
         assert kms.add(ALICE).returncode == 0
         assert midcall("kms", "remove", "--config", kms.file, kms.lines({"psk_id": "psk-alice"})).returncode == 0
     said = [(row["role"], row["act"], row["phase"], row["outcome"], row["count"]) for row in entries(audit)[1:-1]]
@@ -81,6 +57,6 @@ def test_without_an_audit_nothing_is_done(kms):
 
 def test_what_fails_is_said_to_have_failed(audit):
     link = AuditLink(path=audit.socket, role=Role.CLI, salt=place.SALT)
-    with served(audit), pytest.raises(ZeroDivisionError), announced(link, Act.KEYS_MANAGE):
+    with audit.served(), pytest.raises(ZeroDivisionError), announced(link, Act.KEYS_MANAGE):
         raise ZeroDivisionError
     assert [row["outcome"] for row in entries(audit)[1:-1]] == ["", "failed"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,26 +22,7 @@ def pki(tmp_path):
 
 
 class Audit(place.Place):
-    """An audit in a thread of its own; ``full``: its disk takes nothing."""
-
-    @contextmanager
-    def served(self) -> Iterator[None]:
-        begun, ended = threading.Event(), threading.Event()
-
-        async def serve() -> None:
-            async with self.running():
-                begun.set()
-                while not ended.is_set():
-                    await asyncio.sleep(0.01)
-
-        thread = threading.Thread(target=asyncio.run, args=(serve(),))
-        thread.start()
-        begun.wait()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+    """An audit, and what stands in its log."""
 
     def rows(self) -> list[dict]:
         rows = [json.loads(row) for file in files.read(self.log) for row in file.lines]

@@ -12,11 +12,10 @@ from msgspec import Struct
 
 from midcall.base import tls
 from midcall.base import warrant as warrants
+from midcall.base.expiry import SOON
 from midcall.base.x1_element.shell import binding
 from midcall.cli.checks.finding import Finding, good, mend, note
 from midcall.config import MAX_OCTETS, AdmfConfig, AdmfPeople, ConfigError, KmsPeers, X1Table
-
-SOON = datetime.timedelta(days=30)
 
 
 def findings(name: str, table: Struct) -> Iterator[Finding]:
