@@ -31,18 +31,40 @@ def naptr(order: int, service: str, replacement: str) -> bytes:
 
 
 class Zone(asyncio.DatagramProtocol):
-    """Answers what it knows; what it does not know is not there. With ``silent`` it says nothing."""
+    """Answers what it knows; what it does not know is not there. With ``silent`` it says nothing, with ``cut`` a
+    datagram only says that there is more (RFC 1035 4.1.1).
+    """
 
-    def __init__(self, records: dict[tuple[str, Type], list[bytes]], *, silent: bool = False) -> None:
+    def __init__(
+        self, records: dict[tuple[str, Type], list[bytes]], *, silent: bool = False, cut: bool = False
+    ) -> None:
         self._records = records
         self._silent = silent
+        self._cut = cut
         self.asked: list[tuple[str, Type]] = []
+        self.on_streams = 0
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: object) -> None:
+        answer = self._answer(data)
+        if self._silent or self.transport is None:
+            return
+        if self._cut:
+            answer = data[:2] + struct.pack("!5H", 0x8380, 1, 0, 0, 0) + data[12 : data.index(b"\0", 12) + 5]
+        self.transport.sendto(b"\0\0" + answer[2:], addr)  # not its number: not heard
+        self.transport.sendto(answer, addr)
+
+    async def stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = self._answer(await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))
+        self.on_streams += 1
+        writer.write(len(answer).to_bytes(2, "big") + answer)
+        await writer.drain()
+        writer.close()
+
+    def _answer(self, data: bytes) -> bytes:
         end = data.index(b"\0", 12)
         labels, place = [], 12
         while place < end:
@@ -50,13 +72,10 @@ class Zone(asyncio.DatagramProtocol):
             place += 1 + data[place]
         asked = ".".join(labels), Type(int.from_bytes(data[end + 1 : end + 3], "big"))
         self.asked.append(asked)
-        if self._silent or self.transport is None:
-            return
         found = self._records.get(asked, [])
         head = data[:2] + struct.pack("!5H", 0x8180 if found else 0x8183, 1, len(found), 0, 0)
         records = b"".join(b"\xc0\x0c" + struct.pack("!2HIH", asked[1], 1, 30, len(each)) + each for each in found)
-        self.transport.sendto(b"\0\0" + (head + data[12 : end + 5])[2:], addr)  # not its number: not heard
-        self.transport.sendto(head + data[12 : end + 5] + records, addr)
+        return head + data[12 : end + 5] + records
 
 
 def look_up(asked: Resolve, records: dict, *, dead: bool = False) -> tuple[Found, list]:
@@ -122,6 +141,26 @@ def test_nobody_knows(monkeypatch):
     monkeypatch.setattr(names, "ASK_SECONDS", 0.01)
     found, questions = look_up(Resolve("far.invalid", ANY), {}, dead=True)
     assert found.spots == () and questions[0] == ("far.invalid", Type.NAPTR)
+
+
+def test_what_fits_no_datagram_is_asked_for_on_a_stream():
+    services = [srv(each, 0, 5100 + each, "localhost") for each in range(100)]
+
+    async def go() -> tuple[Found, Zone]:
+        loop = asyncio.get_running_loop()
+        zone = Zone({("_sip._udp.far.example", Type.SRV): services}, cut=True)
+        transport, _ = await loop.create_datagram_endpoint(lambda: zone, ("127.0.0.1", 0))
+        port = transport.get_extra_info("sockname")[1]
+        told: asyncio.Future[Found] = loop.create_future()
+        resolver = Resolver(lambda _, found: told.set_result(found), (Server("127.0.0.1", port),))
+        async with await asyncio.start_server(zone.stream, "127.0.0.1", port):
+            resolver.ask(Resolve("far.example", ("udp",)))
+            found = await asyncio.wait_for(told, 10)
+        transport.close()
+        return found, zone
+
+    found, zone = asyncio.run(go())
+    assert hops(found) == [("udp", 5100 + each) for each in range(names.MOST_SPOTS)] and zone.on_streams == 1
 
 
 def test_the_resolvers_of_this_host(tmp_path):

@@ -119,14 +119,12 @@ class Resolver:
     async def _query(self, name: str, kind: Type) -> Answer:
         """Of the first resolver that answers; an empty one, when none does."""
         for server in self._servers:
-            number = secrets.randbelow(1 << 16)
             try:
-                question = dns.question(number, name, kind)
-                async with asyncio.timeout(ASK_SECONDS):
-                    return await _exchange(server, question, lambda octets: dns.answer(octets, number, name, kind))  # noqa: B023 - over before the next
+                answer = await _ask(server, name, kind)
+                return await _ask(server, name, kind, stream=True) if answer.cut else answer
             except DnsError:
                 break
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 continue
         return Answer((), LEAST_SECONDS, exists=False, cut=False)
 
@@ -162,6 +160,28 @@ class _Exchange(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         if not self._answered.done():
             self._answered.set_exception(exc)
+
+
+async def _ask(server: Server, name: str, kind: Type, *, stream: bool = False) -> Answer:
+    """One question to one resolver; ``stream``: over TCP, for what fits no datagram (RFC 7766 5). DnsError: no name, or
+    no answer on the stream; OSError, TimeoutError, IncompleteReadError.
+    """
+    number = secrets.randbelow(1 << 16)
+    question = dns.question(number, name, kind)
+    async with asyncio.timeout(ASK_SECONDS):
+        if stream:
+            return dns.answer(await _on_stream(server, question), number, name, kind)
+        return await _exchange(server, question, lambda octets: dns.answer(octets, number, name, kind))
+
+
+async def _on_stream(server: Server, question: bytes) -> bytes:
+    """The answer on a connection of its own, behind its length (RFC 1035 4.2.2)."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    try:
+        writer.write(len(question).to_bytes(2, "big") + question)
+        return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+    finally:
+        writer.close()
 
 
 async def _exchange(server: Server, question: bytes, read: Callable[[bytes], Answer]) -> Answer:
