@@ -251,3 +251,23 @@ def test_an_admf_has_one_role_for_each_person_and_one_name_for_each_element(old,
     assert old in text
     with pytest.raises(config.ConfigError, match=said):
         config.daemon(text.replace(old, new, 1), config.DaemonConfig)
+
+
+def test_dfs_that_share_tasks_say_where_their_x2_is_and_may_have_one_name():
+    """Or a POI says where its DF is: not both."""
+    text = (ROOT / "config/admf.toml").read_text()
+    df = text[text.index('[[admf.element]]\nrole = "df"') : text.index('[[admf.element]]\nrole = "poi"')]
+    first = df.replace('"https://127.0.0.1:8446"', '"https://127.0.0.1:8446"\nx2 = "127.0.0.1:9992"')
+    second = first.replace('ne = "df-1"', 'ne = "df-2"').replace("9992", "9993")
+    shared = text.replace('x2 = "127.0.0.1:9992"', "").replace(df, first + second)
+    found = config.daemon(shared, config.DaemonConfig).admf
+    assert found is not None and [each.element for each in found.element] == ["df-1", "df-1", "poi-1"]
+    for old, new, said in (
+        ('element = "poi-1"', 'element = "df-1"', "element: given twice"),
+        (":9993", ":9992", "x2: given twice"),
+        ('x2 = "127.0.0.1:9993"', "", "x2: a POI has one, and nobody else; or each DF"),
+        ('url = "https://127.0.0.1:8445"', 'url = "https://127.0.0.1:8445"\nx2 = "127.0.0.1:9992"', "or each DF"),
+    ):
+        assert old in shared
+        with pytest.raises(config.ConfigError, match=said):
+            config.daemon(shared.replace(old, new, 1), config.DaemonConfig)

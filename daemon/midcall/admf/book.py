@@ -78,7 +78,7 @@ class Book:
     ) -> None:
         """``activations``: wall times of those within the last hour."""
         self._trust = trust
-        self._elements = {each.element: each for each in elements}
+        self._elements = tuple(elements)
         self._limits = limits
         self._clock = clock
         self._records: dict[str, Record] = {}
@@ -263,7 +263,7 @@ class Book:
 
     def of(self, warrant: Warrant) -> tuple[At, ...]:
         """The elements under a warrant that are ordered from here."""
-        return tuple(each for name, each in self._elements.items() if name in warrant.elements)
+        return tuple(each for each in self._elements if each.element in warrant.elements)
 
     def _many(self, now: Instant) -> bool:
         return len(self.within_hour(now)) >= self._limits.per_hour

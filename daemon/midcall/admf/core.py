@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from imswire import x1
 from imswire.x1 import NeIssueType, TaskReportType
-from midcall.admf import plan
+from midcall.admf import plan, sharing
 from midcall.admf.alarms import Alarms, Key
 from midcall.admf.book import Book, InForce, Limits
 from midcall.admf.link import Ask, Link
@@ -206,19 +206,20 @@ class Admf:
             if other is not link:
                 other.wake()
 
-    def _of(self, xid: str, role: str) -> Iterator[Link]:
-        """Links to elements of a role; those under the task's warrant where that is known."""
-        force = self._force.get(self.book.warrant_of(xid))
-        for link in self.links.values():
-            under = not isinstance(force, InForce) or link.at.element in force.warrant.elements
-            if link.at.role == role and under:
-                yield link
+    def under(self, xid: str, warrant: Warrant) -> list[Link]:
+        """Links to the elements that are to hold a task of a warrant."""
+        return sharing.under(xid, warrant, self.links.values())
 
     def _may_begin(self, at: At, xid: str) -> bool:
-        return at.role != "poi" or all(link.has(xid) for link in self._of(xid, "df"))
+        """A POI: when all DFs have it that are to, under its warrant where that is known."""
+        force = self._force.get(self.book.warrant_of(xid))
+        links = self.under(xid, force.warrant) if isinstance(force, InForce) else self.links.values()
+        return at.role != "poi" or all(link.has(xid) for link in links if link.at.role == "df")
 
     def _may_end(self, at: At, xid: str) -> bool:
-        return at.role != "df" or not any(link.holds(xid) for link in self.links.values() if link.at.role == "poi")
+        """A DF: when no POI sends to it any more."""
+        did = plan.x2_did(at.x2) if sharing.shares(at) else ""
+        return at.role != "df" or not any(link.holds(xid, did) for link in self.links.values() if link.at.role == "poi")
 
     def report(self, request: x1.Request, ne: str, now: Instant) -> None:
         """A report of an element (TS 103 221-1 6.5); its words are its own, and only codes are kept."""
@@ -337,9 +338,7 @@ class Admf:
 
     def _want(self, xid: str, force: InForce | None, now: Instant) -> None:
         target = None if force is None else force.warrant.target(xid)
-        under = (
-            [] if force is None else [each for each in self.links.values() if each.at.element in force.warrant.elements]
-        )
+        under = [] if force is None else self.under(xid, force.warrant)
         mediated = not any(link.at.role == "df" and xid in link.lost for link in under)
         for link in self.links.values():
             if force is None or target is None or link not in under:
@@ -348,8 +347,9 @@ class Admf:
             elif link.at.role == "poi" and not mediated:
                 link.want(xid, None)
             else:
-                details = plan.task(link.at, force.warrant, force.octets, target)
-                link.want(xid, Wanted(details, plan.destination(link.at, force.warrant), force.digest))
+                at = sharing.towards(link.at, under)
+                details = plan.task(at, force.warrant, force.octets, target)
+                link.want(xid, Wanted(details, plan.destination(at, force.warrant), force.digest))
 
     def _found(self, link: Link, xid: str, now: Instant) -> None:
         keep = link.found(xid)
@@ -392,12 +392,12 @@ class Admf:
         return Status.APPROVED if waits else Status.ERROR
 
     def _standing(self, force: InForce) -> Status:
-        links = [each for each in self.links.values() if each.at.element in force.warrant.elements]
         xids = [each.xid for each in force.warrant.targets]
-        ill = any(xid in each.lost or xid in each.failed for each in links for xid in xids)
-        if ill or any(self.alarms.stands(AlarmKind.REFUSED, each.at.ne, xid) for each in links for xid in xids):
+        places = [(xid, each) for xid in xids for each in self.under(xid, force.warrant)]
+        ill = any(xid in each.lost or xid in each.failed for xid, each in places)
+        if ill or any(self.alarms.stands(AlarmKind.REFUSED, each.at.ne, xid) for xid, each in places):
             return Status.ERROR
-        there = all(each.has(xid) and xid not in each.waiting for each in links for xid in xids)
+        there = all(each.has(xid) and xid not in each.waiting for xid, each in places)
         return Status.ACTIVE if there and force.begun else Status.AWAITING_PROVISIONING
 
     def warrant(self, identifier: str) -> Warrant | None:

@@ -114,9 +114,14 @@ class Link(Holdings):
         """What it holds may be another thing: it is read again, and not more often than each second."""
         self._read_at = min(self._read_at, max(now.mono, self._was_read + SECOND))
 
-    def holds(self, xid: str) -> bool:
-        """Whether product may come of a task there. What is silent, or does not obey, is not waited for."""
+    def holds(self, xid: str, did: str = "") -> bool:
+        """Whether product may come of a task there, and go to ``did`` where one is given. What is silent, or does not
+        obey, is not waited for.
+        """
         if self._attempt or xid in self._refused:
+            return False
+        details = None if self.held is None else self.held.get(xid)
+        if did and details is not None and did not in details.destinations.dids:
             return False
         return xid in (self.acknowledged if self.held is None else self.held)
 

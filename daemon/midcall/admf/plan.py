@@ -20,7 +20,9 @@ ROLES = ("df", "poi")
 
 
 class At(Struct, frozen=True):
-    """An element that is ordered. ``x2``: where a POI sends X2 (host:port); ``element``: its name in warrants."""
+    """An element that is ordered. ``element``: its name in warrants. ``x2`` (host:port): where a POI sends X2, or where
+    a DF that shares tasks with others takes it.
+    """
 
     role: str
     ne: str
@@ -43,8 +45,16 @@ def destination(at: At, warrant: Warrant) -> x1.DestinationDetails:
 
 def did(at: At, warrant: Warrant) -> str:
     """The same place is the same destination, whoever asks for it."""
-    host, port = _whereto(at, warrant)
-    return _uuid5(f"{at.role} {host.lower()} {port}")
+    return _did(at.role, *_whereto(at, warrant))
+
+
+def x2_did(x2: str) -> str:
+    """What a POI knows a DF as whose X2 is there."""
+    return _did("poi", *config.address(x2))
+
+
+def _did(role: str, host: str, port: int) -> str:
+    return _uuid5(f"{role} {host.lower()} {port}")
 
 
 def task(at: At, warrant: Warrant, octets: bytes, target: Target) -> x1.TaskDetails:

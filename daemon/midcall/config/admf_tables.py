@@ -16,8 +16,9 @@ from midcall.config.text import ConfigError, line_of
 class AdmfElement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An element that is ordered: its identifier on X1 (``ne``), its name in warrants (``element``), where it is asked.
 
-    ``x2``: where a POI sends X2, the address of its DF. ``names``: of its certificate, one of which it has to show
-    besides its identifier.
+    ``x2``: where a POI sends X2, the address of its DF; or, at each DF in place of that, where it takes X2: then the
+    DFs share the tasks of a warrant, and may have one name in warrants. ``names``: of its certificate, one of which it
+    has to show besides its identifier.
     """
 
     role: Literal["poi", "df"]
@@ -91,19 +92,29 @@ class AdmfConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def check_admf(text: str, admf: AdmfConfig) -> None:
     """What the types do not say. ConfigError."""
+    sharing = any(each.role == "df" and each.x2 for each in admf.element)
     for number, each in enumerate(admf.element):
-        if (each.role == "poi") != bool(each.x2):
-            raise _wrong(text, f"$.admf.element[{number}]", "x2: a POI has one, and nobody else")
-    for name in ("ne", "element"):
-        _once(text, "$.admf.element", [getattr(each, name) for each in admf.element], name)
+        if (each.role == ("df" if sharing else "poi")) != bool(each.x2):
+            reason = "x2: a POI has one, and nobody else; or each DF, where they share tasks, and nobody else"
+            raise _wrong(text, f"$.admf.element[{number}]", reason)
+    _once(text, "$.admf.element", [each.ne for each in admf.element], "ne")
+    _once(text, "$.admf.element", _names(admf.element, sharing=sharing), "element")
+    _once(text, "$.admf.element", [each.x2 if sharing else "" for each in admf.element], "x2")
     people = admf.people.person
     _once(text, "$.admf.people.person", [_plain(each.name) for each in people], "name")
     _once(text, "$.admf.people.person", [each.peer for each in people], "peer")
 
 
+def _names(elements: tuple[AdmfElement, ...], *, sharing: bool) -> list[str]:
+    """Their names in warrants; DFs that share tasks may have one, which stands at the first of them."""
+    dfs = [each.element if sharing and each.role == "df" else "" for each in elements]
+    return ["" if name and name in dfs[:number] else elements[number].element for number, name in enumerate(dfs)]
+
+
 def _once(text: str, path: str, values: list[str], name: str) -> None:
+    """ConfigError; what is empty is nobody's."""
     for number, each in enumerate(values):
-        if each in values[:number]:
+        if each and each in values[:number]:
             raise _wrong(text, f"{path}[{number}]", f"{name}: given twice; each has one of its own, and one role")
 
 

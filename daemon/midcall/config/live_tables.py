@@ -113,7 +113,7 @@ class HepTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class X2OutTable(TlsTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """X2 to the mediation function at ``to``, whose certificate has one of the names in ``peers``; ``journal`` is where
+    """X2 to one mediation function at ``to``, whose certificate has one of the names in ``peers``; ``journal`` is where
     what is not proved is kept.
     """
 
@@ -156,7 +156,8 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One point of interception. ``identity_key``, ``correlation_key`` and ``seal`` name secrets of 32 octets.
 
     The correlation key is the same at all POIs of a site. ``cache`` is the file of the ticket cache. ``home`` lets a
-    task ask for local or non-local identifiers.
+    task ask for local or non-local identifiers. ``x2_also``: further mediation functions, where several share the
+    tasks: what a task gives goes to the one that its destination names.
     """
 
     nfid: Filled
@@ -168,6 +169,7 @@ class PoiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tickets: TicketsTable
     x1: X1Table
     x2: X2OutTable
+    x2_also: Annotated[tuple[X2OutTable, ...], Meta(max_length=63)] = ()
     hep: HepTable = HepTable()
     mirror: MirrorTable | None = None
     copies: CopiesTable | None = None
@@ -244,6 +246,12 @@ def check_live(text: str, poi: PoiConfig | None, df: DfConfig | None) -> None:
             raise ConfigError(line_of(text, f"$.{name}"), f"{name}: {reason}")
     if poi is not None and not (poi.mirror or poi.copies or poi.hep.udp or poi.hep.tcp or poi.hep.tls):
         raise ConfigError(line_of(text, "$.poi"), "poi: no SIP can come: it has neither copies nor hep nor mirror")
+    for number, each in enumerate(() if poi is None else poi.x2_also):
+        others = (poi.x2, *poi.x2_also[:number]) if poi is not None else ()
+        for key in ("to", "journal"):
+            if getattr(each, key) in [getattr(other, key) for other in others]:
+                reason = f"{key}: given twice; each mediation function has one of its own"
+                raise ConfigError(line_of(text, f"$.poi.x2_also[{number}]"), f"poi: {reason}")
     if df is not None and not set(df.x2.foreign) <= set(df.x2.peers):
         reason = "df.x2.foreign: a name that is not in peers"
         raise ConfigError(line_of(text, "$.df.x2.foreign"), reason)

@@ -9,11 +9,12 @@ from msgspec import Struct
 from midcall.config.admf_tables import AdmfConfig, AdmfPeople
 from midcall.config.cscf_tables import CscfConfig, CscfListen
 from midcall.config.kms_tables import KmsPeers, KmsUsers, KmsXk
-from midcall.config.live_tables import TlsTable, X1Table
+from midcall.config.live_tables import TlsTable, X1Table, X2OutTable
 
 _FILES = frozenset(("certificate", "key", "ca", "crl"))
 TAKEN_OVER: dict[type[Struct], frozenset[str]] = {
     TlsTable: _FILES | {"peers"},
+    X2OutTable: _FILES | {"peers"},
     X1Table: _FILES | {"trust"},
     AdmfConfig: frozenset(("trust",)),
     AdmfPeople: _FILES | {"person"},

@@ -23,7 +23,7 @@ class Ends:
         self._ends: dict[str, tuple[TlsEnd, Make]] = {}
 
     def server(self, path: str) -> TlsEnd:
-        """The end of the listener whose table is at ``path``, such as ``hep.tls``. RoleError."""
+        """The end of the listener whose table is at ``path``, such as ``hep.tls`` or ``x2_also.0``. RoleError."""
         return self._made(path, _server)
 
     def client(self, path: str) -> TlsEnd:
@@ -55,7 +55,10 @@ def table_at(config: Config, path: str) -> TlsTable | None:
     """The table at a path, unless it is left out."""
     held: object = config
     for name in path.split("."):
-        held = None if held is None else getattr(held, name)
+        if isinstance(held, tuple):
+            held = held[int(name)] if int(name) < len(held) else None
+        else:
+            held = None if held is None else getattr(held, name)
     assert held is None or isinstance(held, TlsTable)
     return held
 

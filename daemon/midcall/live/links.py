@@ -24,7 +24,7 @@ from midcall.base.tap import Mirror, MirrorTap, Source, Tap, TapError, TapPort, 
 from midcall.base.tap import mirror as mirrors
 from midcall.base.tls import TlsError
 from midcall.base.tls_end import TlsEnd
-from midcall.base.x1_element import Follow, Intercepted, Settings
+from midcall.base.x1_element import Follow, Intercepted, Settings, spelt
 from midcall.base.x1_element.shell import store
 from midcall.base.x1_element.shell.service import Endpoint, X1Service
 from midcall.base.x2_link import Journal, JournalError, TlsPeer, X2Client
@@ -38,6 +38,7 @@ from midcall.live.ends import Ends
 from midcall.live.intercepts import InterceptJournal
 from midcall.live.link_book import LinkBook
 from midcall.live.plane import Explain, LiPlane, Status
+from midcall.live.x2_routes import Route, X2Routes
 from midcall.poi.shell.copies import CopyDoor
 from midcall.poi.shell.hep import HepReceiver
 
@@ -47,6 +48,8 @@ KEY_OCTETS = range(32, 33)
 SALT_OCTETS = range(8, 256)
 MAX_TRUST = 1 << 20
 INTERCEPTS = "intercepts.db"
+X2_NAME = "df2"
+"""Of the link to the only mediation function of a POI."""
 KEYS_IDLE_SECONDS = 0.5
 """After that the connection on which keys came ends: its buffers still have them."""
 
@@ -112,8 +115,10 @@ def x1_service(
     conditions: tuple[Condition, ...],
     intercepted: Callable[[str], Intercepted],
     audit: AuditClient | None = None,
+    places: tuple[tuple[str, int], ...] = (),
 ) -> X1Service:
-    """``conditions``: those of a task that are looked at; ``intercepted``: what a task has given."""
+    """``conditions``: those of a task that are looked at; ``intercepted``: what a task has given; ``places``: where
+    alone product may go."""
     settings = Settings(
         role=role,
         ne=table.ne,
@@ -124,6 +129,7 @@ def x1_service(
         grace=min(900, table.silence_seconds),
         conditions=conditions,
         hash_contexts=tuple(_hash_context(each) for each in table.hash_context),
+        places=places,
     )
     endpoint = Endpoint(
         listen=config_file.address(table.listen),
@@ -161,12 +167,20 @@ def _hash_context(table: HashContextTable) -> HashContext:
     return HashContext(table.object_id, HashAlgorithm(table.algorithm), salt)
 
 
-def x2_client(config: PoiConfig, end: TlsEnd, seal: SealKey, book: LinkBook) -> X2Client:
-    host, port = config_file.address(config.x2.to)
-    try:
-        return X2Client(TlsPeer(host, port, end), journal=Journal(Path(config.x2.journal), seal), report=book.told)
-    except JournalError as error:
-        raise RoleError(str(error)) from None
+def x2_routes(config: PoiConfig, found: Ends, seal: bytearray, book: LinkBook) -> X2Routes:
+    """Ways to the mediation functions; where there are several, each link has the name of its address."""
+    routes = []
+    for number, table in enumerate((config.x2, *config.x2_also)):
+        end = found.client(f"x2_also.{number - 1}" if number else "x2")
+        name = table.to if config.x2_also else X2_NAME
+        host, port = config_file.address(table.to)
+        try:
+            journal = Journal(Path(table.journal), SealKey(seal))
+        except JournalError as error:
+            raise RoleError(str(error)) from None
+        client = X2Client(TlsPeer(host, port, end), name, journal=journal, report=book.told)
+        routes.append(Route(name, spelt(host, port), client))
+    return X2Routes(routes, book)
 
 
 def xk_client(config: DfConfig, end: TlsEnd) -> XkClient:

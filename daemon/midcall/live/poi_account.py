@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -94,14 +94,14 @@ class PoiAccounts:
         """The task is over."""
         self._accounts.ended(xid)
 
-    def explain(self, call_id: str, x2: X2State) -> tuple[TaskLadder, ...]:
-        """The ladder of a call, one a task; empty for a call that is under none."""
+    def explain(self, call_id: str, x2: Callable[[str], X2State]) -> tuple[TaskLadder, ...]:
+        """The ladder of a call, one a task; empty for a call that is under none. ``x2``: the link of a task, by XID."""
         return tuple(
             TaskLadder(
                 xid,
                 account.mid_call,
                 tuple(
-                    Fork(number, tuple(_rungs(account, fork, x2)))
+                    Fork(number, tuple(_rungs(account, fork, x2(xid))))
                     for number, (_, fork) in enumerate(account.forks.items(), 1)
                 ),
             )

@@ -63,7 +63,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
 
 async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: AuditClient | None) -> None:
     links.require_alone(config.x1)
-    for file in (config.cache, config.x2.journal):
+    for file in (config.cache, *(each.journal for each in (config.x2, *config.x2_also))):
         owner_only.make_folder(Path(file).parent)
     seal = links.secret(config.seal)
     journal = SipJournal(Path(config.cache), SealKey(seal)) if config.tickets.keep else None
@@ -79,11 +79,11 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
     )
     inputs = recording.poi_inputs(frame, config, correlation_key, limits.max_age)
     book, ends = LinkBook(), Ends("poi", config)
-    client = links.x2_client(config, ends.client("x2"), SealKey(seal), book)
+    routes = links.x2_routes(config, ends, seal, book)
     service = PoiService(
         core,
         Encoder(Node(config.nfid, config.ipid)),
-        inputs.client(client),
+        inputs.client(routes),
         None if journal is None else inputs.journal(journal),
         inputs.clock,
     )
@@ -98,39 +98,45 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
 
     def follow(each: Follow) -> None:
         if isinstance(each, Armed):
+            routes.lead(each.order)
             arm(each.order.task)
         elif isinstance(each, Changed):
-            if not _same_target(each.order.task, each.former.task):
+            if not (_same_target(each.order.task, each.former.task) and routes.stays(each.order, each.former)):
                 disarm(each.former.task.xid)
+                routes.lead(each.order)
                 arm(each.order.task)
         elif isinstance(each, Disarmed):
             disarm(each.xid, each.at)
+            routes.end(each.xid)
 
     conditions: tuple[links.Condition, ...] = ("callPartyRole",)
     if config.home.is_known:
         conditions = (*conditions, "nonLocalIdentifier")
-    x1 = links.x1_service("poi", config.x1, SealKey(seal), follow, conditions, service.intercepted, audit)
-    faults = DestinationFaults(x1, lambda _: (each.did for each in x1.element.destinations))
+    x1 = links.x1_service(
+        "poi", config.x1, SealKey(seal), follow, conditions, service.intercepted, audit, routes.places
+    )
+    faults = DestinationFaults(x1, lambda event: routes.named(event, x1.element.destinations))
     book.tell(faults.told)
     agents = [HepAgent(each.address, bytes(links.secret(each.key, AGENT_KEY_OCTETS))) for each in config.hep.agent]
     take = inputs.sip(service.take)
     hep = HepReceiver(tuple(agents), take)
     mirror = links.mirror(config)
     copies = links.copies(config, take)
-    desk = PoiDesk(x1, service, client, book, hep, mirror)
+    desk = PoiDesk(x1, service, routes, book, hep, mirror)
     plane = links.li_plane("poi", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
     hep_end = None if config.hep.tls is None else ends.server("hep.tls")
     frame.metrics.counter("sip_copies", "Copies of SIP messages taken in", lambda: service.counts["sip"])
     async with asyncio.TaskGroup() as group:
-        tasks: list[asyncio.Task[object]] = [
-            group.create_task(each) for each in (client.run(), service.keep(), faults.run())
-        ]
+        for route in routes.routes:
+            group.create_task(route.client.run())
+        tasks: list[asyncio.Task[object]] = [group.create_task(each) for each in (service.keep(), faults.run())]
         await links.listen_hep(config, hep, hep_end)
         if copies is not None:
             service.committing = copies.committing
         if mirror is not None:
             tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()
+        routes.tell_astray(x1.element.destinations)
         # Behind what comes: of a million calls it takes minutes.
         tasks.append(group.create_task(service.recall()))
         if plane is not None:
@@ -143,8 +149,9 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
         await hep.close()
         if copies is not None:
             copies.close()
-        client.stop(STOP_SECONDS)
-        for task in tasks[1:]:
+        for route in routes.routes:
+            route.client.stop(STOP_SECONDS)
+        for task in tasks:
             task.cancel()
     if journal is not None:
         journal.close()

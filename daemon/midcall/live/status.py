@@ -18,7 +18,7 @@ from midcall.base.log import redacted
 from midcall.base.tap import Mirror, TapPort
 from midcall.base.x1_element.shell.service import X1Service
 from midcall.base.x1_element.values import Held
-from midcall.base.x2_link import X2Client, X2Server
+from midcall.base.x2_link import X2Server
 from midcall.df2.shell.xk import XkClient
 from midcall.handover import Completeness
 from midcall.handover.shell import status as spool_status
@@ -28,10 +28,10 @@ from midcall.live.ladder import NS, TaskLadder, moment
 from midcall.live.link_book import LinkBook
 from midcall.live.outlets import Outlet, Outlets
 from midcall.live.poi import PoiService
-from midcall.live.poi_account import X2State
+from midcall.live.x2_routes import X2Routes
 from midcall.poi.shell.hep import HepReceiver
 
-SPOOL, CONNECTION = "spool", "connection"
+SPOOL = "spool"
 SPOOL_SECONDS = 5.0
 """What reading a long backlog may take before an explanation does without its figures."""
 
@@ -45,7 +45,7 @@ class PoiDesk:
         self,
         x1: X1Service,
         service: PoiService,
-        x2: X2Client,
+        x2: X2Routes,
         book: LinkBook,
         hep: HepReceiver,
         mirror: Mirror | None,
@@ -58,17 +58,12 @@ class PoiDesk:
         self._mirror = mirror
 
     async def stands(self) -> dict[str, Any]:
-        now, x2, mirror = time.time_ns(), self._x2, self._mirror
+        now, mirror = time.time_ns(), self._mirror
         return {
             "at": moment(now),
             **_tasks(self._x1),
             "links": msgspec.to_builtins(self._book.links()),
-            "x2": {
-                "up": x2.is_up,
-                "queued_octets": x2.queued,
-                "oldest_seconds": _age(x2.oldest, now),
-                "counters": msgspec.to_builtins(x2.counters),
-            },
+            "x2": self._x2.stands(lambda oldest: _age(oldest, now)),
             "calls": len(self._service.core),
             "counters": dict(self._service.counts),
             "hep": dict(self._hep.counts),
@@ -76,8 +71,7 @@ class PoiDesk:
         }
 
     async def explain(self, call_id: str) -> tuple[TaskLadder, ...]:
-        why = next((each.why for each in self._book.links() if each.part == CONNECTION), "")
-        return self._service.accounts.explain(call_id, X2State(self._x2.is_up, why, self._x2.queued))
+        return self._service.accounts.explain(call_id, self._x2.state)
 
 
 class DfDesk:

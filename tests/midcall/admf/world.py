@@ -26,6 +26,11 @@ POI, DF = x1_world.NE, x1_world.DF
 SECOND = 10**9
 
 
+def x2_of(ne: str) -> str:
+    """Where a DF that shares tasks takes X2."""
+    return f"{ne}.example.com:9992"
+
+
 class Disk:
     """What the ADMF has kept."""
 
@@ -54,15 +59,21 @@ class Disk:
 
 
 class World:
-    """``down``: elements that cannot be reached; ``deaf``: those that hear, and whose answers are lost."""
+    """``down``: elements that cannot be reached; ``deaf``: those that hear, and whose answers are lost.
+
+    ``shared``: DFs that share tasks, by identifier their name in warrants, in place of the one.
+    """
 
     def __init__(self, trust: TrustList | None = None, limits: Limits | None = None, **changed: Any) -> None:
         self.now = changed.pop("now", None) or warrants.at()
         self.read_every = changed.pop("read_every", 60 * SECOND)
         self.trust = trust or warrants.trust()
         self.limits = limits or Limits()
+        self.shared: dict[str, str] = changed.pop("shared", {})
         self.elements = {
-            DF: x1_world.World(x1_world.df_settings(**changed), self.now),
+            ne: x1_world.World(x1_world.df_settings(**{"ne": ne, "element": name} | changed), self.now)
+            for ne, name in (self.shared or {DF: DF}).items()
+        } | {
             POI: x1_world.World(x1_world.settings(**changed), self.now),
         }
         self.down: set[str] = set()
@@ -73,9 +84,10 @@ class World:
         self.begin()
 
     def begin(self) -> None:
+        shared = tuple(At("df", ne, f"https://{ne}:1", x2_of(ne), name) for ne, name in self.shared.items())
         at = (
-            At("df", DF, "https://df:1", "", DF),
-            At("poi", POI, "https://poi:1", "192.0.2.9:9992", POI),
+            *(shared or (At("df", DF, "https://df:1", "", DF),)),
+            At("poi", POI, "https://poi:1", "" if shared else "192.0.2.9:9992", POI),
         )
         memory = self.disk.memory()
         self.core = Admf(at, self.trust, self.limits, self.now, memory, read_every=self.read_every)

@@ -95,7 +95,7 @@ def test_a_poi_tells_of_faults_and_of_the_end():
     told = PoiAccounts()
     told.note([report(), DialogFault("x", bytes(8), FIRST, NOW, 0, "SDP: line 3"), report(SECOND)])
     told.note([DialogReleased("x", bytes(8), FIRST, NOW, "BYE")])
-    ((first, second),) = [each.forks for each in told.explain("c@lab", X2State(False, "refused", 7))]
+    ((first, second),) = [each.forks for each in told.explain("c@lab", lambda _: X2State(False, "refused", 7))]
     assert {each.name: each.reason for each in first.rungs} == {
         "matched": None,
         "session": "no-sdp",
@@ -106,7 +106,7 @@ def test_a_poi_tells_of_faults_and_of_the_end():
     }
     assert (first.number, second.number) == (1, 2) and "ended" not in {each.name for each in second.rungs}
     assert first.rungs[4].counts["queued_octets"] == 7 and "refused" in first.rungs[4].said
-    assert not told.explain("d@lab", UP)
+    assert not told.explain("d@lab", lambda _: UP)
 
 
 def test_copies_that_others_could_have_forged_are_told_of():
@@ -119,7 +119,7 @@ def test_copies_that_others_could_have_forged_are_told_of():
     for each in events:
         df.event(each)
         df.removed(each, ["sdes-keys", "location", "sdes-keys"])
-    (sent,) = [each for each in poi.explain("c@lab", UP)[0].forks[0].rungs if each.name == "sent"]
+    (sent,) = [each for each in poi.explain("c@lab", lambda _: UP)[0].forks[0].rungs if each.name == "sent"]
     assert sent.counts["unauthenticated"] == 1 and "2 events to the DF; 1 of them not authenticated" in sent.said
     given = At(Terms("LI-1"), has_media=True, product=Product(True))
     first = df_ladder.fork(1, df.find("c@lab")["x"], planned(), Media(), given).rungs[0]

@@ -212,7 +212,7 @@ class Site(Lab):
         await self.start()
 
         async def poi(call_id: str) -> tuple[TaskLadder, ...]:
-            return self.poi.accounts.explain(call_id, UP)
+            return self.poi.accounts.explain(call_id, lambda _: UP)
 
         async def df(call_id: str) -> tuple[TaskLadder, ...]:
             return self.df.explain(call_id, PRODUCT)

@@ -151,9 +151,9 @@ class Desk:
 
     def _elements(self, warrant: Warrant | None) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        for ne, link in self._core.links.items():
-            if warrant is not None and link.at.element in warrant.elements:
-                found[ne] = {each.xid: link.state(each.xid) for each in warrant.targets}
+        for each in () if warrant is None else warrant.targets:
+            for link in self._core.under(each.xid, warrant) if warrant is not None else ():
+                found.setdefault(link.at.ne, {})[each.xid] = link.state(each.xid)
         return found
 
     async def alarms(self, person: Person) -> wire.Alarmed:

@@ -3,7 +3,7 @@
 ``Element`` decides and does no I/O; ``shell`` has the door, the store and the client.
 """
 
-from midcall.base.x1_element.destinations import place
+from midcall.base.x1_element.destinations import place, spelt
 from midcall.base.x1_element.element import CLOCK, Element
 from midcall.base.x1_element.peer import BINDING, Peer
 from midcall.base.x1_element.settings import Settings
@@ -59,4 +59,5 @@ __all__ = [
     "TaskIssue",
     "digest",
     "place",
+    "spelt",
 ]

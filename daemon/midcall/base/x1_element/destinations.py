@@ -46,9 +46,16 @@ def place(details: DestinationDetails) -> tuple[str, int]:
     return _spelt(found["host"].strip("[]")), _port(int(found["port"]))
 
 
-def check(details: DestinationDetails, fail: ErrorCode) -> None:
+def spelt(host: str, port: int) -> tuple[str, int]:
+    """A place as :func:`place` gives it."""
+    return _spelt(host), port
+
+
+def check(details: DestinationDetails, settings: Settings, fail: ErrorCode) -> None:
     """Refusal: something in it cannot be honoured."""
-    place(details)
+    found = place(details)
+    if settings.places and found not in settings.places:
+        raise Refusal(fail, "this element has no way to that address")
     if details.extensions:
         raise Refusal(fail, "destinationDetailsExtensions")
 

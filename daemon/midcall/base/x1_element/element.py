@@ -424,7 +424,7 @@ class Element:
         if held is None:
             if len(self._kept) >= self.settings.destinations:
                 raise Refusal(ErrorCode.CREATE_DESTINATION_FAILED, "no more destinations can be held")
-            destinations.check(details, ErrorCode.CREATE_DESTINATION_FAILED)
+            destinations.check(details, self.settings, ErrorCode.CREATE_DESTINATION_FAILED)
             self._keep(details, header, draft)
         return x1.acknowledgement(request, draft.now.wall)
 
@@ -436,7 +436,7 @@ class Element:
             raise Refusal(ErrorCode.DID_UNKNOWN)
         if header.timestamp < held.stamp:
             raise Refusal(ErrorCode.MODIFY_DESTINATION_FAILED, "messageTimestamp: before a later order")
-        destinations.check(details, ErrorCode.MODIFY_DESTINATION_FAILED)
+        destinations.check(details, self.settings, ErrorCode.MODIFY_DESTINATION_FAILED)
         self._tasks.redirect(details, draft)
         self._keep(details, header, draft)
         return x1.acknowledgement(request, draft.now.wall)

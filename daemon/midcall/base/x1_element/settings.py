@@ -35,7 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``keepalive`` False refuses Keepalive (1070). After ``silence`` without a request of the ADMF (TIME_P2) all tasks
     are dropped; ``fail_safe`` False turns that off. After a restart tasks are armed at once when the ADMF was heard
     within ``grace`` before, else when it is heard. ``deactivate_all``, ``remove_all``: whether those requests are
-    enabled.
+    enabled. ``places``: hosts and ports of which a destination has to be one; none: it may be any.
     """
 
     role: Literal["poi", "df"]
@@ -58,6 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grace: Annotated[int, Meta(ge=0)] = 900
     deactivate_all: bool = True
     remove_all: bool = False
+    places: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.fail_safe and self.grace > self.silence:

@@ -10,6 +10,8 @@ from msgspec import Struct, structs
 from midcall import config as config_file
 from midcall.cli.checks.finding import Finding, good, mend
 from midcall.config import ConfigError, DaemonConfig, KmsConfig
+from midcall.config.handover import Network
+from midcall.config.live_tables import X2OutTable
 
 _OWN = frozenset(("listen", "udp", "tcp", "door", "cache", "journal", "spool", "keys", "store", "ne"))
 """Keys whose values no two instances share."""
@@ -48,8 +50,15 @@ def _places(config: DaemonConfig) -> Iterator[tuple[str, str]]:
 def _of(table: Struct, name: str) -> Iterator[tuple[str, str]]:
     for field in structs.fields(table):
         held, key = getattr(table, field.name), f"{name}.{field.name}"
-        if isinstance(held, Struct):
+        if isinstance(held, Network):
+            # Agencies tell communications apart by it and a number that each instance counts from 1.
+            yield f"{key}.element", f"{held.operator} {held.element}"
+        elif isinstance(held, Struct):
             yield from _of(held, key)
+        elif isinstance(held, tuple):
+            for each in held:
+                if isinstance(each, X2OutTable):
+                    yield from _of(each, key)
         elif isinstance(held, str) and held and field.name in _OWN and not held.endswith(CHOSEN):
             # One that asks at a door shares it, and so may KMSs their store: they read what the other has written.
             asks = field.name == "door" and name != "tap"

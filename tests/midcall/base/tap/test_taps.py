@@ -66,6 +66,25 @@ def test_armed_media_enter_user_space_and_nothing_else(wire, port):
     assert port.armed == frozenset()
 
 
+def test_two_workers_have_each_what_they_armed_and_no_packet_of_the_other(wire, port, keep):
+    """Each ring has a filter and a map of its own: what one worker armed does not leave the kernel for the other."""
+    with wire[1].inside():
+        second = keep(Tap(WIRE, places=64).open())
+    port.arm(place(RIGHT[0], PORT))
+    second.arm(place(RIGHT[0], PORT + 1))
+    for each in (port, second):
+        each.arm(place(RIGHT[0], PORT + 2))  # two targets who talk to each other
+    with udp_socket(wire[0]) as sock:
+        for number in range(60):
+            sock.sendto(number.to_bytes(4, "big"), (RIGHT[0], PORT + number % 4))
+    for own, worker in ((PORT, port), (PORT + 1, second)):
+        packets = until_mark(worker, wire[0])
+        assert {each.place for each in packets} == {place(RIGHT[0], own), place(RIGHT[0], PORT + 2)}
+        assert len(numbers(packets, own)) == len(numbers(packets, PORT + 2)) == 15
+        assert worker.packets(place(RIGHT[0], own)) == 15
+    assert seen_by_filter(port) == 30 + 1, "and the mark of its own"
+
+
 def test_media_that_this_host_sends(wire, port):
     port.arm(place(LEFT[0], PORT))
     with udp_socket(wire[1]) as sock:
