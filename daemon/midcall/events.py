@@ -45,6 +45,9 @@ class SipSeen(Struct, frozen=True, gc=False):
 
     ``sent``: where it was received by a proxy that is asked for copies, each next hop and the request as it went there.
     ``authenticated`` False: the copy came over a way on which others can forge it (HEP without TLS).
+    ``asserted``: the URI that the proxy asserts for a sender whose own assertions it does not believe (RFC 3325 5),
+    "" for nobody's; None: what the message asserts is believed. ``heeded`` False: the proxy refused a request, or
+    knew nothing that a response answers.
     """
 
     octets: bytes
@@ -54,6 +57,8 @@ class SipSeen(Struct, frozen=True, gc=False):
     frame: int = 0
     sent: tuple[tuple[str, bytes], ...] = ()
     authenticated: bool = True
+    asserted: str | None = None
+    heeded: bool = True
 
 
 class Task(Struct, frozen=True):

@@ -18,7 +18,7 @@ ANSWER_OCTETS = 8
 
 class SipCopy(Struct, frozen=True, array_like=True, gc=False):
     """A message as it was received, with addresses ("ip:port") and both clocks in ns; then the requests, each with its
-    destination, as which it went on.
+    destination, as which it went on. ``asserted`` and ``heeded``: as in :class:`midcall.events.SipSeen`.
     """
 
     number: int
@@ -28,6 +28,8 @@ class SipCopy(Struct, frozen=True, array_like=True, gc=False):
     wall: int
     mono: int
     sent: tuple[tuple[str, bytes], ...] = ()
+    asserted: str | None = None
+    heeded: bool = True
 
 
 _ARRAY = struct.Struct(">BH")

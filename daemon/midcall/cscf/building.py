@@ -15,7 +15,7 @@ from midcall.cscf.overload import Overload
 from midcall.cscf.proxy import Proxy
 from midcall.cscf.registrar import Challenge, Policy, Registrar
 from midcall.cscf.routing import Router, Seals, StaticRoute
-from midcall.cscf.trust import Peer, Peers, TrustGate
+from midcall.cscf.trust import Peer, Peers, TrustGate, user_of
 from midcall.cscf.values import Hop, Listener
 
 WILD = ("0.0.0.0", "::")  # noqa: S104 - what cannot be advertised
@@ -142,7 +142,7 @@ def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None
         fixed.listeners,
         router.is_local,
         _authenticate(digest, peers),
-        lambda user, aor: user == "" or aor.partition(":")[2].partition("@")[0] == user,
+        lambda user, aor: user in ("", user_of(aor)),
         Policy(config.location.min_seconds, config.location.max_seconds, config.location.contacts),
     )
     return Parts(router, gate, registrar, digest)

@@ -20,6 +20,7 @@ from midcall.cscf.routing import Destination, Plan, Router, Seals
 from midcall.cscf.sending import Sender, Unsent
 from midcall.cscf.top_via import TopVia
 from midcall.cscf.transactions import Client, Server
+from midcall.cscf.trust import unasserted
 from midcall.cscf.values import Admission, Alias, Found, Hop, Listener, Out, Outs, Resolve
 
 WAITING = 4_096
@@ -34,6 +35,8 @@ class Gate(Protocol):
 
     def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission: ...
 
+    def believes(self, source: Hop) -> bool: ...
+
 
 class Home(Protocol):
     """The registrar: answers REGISTER for its own domains; None: the request is not for it."""
@@ -44,7 +47,9 @@ class Home(Protocol):
 class Proxy:
     """One worker. Times are monotonic ns; what is returned is sent in order.
 
-    ``counts``: what became of messages, by names that an operator reads.
+    ``counts``: what became of messages, by names that an operator reads. Of the last message: ``heeded`` False: a
+    request was refused, or a response answered nothing that went out from here; ``asserted``: the URI that stands for
+    a sender whose own assertions do not go on, "" for nobody's (None: they do).
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class Proxy:
         self._contexts = Contexts(bound, self._to_tag, self._next_group, self._follow, self._elsewhere, overload)
         self.counts: Counter[str] = self._contexts.counts
         self._names = Names(choose)
+        self.heeded = True
+        self.asserted: str | None = None
         self._waiting: BoundedTable[Resolve, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
 
     def _to_tag(self, call_id: str) -> str:
@@ -86,6 +93,7 @@ class Proxy:
     def message(self, octets: bytes, listener: int, source: Hop, now: int) -> Outs:
         """One whole message of ``source``."""
         out: Outs = []
+        self.heeded, self.asserted = True, None if self._gate.believes(source) else ""
         try:
             message = sip.parse(octets)
         except SipError as error:
@@ -95,8 +103,9 @@ class Proxy:
             if message.is_request:
                 self._request(message, listener, source, now, out)
             else:
-                self._response(message, now, out)
+                self._response(message if self.asserted is None else unasserted(message), now, out)
         except SipError as error:
+            self.heeded = False
             if message.is_request:
                 self._refuse(message, error.status, listener, source, now, out)
             else:
@@ -220,8 +229,11 @@ class Proxy:
             status = 503
         if status:
             # No state for what goes nowhere (RFC 3261 26.3.2.4): who asks again is answered again.
+            self.heeded = plan.status > 0 and not admitted.status
             self._refuse(message, status, listener, source, now, out, admitted.extra)
             return
+        if admitted.on_top:
+            self.asserted = admitted.on_top.partition("<")[2].partition(">")[0]
         self._contexts.open(server)
         try:
             self._serve(server, plan, admitted, now, out)
@@ -348,17 +360,19 @@ class Proxy:
     ) -> None:
         """ACK, and CANCEL of what is not known here (RFC 3261 16.10): nobody answers, so nobody waits."""
         plan = self._router.plan(message, now)
-        if not plan.groups or self._gate.admit(message, plan, source, now).status:
-            self.counts["not forwarded"] += 1
+        admitted = self._gate.admit(message, plan, source, now)
+        if not plan.groups or admitted.status:
+            self._unheeded("not forwarded")
             return
         target = plan.groups[0][0]
         branch = self._sender.stateless_branch(message, message.raw(b"via") or b"")
         try:
             sent = self._sender.request(
-                message, plan, target, listener, partial(self._names.known, now), via=via, branch=branch
-            )
+                message, plan, target, listener, partial(self._names.known, now),
+                via=via, branch=branch, on_top=admitted.on_top, removed=admitted.removed,
+            )  # fmt: skip
         except (Unsent, SipError):
-            self.counts["not forwarded"] += 1
+            self._unheeded("not forwarded")
             return
         if isinstance(sent, Resolve):
             out.append(sent)
@@ -381,6 +395,11 @@ class Proxy:
         if not any(client.pending for client in server.clients):
             self._contexts.answer(server, 487, now, out)
 
+    def _unheeded(self, count: str) -> None:
+        """Nothing comes of the message."""
+        self.heeded = False
+        self.counts[count] += 1
+
     # Responses
 
     def _response(self, message: SipMessage, now: int, out: Outs) -> None:
@@ -390,15 +409,15 @@ class Proxy:
         elif self._sender.is_ours(usual.sent_by):
             self._answered(message, usual.branch, usual.method, now, out)
         else:
-            self.counts["foreign responses"] += 1
+            self._unheeded("foreign responses")
 
     def _unusual(self, message: SipMessage, now: int, out: Outs) -> None:
         """A response that has to be judged in full, and may say something of the load of a next hop."""
         if not self._sender.is_ours((message.first("Via") or "").partition(";")[0]):
-            self.counts["foreign responses"] += 1
+            self._unheeded("foreign responses")
             return
         if verdict.judge_response(message).action is not verdict.Action.FORWARD:
-            self.counts["bad responses"] += 1
+            self._unheeded("bad responses")
             return
         branch, method = message.top_branch or "", message.method
         client = self._contexts.client_of(branch, method)
@@ -415,13 +434,13 @@ class Proxy:
         elif self._sender.is_of_former_run(branch, message.call_id):
             self._late(message, out)
         else:
-            self.counts["stray responses"] += 1
+            self._unheeded("stray responses")
 
     def _late(self, message: SipMessage, out: Outs) -> None:
         """A response to what another run sent: it goes to where its next Via says (RFC 3261 16.11)."""
         found = self._sender.back(message.vias[1:2])
         if found is None:
-            self.counts["stray responses"] += 1
+            self._unheeded("stray responses")
             return
         listener, to = found
         self.counts["late responses"] += 1
@@ -448,7 +467,7 @@ class Proxy:
         out.append(Out(listener, source if top is None else top_via.back(top, source), octets))
 
     def _unreadable(self, octets: bytes, error: SipError, listener: int, source: Hop, now: int, out: Outs) -> None:
-        self.counts["unreadable"] += 1
+        self._unheeded("unreadable")
         start = octets.lstrip(b"\r\n")[:16].upper()
         if start.startswith((b"SIP/", b"ACK ")):
             return

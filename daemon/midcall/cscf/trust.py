@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from imswire import sip
 from imswire.sip import SipMessage, SipUri
+from imswire.sip.edit import Editor
 from midcall.base.bounded import BoundedTable
 from midcall.cscf.digest import Digest
 from midcall.cscf.location import LocationTable
@@ -17,6 +18,7 @@ from midcall.cscf.routing import Plan
 from midcall.cscf.values import Admission, Hop
 
 ASSERTED = ("p-asserted-identity", "p-preferred-identity")
+_ASSERTED = frozenset(name.encode() for name in ASSERTED)
 SOURCES = 65_536
 ADMITTED = Admission()
 REFUSED = Admission(403)
@@ -91,6 +93,11 @@ class TrustGate:
         self._overload = overload
         self._digest = digest
 
+    def believes(self, source: Hop) -> bool:
+        """Whether what a neighbour asserts goes on (RFC 3325 spec(T))."""
+        peer = self._peers.of(source)
+        return peer is not None and peer.trusted
+
     def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission:
         """Whether the request may pass, and what it asserts on its way."""
         peer = self._peers.of(source)
@@ -106,7 +113,9 @@ class TrustGate:
             said = self._digest.judge(message, now, proxy=True)
             if not said.user:
                 return Admission(407, said.lines)
-            user = said.user
+            user = next(iter(sip.identities(message.from_.uri)), "")
+            if user_of(user) != said.user:
+                return REFUSED  # From is somebody else's
         if user is None and plan.outward:
             return REFUSED
         admission = _asserting(message, user)
@@ -119,6 +128,21 @@ class TrustGate:
     def _claims_to_be_ours(self, message: SipMessage) -> bool:
         uri = sip.parse_uri(message.from_.uri)
         return isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]"))
+
+
+def unasserted(message: SipMessage) -> SipMessage:
+    """A response of somebody who is not believed, without what it asserts (RFC 3325 5)."""
+    if not message.has_any(_ASSERTED):
+        return message
+    editor = Editor(message)
+    for name in ASSERTED:
+        editor.remove(name)
+    return sip.parse(editor.octets())
+
+
+def user_of(aor: str) -> str:
+    """Who has an address of record, by the name that is asked for a password."""
+    return aor.partition(":")[2].partition("@")[0]
 
 
 def _asserting(message: SipMessage, user: str | None) -> Admission:

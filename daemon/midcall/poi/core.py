@@ -174,6 +174,11 @@ class PointOfInterception:
     def _take(self, heard: Heard, journal: Journal | None) -> list[X2Event]:
         at = heard.seen.at
         events = self.deadline(at) if self._tracker.due(at.mono) else []
+        if not heard.seen.heeded:
+            # Nobody got it: it is no part of a call, whatever it says of one.
+            if heard.is_request:
+                self._standalone(heard, events)
+            return events
         call = self._tracker.find(heard)
         if call is None:
             if not self._tracker.opens(heard):
@@ -348,7 +353,7 @@ class PointOfInterception:
         sender = Match.CALLER if heard.is_request else Match.CALLEE
         return [
             *self._identities.named(message),
-            *self._identities.asserted(message, sender, self._identities.contacts(message)),
+            *self._identities.asserted(message, sender, self._identities.contacts(message), heard.seen.asserted),
             (self._identities.requested(message), Match.CALLEE),
         ]
 
@@ -370,7 +375,7 @@ class PointOfInterception:
 
     def _correlation(self, heard: Heard) -> bytes:
         """64 bits over Call-ID and caller's tag; legs with one icid (RFC 7315 4.6) share the first one's."""
-        icid = _icid(heard.message)
+        icid = _icid(heard.message) if heard.seen.asserted is None else ""
         known = self._icids.get(icid) if icid else None
         if known is not None:
             return known

@@ -143,17 +143,23 @@ class Identities:
         return found
 
     def asserted(
-        self, message: sip.SipMessage, sender: Match, contacts: tuple[Contact, ...]
+        self, message: sip.SipMessage, sender: Match, contacts: tuple[Contact, ...], said: str | None = None
     ) -> list[tuple[Hashes, Match]]:
-        """Identities that any message of a dialog may add, with the side they name; ``contacts`` are its own."""
-        found = []
-        if self._by_asserted:
+        """Identities that any message of a dialog may add, with the side they name; ``contacts`` are its own.
+
+        ``said``: who a proxy says that it is from, whose word counts in place of the message's (RFC 3325 5).
+        """
+        found: list[tuple[Hashes, Match]] = []
+        if said is not None:
+            if said and self._by_asserted:
+                found.append((self._hasher.of_uri(said), sender))
+        elif self._by_asserted:
             lines = message.raws(b"p-asserted-identity")
             if len(lines) == 1:
                 found.append((self._hasher.of_list(lines[0]), sender))
             elif lines:
                 found.append((self._listed(lines, message, _P_ASSERTED_IDENTITY), sender))
-        if message.has_any(self._asserting_keys):
+        if said is None and message.has_any(self._asserting_keys):
             found += self._seldom_asserted(message, sender)
         for contact in contacts:
             if contact.device is not None:

@@ -43,10 +43,10 @@ class IdentityIndex:
         message, before = heard.message, len(call.hashes)
         for hashes, match in self._identities.named(message):
             self._note(call, call, hashes, match)
-        for hashes, match in self._identities.asserted(message, Match.CALLER, contacts):
+        for hashes, match in self._identities.asserted(message, Match.CALLER, contacts, heard.seen.asserted):
             self._note(call, call, hashes, match)
         self._learn_leg(call, heard)
-        diverting = self._identities.diverting(message)
+        diverting = self._identities.diverting(message) if heard.seen.asserted is None else None
         if diverting:
             call.diverting |= diverting
         return len(call.hashes) > before
@@ -68,7 +68,7 @@ class IdentityIndex:
     def learn(self, call: Call, dialog: Dialog, heard: Heard, sender: Match, contacts: tuple[Contact, ...]) -> bool:
         """Any message of a fork: what it asserts, and by which leg of the INVITE it answered; whether new."""
         before = len(dialog.hashes)
-        for hashes, match in self._identities.asserted(heard.message, sender, contacts):
+        for hashes, match in self._identities.asserted(heard.message, sender, contacts, heard.seen.asserted):
             self._note(call, dialog, hashes, match)
         if heard.status and heard.method == "INVITE":
             for hashed in call.leg(heard.branch):

@@ -45,6 +45,9 @@ class OpenGate:
         self.admission = Admission()
         self.asked: list[tuple[SipMessage, Plan, Hop]] = []
 
+    def believes(self, source: Hop) -> bool:
+        return True
+
     def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission:
         self.asked.append((message, plan, source))
         return self.admission

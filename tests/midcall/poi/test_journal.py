@@ -83,6 +83,24 @@ def test_a_restart_in_the_middle_of_a_call_keeps_its_tickets(tmp_path, master):
     again.close()
 
 
+def test_who_a_proxy_asserts_is_known_after_a_restart(tmp_path, master):
+    """And what the message asserts in vain counts for no more than before it."""
+    messages = seen(established())
+    claim = b"P-Asserted-Identity: <sip:carol@example.com>\r\nCall-ID:"
+    claiming = structs.replace(messages[0], octets=messages[0].octets.replace(b"Call-ID:", claim), asserted="sip:dan@x")
+    journal = SipJournal(tmp_path / "cache.db", master)
+    first = poi(journal)
+    for message in (claiming, *messages[1:]):
+        first.sip_seen(message)
+    journal.close()
+    now = Instant(BEGIN + 5_000_000_000, 77)
+    again, second, _ = restarted(tmp_path / "cache.db", master, now)
+    for cache in (first, second):
+        for target, found in (("sip:carol@example.com", 0), ("sip:dan@x", 1)):
+            assert len(reports(cache.arm(structs.replace(ALICE, xid=target, targets=(target,)), now))) == found
+    again.close()
+
+
 def _moved(kept, now):
     return type(kept)(kept.octets, Instant(kept.at.wall, now.mono - (now.wall - kept.at.wall)), kept.frame)
 

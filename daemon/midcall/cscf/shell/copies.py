@@ -198,12 +198,22 @@ class Copies:
         # Numbers go on after a restart: what is counted from is the time.
         self._number = time.time_ns()
 
-    def put(self, octets: bytes, listener: int, source: Hop, outs: Outs, now: int) -> None:
-        """A message that was received, and what became of it; ``now`` monotonic ns."""
+    def put(
+        self,
+        octets: bytes,
+        listener: int,
+        source: Hop,
+        outs: Outs,
+        now: int,
+        asserted: str | None = None,
+        *,
+        heeded: bool = True,
+    ) -> None:
+        """A message that was received, and what became of it (as :class:`SipCopy` has it); ``now`` monotonic ns."""
         self._number = number = self._number + 1
         sent = tuple([(_place(out.hop), out.octets) for out in outs if isinstance(out, Out) and out.onward])
         copy = sip_copies.written(
-            SipCopy(number, octets, _place(source), self._here[listener], time.time_ns(), now, sent)
+            SipCopy(number, octets, _place(source), self._here[listener], time.time_ns(), now, sent, asserted, heeded)
         )
         link = self.links[self._calls.of(octets) % len(self.links) if len(self.links) > 1 else 0]
         link.put(number, copy, minor=is_minor(octets))

@@ -45,10 +45,12 @@ class Worker:
     def serve(self, octets: bytes, listener: int, hop: Hop) -> None:
         """A message that is ours."""
         now = mono()
-        outs = self.proxy.message(octets, listener, hop, now)
+        proxy = self.proxy
+        outs = proxy.message(octets, listener, hop, now)
+        asserted, heeded = proxy.asserted, proxy.heeded
         self._all(outs)
         if self.copies is not None:
-            self.copies.put(octets, listener, hop, outs, now)
+            self.copies.put(octets, listener, hop, outs, now, asserted, heeded=heeded)
 
     def failed(self, branch: str) -> None:
         """Something could not be sent; told later, so that nothing is in the middle of something else."""

@@ -96,7 +96,9 @@ class CopyDoor:
             return
         self.counts["taken"] += 1
         at = Instant(copy.wall, copy.mono)
-        self._take(SipSeen(copy.octets, copy.source, copy.destination, at, 0, copy.sent))
+        self._take(
+            SipSeen(copy.octets, copy.source, copy.destination, at, 0, copy.sent, True, copy.asserted, copy.heeded)
+        )
 
     def committed(self) -> None:
         """All that was taken is safe."""
@@ -126,6 +128,8 @@ class CopyDoor:
         self._safe[made] = last
 
     def _close(self, made: socket.socket) -> None:
+        if made not in self._last:
+            return
         self._loop.remove_reader(made.fileno())
         del self._last[made], self._safe[made]
         made.close()

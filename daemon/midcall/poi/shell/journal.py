@@ -38,7 +38,9 @@ _SCHEMA = (
 
 
 class _Row(Struct, array_like=True):
-    """A message as it is sealed: octets, addresses, both clocks, frame, whether its copy was authenticated."""
+    """A message as it is sealed: octets, addresses, both clocks, frame, whether its copy was authenticated, and who the
+    proxy asserted that it is from.
+    """
 
     octets: bytes
     source: str
@@ -47,6 +49,7 @@ class _Row(Struct, array_like=True):
     mono: int
     frame: int
     authenticated: bool = True
+    asserted: str | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -119,7 +122,7 @@ class SipJournal:
             self.lost += 1
             return
         ends, at = (seen.source, seen.destination), seen.at
-        row = _Row(seen.octets, *ends, at.wall, at.mono, seen.frame, seen.authenticated)
+        row = _Row(seen.octets, *ends, at.wall, at.mono, seen.frame, seen.authenticated, seen.asserted)
         self._fresh.append((entry.number << _PLACES | entry.messages, _encode(row)))
         entry.messages += 1
         entry.octets += len(seen.octets)
@@ -335,7 +338,10 @@ class SipJournal:
 def _seen(plain: bytes, now: Instant) -> SipSeen:
     row = _decode(plain)
     at = Instant(row.wall, now.mono - (now.wall - row.wall))
-    return SipSeen(row.octets, row.source, row.destination, at, row.frame, authenticated=row.authenticated)
+    return SipSeen(
+        row.octets, row.source, row.destination, at, row.frame,
+        authenticated=row.authenticated, asserted=row.asserted,
+    )  # fmt: skip
 
 
 def _rows(number: int) -> tuple[int, int]:
