@@ -57,12 +57,14 @@ class Watch:
 
     def disarm(self, xid: str) -> list[Subject]:
         """Drop a task; returns what was intercepted under it."""
-        self._tasks.pop(xid, None)
+        task = self._tasks.pop(xid, None)
         self._roles.pop(xid, None)
-        for form in [form for form, tasks in self._targets.items() if xid in tasks]:
-            del self._targets[form][xid]
-            if not self._targets[form]:
-                del self._targets[form]
+        for target in () if task is None else task.targets:
+            for form in self._hasher.of_uri(target):
+                tasks = self._targets.get(form, {})
+                tasks.pop(xid, None)
+                if not tasks:
+                    self._targets.pop(form, None)
         subjects = [
             Subject(call, dialog)
             for call, followed in self._calls.items()
