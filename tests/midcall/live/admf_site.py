@@ -46,7 +46,7 @@ burst = 600
 _ELEMENT = """\
 [[admf.element]]
 role = "{role}"
-ne = "{role}"
+ne = "{ne}"
 element = "{element}"
 url = "https://{host}:{port}"
 {x2}"""
@@ -154,16 +154,7 @@ class AdmfSite:
     def _config(self) -> str:
         site = self.live.site
         ports = site._ports
-        elements = "".join(
-            _ELEMENT.format(
-                role=role,
-                element=ELEMENTS[role],
-                host=HOST,
-                port=ports[f"x1 {role}"],
-                x2=f'x2 = "{HOST}:{ports["x2"]}"\n' if role == "poi" else "",
-            )
-            for role in ("df", "poi")
-        )
+        elements = "".join(self._element(*each) for each in self._elements(ports))
         people = "".join(_PERSON.format(name=name, peer=uri(who), role=role) for who, (name, role) in PEOPLE.items())
         own = f'certificate = {_text(site.pki / "admf.pem")}\nkey = "admf.key"\nca = {_text(site.pki / "ca.pem")}\n'
         own += f"crl = {_text(site.pki / 'crl.pem')}\n"
@@ -180,6 +171,14 @@ class AdmfSite:
             person=people,
             own=own,
         )
+
+    def _elements(self, ports: dict[str, int]) -> list[tuple[str, str, int, int | None]]:
+        """Role, identifier, port of X1; and of X2, where the element has to be given one."""
+        return [("df", "df", ports["x1 df"], None), ("poi", "poi", ports["x1 poi"], ports["x2"])]
+
+    def _element(self, role: str, ne: str, port: int, x2: int | None) -> str:
+        given = "" if x2 is None else f'x2 = "{HOST}:{x2}"\n'
+        return _ELEMENT.format(role=role, ne=ne, element=ELEMENTS[role], host=HOST, port=port, x2=given)
 
     def _person(self, who: str) -> str:
         pki = self.live.site.pki

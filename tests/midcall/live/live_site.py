@@ -35,6 +35,9 @@ class LiveSite:
     it they come by X3. ``keep_sdes``: the POI keeps keys of descriptions. ``audit``: all of them write to one.
     """
 
+    deliverers: tuple[str, ...] = ("df",)
+    """Who may deliver to the LEMF."""
+
     def __init__(
         self,
         folder: Path,
@@ -57,12 +60,16 @@ class LiveSite:
         if keep_sdes:
             poi = folder / "site" / "poi.toml"
             poi.write_text(poi.read_text().replace("[poi.tickets]", "keep_sdes = true\n[poi.tickets]"))
-        self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
+        self.prepare()
+        self.lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None, self.deliverers))
         names = (AUDIT, *ROLES) if audit else ROLES
         self.roles = {name: stack.enter_context(self.role(name)) for name in names}
         for role in self.roles.values():
             role.wait()
         self.agent = stack.enter_context(contextlib.closing(HepAgent(self.site.hep, self.site.agent)))
+
+    def prepare(self) -> None:
+        """What is to be otherwise in the files of the site, before anything begins."""
 
     def role(self, name: str) -> LabRole:
         """The process of a role, which has not begun."""
