@@ -4,6 +4,9 @@ Floor on a fast machine: 150 000 packets a second, 1 500 two-way calls. A sender
 calls, 100 packets a second each, over a wire between two network namespaces; the worker has a ring there, decrypts,
 encodes, seals, and commits to the disk. Costs are of the processor; the rate is what this machine did with sender and
 worker side by side. Needs the rights of root and iproute2.
+
+With ``--workers N`` the calls are shared out to N of them, as tasks are to DFs that share nothing: each a process with
+a tap and a spool of its own on the same wire. What they can do together is compared with what one alone can.
 """
 
 from __future__ import annotations
@@ -11,15 +14,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import select
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import NamedTuple
 
 from imswire import inet, srtp
 from imswire.sdp import Codec, Endpoint
@@ -100,7 +107,7 @@ def plan(call: int, intercepts: int) -> MediaPlan:
 class Worker:
     """The cores and the spool of a worker, with every call armed at its tap."""
 
-    def __init__(self, folder: Path, tap: TapPort, calls: int, intercepts: int) -> None:
+    def __init__(self, folder: Path, tap: TapPort, calls: Iterable[int], intercepts: int) -> None:
         self.tap = tap
         self.df3 = ContentMediation()
         self.content = ContentRecords()
@@ -113,7 +120,7 @@ class Worker:
         )
         for name in names:
             self.content.order(name, Terms(name), Profile())
-        for call in range(calls):
+        for call in calls:
             made = plan(call, intercepts)
             self.df3.plan(made, made.at)
         for place in self.df3.places():
@@ -222,9 +229,7 @@ class Run:
 
 def trial(worker: Worker, left: netns.Namespace, calls: int, seconds: float, sequence: int) -> tuple[int, int, float]:
     """Packets that were sent and kept, and ns of processor time of the worker for each."""
-    command = [sys.executable, "-c", _SENDER, str(calls), str(seconds), str(sequence)]
-    with left.inside():
-        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - the interpreter that runs this
+    sender = speaking(left, calls, seconds, sequence)
     run = Run(worker)
     begun = time.process_time()
     asyncio.run(run.until_quiet(lambda: sender.poll() is not None))
@@ -232,6 +237,79 @@ def trial(worker: Worker, left: netns.Namespace, calls: int, seconds: float, seq
     assert sender.stdout is not None
     sent = int(sender.stdout.read())
     return sent, run.kept, took / max(sent, 1) * 1e9
+
+
+def speaking(left: netns.Namespace, calls: int, seconds: float, sequence: int) -> subprocess.Popen[str]:
+    """The sender, which says at its end how many packets there were."""
+    command = [sys.executable, "-c", _SENDER, str(calls), str(seconds), str(sequence)]
+    with left.inside():
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - the interpreter that runs this
+
+
+# Several workers
+
+Wire = tuple[netns.Namespace, netns.Namespace]
+
+
+class Share(NamedTuple):
+    """What one of several workers did: packets it kept, packets its ring had no room for, ns of processor time."""
+
+    kept: int
+    dropped: int
+    took: float
+
+
+def together(
+    workers: int, wire: Wire, folder: Path, calls: int, intercepts: int, seconds: float
+) -> tuple[int, list[Share]]:
+    """Packets that were sent, and what each worker made of its share of the calls."""
+    context = multiprocessing.get_context("fork")
+    over = context.Event()
+    running = []
+    with ExitStack() as opened:
+        for number in range(workers):
+            with wire[1].inside():
+                tap = opened.enter_context(closing(Tap(Source((netns.INTERFACE,))).open()))
+            place = folder / f"{workers}-{calls}-{number}"
+            place.mkdir()
+            here, there = context.Pipe()
+            given = (place, tap, range(number, calls, workers), intercepts, over, there)
+            running.append((context.Process(target=alone, args=given), here))
+            running[-1][0].start()
+        for _, pipe in running:
+            pipe.recv()  # it is ready
+        sender = speaking(wire[0], calls, seconds, 1_000)
+        sender.wait()
+        over.set()
+        shares = [pipe.recv() for _, pipe in running]
+        for process, _ in running:
+            process.join()
+    assert sender.stdout is not None
+    return int(sender.stdout.read()), shares
+
+
+def alone(folder: Path, tap: TapPort, calls: range, intercepts: int, over: Event, told: Connection) -> None:
+    """One worker, in a process of its own, until the sender is done."""
+    with closing(Worker(folder, tap, calls, intercepts)) as worker:
+        told.send(None)
+        run = Run(worker)
+        begun = time.process_time()
+        asyncio.run(run.until_quiet(over.is_set))
+        told.send(Share(run.kept, tap.counters().dropped, (time.process_time() - begun) * 1e9))
+
+
+def compare(workers: int, wire: Wire, folder: Path, given: argparse.Namespace) -> None:
+    """At each rate, one worker with the calls of one, and all with those of all."""
+    for calls in given.calls:
+        each = max(calls // workers, 1)
+        could = {}
+        for count, rate in ((1, each), (workers, each * workers)):
+            sent, shares = together(count, wire, folder, rate, min(rate, given.intercepts), given.seconds)
+            kept, dropped = sum(one.kept for one in shares), sum(one.dropped for one in shares)
+            could[count] = sum(one.kept / one.took * 1e9 for one in shares)
+            print(f"{count:3} workers, {rate:6} calls, {rate * PACKETS_OF_A_CALL:9,} pkt/s:", end=" ")
+            print(f"{sent - kept} of {sent} lost ({dropped} by the rings), {could[count]:9,.0f} pkt/s on {count} cores")
+        print(f"    {could[workers] / could[1]:.2f} times what one can, by processor time")
 
 
 _SENDER = """
@@ -250,22 +328,27 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="*", default=[100, 200, 300, 400, 500, 750, 1_000, 1_500])
     parser.add_argument("--intercepts", type=int, default=100, help="LIIDs that share the calls")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is kept up")
+    parser.add_argument("--workers", type=int, default=1, help="several share the calls, and are compared with one")
     arguments = parser.parse_args()
     most = max(arguments.calls)
     gc.set_threshold(*COLLECTED)
+    if arguments.workers > 1:
+        with netns.wire() as wire, tempfile.TemporaryDirectory() as name:
+            compare(arguments.workers, wire, Path(name), arguments)
+        return
     with netns.wire() as (left, right), tempfile.TemporaryDirectory() as name:
         with right.inside():
             tap = Tap(Source((netns.INTERFACE,), LARGE)).open()
         with left.inside():
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with closing(tap), sock, closing(Worker(Path(name), tap, most, arguments.intercepts)) as worker:
+        with closing(tap), sock, closing(Worker(Path(name), tap, range(most), arguments.intercepts)) as worker:
             report(measure(worker, Voices(sock, voices(most)), arguments.rounds))
         for calls in arguments.calls:
             with right.inside():
                 tap = Tap(Source((netns.INTERFACE,))).open()
             folder = Path(name) / str(calls)
             folder.mkdir()
-            with closing(tap), closing(Worker(folder, tap, calls, min(calls, arguments.intercepts))) as worker:
+            with closing(tap), closing(Worker(folder, tap, range(calls), min(calls, arguments.intercepts))) as worker:
                 sent, kept, cost = trial(worker, left, calls, arguments.seconds, 1_000)
                 dropped = tap.counters().dropped
             rate = calls * PACKETS_OF_A_CALL
