@@ -28,7 +28,9 @@ SCENARIOS = Path(__file__).parent / "sipp"
 PROOF = bool(os.environ.get("MIDCALL_PROOF"))
 CALLS, RATE = (5_000, 500) if PROOF else (20, 40)
 GENTLE = (1_000, 100) if PROOF else (CALLS, RATE)
-"""For scenarios that repeat nothing by themselves, such as a 183: what a full buffer drops ends them."""
+"""For what goes through a shim of ours as well."""
+BUFFER = 4 << 20
+"""SIPp's own holds 64 KiB: some 50 messages, which come while it waits for a core, and what is more is lost."""
 LIMIT = 60
 HOST = {"4": "127.0.0.1", "6": "::1"}
 MODES = {"udp": "u1", "tcp": "t1"}
@@ -203,6 +205,7 @@ class Sipp:
 
     def command(self, name: str, host: str, port: int, mode: str, *more: str) -> list[str | Path]:
         common = ["-nostdin", "-i", at(host, 0).rpartition(":")[0], "-p", str(port), "-t", mode]
+        common += ["-buff_size", str(BUFFER)]
         return [self._program, "-sf", SCENARIOS / f"{name}.xml", *common, *more]
 
     @contextmanager
@@ -303,10 +306,9 @@ def test_calls_over_tls(peer, tmp_path):
         proxy(tmp_path, f"sip:127.0.0.1:{callee}", "127.0.0.1", tls=secure),
         TlsShim(secure, tmp_path / "pki" / "ca.pem") as shim,
     ):
-        # SIPp repeats a PRACK over TCP when it is late itself, which it must not: few of those.
-        for name, many in (("call", GENTLE), ("cancel", GENTLE), ("message", GENTLE), ("prack", (20, 20))):
+        for name in ("call", "cancel", "message", "prack"):
             with sipp.callee(name, "127.0.0.1", callee, "u1"):
-                assert sipp.caller(name, "127.0.0.1", "t1", f"127.0.0.1:{shim.port}", many) == (many[0], 0), name
+                assert sipp.caller(name, "127.0.0.1", "t1", f"127.0.0.1:{shim.port}", GENTLE) == (GENTLE[0], 0), name
         assert shim.connections == 4
 
 
@@ -319,7 +321,7 @@ def test_reliable_provisional_responses(peer, tmp_path, transport, version):
     callee = free_port(host)
     hop = f"sip:{at(host, callee)}" + (";transport=tcp" if transport == "tcp" else "")
     with proxy(tmp_path, hop, host) as port, sipp.callee("prack", host, callee, mode):
-        assert sipp.caller("prack", host, mode, at(host, port), GENTLE) == (GENTLE[0], 0)
+        assert sipp.caller("prack", host, mode, at(host, port)) == (CALLS, 0)
 
 
 @pytest.mark.proof
@@ -332,7 +334,7 @@ def test_forks(peer, tmp_path, version):
     with proxy(tmp_path, f"sip:{at(host, 9)}", host) as port:
         register(host, port, *(f"<sip:callee@{at(host, each)}>" for each in (one, two)))
         with sipp.callee("fork", host, one, "u1"), sipp.callee("cancel", host, two, "u1"):
-            assert sipp.caller("fork", host, "u1", at(host, port), GENTLE) == (GENTLE[0], 0)
+            assert sipp.caller("fork", host, "u1", at(host, port)) == (CALLS, 0)
 
 
 def register(host: str, port: int, *contacts: str) -> None:
