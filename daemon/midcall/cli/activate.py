@@ -75,7 +75,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 def activate(file: Path, **given: Any) -> int:
     """Activate the tasks of FILE: destinations first, the DF, POIs last. Each --element has a --neid and a --role.
 
-    With --service the ADMF activates the warrant of that id.
+    With --service the ADMF activates the warrant of that id, and what the elements make of it is waited for.
     """
     return _run(file, given, begin, Command.ACTIVATE)
 
@@ -92,7 +92,7 @@ def _run(file: Path, given: dict[str, Any], work: Callable[[Order], Coroutine[An
     if service is not None:
         if any(given.values()):
             raise Failed(USAGE, "--service goes with nothing else: the ADMF knows elements and certificates")
-        return at_admf.Service(service).act(command, str(file))
+        return at_admf.Service(service).carry_out(command, str(file))
     for name in ("admf", "cert", "key", "ca"):
         if not given[name]:
             raise Failed(USAGE, f"--{name} is missing; or give --service")

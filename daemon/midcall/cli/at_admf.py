@@ -22,6 +22,7 @@ from midcall.base.tls import PeerName, TlsError
 from midcall.base.tls_end import TlsEnd
 from midcall.base.warrant import FormError, Revocation, Warrant, envelope, value
 from midcall.base.warrant.envelope import Envelope, Signature
+from midcall.cli import outcome
 from midcall.cli.fail import DONE, DONE_WITH_ERRORS, UNREADABLE, USAGE, Failed, read_text, shown
 from midcall.config import ConfigError, WarrantsTable
 
@@ -112,9 +113,21 @@ class Service:
         approval = wire.Approval(signed.id, signed.version, digest, signature)
         return _done(self.ask(Command.APPROVE, approval, wire.Done))
 
-    def act(self, command: Command, identifier: str) -> int:
-        """Activate, or revoke."""
-        return _done(self.ask(command, named(identifier), wire.Done))
+    def act(self, command: Command, identifier: str) -> wire.Done:
+        """Order that it be activated, or revoked. Failed: it was not taken."""
+        done = self.ask(command, named(identifier), wire.Done)
+        _done(done)
+        return done
+
+    def carry_out(self, command: Command, identifier: str) -> int:
+        """Order it, and tell what elements make of it. Failed: it was not taken."""
+        done = self.act(command, identifier)
+        return outcome.follow(
+            command,
+            done,
+            lambda: self.ask(Command.SHOW, named(identifier), wire.Shown),
+            lambda text: click.echo(shown(text)),
+        )
 
 
 def named(identifier: str) -> wire.Named:

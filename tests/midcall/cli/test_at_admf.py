@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from midcall.admf import wire
+from midcall.admf.roles import Command
+from midcall.admf.values import Status
 from midcall.base.lab_pki import uri
+from midcall.cli import outcome
 from midcall.cli.fail import Failed
 from midcall.cli.main import cli
 from midcall.cli.secret import write_ed25519
@@ -25,7 +30,7 @@ services = ["voice", "messaging"]
 scope = "iri+cc"
 keys = "decrypt"
 location = false
-start = 2026-07-01T00:00:00Z
+start = {start}
 end = {end}
 elements = ["poi-1", "df2-1"]
 [order]
@@ -70,10 +75,16 @@ class People:
         assert done.exception is None, done.exception
         return done.return_value or 0, done.output
 
-    def template(self, end: str = "2026-07-31T00:00:00Z") -> Path:
+    def template(self, end: str = "2026-07-31T00:00:00Z", start: str = warrants.START) -> Path:
         path = self.folder / "W.toml"
-        path.write_text(TEMPLATE.format(end=end, order=warrants.DIGEST))
+        path.write_text(TEMPLATE.format(start=start, end=end, order=warrants.DIGEST))
         return path
+
+    async def approved(self, **window: str) -> None:
+        """W-1, drafted and signed by two."""
+        await self.run("lea", "draft", self.template(**window))
+        for who in ("Ann", "Ben"):
+            await self.run(who.lower(), "approve", "W-1", "--key", self.folder / f"{who}.key", "--yes")
 
 
 @pytest.fixture
@@ -93,8 +104,11 @@ def test_a_warrant_from_its_draft_to_its_revocation(site: Site) -> None:
         status, said = await people.run("lea", "activate", "W-1")
         assert (status, said) == (4, "refused: approvals: it is not approved yet")
         await people.run("ben", "approve", "W-1", "--key", people.folder / "Ben.key", "--yes")
-        assert (await people.run("lea", "activate", "W-1"))[0] == 0
-        await site.until(lambda: site.status() == "Active")
+        assert await people.run("lea", "activate", "W-1") == (
+            0,
+            "W-1 version 1: done; AwaitingProvisioning\nW-1 version 1: Active\n",
+        )
+        assert site.status() == "Active"
         _, said = await people.run("lea", "list")
         assert said.startswith("W-1") and "Active" in said and "agency" in said
         _, said = await people.run("ben", "show", "W-1")
@@ -103,10 +117,72 @@ def test_a_warrant_from_its_draft_to_its_revocation(site: Site) -> None:
         longer = people.template("2026-08-15T00:00:00Z")
         assert await people.run("lea", "draft", longer, "--supersede", "W-1") == (0, "W-1 version 2: done; Active\n")
         assert len(site.admf.core.book.records["W-1"].papers) == 2
-        status, said = await people.run("lea", "revoke", "W-1")
-        assert status == 0 and "Suspended" in said
+        assert await people.run("lea", "revoke", "W-1") == (
+            0,
+            "W-1 version 1: done; Suspended\nW-1 version 1: ended at all elements\n",
+        )
 
     site.run(test)
+
+
+def test_a_window_that_has_not_begun_is_not_waited_for(site: Site) -> None:
+    async def test(site: Site) -> None:
+        people = People(site)
+        await people.approved(start="2026-07-20T00:00:00Z")
+        assert await people.run("lea", "activate", "W-1") == (
+            0,
+            "W-1 version 1: done; AwaitingProvisioning\n"
+            "W-1 version 1: all elements have it, and begin with its window\n",
+        )
+
+    site.run(test)
+
+
+def test_an_element_that_does_not_answer_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome, "PAUSES", (0.3, 0.3))
+
+    async def test(site: Site) -> None:
+        people = People(site)
+        await people.approved()
+        await site.services.pop("poi").stop()
+        status, said = await people.run("lea", "activate", "W-1")
+        assert status == 4 and "W-1 version 1: AwaitingProvisioning, not at all elements\n" in said
+        assert re.search(r"at df: XID \S+: armed\n", said) and re.search(r"at poi: XID \S+: (none|not known)\n", said)
+        assert said.endswith("midcall warrant show, alarms and health tell how\n")
+        status, said = await people.run("lea", "revoke", "W-1")
+        assert status == 4 and "W-1 version 1: Suspended, not at all elements\n" in said
+
+    site.run(test)
+
+
+def test_an_element_that_refuses_is_an_error(site: Site) -> None:
+    """The POI's own trust list knows other people."""
+    site.places["poi"].trust = warrants.trust(warrants.entry("Cleo"), warrants.entry("Dan"))
+
+    async def test(site: Site) -> None:
+        people = People(site)
+        await people.approved()
+        status, said = await people.run("lea", "activate", "W-1")
+        assert status == 4 and "W-1 version 1: Error, not at all elements\n" in said
+        assert re.search(r"at poi: XID \S+: refused\n", said) and "alarms tells why" in said
+
+    site.run(test)
+
+
+def test_an_order_that_was_taken_stays_so_when_nobody_can_be_asked_after_it() -> None:
+    said: list[str] = []
+
+    def show() -> wire.Shown:
+        raise Failed(3, "asked too often")
+
+    done = wire.Done("W-1", 1, Status.AWAITING_PROVISIONING, "done")
+    assert outcome.follow(Command.ACTIVATE, done, show, said.append) == 4
+    assert said == ["how elements took it could not be asked: midcall warrant list tells"]
+
+
+def test_a_second_administrator_is_not_waited_for() -> None:
+    done = wire.Done("W-1", 1, Status.AWAITING_CONFIRMATION, "waits for a second administrator")
+    assert outcome.follow(Command.ACTIVATE, done, pytest.fail, pytest.fail) == 0
 
 
 def test_what_is_not_for_a_role_is_refused_to_it(site: Site) -> None:
