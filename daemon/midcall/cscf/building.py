@@ -158,6 +158,8 @@ def _authenticate(digest: Digest | None, peers: Peers) -> Callable[..., Challeng
         if digest is None:
             return Challenge(status=403)
         said = digest.judge(message, now, proxy=False)  # type: ignore[arg-type]
-        return Challenge(said.user) if said.user else Challenge(status=401, extra=said.lines)
+        if not said.user:
+            return Challenge(status=401, extra=said.lines)
+        return Challenge(said.user, neighbour=peer is not None)
 
     return authenticate

@@ -25,11 +25,17 @@ Elsewhere = Callable[[Client, int, Outs], None]
 """Sends what a branch sent to the next of its other places."""
 
 
+HELD_OCTETS = 1 << 30
+"""Of messages that transactions keep: many times what calls of the usual size need."""
+
+
 class Contexts:
     """All transactions of a worker; at most ``bound`` of each kind. Times are monotonic ns.
 
     ``to_tag`` names us in responses of our own; ``next_group`` begins what is to be tried when all before has failed;
-    ``follow`` adds to that what a 3xx names; ``elsewhere`` sends what a branch sent to another place.
+    ``follow`` adds to that what a 3xx names; ``elsewhere`` sends what a branch sent to another place. ``faults`` are
+    errors of our own that ended a transaction, for the shell to tell. ``octets`` of messages are kept for transactions
+    that have no answer yet, or may have to repeat it.
     """
 
     def __init__(
@@ -48,6 +54,8 @@ class Contexts:
         self.server_of = self.servers.reader()
         self._client_of = self.clients.reader()
         self.counts: Counter[str] = Counter()
+        self.faults: list[Exception] = []
+        self.octets = 0
         self._timers: Timers[Server | Client] = Timers()
         self._to_tag = to_tag
         self._next_group = next_group
@@ -55,16 +63,29 @@ class Contexts:
 
     @property
     def is_full(self) -> bool:
-        return len(self.servers) >= self.servers.bound or len(self.clients) >= self.clients.bound
+        return self._is_full(1)
 
     @property
     def is_half_full(self) -> bool:
-        return 2 * len(self.servers) >= self.servers.bound or 2 * len(self.clients) >= self.clients.bound
+        return self._is_full(2)
+
+    def _is_full(self, times: int) -> bool:
+        servers, clients = self.servers, self.clients
+        if times * len(servers) >= servers.bound or times * len(clients) >= clients.bound:
+            return True
+        return times * self.octets >= HELD_OCTETS
+
+    def _hold(self, server: Server, octets: int) -> None:
+        """So much more is kept for a transaction, or less."""
+        server.octets += octets
+        self.octets += octets
 
     # Server side
 
     def open(self, server: Server) -> None:
         self.servers.put(server.key, server)
+        if server.request is not None:
+            self._hold(server, len(server.request.octets))
 
     def answer_in_time(self, server: Server, now: int) -> None:
         """100 for a request that is no INVITE, should it have no answer by then (RFC 4320 4.1)."""
@@ -100,6 +121,7 @@ class Contexts:
             octets = feedback.telling(octets, self._overload.share, now)
         out.append(Out(server.listener, server.hop, octets))
         if status < 200:
+            self._hold(server, len(octets) - len(server.last or b""))
             server.last = octets
             return
         if server.decided:
@@ -110,6 +132,7 @@ class Contexts:
         # Nobody asks for a 2xx to an INVITE again: the one who sent it repeats it.
         server.last = octets if server.phase == Phase.COMPLETED else None
         server.request = None
+        self._hold(server, len(server.last or b"") - server.octets)
         self._run(now, name, duration, server)
         if name == "H" and not server.reliable:
             self._run(now, "G", T1, server)
@@ -119,6 +142,7 @@ class Contexts:
     def start(self, client: Client, now: int, out: Outs, name: str) -> None:
         """A branch is sent on its way."""
         client.server.clients.append(client)
+        self._hold(client.server, len(client.octets))
         self._send(client, now, out, onward=True, name=name)
 
     def ask(self, client: Client, now: int, out: Outs, told: Callable[[int], None]) -> None:
@@ -163,6 +187,8 @@ class Contexts:
                 self._acknowledge(client, message, out)
             self._run(now, *client.ended(status), client)
             client.final = message if status >= 300 else None
+            if not server.decided:
+                self._hold(server, len(message.octets))
             if status == 503 and self._goes_elsewhere(client, now, out):
                 return
             if 300 <= status < 400 and server.recurses and self._follow(server, message, now):
@@ -179,6 +205,7 @@ class Contexts:
     ) -> None:
         if not client.pending:
             return
+        is_first = client.phase == Phase.CALLING
         client.phase = Phase.PROCEEDING
         if not client.invite:
             return  # RFC 4320 4.1: none but 100 is sent for it, and that by each hop itself
@@ -187,7 +214,7 @@ class Contexts:
             client.silent_until = now + timers.C
         elif status > 100:
             client.silent_until = now + timers.C
-        if client.cancelling:
+        if client.cancelling and is_first:
             self._send_cancel(client, now, out)
         if status > 100 and server.phase == Phase.PROCEEDING:
             self.respond(server, status, self._returned(server, message), now, out)
@@ -239,6 +266,7 @@ class Contexts:
         server.phase = Phase.OVER
         server.decided = True
         server.request = None
+        self._hold(server, -server.octets)
         self.servers.pop(server.key)
 
     def failed(self, client: Client, status: int, now: int, out: Outs) -> None:
@@ -301,12 +329,22 @@ class Contexts:
         return self._timers.next()
 
     def deadline(self, now: int, out: Outs) -> None:
-        """All that is due."""
+        """All that is due. One with which something goes wrong ends, and the others go on."""
         for due, name, what in self._timers.due(now):
-            if isinstance(what, Server):
-                self._server_due(name, what, due, out)
-            else:
-                self._client_due(name, what, due, out)
+            try:
+                if isinstance(what, Server):
+                    self._server_due(name, what, due, out)
+                else:
+                    self._client_due(name, what, due, out)
+            except Exception as error:  # noqa: BLE001 - told: it may have been sent to us for just that
+                self.faults.append(error)
+                self._give_up(what, due, out)
+
+    def _give_up(self, what: Server | Client, now: int, out: Outs) -> None:
+        server = what.server if isinstance(what, Client) else what
+        self._over(what)
+        if not (server.decided or (isinstance(what, Client) and what.alone)):
+            self.answer(server, 500, now, out)
 
     def _run(self, now: int, name: str, duration: int, what: Server | Client) -> None:
         if duration:
@@ -320,6 +358,7 @@ class Contexts:
             self.servers.pop(what.key)
             what.last = what.request = None
             what.clients.clear()
+            self._hold(what, -what.octets)
         else:
             self.clients.pop(what.branch)
             what.octets = b""

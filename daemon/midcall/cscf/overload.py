@@ -6,6 +6,7 @@ between the arrival of messages and their turn, as the shell observes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from imswire.sip import SipMessage
@@ -24,7 +25,7 @@ go away.
 """
 PEERS = 4_096
 _SHEDDABLE = frozenset({"INVITE", "MESSAGE", "SUBSCRIBE", "REGISTER", "OPTIONS", "PUBLISH", "REFER", "INFO", "NOTIFY"})
-EMERGENCY = "urn:service:sos"
+EMERGENCY = re.compile(r"urn:service:sos(?:\.[A-Za-z0-9.-]*)?", re.IGNORECASE).fullmatch
 LONGEST_MS = 600_000
 """Nobody holds us back for longer without saying so again."""
 ANEW = 60.0
@@ -103,4 +104,4 @@ class Overload:
 
 def _is_emergency(message: SipMessage) -> bool:
     """A call to an emergency service, by where it goes (RFC 5031): what else it says anybody could say."""
-    return (message.request_uri or "").lower().startswith(EMERGENCY)
+    return EMERGENCY(message.request_uri or "") is not None

@@ -13,6 +13,8 @@ from imswire import sip
 from imswire.sip import SipError, SipMessage, hop, verdict
 from midcall.base.bounded import BoundedTable
 from midcall.cscf import choice, feedback, redirects, top_via
+from midcall.cscf.breadth import BREADTH
+from midcall.cscf.breadth import breadth as breadth_of
 from midcall.cscf.contexts import Contexts
 from midcall.cscf.names import Names
 from midcall.cscf.overload import Overload
@@ -24,8 +26,6 @@ from midcall.cscf.trust import unasserted
 from midcall.cscf.values import Admission, Alias, Found, Hop, Listener, Out, Outs, Resolve
 
 WAITING = 4_096
-BREADTH = 60
-"""Max-Breadth of a request that has none (RFC 5393 5.3.3.1)."""
 EXTENSIONS: frozenset[str] = frozenset()
 """Option tags of Proxy-Require that are understood."""
 
@@ -36,6 +36,8 @@ class Gate(Protocol):
     def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission: ...
 
     def believes(self, source: Hop) -> bool: ...
+
+    def opens(self, source: Hop, place: Hop) -> bool: ...
 
 
 class Home(Protocol):
@@ -82,7 +84,7 @@ class Proxy:
 
     def _to_tag(self, call_id: str) -> str:
         """The tag of our own responses: by it the ACK of one is known again."""
-        return "mc" + self._seals.of(call_id)
+        return "mc" + self._seals.of_tag(call_id)
 
     def renew(self, router: Router, gate: Gate, home: Home) -> None:
         """What a new configuration says; transactions that run go on as they began."""
@@ -143,7 +145,7 @@ class Proxy:
         message = sip.parse(text.encode())
         target = Destination(uri)
         try:
-            sent = self._sender.request(message, Plan(), target, 0, partial(self._names.known, now))
+            sent = self._sender.request(message, Plan(), target, 0, partial(self._names.known, now), "")
         except (Unsent, SipError):
             told(503)
             return out
@@ -162,6 +164,12 @@ class Proxy:
         out: Outs = []
         self._contexts.deadline(now, out)
         return out
+
+    def take_faults(self) -> list[Exception]:
+        """Errors of our own since the last time, each of which has ended a transaction."""
+        faults = list(self._contexts.faults)
+        self._contexts.faults.clear()
+        return faults
 
     @property
     def running(self) -> tuple[int, int]:
@@ -265,7 +273,7 @@ class Proxy:
             server.breadth = BREADTH
             self._to_target(server, group[0], now, out)
             return
-        breadth, said = _breadth(request)
+        breadth, said = breadth_of(request)
         if len(group) > breadth:
             self._contexts.answer(server, 440, now, out)
             return
@@ -310,14 +318,17 @@ class Proxy:
             return
         try:
             sent = self._sender.request(
-                request, plan, target, server.listener, partial(self._names.known, now),
+                request, plan, target, server.listener, partial(self._names.known, now), server.hop.host,
                 via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth,
             )  # fmt: skip
-        except Unsent as error:
+        except (Unsent, SipError) as error:
             self._contexts.unsent(server, error.status, now, out)
             return
         if isinstance(sent, Resolve):
             self._wait(sent, server, target, now, out)
+            return
+        if not (target.known or self._gate.opens(server.hop, sent.hop)):
+            self._contexts.unsent(server, 403, now, out)
             return
         overload = self._overload
         if overload.is_asked and not plan.inside and overload.holds_back(sent.hop, request, now):
@@ -365,10 +376,10 @@ class Proxy:
             self._unheeded("not forwarded")
             return
         target = plan.groups[0][0]
-        branch = self._sender.stateless_branch(message, message.raw(b"via") or b"")
+        branch = self._sender.stateless_branch(message, message.raw(b"via") or b"", source.host)
         try:
             sent = self._sender.request(
-                message, plan, target, listener, partial(self._names.known, now),
+                message, plan, target, listener, partial(self._names.known, now), source.host,
                 via=via, branch=branch, on_top=admitted.on_top, removed=admitted.removed,
             )  # fmt: skip
         except (Unsent, SipError):
@@ -376,6 +387,9 @@ class Proxy:
             return
         if isinstance(sent, Resolve):
             out.append(sent)
+            return
+        if not (target.known or self._gate.opens(source, sent.hop)):
+            self._unheeded("not forwarded")
             return
         out.append(Out(sent.listener, sent.hop, sent.octets, "", True, sent.name))
 
@@ -407,7 +421,7 @@ class Proxy:
         if usual is None:
             self._unusual(message, now, out)
         elif self._sender.is_ours(usual.sent_by):
-            self._answered(message, usual.branch, usual.method, now, out)
+            self._answered(message, usual.branch, usual.method, now, out, returns=usual.next_by != "")
         else:
             self._unheeded("foreign responses")
 
@@ -425,21 +439,23 @@ class Proxy:
         if client is not None and told is not None:
             self._overload.told(client.hop, told, now)
         octets = feedback.cleaned(message.octets)
-        self._answered(message if octets is message.octets else sip.parse(octets), branch, method, now, out)
+        message = message if octets is message.octets else sip.parse(octets)
+        self._answered(message, branch, method, now, out, returns=len(message.values("Via")) > 1)
 
-    def _answered(self, message: SipMessage, branch: str, method: str, now: int, out: Outs) -> None:
+    def _answered(self, message: SipMessage, branch: str, method: str, now: int, out: Outs, *, returns: bool) -> None:
+        """``returns``: there is a Via behind ours. Without one nothing may come of it, for it could not go back."""
         client = self._contexts.client_of(branch, method)
-        if client is not None:
+        if client is not None and not (returns or client.alone):
+            self._unheeded("bad responses")
+        elif client is not None:
             self._contexts.response(client, message, now, out)
-        elif self._sender.is_of_former_run(branch, message.call_id):
-            self._late(message, out)
         else:
-            self._unheeded("stray responses")
+            self._late(message, branch, out)
 
-    def _late(self, message: SipMessage, out: Outs) -> None:
+    def _late(self, message: SipMessage, branch: str, out: Outs) -> None:
         """A response to what another run sent: it goes to where its next Via says (RFC 3261 16.11)."""
         found = self._sender.back(message.vias[1:2])
-        if found is None:
+        if found is None or not self._sender.is_of_former_run(branch, message.call_id, found[1].host):
             self._unheeded("stray responses")
             return
         listener, to = found
@@ -474,14 +490,3 @@ class Proxy:
         message = hop.readable(octets)
         if message is not None:
             self._refuse(message, error.status, listener, source, now, out)
-
-
-def _breadth(message: SipMessage | None) -> tuple[int, int]:
-    """How many branches a request may have at once, and what it says of it: 0, when it does not (RFC 5393 5.3)."""
-    text = message.first("Max-Breadth") if message is not None and message.has(b"max-breadth") else None
-    if text is None:
-        return BREADTH, 0
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise SipError("Max-Breadth", "no number")
-    said = int(text)
-    return min(said, BREADTH), said

@@ -20,11 +20,15 @@ SUPPORTED = frozenset({"path", "outbound", "gruu"})
 
 
 class Challenge(NamedTuple):
-    """What authentication says: ``user`` is known, or ``status`` and ``extra`` are the answer."""
+    """What authentication says: ``user`` is known, or ``status`` and ``extra`` are the answer.
+
+    ``neighbour``: it came by a neighbour, who says which way back (RFC 3327 6.1); no user agent may.
+    """
 
     user: str = ""
     status: int = 0
     extra: bytes = b""
+    neighbour: bool = True
 
 
 class Policy(NamedTuple):
@@ -75,7 +79,8 @@ class Registrar:
             return 404, b""
         if not self._may_register(challenge.user, aor):
             return 403, b""
-        return self._update(message, aor, source, listener, now)
+        path = message.values("Path") if challenge.neighbour else ()
+        return self._update(message, aor, path, source, listener, now)
 
     def _address_of_record(self, message: SipMessage) -> str | None:
         """The To URI in canonical form, of a domain that is served here (RFC 3261 10.3 5)."""
@@ -87,7 +92,9 @@ class Registrar:
         _check_text([aors[0]])
         return aors[0]
 
-    def _update(self, message: SipMessage, aor: str, source: Hop, listener: int, now: int) -> tuple[int, bytes]:
+    def _update(
+        self, message: SipMessage, aor: str, path: tuple[str, ...], source: Hop, listener: int, now: int
+    ) -> tuple[int, bytes]:
         """RFC 3261 10.3 6-8: all contacts of the request, or none."""
         had = {each.key: each for each in self._location.bindings(aor, now)}
         have = dict(had)
@@ -104,7 +111,7 @@ class Registrar:
                 seconds = self._expires(contact, message)
                 if 0 < seconds < self._policy.min_expires:
                     return 423, _line("Min-Expires", str(self._policy.min_expires))
-                binding = self._binding(contact, seconds, message, source, now)
+                binding = self._binding(contact, seconds, message, path, source, now)
                 former = had.get(binding.key)
                 if former is not None and not _is_later(former, message):
                     return 500, b""
@@ -118,7 +125,7 @@ class Registrar:
             return 503, _line("Retry-After", "60")
         if values:
             self._location.put(aor, tuple(have.values()))
-        return 200, self._answer(message, aor, tuple(have.values()), listener, now)
+        return 200, self._answer(path, aor, tuple(have.values()), listener, now)
 
     def _expires(self, contact: NameAddr, message: SipMessage) -> int:
         """Seconds: of the contact, of the request, or ours (RFC 3261 10.3 7)."""
@@ -126,20 +133,22 @@ class Registrar:
         seconds = _number(said if said is not None else message.first("Expires"))
         return min(DEFAULT_EXPIRES if seconds is None else seconds, self._policy.max_expires)
 
-    def _binding(self, contact: NameAddr, seconds: int, message: SipMessage, source: Hop, now: int) -> Binding:
+    def _binding(
+        self, contact: NameAddr, seconds: int, message: SipMessage, path: tuple[str, ...], source: Hop, now: int
+    ) -> Binding:
         uri = sip.parse_uri(contact.uri)
         if not isinstance(uri, SipUri):
             raise SipError("Contact", "no SIP URI")
         params = {name.lower(): value for name, value in contact.params}
         instance, reg_id = params.get("+sip.instance"), params.get("reg-id")
         key = f"{instance} {reg_id or ''}" if instance else _comparable(uri)
-        path = message.values("Path")
         if len(path) > MAX_PATH:
             raise SipError("Path", f"more than {MAX_PATH} values")
         for each in path:
-            sip.parse_uri(sip.parse_name_addr(each, "Path").uri)
+            if not isinstance(sip.parse_uri(sip.parse_name_addr(each, "Path").uri), SipUri):
+                raise SipError("Path", "no SIP URI")
         # Over a connection, or from behind a NAT, the way of the registration is the way back (RFC 5626 5.3).
-        host = uri.host.strip("[]")
+        host = (uri.param("maddr") or uri.host).strip("[]")
         by_flow = not path and (source.connection != 0 or host != source.host)
         kept = tuple((name, value) for name, value in contact.params if name.lower() not in ("expires", "q"))
         _check_text([contact.uri, message.call_id, *path, *(text for pair in kept for text in pair if text)])
@@ -156,14 +165,14 @@ class Registrar:
             kept,
         )
 
-    def _answer(self, message: SipMessage, aor: str, bindings: Sequence[Binding], listener: int, now: int) -> bytes:
+    def _answer(self, path: tuple[str, ...], aor: str, bindings: Sequence[Binding], listener: int, now: int) -> bytes:
         lines = []
         for each in bindings:
             q = "" if each.q == 1_000 else f";q={each.q / 1_000:g}"
             params = "".join(f";{name}" if value is None else f";{name}={value}" for name, value in each.params)
             lines.append(_line("Contact", f"<{each.uri}>{params}{q};expires={each.left(now)}"))
         if bindings:
-            lines += [_line("Path", each) for each in message.values("Path")]
+            lines += [_line("Path", each) for each in path]
             lines.append(_line("Service-Route", f"<{self._listeners[listener].uri}>"))
             lines.append(_line("P-Associated-URI", f"<{aor}>"))
         return b"".join(lines)
@@ -199,7 +208,7 @@ def _number(text: str | None) -> int | None:
 def weight(text: str | None) -> int:
     """qvalue in thousandths (RFC 3261 25.1); 1 without one."""
     head, _, tail = (text or "1").partition(".")
-    if head not in ("0", "1") or not (tail.isdigit() or not tail) or len(tail) > 3:
+    if head not in ("0", "1") or not (tail.isdigit() or not tail) or len(tail) > 3 or not tail.isascii():
         raise SipError("Contact", "q is no number from 0 to 1 of three digits")
     return min(1_000, int(head) * 1_000 + int((tail + "000")[:3]))
 

@@ -19,8 +19,8 @@ from midcall.cscf.values import PORTS, Hop, Listener, Transport
 MARK = ";mc="
 """Parameter of our URIs in Record-Route: the seal of the call to which they were given."""
 MARK_DIGITS = 16
-SEALS = 8_192
-"""Seals that are remembered."""
+SEALS = 24_576
+"""Seals that are remembered: a call has three."""
 _LOOSE = 2  # of our URIs one after another: in through one listener, out through another (RFC 5658)
 
 
@@ -28,7 +28,8 @@ class Destination(Struct, frozen=True, gc=False):
     """One target: its Request-URI (None: as it came), Route values pushed for it, and the URI of its next hop.
 
     ``flow`` is where it is reached without a look at that URI: the connection over which it registered. ``recurses``:
-    whom it names in a 3xx is tried in its place (RFC 3261 16.7 4).
+    whom it names in a 3xx is tried in its place (RFC 3261 16.7 4). ``known``: the configuration names it, or it has
+    registered from there itself; any other may lead anywhere.
     """
 
     next: str
@@ -36,6 +37,7 @@ class Destination(Struct, frozen=True, gc=False):
     routes: tuple[str, ...] = ()
     flow: Hop | None = None
     recurses: bool = False
+    known: bool = False
 
 
 class Plan(Struct, frozen=True, gc=False):
@@ -86,11 +88,22 @@ class StaticRoute(Struct, frozen=True):
 
 
 class Seals:
-    """Seals of calls: 64 bits of keyed BLAKE2b over the Call-ID, so that no state is kept for them."""
+    """Seals of calls: 64 bits of keyed BLAKE2b over the Call-ID, so that no state is kept for them.
+
+    Each is good for one thing: that in Record-Route shows that a call went through here, that in Via where its
+    responses go, and that in our To tags, which any stranger is told, nothing but that they are ours.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._blake = hashlib.blake2b(key=key, digest_size=MARK_DIGITS // 2, person=b"midcall.cscf")
         self.of = remembered(self._of, SEALS)  # a call has many messages
+
+    def of_tag(self, call_id: str) -> str:
+        return self.of(f"\n{call_id}")  # no Call-ID begins so
+
+    def of_way(self, call_id: str, host: str) -> str:
+        """Of a call whose responses go to a host."""
+        return self.of(f"{host}\n{call_id}")
 
     def _of(self, call_id: str) -> str:
         blake = self._blake.copy()
@@ -98,7 +111,14 @@ class Seals:
         return blake.hexdigest()
 
     def fits(self, seal: str, call_id: str) -> bool:
-        return seal.isascii() and hmac.compare_digest(seal, self.of(call_id))
+        return _same(seal, self.of(call_id))
+
+    def fits_way(self, seal: str, call_id: str, host: str) -> bool:
+        return _same(seal, self.of_way(call_id, host))
+
+
+def _same(seal: str, right: str) -> bool:
+    return seal.isascii() and hmac.compare_digest(seal, right)
 
 
 class Router:
@@ -123,7 +143,7 @@ class Router:
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
         self._single = {
-            (hop, route.recurse): ((Destination(hop, recurses=route.recurse),),)
+            (hop, route.recurse): ((Destination(hop, recurses=route.recurse, known=True),),)
             for route in static
             for hop, _ in route.hops
         }
@@ -162,7 +182,7 @@ class Router:
             if routes and self.is_ours(sealed):
                 # A strict router put our URI here, and the Request-URI behind all routes.
                 uri, routes, last = _address(routes[-1]), routes[:-1], True
-                inside = self._seals.fits(seal, message.call_id)
+                inside = self._is_inside(seal, message)
         while popped < _LOOSE and popped < len(routes):
             head, _, tail = routes[popped].partition(MARK)
             if head in self._heads and tail[-1:] == ">":
@@ -172,7 +192,7 @@ class Router:
                 if not self.is_ours(sealed):
                     break
             popped += 1
-            inside = inside or (seal != "" and self._seals.fits(seal, message.call_id))
+            inside = inside or (seal != "" and self._is_inside(seal, message))
         changed = uri if last else None
         rest = routes[popped:]
         if rest:
@@ -180,6 +200,10 @@ class Router:
         if inside:
             return Plan(((Destination(uri),),), changed, popped, last, True)
         return self._first(message, uri, now, changed, popped, last=last)
+
+    def _is_inside(self, seal: str, message: SipMessage) -> bool:
+        """Whether a request belongs to a dialog that went through here; one that would begin another does not."""
+        return self._seals.fits(seal, message.call_id) and message.to_tag is not None
 
     def _first(
         self,
@@ -248,7 +272,7 @@ class Router:
                     order.append(uri)
                     del living[place]
                     break
-        return tuple((Destination(uri, recurses=route.recurse),) for uri in order), 0
+        return tuple((Destination(uri, recurses=route.recurse, known=True),) for uri in order), 0
 
     def redirected(self, uri: str, now: int) -> tuple[tuple[Destination, ...], ...]:
         """Where a URI of a 3xx leads: to a user or a route of ours, or by itself; nowhere when it cannot. SipError."""
@@ -346,7 +370,9 @@ def _groups(contacts: Sequence[Contact]) -> tuple[tuple[Destination, ...], ...]:
     weights = sorted({each.q for each in contacts}, reverse=True)
     return tuple(
         tuple(
-            Destination(_address(each.path[0]) if each.path else each.uri, each.uri, each.path, each.flow)
+            Destination(
+                _address(each.path[0]) if each.path else each.uri, each.uri, each.path, each.flow, known=not each.path
+            )
             for each in contacts
             if each.q == weight
         )

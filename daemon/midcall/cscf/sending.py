@@ -11,6 +11,8 @@ from msgspec import Struct
 from imswire import inet, sip
 from imswire.inet import InetError
 from imswire.sip import SipError, SipMessage, SipUri, Via, hop
+from imswire.sip.fields import MAX_HEADERS
+from imswire.sip.message import MAX_MESSAGE
 from imswire.sip.verdict import MAGIC_COOKIE
 from midcall.base.remembered import remembered
 from midcall.cscf import top_via
@@ -20,6 +22,14 @@ from midcall.cscf.values import PORTS, Hop, Listener, Resolve, Transport
 
 RECORDED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
 """Methods that make a dialog or refresh it (RFC 3261 16.6 4)."""
+
+
+PASSES = 6
+"""How often one request may come by, even if it goes elsewhere each time: ten contacts, tried one after another, that
+each lead to the next ones, would make ten million of it.
+"""
+MOST_PIECES = 2 * (MAX_HEADERS - 32)
+"""Names and values of a request that goes on: there is room for our lines, and for those of the next ones."""
 
 
 class Unsent(Exception):
@@ -79,11 +89,11 @@ class Sender:
         self._made += 1
         return f"{MAGIC_COOKIE}{self._run}{self._made:x}.{seal}.{loop}"
 
-    def is_of_former_run(self, branch: str, call_id: str) -> bool:
-        """Whether another run of this proxy, or a worker beside it, made a branch for this call."""
+    def is_of_former_run(self, branch: str, call_id: str, host: str) -> bool:
+        """Whether another run of this proxy, or a worker beside it, made a branch for this call and its host."""
         head, _, rest = branch.removeprefix(MAGIC_COOKIE).partition(".")
         seal, _, _ = rest.partition(".")
-        return not head.startswith(self._run) and self._seals.fits(seal, call_id)
+        return not head.startswith(self._run) and self._seals.fits_way(seal, call_id, host)
 
     def loops(self, message: SipMessage) -> bool:
         """Whether the request was here before and nothing that decides its way has changed (RFC 5393 4.2)."""
@@ -91,7 +101,7 @@ class Sender:
         if not any(ours in head for ours in self._octets):
             return False
         ours = [via for via in message.values("Via") if self.is_ours(via.partition(";")[0])]
-        return bool(ours) and any(f".{loop_of(message)}" in via for via in ours)
+        return len(ours) >= PASSES or (bool(ours) and any(f".{loop_of(message)}" in via for via in ours))
 
     def is_ours(self, sent_by: str) -> bool:
         """Whether a Via is one of ours (RFC 3261 18.1.2), by its part before the parameters."""
@@ -106,6 +116,7 @@ class Sender:
         target: Destination,
         listener: int,
         known: Callable[[Resolve], Sequence[Hop] | None],
+        back: str,
         *,
         via: bytes | None = None,
         branch: str = "",
@@ -115,9 +126,9 @@ class Sender:
     ) -> Sent | Resolve:
         """The request as it goes to a target, or the name that has to be looked up first.
 
-        ``known`` gives the places of a name; ``via`` is the topmost Via with where the request came from; ``branch``
-        ours, if it is already chosen; ``on_top`` further lines; ``breadth`` another Max-Breadth. Unsent; SipError: it
-        may not go on.
+        ``known`` gives the places of a name; ``back`` is the host that responses go to; ``via`` is the topmost Via with
+        where the request came from; ``branch`` ours, if it is already chosen; ``on_top`` further lines; ``breadth``
+        another Max-Breadth. Unsent; SipError: it may not go on.
         """
         leads = self.next_of(target.next)
         place = target.flow or leads.hop
@@ -134,7 +145,7 @@ class Sender:
             raise Unsent(480, "sips, and a next hop without TLS")  # RFC 5630 5.3
         out = self._door(place, listener)
         seal = self._seals.of(message.call_id)
-        branch = branch or self._branch(seal, loop_of(message))
+        branch = branch or self._branch(self._seals.of_way(message.call_id, back), loop_of(message))
         top = f"{self._vias[out]}{branch}{self._ends[out]}\r\n"
         if message.method in RECORDED:
             top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
@@ -160,11 +171,14 @@ class Sender:
             removed,
         )
         octets = hop.forwarded(message, change, stream=place.transport != "udp")
+        if len(octets) > MAX_MESSAGE or len(message.pieces) > MOST_PIECES:
+            raise SipError("message", "with what is added nobody could read it", 513)
         return Sent(out, place, octets, branch, leads.host, others)
 
-    def stateless_branch(self, message: SipMessage, received: bytes) -> str:
+    def stateless_branch(self, message: SipMessage, received: bytes, back: str) -> str:
         """One that each retransmission is given again (RFC 3261 16.11)."""
-        return f"{MAGIC_COOKIE}-{zlib.crc32(received):x}.{self._seals.of(message.call_id)}.{loop_of(message)}"
+        seal = self._seals.of_way(message.call_id, back)
+        return f"{MAGIC_COOKIE}-{zlib.crc32(received):x}.{seal}.{loop_of(message)}"
 
     def back(self, vias: Sequence[Via]) -> tuple[int, Hop] | None:
         """Where a response goes whose next Via is the first of these (RFC 3261 18.2.2); None: nobody can tell."""
@@ -176,7 +190,8 @@ class Sender:
             door = None if transport is None else self._doors.get((transport, ":" in host))
             if transport is None or door is None or not _is_address(host):
                 return None
-            return door, Hop(transport, host, int(port) if port.isdigit() and len(port) < 6 else PORTS[transport])
+            is_number = port.isascii() and port.isdigit() and len(port) < 6
+            return door, Hop(transport, host, int(port) if is_number else PORTS[transport])
         return None
 
     def _door(self, place: Hop, came: int) -> int:

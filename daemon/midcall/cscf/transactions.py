@@ -40,13 +40,13 @@ class Server:
     ``hears``: the sender keeps to what it is told of our load; ``held``: a target is overloaded (RFC 7339).
     ``recurses``: 3xx of the targets that are tried now are followed, and ``redirects`` are the URIs that were.
     ``breadth``: Max-Breadth of each branch, 0 where it stays as it came (RFC 5393). ``decided``: a final response went
-    back.
+    back. ``octets``: octets of messages that are kept for it.
     """
 
     __slots__ = (
         "breadth", "cancelled", "clients", "decided", "hears", "held", "hop", "interval", "invite", "key", "last",
-        "listener", "method", "on_top", "phase", "plan", "recurses", "redirects", "removed", "request", "unresolved",
-        "via", "waiting",
+        "listener", "method", "octets", "on_top", "phase", "plan", "recurses", "redirects", "removed", "request",
+        "unresolved", "via", "waiting",
     )  # fmt: skip
 
     def __init__(self, key: Key, request: SipMessage, via: bytes | None, listener: int, hop: Hop) -> None:
@@ -73,6 +73,7 @@ class Server:
         self.held = False
         self.cancelled = False
         self.decided = False
+        self.octets = 0
 
     @property
     def reliable(self) -> bool:

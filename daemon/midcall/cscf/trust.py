@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from imswire import sip
 from imswire.sip import SipMessage, SipUri
 from imswire.sip.edit import Editor
 from midcall.base.bounded import BoundedTable
+from midcall.base.remembered import remembered
 from midcall.cscf.digest import Digest
 from midcall.cscf.location import LocationTable
 from midcall.cscf.overload import Overload
@@ -98,6 +99,12 @@ class TrustGate:
         peer = self._peers.of(source)
         return peer is not None and peer.trusted
 
+    def opens(self, source: Hop, place: Hop) -> bool:
+        """Whether somebody at ``source`` may have a request sent to a place of his own choice: this host's inside is
+        for those who are there, and for neighbours there that the configuration names.
+        """
+        return not is_inside(place.host) or is_inside(source.host) or self._peers.of(place) is not None
+
     def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission:
         """Whether the request may pass, and what it asserts on its way."""
         peer = self._peers.of(source)
@@ -128,6 +135,19 @@ class TrustGate:
     def _claims_to_be_ours(self, message: SipMessage) -> bool:
         uri = sip.parse_uri(message.from_.uri)
         return isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]"))
+
+
+def _is_inside(host: str) -> bool:
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    elif address.is_link_local or host == "255.255.255.255":
+        return True
+    return address.is_loopback or address.is_unspecified or address.is_multicast
+
+
+is_inside = remembered(_is_inside, 4_096)
+"""Whether an address is one of this host alone, of its link (IPv4), or of many."""
 
 
 def unasserted(message: SipMessage) -> SipMessage:

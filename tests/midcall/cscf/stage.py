@@ -48,6 +48,9 @@ class OpenGate:
     def believes(self, source: Hop) -> bool:
         return True
 
+    def opens(self, source: Hop, place: Hop) -> bool:
+        return True
+
     def admit(self, message: SipMessage, plan: Plan, source: Hop, now: int) -> Admission:
         self.asked.append((message, plan, source))
         return self.admission
@@ -95,6 +98,8 @@ class Stage:
         while (due := self.proxy.next_deadline()) is not None and due <= end:
             self.now = due
             found += sent(self.proxy.deadline(due))
+            for fault in self.proxy.take_faults():
+                raise fault
         self.now = end
         return found
 

@@ -120,9 +120,9 @@ def test_5_10_1_what_belongs_to_a_dialog_goes_on():
     _, (_, invite) = stage.say(request(), ALICE)
     stage.overload.told(BOB, Told(100, 5_000, 0), 0)
     route = f"Route: {invite.first('Record-Route')}"
-    sent = stage.say(request("BYE", "sip:bob@192.0.2.20", route, branch="z9hG4bK2", cseq=2), ALICE)
+    sent = stage.say(request("BYE", "sip:bob@192.0.2.20", route, branch="z9hG4bK2", cseq=2, to_tag="b"), ALICE)
     assert [(hop, message.method) for hop, message in sent] == [(BOB, "BYE")]
-    again = stage.say(request("INVITE", "sip:bob@192.0.2.20", route, branch="z9hG4bK3", cseq=3), ALICE)
+    again = stage.say(request("INVITE", "sip:bob@192.0.2.20", route, branch="z9hG4bK3", cseq=3, to_tag="b"), ALICE)
     assert again[1][0] == BOB
 
 

@@ -19,6 +19,8 @@ from imswire.inet import InetError
 from midcall.cscf.values import PORTS, Found, Hop, Resolve, Spot, Transport
 
 AT_ONCE = 32
+MOST_ASKED = 4_096
+"""Names that are asked for, most of them waiting for their turn."""
 DEADLINE_SECONDS = 5.0
 ASK_SECONDS = 1.0
 """How long one resolver may take to answer a question, before the next one is asked."""
@@ -60,8 +62,16 @@ class Resolver:
         self._servers = servers() if resolvers is None else tuple(resolvers)
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: set[Resolve] = set()
 
     def ask(self, asked: Resolve) -> None:
+        """Once, however many want to know it meanwhile; too many at once are nowhere."""
+        if asked in self._asked:
+            return
+        if len(self._asked) >= MOST_ASKED:
+            asyncio.get_running_loop().call_soon(self._resolved, asked, Found((), LEAST_SECONDS))
+            return
+        self._asked.add(asked)
         task = asyncio.get_running_loop().create_task(self._look_up(asked))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -73,6 +83,8 @@ class Resolver:
                 found = await self._find(asked)
         except (OSError, TimeoutError, UnicodeError):
             pass
+        finally:
+            self._asked.discard(asked)
         self._resolved(asked, found)
 
     async def _find(self, asked: Resolve) -> Found:

@@ -46,7 +46,11 @@ class Worker:
         """A message that is ours."""
         now = mono()
         proxy = self.proxy
-        outs = proxy.message(octets, listener, hop, now)
+        try:
+            outs = proxy.message(octets, listener, hop, now)
+        except Exception as error:  # noqa: BLE001 - told: it costs this message, and not the connection of many
+            proxy.heeded, outs = False, []
+            self._tell(error)
         asserted, heeded = proxy.asserted, proxy.heeded
         self._all(outs)
         if self.copies is not None:
@@ -61,6 +65,11 @@ class Worker:
 
     def _resolved(self, asked: Resolve, found: Found) -> None:
         self._all(self.proxy.resolved(asked, found, mono()))
+
+    def _tell(self, error: Exception) -> None:
+        """An error of our own, at which somebody's message aimed or not."""
+        self.proxy.counts["faults"] += 1
+        asyncio.get_running_loop().call_exception_handler({"message": "cscf: a fault", "exception": error})
 
     # Out
 
@@ -124,6 +133,8 @@ class Worker:
         due = self.proxy.next_deadline()
         if due is not None and due <= now:
             self._all(self.proxy.deadline(now))
+            for error in self.proxy.take_faults():
+                self._tell(error)
         if turns % 10 == 0:
             for uri in self._health.due(now):
                 self._all(self.proxy.probe(uri, now, partial(self._health.told, uri)))

@@ -1,0 +1,270 @@
+"""What somebody could make of the proxy: a relay, a reflector, a way inside, a heap of what never ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from imswire import sip
+from imswire.sip import SipError
+from midcall.cscf import contexts
+from midcall.cscf.overload import VERY_LATE
+from midcall.cscf.registrar import Challenge
+from midcall.cscf.routing import StaticRoute
+from midcall.cscf.sending import PASSES
+from midcall.cscf.shell.names import Resolver
+from midcall.cscf.trust import Peer
+from midcall.cscf.values import Hop, Resolve
+from tests.midcall.cscf import live
+from tests.midcall.cscf.stage import ALICE, BOB, CAROL, Stage, request, response
+from tests.midcall.cscf.test_claims import from_
+from tests.midcall.cscf.test_registrar import Office
+from tests.midcall.cscf.test_service import Site, running
+from tests.midcall.cscf.test_trust import Overload as Load
+from tests.midcall.cscf.test_trust import gate, late, message
+
+HERE = "SIP/2.0/UDP 192.0.2.1:5060"
+
+
+def invited(stage: Stage, text: str = "") -> sip.SipMessage:
+    return next(each for _, each in stage.say(text or request(), ALICE) if each.is_request)
+
+
+def without_next_via(text: str) -> str:
+    first, second, *rest = text.split("\r\n")
+    assert rest[0].startswith("Via: ")
+    return "\r\n".join([first, second, *rest[1:]])
+
+
+# Marks
+
+
+def test_what_a_stranger_is_told_of_a_call_opens_nothing():
+    """Neither the tag of a refusal nor the branch of a Via is the mark of a dialog."""
+    stage = Stage()
+    invite = invited(stage)
+    mark = (invite.first("Record-Route") or "").partition(";mc=")[2].rstrip(">")
+    ((_, refused),) = stage.say(request("OPTIONS", "sip:nobody@home.example", branch="z9hG4bKo"), CAROL)
+    told = (refused.to_tag or "", (invite.top_branch or "").split(".")[1])
+    assert refused.status == 404 and len({mark, told[0].removeprefix("mc"), told[1]}) == 3
+    for seal, inside in ((mark, True), (told[0].removeprefix("mc"), False), (told[1], False)):
+        route = f"Route: <sip:192.0.2.1:5060;lr;mc={seal}>"
+        stage.say(request("MESSAGE", "sip:x@far.example", route, branch=f"z9hG4bK{seal}", to_tag="b"), CAROL)
+        assert stage.gate.asked[-1][1].inside is inside
+
+
+def test_a_mark_is_for_what_belongs_to_a_dialog():
+    """With the mark of a call of his own nobody begins another one, to wherever he likes."""
+    stage = Stage()
+    route = f"Route: {invited(stage).first('Record-Route')}"
+    for method in ("INVITE", "MESSAGE"):
+        stage.say(request(method, "sip:x@far.example", route, branch=f"z9hG4bK{method}"), CAROL)
+        plan = stage.gate.asked[-1][1]
+        assert not plan.inside and plan.outward
+
+
+def test_no_relay_for_strangers(tmp_path):
+    """By the tag of a refusal, over real sockets."""
+
+    async def go() -> None:
+        site = Site(tmp_path)
+        config = site.config(digest=True)
+        async with running(config), live.caller() as caller, live.caller() as elsewhere:
+            caller.send(from_(caller, request("OPTIONS", "sip:nobody@home.example")), site.port)
+            await caller.until(b"SIP/2.0 404")
+            seal = (sip.parse(caller.got.pop()).to_tag or "").removeprefix("mc")
+            route = f"Route: <sip:127.0.0.1:{site.port};lr;mc={seal}>"
+            to = f"sip:127.0.0.1:{elsewhere.place[1]}"
+            caller.send(from_(caller, request("MESSAGE", to, route, branch="z9hG4bK2", to_tag="b")), site.port)
+            await caller.until(b"SIP/2.0 403")
+            assert elsewhere.got == []
+
+    live.run(go())
+
+
+@pytest.mark.parametrize(
+    "next_via", ["SIP/2.0/UDP 203.0.113.9:53", "SIP/2.0/TCP 127.0.0.1:9464", "SIP/2.0/UDP h;rport=²"]
+)
+def test_a_late_response_goes_to_who_asked_and_nobody_else(next_via):
+    """Who has seen a branch of ours cannot have the octets of his choice sent anywhere."""
+    invite = invited(Stage(run="run1"))
+    text = response(invite, 200).replace(f"Via: {invite.values('Via')[1]}", f"Via: {next_via};branch=z9hG4bKx")
+    stage = Stage(run="run2")
+    assert stage.say(text, BOB) == [] and stage.proxy.counts["stray responses"] == 1
+
+
+# The inside of this host
+
+INSIDE = [
+    "127.0.0.1",
+    "127.9.9.9",
+    "::1",
+    "::ffff:127.0.0.1",
+    "0.0.0.0",
+    "::",
+    "169.254.169.254",
+    "224.0.0.1",
+    "ff02::1",
+]  # noqa: S104
+
+
+@pytest.mark.parametrize("host", [*INSIDE, "255.255.255.255"])
+def test_nobody_outside_has_a_request_sent_inside(host):
+    place = Hop("tcp", host, 9464)
+    assert not gate().opens(ALICE, place)
+    assert gate().opens(Hop("udp", "127.0.0.1", 5070), place) and gate().opens(ALICE, BOB)
+    assert gate(Peer(network=host)).opens(ALICE, place)
+
+
+def test_what_leads_inside_is_refused():
+    """By route, by Request-URI, by Path; not where the configuration or a phone of this host leads."""
+    stage = Stage(StaticRoute((("sip:127.0.0.1:5080", 1),), domain="far.example"))
+    stage.gate.opens = gate().opens  # type: ignore[method-assign]
+    stage.bind("carol", "sip:c@192.0.2.30", path=("<sip:127.0.0.1:9464;transport=tcp;lr>",))
+    stage.bind("dan", "sip:dan@127.0.0.1:5070")
+    inside = [
+        request("INVITE", "sip:127.0.0.1:9464;transport=tcp"),
+        request("INVITE", "sip:x@192.0.2.9;maddr=127.0.0.1", branch="z9hG4bK2"),
+        request("MESSAGE", "sip:x@y", "Route: <sip:[::1]:9464;lr>", branch="z9hG4bK3"),
+        request("INVITE", "sip:carol@home.example", branch="z9hG4bK4"),
+    ]
+    for text in inside:
+        assert [each.status for _, each in stage.say(text, ALICE)][-1] in (403, 503)
+        assert stage.proxy.running[1] == 0
+    assert stage.say(request("ACK", "sip:127.0.0.1:9464", branch="z9hG4bK5"), ALICE) == []
+    for number, uri in enumerate(("sip:x@far.example", "sip:dan@home.example")):
+        ((to, _),) = stage.say(request("MESSAGE", uri, branch=f"z9hG4bKm{number}"), ALICE)
+        assert to.host == "127.0.0.1"
+
+
+def test_a_contact_leads_to_where_it_was_registered_from():
+    office = Office()
+    office.ask("Contact: <sip:a@192.0.2.10;maddr=127.0.0.1>")
+    assert [each.flow for each in office.table.contacts("sip:alice@home.example", 0)] == [ALICE]
+
+
+def test_a_user_agent_says_no_path():
+    """RFC 3327 6.1: neighbours do. Else whoever has a password sends his calls to anybody."""
+    office = Office()
+    path = "Path: <sip:203.0.113.9:53;lr>"
+    office.challenge = Challenge("alice", neighbour=False)
+    status, lines = office.ask("Contact: <sip:a@10.0.0.1>", path)
+    assert status == 200 and path not in lines
+    (contact,) = office.table.contacts("sip:alice@home.example", 0)
+    assert contact.path == () and contact.flow == ALICE
+    office.challenge = Challenge("alice")
+    assert path in office.ask("Contact: <sip:a@10.0.0.1>", path)[1]
+    with pytest.raises(SipError):
+        office.ask("Contact: <sip:a@10.0.0.1>", "Path: <tel:+1>")
+    with pytest.raises(SipError):
+        office.ask("Contact: <sip:a@10.0.0.1>;q=0.²")
+
+
+# What never ends
+
+
+@pytest.mark.parametrize("status", [180, 200, 302, 408, 486, 503, 603])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_an_answer_that_cannot_go_back_changes_nothing(method, status):
+    """Without a Via behind ours it would have ended a branch, and left its request for ever."""
+    stage = Stage()
+    invite = invited(stage, request(method))
+    assert stage.say(without_next_via(response(invite, status)), BOB) == []
+    assert stage.proxy.counts["bad responses"] == 1
+    assert [each.status for _, each in stage.say(response(invite, 486), BOB)][-1] == 486
+    stage.wait(400_000)
+    assert stage.proxy.running == (0, 0) and stage.proxy._contexts.octets == 0
+
+
+def test_what_has_no_room_for_our_lines_is_refused():
+    """Nobody could read it, nor we write its CANCEL."""
+    stage = Stage()
+    text = request("INVITE", "sip:bob@home.example", *["X: y"] * 1_014)
+    assert [each.status for _, each in stage.say(text, ALICE)] == [100, 513]
+    long = request("INVITE", "sip:bob@home.example", "X: " + "y" * 65_250, branch="z9hG4bK2")
+    assert [each.status for _, each in stage.say(long, ALICE)] == [100, 513]
+    most = request("INVITE", "sip:bob@home.example", *["X: y"] * 980, branch="z9hG4bK3")
+    stage.say(response(invited(stage, most), 180), BOB)
+    assert "CANCEL" in [each.is_request and each.method for _, each in stage.wait(200_000)]
+
+
+def test_a_cancel_is_sent_once():
+    """However often the one who is called says that it rings."""
+    stage = Stage()
+    invite = invited(stage)
+    stage.say(response(invite, 180), BOB)
+    sent = stage.say(request("CANCEL"), ALICE)
+    for _ in range(20):
+        sent += stage.say(response(invite, 183), BOB)
+    assert [each.is_request and each.method for _, each in sent].count("CANCEL") == 1
+
+
+def test_octets_of_what_is_under_way_are_bounded(monkeypatch):
+    """By strangers half of them; they are free again when it is over."""
+    monkeypatch.setattr(contexts, "HELD_OCTETS", 400_000)
+    stage = Stage()
+    stage.gate.admission = stage.gate.admission._replace(stranger=True)
+    body = "x" * 20_000
+
+    def say(number: int) -> list[int | None]:
+        text = request("MESSAGE", branch=f"z9hG4bK{number}", call_id=f"{number}", body=body)
+        return [each.status for _, each in stage.say(text, ALICE)]
+
+    assert sum(say(number) == [503] for number in range(10)) == 5
+    stage.gate.admission = stage.gate.admission._replace(stranger=False)
+    assert sum(say(number) == [503] for number in range(10, 20)) == 5
+    stage.wait(400_000)
+    assert stage.proxy._contexts.octets == 0 and say(20) == [None]
+
+
+def test_a_request_does_not_come_by_for_ever():
+    """However its URI changes: contacts, one after another, that each lead to others here."""
+    stage = Stage()
+    via = "".join(f"Via: {HERE};branch=z9hG4bKrun1{number}.s.x\r\n" for number in range(PASSES))
+    for count, status in ((PASSES - 1, 100), (PASSES, 482)):
+        more = via.split("\r\n")[:count]
+        sent = stage.say(request("INVITE", "sip:bob@home.example", *more, branch=f"z9hG4bKa{count}"), ALICE)
+        assert sent[0][1].status == status
+
+
+def test_a_fault_of_our_own_costs_one_transaction(monkeypatch):
+    stage = Stage()
+    for number in range(3):
+        invite = invited(stage, request(branch=f"z9hG4bK{number}", call_id=f"{number}"))
+        stage.say(response(invite, 180), BOB)
+    companion, calls = contexts.companion, iter(range(9))
+
+    def faulty(*given: object) -> bytes:
+        if next(calls) == 1:
+            raise ValueError
+        return companion(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(contexts, "companion", faulty)
+    stage.now = 182_000_000_000
+    sent = [sip.parse(each.octets) for each in stage.proxy.deadline(stage.now)]  # type: ignore[union-attr]
+    assert sorted(str(each.status or each.method) for each in sent) == ["500", "CANCEL", "CANCEL"]
+    assert [type(each) for each in stage.proxy.take_faults()] == [ValueError] and stage.proxy.take_faults() == []
+
+
+def test_emergency_calls_are_those_to_emergency_services():
+    overload = late(Load(lambda _: 0), VERY_LATE)
+    for uri in ("urn:service:sos", "URN:Service:SOS.police", "urn:service:sos.ecall.automatic"):
+        assert overload.shed(message(uri=uri)) is None
+    for uri in ("urn:service:sosx", "urn:service:sos@home.example", "sip:sos@home.example", "urn:service:sos\n"):
+        assert overload.shed(message(uri=uri.strip())) is not None or uri.endswith("\n")
+
+
+def test_a_name_is_asked_for_once():
+    async def go() -> None:
+        found: list[Resolve] = []
+        resolver = Resolver(lambda asked, _: found.append(asked), ())
+        for _ in range(1_000):
+            resolver.ask(Resolve("localhost", port=5060, services=False))
+        assert len(resolver._tasks) == 1
+        while not found:
+            await asyncio.sleep(0.001)
+        assert len(found) == 1 and not resolver._asked
+        resolver.close()
+
+    asyncio.run(go())
