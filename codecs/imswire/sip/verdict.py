@@ -27,7 +27,15 @@ MAGIC_COOKIE = "z9hG4bK"
 _WORD = rb"[A-Za-z0-9_.+~*!-]++"
 _PARAMETERS = rb"(?:;" + _WORD + rb"(?:=" + _WORD + rb")?+){0,32}+"
 _PORT = rb":(?:[0-9]{1,4}+|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(?![0-9])"
-_PLAIN_HOST = rb"[A-Za-z0-9][A-Za-z0-9.-]{0,252}+(?:" + _PORT + rb")?+"
+_GROUP = rb"[0-9A-Fa-f]{1,4}"
+# RFC 4291 2.2 in its forms 1 and 2: eight groups, or fewer with one :: among them.
+_IPV6 = b"(?:%b)" % b"|".join([
+    rb"(?:%b:){7}%b" % (_GROUP, _GROUP),
+    *(rb"(?:%b:){1,%d}(?::%b){1,%d}" % (_GROUP, 7 - behind, _GROUP, behind) for behind in range(1, 7)),
+    rb"(?:%b:){1,7}:" % _GROUP,
+    rb":(?:(?::%b){1,7}|:)" % _GROUP,
+])  # fmt: skip
+_PLAIN_HOST = rb"(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}+|\[" + _IPV6 + rb"\])(?:" + _PORT + rb")?+"
 _PLAIN_URI = rb"sips?:(?:[A-Za-z0-9+_.-]{1,128}@)?+" + _PLAIN_HOST + _PARAMETERS
 _PLAIN_NAME = rb'(?:"[A-Za-z0-9 _.-]*+" ?|[A-Za-z0-9_.-]*+ ?)'
 _ADDRESS = _PLAIN_NAME + rb"<" + _PLAIN_URI + rb">" + _PARAMETERS
@@ -35,7 +43,8 @@ _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _END_OF_WORD = rb"(?=[;,\r\n]|\Z)"
 _SENT_BY = rb"SIP/2\.0/(?:UDP|TCP|TLS) " + _PLAIN_HOST
 _BRANCH = rb"z9hG4bK" + _WORD
-_RECEIVED = rb";received=(?:" + _OCTET + rb"\.){3}" + _OCTET + _END_OF_WORD
+_ADDRESS_OF_IP = rb"(?:(?:" + _OCTET + rb"\.){3}" + _OCTET + rb"|\[" + _IPV6 + rb"\])"
+_RECEIVED = rb";received=" + _ADDRESS_OF_IP + _END_OF_WORD
 _PARAMETER = _WORD + rb'(?:=(?:"[A-Za-z0-9,_.-]{0,64}"|' + _WORD + rb"))?+"
 # What is said of load (RFC 7339) is for the next hop alone, and read.
 _FURTHER = rb"(?:;(?!(?i:received|branch)[;=]|(?i:oc)=)" + _PARAMETER + rb"|" + _RECEIVED + rb"){0,32}+"

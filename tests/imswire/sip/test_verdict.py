@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import AddressValueError, IPv6Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,11 +124,14 @@ ADDRESSES = (
     "sip:a@x;tag=1", "<sip:a@x>;;", "<sip:>", "<sip:@x>",
     "< sip:a@x>", "<sip:a@-x>;tag=\xc3\xbc", "<tel:+49;x=y>", "<sip:a@x>;tag", "a<sip:%61@x>", "<sip:a@x:5060;p=>;q",
     "<sip:a.@x.y.>", "*", '"a"<sip:a@x>', "a  <sip:a@x>", "<sip:a@x;;lr>", "<sip:a@x:12345>", "<sip:a:b@x>",
+    "<sip:a@[2001:db8::1]:5060;lr>", "<sip:[::]>", "<sip:a@[1:2:3:4:5:6:7:8:9]>", "<sip:a@[::1>", "<sip:a@[::1]x>",
 )  # fmt: skip
 VIAS = (
     "SIP/2.0/UDP h;branch=z9hG4bK1", "SIP/2.0/TCP h:5060;branch=z9hG4bK1;rport", "SIP/2.0/UDP [::1];branch=z9hG4bK1",
     "SIP / 2.0 / UDP h", "SIP/2.0/UDP h;received=x", "SIP/2.0/UDP h;branch=z9hG4bK", "SIP/2.0/UDP h:1:2", "",
     "SIP/2.0/TLS h;branch=z9hG4bKa;rport=77", "SIP/2.0/UDP h;branch=z9hG4bKa;rport=77777",
+    "SIP/2.0/UDP [::1]:65536;branch=z9hG4bK1", "SIP/2.0/UDP [1::2::3];branch=z9hG4bK1",
+    "SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bK1;received=[::1]", "SIP/2.0/UDP h;branch=z9hG4bK1;received=[:::]",
 )  # fmt: skip
 URIS = (
     "sip:a@x",
@@ -162,7 +167,10 @@ def test_the_short_way_is_short(text):
 
 
 USUAL = request(
-    "Max-Forwards: 70", 'Contact: "A B" <sip:a@10.0.0.1:50600;transport=tcp>;q=0.5', "Route: <sip:p;lr>, <sip:q;lr>"
+    "Max-Forwards: 70",
+    'Contact: "A B" <sip:a@10.0.0.1:50600;transport=tcp>;q=0.5',
+    "Route: <sip:p;lr>",
+    "Route: <sip:q;lr>",
 )
 
 
@@ -184,6 +192,8 @@ def seen(octets: bytes) -> verdicts.Usual | None:
         ("SIP/2.0/TCP h:65535;branch=z9hG4bK1;rport", ("SIP/2.0/TCP h:65535", "z9hG4bK1", True, False, "")),
         (f"{TOP};rport=7;x", ("SIP/2.0/UDP h", "z9hG4bK1", False, True, "")),
         (f"{TOP};rport;received=9.0.0.255", ("SIP/2.0/UDP h", "z9hG4bK1", True, True, "")),
+        (f"{TOP};received=[2001:db8::9]", ("SIP/2.0/UDP h", "z9hG4bK1", False, True, "")),
+        ("SIP/2.0/TCP [::1]:5060;branch=z9hG4bK1", ("SIP/2.0/TCP [::1]:5060", "z9hG4bK1", False, False, "")),
         (f"{TOP},SIP/2.0/UDP i;branch=z9hG4bK2", ("SIP/2.0/UDP h", "z9hG4bK1", False, False, "SIP/2.0/UDP i")),
         (
             f"{TOP}\r\nVia: SIP/2.0/TLS i:5;branch=z9hG4bK2;y=z\r\nVia: SIP/2.0/UDP j;branch=z9hG4bK3",
@@ -227,8 +237,29 @@ def test_torture_messages_that_are_usual_go_on():
     assert usual and {VERDICTS[name]["datagram"] for name in usual} == {"forward"}
 
 
-@given(st.integers(0, len(USUAL)), st.integers(0, 12), st.text('\r\n\t :;,<>"=@?1[].', max_size=4))
-def test_what_is_usual_would_be_forwarded(place, length, put):
-    octets = USUAL[:place] + put.encode() + USUAL[place + length :]
+GROUPS = st.sampled_from(("", "0", "1", "ab", "FfFf", "12345", "g", ":", "1.2.3.4"))
+
+
+@given(st.lists(GROUPS, max_size=10))
+def test_ipv6_addresses_of_the_short_way_are_addresses(groups):
+    text = ":".join(groups)
+    try:
+        is_one = IPv6Address(text) is not None and "." not in text  # those with an IPv4 in them are read in full
+    except AddressValueError:
+        is_one = False
+    assert (seen(request(via=f"SIP/2.0/UDP [{text}];branch=z9hG4bK1")) is not None) is is_one
+
+
+USUAL_IPV6 = USUAL.replace(b"10.0.0.1", b"[2001:db8::10]").replace(b" h;", b" [::1]:5060;")
+
+
+@given(
+    st.sampled_from((USUAL, USUAL_IPV6)),
+    st.integers(0, len(USUAL_IPV6)),
+    st.integers(0, 12),
+    st.text('\r\n\t :;,<>"=@?1[].', max_size=4),
+)
+def test_what_is_usual_would_be_forwarded(whole, place, length, put):
+    octets = whole[:place] + put.encode() + whole[place + length :]
     if seen(octets) is not None:
         assert judge(octets).action is Action.FORWARD
