@@ -30,11 +30,11 @@ AT_ONCE = 32
 class Crowd:
     """``count`` calls; their files of keys and of the site are in ``folder``."""
 
-    def __init__(self, folder: Path, count: int, *, door: bool = False) -> None:
-        """``door``: the DF has its tap from the role ``tap``."""
+    def __init__(self, folder: Path, count: int, *, door: bool = False, interface: str = "lo") -> None:
+        """``door``: the DF has its tap, which is at ``interface``, from the role ``tap``."""
         self.users = Users(count)
         (folder / "KEYS.toml").write_text(self.users.key_file())
-        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", door=door)
+        self.site = LabSite(folder / "site", folder / "pki", folder / "KEYS.toml", door=door, interface=interface)
         self.calls: list[LiveCall] = []
         self._agent = HepAgent(self.site.hep, self.site.agent)
         self._stop = threading.Event()
@@ -83,7 +83,8 @@ class Crowd:
         for cs_id, speaks, hears in ((1, call.caller, call.callee), (2, call.callee, call.caller)):
             _, master = srtp_key(keys[cs_id])
             sender, (address, port) = speaks.senders[0], hears.rtp()
-            yield Voice(address, port, sender.ssrc, sender.payload_type, sender.seq, master.key + master.salt)
+            key = master.key + master.salt
+            yield Voice(address, port, sender.ssrc, sender.payload_type, sender.seq, key, speaks.rtp())
 
 
 class Spoken(NamedTuple):

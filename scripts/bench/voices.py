@@ -28,7 +28,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Voice(NamedTuple):
-    """A stream: where it goes (IPv4), SSRC, payload type, next sequence number, SRTP key and salt (AES-CM-128, 80)."""
+    """A stream: where it goes (IPv4), SSRC, payload type, next sequence number, SRTP key and salt (AES-CM-128, 80), and
+    where it comes from, for who builds whole frames.
+    """
 
     address: bytes
     port: int
@@ -36,6 +38,7 @@ class Voice(NamedTuple):
     kind: int
     sequence: int
     key: bytes
+    origin: tuple[bytes, int] = (b"\x7f\0\0\1", 9)
 
 
 class Voices:

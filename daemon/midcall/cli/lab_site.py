@@ -167,11 +167,11 @@ url = "https://{host}:{xk}"
 peers = ["{kms}"]
 {own}"""
 
-_TAP = '[df.tap]\ninterfaces = ["lo"]\n'
+_TAP = '[df.tap]\ninterfaces = ["{interface}"]\n'
 _BEHIND_DOOR = "[df.tap]\ndoor = {door}\n"
 _DOOR = """\
 [tap]
-interfaces = ["lo"]
+interfaces = ["{interface}"]
 door = {door}
 media = ["{user}"]
 """
@@ -205,9 +205,9 @@ trust = {trust}
 class LabSite:
     """Files of a site in ``folder``, certificates and secrets in ``pki``; ``keys`` is the KEYS.toml of its KMS.
 
-    Each role is a process of ``midcall run``. With ``tap`` the DF takes media from the loopback interface, without it
-    by X3 from the laboratory's media node; with ``door`` it has its tap from the role ``tap``. With ``audit`` there is
-    one to which all of them write; with ``proxy`` one for the users, at ``self.proxy``.
+    Each role is a process of ``midcall run``. With ``tap`` the DF takes media from ``interface``, without it by X3
+    from the laboratory's media node; with ``door`` it has its tap from the role ``tap``. With ``audit`` there is one to
+    which all of them write; with ``proxy`` one for the users, at ``self.proxy``.
     """
 
     def __init__(
@@ -217,6 +217,7 @@ class LabSite:
         keys: Path,
         *,
         tap: bool = True,
+        interface: str = "lo",
         door: bool = False,
         audit: bool = False,
         proxy: bool = False,
@@ -242,7 +243,7 @@ class LabSite:
         ]
         _write(self.trust, "\n".join([f"max_days = {2 * DAYS}", *entries, ""]))
         own, place = pwd.getpwuid(os.getuid()).pw_name, self._file("tap")
-        media = _BEHIND_DOOR.format(door=place) if door else _TAP if tap else ""
+        media = _BEHIND_DOOR.format(door=place) if door else _TAP.format(interface=interface) if tap else ""
         texts = {"kms": self._kms(keys.absolute()), "poi": self._poi(), "df": self._df(media)}
         if audit:
             texts = {role: text + self._audited(role) for role, text in texts.items()}
@@ -250,7 +251,7 @@ class LabSite:
         if proxy:
             texts["poi"] += _COPIES.format(copies=self._copies())
             texts[CSCF] = self._cscf()
-        texts["tap"] = _DOOR.format(door=place, user=own)
+        texts["tap"] = _DOOR.format(interface=interface, door=place, user=own)
         for role, text in texts.items():
             _write(self.folder / f"{role}.toml", self._process(role) + text)
 
