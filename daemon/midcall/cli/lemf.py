@@ -28,8 +28,8 @@ from midcall.lemf.shell.store import DEFAULT_LIMIT, Store, StoreError
 from midcall.lemf.shell.view import Lines, Screen
 
 MAX_KEY_FILE = 1 << 16
-FILES_WANTED = 1 << 14
-"""Open files: two WAV files for each of 4 096 calls, and the stores."""
+FILES_WANTED = 5 << 12
+"""Open files: two WAV files for each of 4 096 calls, as many stores, and as many again while these are synced."""
 
 
 @click.command()

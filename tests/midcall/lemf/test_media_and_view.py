@@ -98,9 +98,9 @@ def test_the_files_of_a_call_that_has_ended_are_finished(tmp_path):
     for call, media in link.receive(b"".join(pdus), NOW * 2).media:
         files.write(call, media)
     for _ in range(LINGER):
-        files.tick()
+        list(files.tick())
         assert not list(tmp_path.glob("*-mix.wav"))
-    files.tick()
+    list(files.tick())
     assert list(tmp_path.glob("*-mix.wav")) and files.finished == 3
     for call, media in link.receive(sender.cc(0), NOW * 2).media:
         files.write(call, media)

@@ -49,7 +49,7 @@ def written(pdus: list[bytes], folder: Path, piece: int, keys: bool) -> dict[str
             call.keys = keys and number % 4 > 1
             files.write(call, packets)
         if number % 5 == 4:
-            files.tick()
+            list(files.tick())
     files.close_all()
     left = {path.name: path.read_bytes() for path in folder.iterdir()}
     return left | {"spent": str(sum(spent)).encode(), "unreadable": str(files.unreadable).encode()}
@@ -80,7 +80,7 @@ def test_packets_of_a_usual_call_are_taken_together(monkeypatch, tmp_path):
     for _ in range(3):
         for call, packets in link.receive(b"".join(sender.cc() for _ in range(40)), LATER).media:
             files.write(call, packets)
-            files.tick()
+            list(files.tick())
     monkeypatch.setattr(MediaFiles, "_one", lambda *_: alone.append(1))
     for call, packets in link.receive(b"".join(sender.cc() for _ in range(400)), LATER).media:
         files.write(call, packets)

@@ -7,7 +7,7 @@ ports 40 000 + 2 * the stream's number in its call. Made IPv4 headers have no UD
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 
@@ -270,13 +270,19 @@ class MediaFiles:
         self._spend(4 * files.octets)
         files.flush()
 
-    def tick(self) -> None:
-        """Once a second: what is written can be seen; calls that have ended and are silent are finished."""
+    def tick(self) -> Iterator[None]:
+        """Once a second: what is written can be seen; calls that have ended and are silent are finished.
+
+        Gives way behind each call, so that others need not wait for all of them.
+        """
         self._seconds += 1
         for files in list(self._calls.values()):
+            if self._calls.get(files.call) is not files:
+                continue  # it was finished meanwhile
             self._flush(files)
             if files.call.state == "ended" and files.heard + LINGER < self._seconds:
                 self.close(files.call)
+            yield
 
     def close(self, call: Call) -> list[Path]:
         """Finish the files of a call."""

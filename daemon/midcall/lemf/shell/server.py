@@ -31,6 +31,9 @@ SEARCH_SECONDS = 20.0
 """How long an end waits for what is still looked closer at."""
 REST = 4
 """Times of a search that pass before the next."""
+MOST_REST = 0.25
+"""Seconds from one sync to the next at most; a deliverer has more than that under way before it waits for answers."""
+REST_STEP = 0.02
 WRITE_WITHIN = 0.002
 """Seconds from one time that what has gathered goes into its files, where those look who wait for it, to the next."""
 
@@ -242,8 +245,14 @@ class Receiver:
     async def _commit(self) -> None:
         while True:
             await self._wanted.wait()
+            begun = time.monotonic()
             self._wanted.clear()
             await self.flush()
+            rest = min(time.monotonic() - begun, MOST_REST)
+            while rest > 0 and not self._held and not self._stopping.is_set():
+                # What comes meanwhile is synced together: many files cost much less so.
+                await asyncio.sleep(min(rest, REST_STEP))
+                rest -= REST_STEP
 
     async def flush(self) -> None:
         """One sync for all that wait; what comes meanwhile waits for the next."""
@@ -266,7 +275,8 @@ class Receiver:
             try:
                 self.lemf.deadline(time.time_ns())
                 self.tell_findings()
-                self.media.tick()
+                for _ in self.media.tick():
+                    await asyncio.sleep(0)  # who delivers does not wait for the media of all calls
             except (StoreError, OSError) as error:
                 self._fail(str(error))
             except Exception as error:  # noqa: BLE001 - a fault of ours: gaps of others are still to be told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from midcall.base.bounded import BoundedTable
 from midcall.lemf.owners import Claim
 from midcall.lemf.recalled import ToldGap
 
-FILES = 256
+FILES = 4_096
+"""Kept open, if the process may have four times as many; the descriptors of a sync are as many again."""
 SYNCS = 4
 """Threads that sync at once: the journal of the disk writes what they wait for together."""
 UNSYNCED = 64
@@ -62,6 +64,12 @@ def liid_of(name: str) -> bytes | None:
     return liid if folder_name(liid) == name else None
 
 
+def _files() -> int:
+    """How many may be open."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return FILES if most == resource.RLIM_INFINITY else max(min(FILES, most // 4), 1)
+
+
 class _File:
     """One file that grows, when what gathers in ``pending`` is written; a write that is cut short is taken back."""
 
@@ -99,7 +107,7 @@ class Store:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.out = out
         self._limit = limit
-        self._files: BoundedTable[tuple[bytes, str], _File] = BoundedTable("lemf.files", FILES)
+        self._files: BoundedTable[tuple[bytes, str], _File] = BoundedTable("lemf.files", _files())
         self._dirty: dict[tuple[bytes, str], _File] = {}
         self._closing: list[int] = []
         self._entries: dict[Path, None] = {}
