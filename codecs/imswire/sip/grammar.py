@@ -156,8 +156,8 @@ def split(text: str, separator: str) -> Iterator[str]:
     if separator not in text:
         yield text
         return
-    if '"' not in text and "<" not in text:
-        yield from text.split(separator)
+    if '"' not in text:
+        yield from _between_brackets(text, separator)
         return
     start = 0
     quoted = bracketed = False
@@ -180,3 +180,26 @@ def split(text: str, separator: str) -> Iterator[str]:
             yield text[start:place]
             start = place + 1
     yield text[start:]
+
+
+def _between_brackets(text: str, separator: str) -> Iterator[str]:
+    """Pieces of a text without quotes: what was cut inside angle brackets is put together again."""
+    pieces = text.split(separator)
+    if "<" not in text:
+        yield from pieces
+        return
+    held: list[str] = []
+    bracketed = False
+    for piece in pieces:
+        opening, closing = piece.rfind("<"), piece.rfind(">")
+        if opening != closing:  # it has one of them
+            bracketed = opening > closing
+        if bracketed:
+            held.append(piece)
+        elif held:
+            yield separator.join([*held, piece])
+            held.clear()
+        else:
+            yield piece
+    if held:
+        yield separator.join(held)

@@ -62,22 +62,45 @@ def _sliced(message: SipMessage, change: Change, hops: int, stream: bool) -> byt
     cuts = [(layout.hops, b"Max-Forwards: %d\r\n" % hops)]
     if change.top_via is not None or change.routes:
         if change.top_via is not None:
-            cuts.append((layout.places[b"via"][0], b"Via: %b\r\n" % change.top_via))
-        places = layout.places.get(b"route", ())
-        if len(places) < change.routes:
+            place = layout.places[b"via"][0]
+            if b"," in message.pieces[place]:
+                return None
+            cuts.append((place, b"Via: %b\r\n" % change.top_via))
+        routes = _without_routes(message, change.routes)
+        if routes is None:
             return None
-        cuts += [(place, b"") for place in places[: change.routes]]
+        cuts += routes
         cuts.sort()
     octets = message.octets
     slices, at = [line, b"\r\n", change.on_top], start
     for place, instead in cuts:
         begin, end = _line(message, at, place)
-        if not end or b"," in message.pieces[place]:
+        if not end:
             return None
         slices += (octets[at:begin], instead)
         at = end
     slices.append(_rest(message, at))
     return b"".join(slices)
+
+
+def _without_routes(message: SipMessage, routes: int) -> list[tuple[int, bytes]] | None:
+    """The places of the lines from which so many values of Route are taken, and what stands there then; None: not by
+    slices.
+    """
+    cuts: list[tuple[int, bytes]] = []
+    for place in message.layout.places.get(b"route", ()):
+        if not routes:
+            break
+        rest = message.pieces[place]
+        while routes and rest:
+            value, _, rest = rest.partition(b",")
+            rest = rest.strip()
+            is_one = b'"' not in value and value.rfind(b"<") < value.rfind(b">")
+            if not is_one or rest[:1] == b"," or rest[-1:] == b",":
+                return None
+            routes -= 1
+        cuts.append((place, b"Route: %b\r\n" % rest if rest else b""))
+    return None if routes else cuts
 
 
 def _lines_at(message: SipMessage) -> int:

@@ -52,16 +52,19 @@ _VIA = _SENT_BY + rb";branch=" + _BRANCH + _FURTHER
 _PLAIN_ADDRESS = re.compile(_ADDRESS).fullmatch
 _PLAIN_VIA = re.compile(_VIA).fullmatch
 _PLAIN_REQUEST_URI = re.compile(_PLAIN_URI.decode()).fullmatch
-# The values of Call-ID, of all Via and then of all addresses, one a line, each with what stands behind the colon.
+# The values of Call-ID, of all Via, of From and To, and then of all other addresses, one line of the message a line,
+# each with what stands behind the colon.
 _LINE_END = rb"\r?+(?:\n|\Z)"
 _NEXT_VIA = rb"(?:, ?+|" + _LINE_END + rb" )"
-_USUAL = re.compile(
-    rb" ([!-~]++)%b (%b);branch=(%b)(;rport%b)?+(%b)(?:%b(%b);branch=%b%b(?:%b%b)*+)?+%b(?: %b%b)*+"
-    % (
-        _LINE_END, _SENT_BY, _BRANCH, _END_OF_WORD, _FURTHER, _NEXT_VIA, _SENT_BY, _BRANCH, _FURTHER, _NEXT_VIA, _VIA,
-        _LINE_END, _ADDRESS, _LINE_END,
-    )
-).fullmatch  # fmt: skip
+_TO_ADDRESSES = rb" ([!-~]++)%b (%b);branch=(%b)(;rport%b)?+(%b)(?:%b(%b);branch=%b%b(?:%b%b)*+)?+%b" % (
+    _LINE_END, _SENT_BY, _BRANCH, _END_OF_WORD, _FURTHER, _NEXT_VIA, _SENT_BY, _BRANCH, _FURTHER, _NEXT_VIA, _VIA,
+    _LINE_END,
+)  # fmt: skip
+_ONE_ADDRESS = b" %b%b" % (_ADDRESS, _LINE_END)
+_SOME_ADDRESSES = b" %b(?:, ?+%b)*+%b" % (_ADDRESS, _ADDRESS, _LINE_END)
+_USUAL = re.compile(b"%b(?:%b){2}+(?:%b)*+" % (_TO_ADDRESSES, _ONE_ADDRESS, _SOME_ADDRESSES)).fullmatch
+# Reply-To is no list, and may stand anywhere among them.
+_USUAL_SINGLE = re.compile(b"%b(?:%b)*+" % (_TO_ADDRESSES, _ONE_ADDRESS)).fullmatch
 # A blank between the brackets of an address (RFC 3261 25.1: name-addr has none).
 _BLANK_INSIDE = re.compile(r"<[ \t]|[ \t]>")
 
@@ -125,7 +128,7 @@ def usual(message: SipMessage) -> Usual | None:
     layout, pieces = message.layout, message.pieces
     if layout.usual is None or layout.basic is None:
         return None
-    found = _USUAL(b"\n".join(layout.usual(pieces)))
+    found = (_USUAL_SINGLE if b"reply-to" in layout.places else _USUAL)(b"\n".join(layout.usual(pieces)))
     if found is None:
         return None
     call_id, sent_by, branch, rport, more, next_by = found.groups(b"")

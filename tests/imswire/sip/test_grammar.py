@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imswire.sip.grammar import is_token, number, split, unfold
 
@@ -21,6 +23,12 @@ from imswire.sip.grammar import is_token, number, split, unfold
 )
 def test_split(text, pieces):
     assert list(split(text, ",")) == pieces
+
+
+@given(st.lists(st.sampled_from(("a", ",", "<", ">", "b;c")), max_size=12).map("".join))
+def test_texts_without_quotes_are_split_alike(text):
+    """One character after the other, as where there are quotes."""
+    assert [piece.removesuffix('""') for piece in split(text + '""', ",")] == list(split(text, ","))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imswire import sip
 from imswire.sip import SipError, hop
@@ -83,6 +85,25 @@ def test_what_is_written_otherwise_has_the_same_values(was, becomes):
     for name in ("Route", "Max-Forwards", "To", "X-Odd", "Record-Route"):
         assert octets.values(name) == usual.values(name)
     assert octets.start_line == usual.start_line and octets.body == usual.body
+
+
+LINES = st.lists(
+    st.lists(st.sampled_from(("<sip:a;lr>", '"a, b" <sip:b>', "c <sip:c,d>;x=y", "", "<sip:e>\t")), max_size=4).map(
+        ", ".join
+    ),
+    max_size=3,
+)
+
+
+@given(LINES, st.integers(1, 3))
+def test_routes_are_taken_from_the_top_wherever_they_stand(lines, taken):
+    octets = INVITE.replace(b"Route: <sip:p1.example.com;lr>\r\nRoute: <sip:p2.example.com;lr>\r\n", b"").replace(
+        b"X-Odd", "".join(f"Route: {line}\r\n" for line in lines).encode() + b"X-Odd"
+    )
+    message = sip.parse(octets)
+    gone = sip.parse(hop.forwarded(message, hop.Change(TOP, routes=taken)))
+    assert gone.values("Route") == message.values("Route")[taken:]
+    assert gone.values("X-Odd") == message.values("X-Odd") and gone.body == message.body
 
 
 def test_without_max_forwards_it_gets_seventy():

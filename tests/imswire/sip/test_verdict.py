@@ -169,6 +169,7 @@ def test_the_short_way_is_short(text):
 USUAL = request(
     "Max-Forwards: 70",
     'Contact: "A B" <sip:a@10.0.0.1:50600;transport=tcp>;q=0.5',
+    "Record-Route: <sip:p;lr>, <sip:q;lr>",
     "Route: <sip:p;lr>",
     "Route: <sip:q;lr>",
 )
@@ -202,7 +203,9 @@ def seen(octets: bytes) -> verdicts.Usual | None:
     ],
 )
 def test_what_is_usual_is_told_at_once(via, expected):
-    for octets in (request("Max-Forwards: 70", via=via), request("Route: <sip:p;lr>\r\nContact: <sip:a@x>", via=via)):
+    routes = "Record-Route: <sip:p;lr>,<sip:q;lr>, <sip:[::1];lr>"
+    for more in (("Max-Forwards: 70",), ("Route: <sip:p;lr>\r\nContact: <sip:a@x>", routes), ("Reply-To: <sip:a@x>",)):
+        octets = request(*more, via=via)
         found = seen(octets)
         assert found is not None
         assert (found.sent_by, found.branch, found.rport, found.more, found.next_by) == expected
@@ -216,6 +219,10 @@ def test_what_is_usual_is_told_at_once(via, expected):
         request("User-Agent: a", "User-Agent: b"),
         request("Contact: *"),
         request("Contact: <sip:a@x> <sip:b@x>"),
+        request("Contact: <sip:a@x>, "),
+        request("Reply-To: <sip:a@x>, <sip:b@x>"),
+        request().replace(b"<sip:b@x>", b"<sip:b@x>, <sip:b@x>"),
+        request().replace(b"<sip:a@x>;tag=1", b"<sip:b@x>, <sip:b@x>"),
         request("Bad Name: x"),
         request("X: y\r\n z"),
         request("X: y\r\n\r"),
