@@ -240,10 +240,10 @@ class SipMessage:
             tags = self.from_tag or "", self.to_tag or ""
             return self.call_id, *tags, self.cseq, self.top_branch or ""
         via, from_, to, call_id, cseq = basic
-        from_tag, to_tag = _tag(pieces[from_].strip(), "From"), _tag(pieces[to].strip(), "To")
+        from_tag, to_tag = _tag_of(pieces[from_].strip(), "From"), _tag_of(pieces[to].strip(), "To")
         self._call_id = name = _word(pieces[call_id].strip())
         self._cseq = transaction = self._checked(cseq_of(pieces[cseq].strip()))
-        branch = _usual_branch(pieces[via].strip())
+        branch = _branch_of(pieces[via].strip())
         return name, from_tag or "", to_tag or "", transaction, self.top_branch or "" if branch is None else branch
 
     # Body
@@ -422,6 +422,16 @@ def is_whole(octets: bytes) -> bool:
     return _QUOTE not in octets or (octets.count(b'"') % 2 == 0 and b"\\" not in octets)
 
 
+_REMEMBERED = 256
+"""Octets of a value that is remembered: the messages of a transaction, and most of a call, have the same."""
+_usual_branches = lru_cache(maxsize=4_096)(_usual_branch)
+
+
+def _branch_of(value: bytes) -> str | None:
+    """The same; the responses to a request have its Via."""
+    return (_usual_branches if len(value) <= _REMEMBERED else _usual_branch)(value)
+
+
 def _short_branch(value: bytes) -> tuple[bytes, str | None]:
     """What is before it, and the branch."""
     others, found, branch = (value.partition(b",")[0] if _COMMA in value else value).partition(b";branch=")
@@ -460,3 +470,10 @@ def _tag(value: bytes, field: str) -> str | None:
         if short is None:
             raise
         return short
+
+
+_usual_tag = lru_cache(maxsize=8_192)(_tag)
+
+
+def _tag_of(value: bytes, field: str) -> str | None:
+    return (_usual_tag if len(value) <= _REMEMBERED else _tag)(value, field)

@@ -5,6 +5,7 @@ Two spellings of one identity give the same text, two identities never do: inter
 
 from __future__ import annotations
 
+import re
 from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import unquote_to_bytes
 
@@ -27,6 +28,10 @@ _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 _SEPARATORS = str.maketrans("", "", "-.()")
 _DIGITS = frozenset("0123456789")
 _LOCAL = frozenset("0123456789ABCDEF*#")
+# As most are written: without escapes, port and parameters, the host in lower case.
+_CANONICAL_SIP = re.compile(
+    r"sips?:([A-Za-z0-9+_.!~*-]{1,128}@[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?){0,16})"
+).fullmatch
 
 Parameters = tuple[tuple[str, str | None], ...]
 
@@ -187,6 +192,9 @@ def identities(uri: str) -> tuple[str, ...]:
     headers and a password do not name a user and are dropped, as is the default port; another port stays.
     sip and sips name the same user. Empty when ``uri`` names nobody.
     """
+    canonical = _CANONICAL_SIP(uri)
+    if canonical is not None:
+        return (f"sip:{canonical[1]}",)
     try:
         parsed = parse_uri(uri)
     except SipError:

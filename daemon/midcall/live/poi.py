@@ -20,6 +20,7 @@ from midcall.live.poi_account import PoiAccounts
 from midcall.live.tallies import Tallies
 from midcall.poi import PointOfInterception
 from midcall.poi.dialog import Call
+from midcall.poi.tracker import NEVER
 
 # Group commit of the cache (DESIGN 4: at most 50 ms).
 FLUSH_SECONDS = 0.05
@@ -77,7 +78,7 @@ class PoiService:
         self._journal = journal
         self._clock = clock or LoopClock()
         self._timer: Alarm | None = None
-        self._wakes = 0
+        self._wakes = NEVER
         self._rotate_at = time.monotonic() + ROTATE_SECONDS
         self.committing: Callable[[], Callable[[], None]] = lambda: _nobody_waits
 
@@ -93,7 +94,8 @@ class PoiService:
         self.counts["sip"] += 1
         if events:
             self._send(events)
-        self._schedule()
+        if self.core.not_before < self._wakes:
+            self._schedule()
 
     def arm(self, task: Task, now: Instant | None = None) -> None:
         """Arm a task: every running dialog of its target is reported before this returns. ValueError: no identity."""
@@ -133,16 +135,16 @@ class PoiService:
     # Time
 
     def _schedule(self) -> None:
-        """Wake at the next deadline: an alarm that comes before it costs less than a new one for each message."""
-        due = self.core.next_deadline()
-        if due is None or (self._timer is not None and self._wakes <= due):
+        """Wake when something may be due: an alarm that comes before it costs less than a new one for each message."""
+        due = self.core.not_before
+        if due >= self._wakes:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._wakes = self._clock.at_mono(due, self._due), due
 
     def _due(self) -> None:
-        self._timer = None
+        self._timer, self._wakes = None, NEVER
         self._send(self.core.deadline(self._clock.now()))
         self._schedule()
 

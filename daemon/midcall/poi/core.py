@@ -125,7 +125,7 @@ class PointOfInterception:
             if subject.is_named:
                 events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
             if not self._watch.follows(call):
-                self._tracker.calls.released(call)
+                self._tracker.released(call)
         return events
 
     # SIP
@@ -203,6 +203,13 @@ class PointOfInterception:
     def next_deadline(self) -> int | None:
         """Monotonic ns of the next thing that time alone brings; None when there is nothing."""
         return self._tracker.next_deadline()
+
+    @property
+    def not_before(self) -> int:
+        """Monotonic ns before which time alone brings nothing: as :meth:`next_deadline`, but known at once, and often
+        that of something that will not happen any more. :meth:`deadline` makes it exact.
+        """
+        return self._tracker.not_before
 
     def deadline(self, now: Instant) -> list[X2Event]:
         """Whatever is due at ``now``."""

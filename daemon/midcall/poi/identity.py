@@ -110,12 +110,11 @@ class _Header(NamedTuple):
 
 _NAMING = (_Header("From", b"from", Match.CALLER), _Header("To", b"to", Match.CALLEE))
 _ASSERTING = (
+    _Header("P-Asserted-Identity", b"p-asserted-identity", None),
     _Header("P-Called-Party-ID", b"p-called-party-id", Match.CALLEE, of_requests=True, is_list=False),
     _Header("History-Info", b"history-info", Match.OTHER),
     _Header("Diversion", b"diversion", Match.OTHER),
 )
-# Of these most messages have none.
-_P_ASSERTED_IDENTITY = _Header("P-Asserted-Identity", b"p-asserted-identity", None)
 _DIVERTING = frozenset({b"history-info", b"diversion"})
 _NOBODY: frozenset[bytes] = frozenset()
 
@@ -153,13 +152,7 @@ class Identities:
         if said is not None:
             if said and self._by_asserted:
                 found.append((self._hasher.of_uri(said), sender))
-        elif self._by_asserted:
-            lines = message.raws(b"p-asserted-identity")
-            if len(lines) == 1:
-                found.append((self._hasher.of_list(lines[0]), sender))
-            elif lines:
-                found.append((self._listed(lines, message, _P_ASSERTED_IDENTITY), sender))
-        if said is None and message.has_any(self._asserting_keys):
+        elif message.has_any(self._asserting_keys):
             found += self._seldom_asserted(message, sender)
         for contact in contacts:
             if contact.device is not None:

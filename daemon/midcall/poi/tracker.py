@@ -65,7 +65,7 @@ class Tracker:
         self._evicted: list[Ended] = []
         self._aged: list[Call] = []
         # Before this (monotonic ns) nothing is due: often the time of something that will not happen any more.
-        self._not_before = NEVER
+        self.not_before = NEVER
 
     def find(self, heard: Heard) -> Call | None:
         return self.calls.find(heard.call_id, heard.from_tag, heard.to_tag)
@@ -123,7 +123,7 @@ class Tracker:
 
     def due(self, mono: int) -> bool:
         """Whether :meth:`deadline` may have anything to do at this monotonic time (ns)."""
-        return mono >= self._not_before or bool(self._evicted)
+        return mono >= self.not_before or bool(self._evicted)
 
     def deadline(self, now: Instant) -> list[Ended]:
         """Whatever is due: BYEs without answer, forks that were left behind, calls that never came about."""
@@ -136,7 +136,7 @@ class Tracker:
                 break
             self._forget(oldest, "never answered", ended)
         self._aged += self.calls.age(now.mono)
-        self._not_before = self.next_deadline() or NEVER
+        self.not_before = self.next_deadline() or NEVER
         return ended
 
     def take_aged(self) -> list[Call]:
@@ -144,8 +144,14 @@ class Tracker:
         aged, self._aged = self._aged, []
         return aged
 
+    def released(self, call: Call) -> None:
+        """Nobody follows a call any more: it ages as others do, and may be evicted."""
+        self.calls.released(call)
+        if self.limits.max_age is not None:
+            self._awake(call.kept_at + self.limits.max_age)
+
     def _awake(self, due: int) -> None:
-        self._not_before = min(self._not_before, due)
+        self.not_before = min(self.not_before, due)
 
     # Messages
 

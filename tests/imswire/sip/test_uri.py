@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imswire import sip
+from imswire.sip import uri
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,18 @@ def test_a_form_is_its_own_canonical_form(user, host):
 
 def test_a_urn_of_nothing_but_components_names_nobody():
     assert sip.identities("urn:gsma:?+x") == () and sip.identities("urn:gsma:imei:1:") == ("urn:gsma:imei:1:",)
+
+
+@given(
+    st.from_regex(r"sips?:[a-zA-Z0-9+%;:_.!~*'&-]{0,6}@?[a-zA-Z0-9._\[-]{0,8}(:5060)?(;user=phone)?\n?", fullmatch=True)
+)
+def test_the_short_way_to_a_canonical_form_is_that_of_the_long_one(text):
+    expected = uri._sip_identities(sip.parse_uri(text)) if uri._CANONICAL_SIP(text) else sip.identities(text)
+    assert sip.identities(text) == expected
+
+
+def test_most_identities_go_the_short_way():
+    for text in ("sip:alice@example.com", "sips:+4930123@ims.mnc001.mcc262.3gppnetwork.org", "sip:a.b-c@x"):
+        assert uri._CANONICAL_SIP(text) and sip.identities(text) == uri._sip_identities(sip.parse_uri(text))
+    for text in ("sip:a@b:5060", "sip:a@b.", "sip:a@b;user=phone", "sip:%61@b", "sip:a@B", "sip:a:b@c", "SIP:a@b"):
+        assert uri._CANONICAL_SIP(text) is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from imswire import sip
 from imswire.mikey import EncrAlg
 from midcall.base import redaction
-from midcall.base.redaction import Rules, calm, hidden, lines, places, proofs
+from midcall.base.redaction import Rules, calm, hidden, keyless, lines, places, proofs
 from midcall.base.redaction.text import squeezed
 from tests.midcall.base import test_redaction_content as content
 from tests.midcall.base import test_redaction_hidden as hiding
@@ -84,6 +84,7 @@ def without_proofs(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(proofs, name, lambda *_: False)
     patch.setattr(calm, "head", lambda *_: None)
     patch.setattr(calm, "description", lambda *_: False)
+    patch.setattr(keyless, "hands_over_none", lambda _: False)
     patch.setattr(lines, "plain_ends", lambda _: False)
 
 
@@ -172,6 +173,25 @@ def test_messages_as_they_are_used_are_proved():
     for rules in (Rules(content=True), Rules(mikey=True)):
         assert not proofs.session_stays(PLAIN + content._mikey(EncrAlg.NULL), rules)
         assert proofs.session_stays(PLAIN + content._mikey(EncrAlg.AES_CM_128), rules)
+    for body in (b"", PLAIN, PLAIN + TICKET, PLAIN + TICKET + b"a=sendrecv\r\n"):
+        assert keyless.hands_over_none(sip.parse(content.made(body, method=b"INVITE")))
+
+
+def test_where_keys_alone_are_taken_out_nothing_with_a_hint_of_one_is_passed_at_once():
+    usual = content.made(PLAIN + TICKET, method=b"INVITE")
+    for line in (b"a=crypto:1 X inline:x", b"k=prompt", b"a=x:INLINE", b"a=x:%69nline", b"a=x:=69", b"a", b"A=x"):
+        assert not keyless.hands_over_none(sip.parse(with_its_length(usual + line + b"\r\n")))
+    for line in (
+        b"e: gzip",
+        b"X:\tx",
+        b"X: x\r\n y",
+        b"X: \xc3\xa9",
+        b"X: base64",
+        b"X: charset=x",
+        b"Content-Encoding:x",
+    ):
+        assert not keyless.hands_over_none(sip.parse(usual.replace(b"CSeq", line + b"\r\nCSeq")))
+    assert not keyless.hands_over_none(sip.parse(usual + b"more")), "octets behind its length"
 
 
 HINTS = (

@@ -263,10 +263,56 @@ def test_keys_of_descriptions_never_reach_the_disk_nor_the_cache(tmp_path, maste
     cache = poi(journal, sdes=False)
     for message in seen(world):
         cache.sip_seen(message)
-    assert not any(b"inline:" in plain for _, plain in journal._fresh)
+    assert journal._fresh and not any(b"inline:" in seen.octets for _, _, seen in journal._fresh)
     (report,) = reports(cache.arm(ALICE, Instant(BEGIN, 0)))
     assert b"inline:" not in report.offer.octets and b"m=audio" in report.offer.octets
     journal.close()
+
+
+def test_rows_of_a_former_version_are_read(tmp_path, master):
+    messages = seen(established())
+    journal = SipJournal(tmp_path / "cache.db", master)
+    for place, each in enumerate(messages):
+        plain = j._encode(j._row(each))
+        sealed = journal._key.seal(plain, j._place(7))
+        row = (7 << j._PLACES | place, journal._epoch, sealed)
+        journal._database.execute("INSERT INTO messages(id, epoch, sealed) VALUES(?, ?, ?)", row)
+    journal.close()
+    again, cache, _ = restarted(tmp_path / "cache.db", master, Instant(BEGIN, 0))
+    (report,) = reports(cache.arm(ALICE, Instant(BEGIN, 0)))
+    assert report.exchanges and again.lost == 0
+    again.close()
+
+
+def test_what_comes_of_a_call_between_two_groups_is_one_row_and_what_ends_between_them_none(tmp_path, master):
+    world = World()
+    call = world.call()
+    call.establish(world.held())
+    begun = len(seen(world))
+    call.hang_up()
+    messages = seen(world)
+    journal = SipJournal(tmp_path / "cache.db", master)
+    cache = poi(journal)
+    for each in messages[:begun]:
+        cache.sip_seen(each)
+    journal.flush()
+    (rows,) = journal._database.execute("SELECT count(*) FROM messages").fetchone()
+    other = poi(journal)
+    for each in messages:
+        other.sip_seen(each)
+    assert rows == 1 and journal._gone == []
+    journal.flush()
+    assert journal._database.execute("SELECT count(*) FROM messages").fetchone() == (1,)
+    for each in messages[begun:]:
+        cache.sip_seen(each)
+    journal.flush()
+    assert journal._database.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+    journal.close()
+
+
+def test_calls_that_follow_each_other_are_removed_together():
+    assert list(j._ranges([])) == []
+    assert list(j._ranges([9, 3, 4, 5])) == [(3 << 8, 5 << 8 | 255), (9 << 8, 9 << 8 | 255)]
 
 
 def test_a_disk_that_does_not_write_is_tried_again(tmp_path, master):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from imswire import sip
-from midcall.base.redaction import bodies, calm, heads, places, proofs
+from midcall.base.redaction import bodies, calm, heads, keyless, places, proofs
 from midcall.base.redaction.calm import Lines
 from midcall.base.redaction.rules import (
     CONTENT,
@@ -57,6 +57,8 @@ def of_parsed(parsed: sip.SipMessage, octets: bytes, rules: Rules, known: Lines 
     ``known``: lines of other messages; those that other rules let pass prove nothing.
     """
     if rules == NOTHING:
+        return Redacted(octets, ())
+    if rules == keyless.ONLY_KEYS and keyless.hands_over_none(parsed):
         return Redacted(octets, ())
     if known is not None and known.rules != rules:
         known = None

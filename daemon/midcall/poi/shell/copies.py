@@ -22,7 +22,9 @@ from midcall.base.sip_copies import SipCopy
 from midcall.events import Instant, SipSeen
 
 CONNECTIONS = 64
-PACKETS_TOGETHER = 16
+COPIES_TOGETHER = 64
+"""Taken in one turn of the loop, about: some milliseconds, in which nothing else happens."""
+_BLANKS = (b"\r", b"\n")
 _CREDENTIALS = struct.Struct("3i")
 
 Take = Callable[[SipSeen], None]
@@ -68,7 +70,8 @@ class CopyDoor:
         self._loop.add_reader(made.fileno(), self._readable, made)
 
     def _readable(self, made: socket.socket) -> None:
-        for _ in range(PACKETS_TOGETHER):
+        left = COPIES_TOGETHER
+        while left > 0:
             try:
                 octets = made.recv(sip_copies.MAX_PACKET * 2)
             except (BlockingIOError, InterruptedError):
@@ -87,11 +90,13 @@ class CopyDoor:
             for copy in copies:
                 self._copy(copy)
                 self._last[made] = copy.number
+            left -= 1 + len(copies)
             if not self._durable:
                 self._answer(made, self._last[made])
 
     def _copy(self, copy: SipCopy) -> None:
-        if not sip.looks_like_sip(copy.octets.lstrip(b"\r\n")):
+        octets = copy.octets
+        if not sip.looks_like_sip(octets.lstrip(b"\r\n") if octets[:1] in _BLANKS else octets):
             self.counts["other"] += 1
             return
         self.counts["taken"] += 1

@@ -1,8 +1,9 @@
 """The durable ticket cache: the messages that shaped each live call, sealed, in one SQLite file.
 
-Rows are written in groups and removed with their call. Keys are those of an epoch: now and then a new one begins, all
-live rows are sealed anew under its key, a share with each group, and the old key is destroyed, so that what was
-removed opens for nobody, neither in free pages nor in a backup. The wrapping key comes from outside.
+What comes of a call within one group is one row; rows are written in groups and removed with their call. Keys are those
+of an epoch: now and then a new one begins, all live rows are sealed anew under its key, a share with each group, and
+the old key is destroyed, so that what was removed opens for nobody, neither in free pages nor in a backup. The wrapping
+key comes from outside.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from midcall.base.seal import SealError, SealKey
-from midcall.base.sqlite import connect, read_only, transaction
+from midcall.base.sqlite import connect, insert, read_only, transaction
 from midcall.events import Instant, SipSeen
 from midcall.poi.dialog import Call
 
@@ -28,7 +30,7 @@ OCTETS_OF_A_CALL = 1 << 20
 # Rows that are sealed anew with one group, at least; and rows of former runs that are read in one go.
 ROTATED_TOGETHER = 64
 READ_TOGETHER = 128
-# A row's number is that of its call, and its place in the call: what belongs together stands together.
+# A row's number is that of its call, and the place of its first message there: what belongs together stands together.
 _PLACES = 8
 _LAST_PLACE = (1 << _PLACES) - 1
 _SCHEMA = (
@@ -37,7 +39,11 @@ _SCHEMA = (
 )
 
 
-class _Row(Struct, array_like=True):
+# What a row begins with that holds several messages; former versions wrote one alone, which never begins so.
+_SEVERAL = b"\0"
+
+
+class _Row(Struct, array_like=True, gc=False):
     """A message as it is sealed: octets, addresses, both clocks, frame, whether its copy was authenticated, and who the
     proxy asserted that it is from.
     """
@@ -54,21 +60,27 @@ class _Row(Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Row).decode
+_decode_several = msgspec.msgpack.Decoder(list[_Row]).decode
 
 
-class _Entry(Struct, gc=False):
-    """What is kept of one call: its number in the file, those of former runs, and how much it has written."""
+class _Entry(Struct, eq=False, gc=False):
+    """What is kept of one call: its number in the file, those of former runs, and how much of it there is.
+
+    ``written``: some of it may be on the disk; ``over``: what is not there any more is wanted.
+    """
 
     number: int
     messages: int = 0
     octets: int = 0
     former: tuple[int, ...] = ()
+    written: bool = False
+    over: bool = False
 
 
 class _Told(NamedTuple):
-    """Rows that are to be written, and calls that are to be removed."""
+    """Messages that are to be written, with their places, and numbers of calls that are to be removed."""
 
-    fresh: list[tuple[int, bytes]]
+    fresh: list[tuple[_Entry, int, SipSeen]]
     gone: list[int]
 
 
@@ -100,7 +112,7 @@ class SipJournal:
             for statement in _SCHEMA:
                 self._database.execute(statement)
         self._master = master
-        self._fresh: list[tuple[int, bytes]] = []
+        self._fresh: list[tuple[_Entry, int, SipSeen]] = []
         self._gone: list[int] = []
         last = self._database.execute("SELECT max(id) FROM messages").fetchone()[0]
         self._next = 1 + (0 if last is None else last >> _PLACES)
@@ -118,25 +130,25 @@ class SipJournal:
         if not isinstance(entry, _Entry):
             entry = call.mark = _Entry(self._next)
             self._next += 1
-        if entry.messages >= MESSAGES_OF_A_CALL or entry.octets + len(seen.octets) > OCTETS_OF_A_CALL:
+        octets = len(seen.octets)
+        if entry.messages >= MESSAGES_OF_A_CALL or entry.octets + octets > OCTETS_OF_A_CALL:
             self.lost += 1
             return
-        ends, at = (seen.source, seen.destination), seen.at
-        row = _Row(seen.octets, *ends, at.wall, at.mono, seen.frame, seen.authenticated, seen.asserted)
-        self._fresh.append((entry.number << _PLACES | entry.messages, _encode(row)))
+        self._fresh.append((entry, entry.messages, seen))
         entry.messages += 1
-        entry.octets += len(seen.octets)
+        entry.octets += octets
 
     def over(self, call: Call) -> None:
         entry, call.mark = call.mark, None
         if isinstance(entry, _Entry):
-            self._gone += (entry.number, *entry.former)
+            entry.over = True
+            self._gone += (entry.number, *entry.former) if entry.written else entry.former
 
     # The disk
 
     @property
     def waiting(self) -> int:
-        """Rows and removals that are not on the disk yet."""
+        """Messages and removals that are not on the disk yet."""
         return len(self._fresh) + len(self._gone)
 
     def flush(self) -> None:
@@ -183,16 +195,20 @@ class SipJournal:
         return told if told.fresh or told.gone or self._rotation is not None else None
 
     def _write(self, told: _Told) -> None:
-        ended = set(told.gone)
-        rows = [
-            (row, self._epoch, self._key.seal(plain, _place(row >> _PLACES)))
-            for row, plain in told.fresh
-            if row >> _PLACES not in ended
-        ]
+        groups: dict[_Entry, list[tuple[int, SipSeen]]] = {}
+        for entry, place, seen in told.fresh:
+            if not entry.over:
+                groups.setdefault(entry, []).append((place, seen))
+        rows: list[object] = []
+        for entry, messages in groups.items():
+            plain = _SEVERAL + _encode([_row(seen) for _, seen in messages])
+            number = entry.number
+            rows += (number << _PLACES | messages[0][0], self._epoch, self._key.seal(plain, _place(number)))
+            entry.written = True
         self._database.execute("BEGIN IMMEDIATE")
-        self._database.executemany("INSERT INTO messages(id, epoch, sealed) VALUES(?, ?, ?)", rows)
-        deleted = self._database.executemany("DELETE FROM messages WHERE id BETWEEN ? AND ?", map(_rows, told.gone))
-        self._rows = max(self._rows + len(rows) - deleted.rowcount, 0)
+        insert(self._database, "messages(id, epoch, sealed)", rows, 3)
+        deleted = self._database.executemany("DELETE FROM messages WHERE id BETWEEN ? AND ?", _ranges(told.gone))
+        self._rows = max(self._rows + len(groups) - deleted.rowcount, 0)
         if self._rotation is not None:
             self._reseal(self._rotation)
 
@@ -208,24 +224,25 @@ class SipJournal:
         keys, before = dict(self._keys()), self._next
         number = 0
         messages: list[SipSeen] = []
-        for row, epoch, sealed in self._former(before << _PLACES):
-            if row >> _PLACES != number:
-                if number:
-                    yield number, messages
-                number, messages = row >> _PLACES, []
-            self._taken[number] = 1 + (row & _LAST_PLACE)
-            self._rows += 1
-            if epoch not in keys:
-                keys.update(self._keys())  # sealed anew meanwhile
-            plain = self._open(number, keys.get(epoch), sealed)
-            if plain is not None:
-                messages.append(_seen(plain, now))
+        for together in self._former(before << _PLACES):
+            if any(epoch not in keys for _, epoch, _ in together):
+                keys.update(self._keys())  # sealed anew meanwhile; before all are opened it may be once more
+            for row, epoch, sealed in together:
+                if row >> _PLACES != number:
+                    if number:
+                        yield number, messages
+                    number, messages = row >> _PLACES, []
+                plain = self._open(number, keys.get(epoch), sealed)
+                rows = [] if plain is None else _rows_of(plain)
+                messages += [_seen(each, now) for each in rows]
+                self._taken[number] = (row & _LAST_PLACE) + max(len(rows), 1)
+                self._rows += 1
         if number:
             yield number, messages
 
-    def _former(self, before: int) -> Iterator[tuple[int, int, bytes]]:
-        """Rows below a number in their order: no cursor stays open while others are written and removed, and a
-        connection of its own does not wait for those.
+    def _former(self, before: int) -> Iterator[list[tuple[int, int, bytes]]]:
+        """Rows below a number in their order, some at a time: no cursor stays open while others are written and
+        removed, and a connection of its own does not wait for those.
         """
         last = -1
         with closing(read_only(self._path)) as reader:
@@ -233,7 +250,7 @@ class SipJournal:
                 "SELECT id, epoch, sealed FROM messages WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
                 (last, before, READ_TOGETHER),
             ).fetchall():
-                yield from rows
+                yield rows
                 last = rows[-1][0]
 
     def adopt(self, number: int, call: Call | None, messages: Iterable[SipSeen] = ()) -> None:
@@ -245,7 +262,7 @@ class SipJournal:
             # Copies of this run were there first; together they bring it back once more.
             call.mark.former += (number,)
         else:
-            call.mark = _Entry(number, taken, sum(len(seen.octets) for seen in messages))
+            call.mark = _Entry(number, taken, sum(len(seen.octets) for seen in messages), written=True)
 
     # New keys
 
@@ -335,8 +352,16 @@ class SipJournal:
         return None
 
 
-def _seen(plain: bytes, now: Instant) -> SipSeen:
-    row = _decode(plain)
+def _row(seen: SipSeen) -> _Row:
+    ends, at = (seen.source, seen.destination), seen.at
+    return _Row(seen.octets, *ends, at.wall, at.mono, seen.frame, seen.authenticated, seen.asserted)
+
+
+def _rows_of(plain: bytes) -> list[_Row]:
+    return _decode_several(memoryview(plain)[1:]) if plain[:1] == _SEVERAL else [_decode(plain)]
+
+
+def _seen(row: _Row, now: Instant) -> SipSeen:
     at = Instant(row.wall, now.mono - (now.wall - row.wall))
     return SipSeen(
         row.octets, row.source, row.destination, at, row.frame,
@@ -344,9 +369,11 @@ def _seen(plain: bytes, now: Instant) -> SipSeen:
     )  # fmt: skip
 
 
-def _rows(number: int) -> tuple[int, int]:
-    """The first and the last row that a call may have."""
-    return number << _PLACES, number << _PLACES | _LAST_PLACE
+def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last row that calls may have; those of calls that follow each other go together."""
+    for _, run in groupby(enumerate(sorted(numbers)), lambda each: each[1] - each[0]):
+        together = [number for _, number in run]
+        yield together[0] << _PLACES, together[-1] << _PLACES | _LAST_PLACE
 
 
 def _place(number: int) -> bytes:
