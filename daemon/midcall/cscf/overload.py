@@ -23,6 +23,7 @@ STANDING = 5
 """Observations of which the best counts (RFC 8289 3.1): a burst makes all late for a moment, a standing queue does not
 go away.
 """
+ALL = 100
 PEERS = 4_096
 _SHEDDABLE = frozenset({"INVITE", "MESSAGE", "SUBSCRIBE", "REGISTER", "OPTIONS", "PUBLISH", "REFER", "INFO", "NOTIFY"})
 EMERGENCY = re.compile(r"urn:service:sos(?:\.[A-Za-z0-9.-]*)?", re.IGNORECASE).fullmatch
@@ -30,7 +31,7 @@ LONGEST_MS = 600_000
 """Nobody holds us back for longer without saying so again."""
 ANEW = 60.0
 """A number so much lower than the last one is not late, it is another count."""
-# Without Retry-After: a neighbour would send nothing at all for so long (RFC 7339 5.10.2).
+# Without Retry-After (RFC 7339 5.10.2): a neighbour would send nothing at all for so long.
 _SHED = Admission(503)
 
 
@@ -62,9 +63,15 @@ class Overload:
         wanted = 0 if least <= LATE else min(100, 100 * (least - LATE) // (VERY_LATE - LATE))
         self._share = max(wanted, self._share - 10)
 
-    def shed(self, message: SipMessage) -> Admission | None:
-        """503 for a request that is not served; None: it is."""
+    def shed(self, message: SipMessage, *, hears: bool = False) -> Admission | None:
+        """503 for a request that is not served; None: it is.
+
+        Who ``hears`` has been told and sends less by itself: it would be refused its share twice, and who does not
+        listen would be better off (RFC 7339 5.10.2). When nothing can be served that makes no difference.
+        """
         if not self._share or message.method not in _SHEDDABLE or _is_emergency(message):
+            return None
+        if hears and self._share < ALL:
             return None
         if self._choose(100) >= self._share:
             return None

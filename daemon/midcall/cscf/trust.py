@@ -12,6 +12,7 @@ from imswire.sip import SipMessage, SipUri
 from imswire.sip.edit import Editor
 from midcall.base.bounded import BoundedTable
 from midcall.base.remembered import remembered
+from midcall.cscf import feedback
 from midcall.cscf.digest import Digest
 from midcall.cscf.location import LocationTable
 from midcall.cscf.overload import Overload
@@ -110,7 +111,8 @@ class TrustGate:
         peer = self._peers.of(source)
         if plan.inside:
             return ADMITTED if peer is not None and peer.trusted else _asserting(message, None)
-        shed = self._overload.shed(message)
+        hears = self._overload.share > 0 and peer is not None and peer.trusted and _hears(message)
+        shed = self._overload.shed(message, hears=hears)
         if shed is not None:
             return shed
         if peer is not None and (peer.relay or not plan.outward):
@@ -135,6 +137,11 @@ class TrustGate:
     def _claims_to_be_ours(self, message: SipMessage) -> bool:
         uri = sip.parse_uri(message.from_.uri)
         return isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]"))
+
+
+def _hears(message: SipMessage) -> bool:
+    """Whether the sender keeps to what it is told of our load."""
+    return feedback.supports(sip.parse_via(message.values("Via")[0]).params)
 
 
 def _is_inside(host: str) -> bool:

@@ -145,6 +145,18 @@ def test_a_loaded_gate_lets_dialogs_go_on():
     assert loaded.admit(message(), HOME, ALICE, 0).status == 503
 
 
+def test_a_neighbour_that_listens_is_not_shed_twice():
+    """RFC 7339 5.10.2: it sends less already. A stranger is not believed, and when all is refused nobody."""
+    overload = late(Overload(lambda _: 0), HALF)
+    loaded = TrustGate(Peers((Peer("198.51.100.7", trusted=True),)), LocationTable(1), lambda _: True, overload, None)
+    hears = sip.parse(request().replace("branch=", 'oc;oc-algo="loss";branch=').encode())
+    assert loaded.admit(hears, HOME, PEER, 0).status == 0
+    assert loaded.admit(message(), HOME, PEER, 0).status == 503
+    assert loaded.admit(hears, HOME, ALICE, 0).status == 503
+    late(overload, VERY_LATE)
+    assert loaded.admit(hears, HOME, PEER, 0).status == 503
+
+
 def test_what_a_next_hop_asks_for_is_kept_to():
     """RFC 7339 5.4, 5.5: for as long as it said."""
     overload = Overload(lambda _: 29)
