@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from midcall.base.bounded import BoundedTable
 
 MINUTE = 60_000_000_000
+
+
+def network(address: str | None) -> bytes:
+    """What is counted as one asker: an IPv4 address, an IPv6 network of 64 bits."""
+    try:
+        packed = ipaddress.ip_address((address or "").partition("%")[0]).packed
+    except ValueError:
+        return b""
+    return packed[:8] if len(packed) == 16 else packed
 
 
 class Rates:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
+from midcall.base.rates import network
 from midcall.base.tls_end import TlsEnd
 
 BACKLOG = 128
 HANDSHAKE_SECONDS = 10.0
 HANDSHAKES = 256
-"""Under way at once: one more ends the oldest, which takes longer than an honest one by then."""
+"""Under way at once: one more ends the oldest of the network that has most of them."""
 ACCEPT_PAUSE = 0.1
 """Without a free descriptor a listener would spin."""
 
@@ -26,7 +28,7 @@ class TlsDoor:
         self._protocol = protocol
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
-        self._shaking: dict[asyncio.Task[None], None] = {}
+        self._shaking: dict[asyncio.Task[None], bytes] = {}
 
     def listen(self, host: str, port: int, *, shared: bool = False) -> tuple[str, int]:
         """Returns the address, whose port is chosen when ``port`` is 0. OSError.
@@ -54,17 +56,18 @@ class TlsDoor:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listener)
+                connection, address = await loop.sock_accept(listener)
             except OSError:
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
             connection.setblocking(False)
             if len(self._shaking) >= HANDSHAKES:
-                oldest = next(iter(self._shaking))
+                (most, _), *_ = Counter(self._shaking.values()).most_common(1)
+                oldest = next(task for task, whose in self._shaking.items() if whose == most)
                 del self._shaking[oldest]
                 oldest.cancel()
             task = asyncio.create_task(self._shake(connection))
-            self._shaking[task] = None
+            self._shaking[task] = network(address[0])
             task.add_done_callback(lambda done: self._shaking.pop(done, None))
 
     async def _shake(self, connection: socket.socket) -> None:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import struct
+from contextlib import AsyncExitStack
 
 import pytest
 
 from imswire import sip
 from imswire.sip import SipError
+from midcall.base.tls_door import HANDSHAKES
+from midcall.config.cscf_tables import CscfLimits
 from midcall.cscf import contexts
 from midcall.cscf.overload import VERY_LATE
 from midcall.cscf.registrar import Challenge
 from midcall.cscf.routing import StaticRoute
 from midcall.cscf.sending import PASSES
 from midcall.cscf.shell.names import Resolver
+from midcall.cscf.shell.streams import Connection, StreamLimits, Streams
 from midcall.cscf.trust import Peer
 from midcall.cscf.values import Hop, Resolve
 from tests.midcall.cscf import live
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, Stage, request, response
 from tests.midcall.cscf.test_claims import from_
 from tests.midcall.cscf.test_registrar import Office
-from tests.midcall.cscf.test_service import Site, running
+from tests.midcall.cscf.test_service import SECONDS, Site, running
 from tests.midcall.cscf.test_trust import Overload as Load
 from tests.midcall.cscf.test_trust import gate, late, message
 
@@ -159,6 +166,92 @@ def test_a_user_agent_says_no_path():
         office.ask("Contact: <sip:a@10.0.0.1>", "Path: <tel:+1>")
     with pytest.raises(SipError):
         office.ask("Contact: <sip:a@10.0.0.1>;q=0.²")
+
+
+# Connections
+
+
+def test_who_has_gone_before_he_is_looked_at(tmp_path):
+    """Reset at once: nothing is left of it, and nothing goes wrong."""
+
+    def knock(port: int) -> None:
+        for number in range(100):
+            with socket.socket() as made:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                made.connect(("127.0.0.1", port))
+                made.send(b"OPTIONS sip:x SIP/2.0\r\n" * (number % 2))
+
+    async def go() -> None:
+        async with live.proxy(Site(tmp_path)) as proxy, live.caller() as good:
+            await asyncio.to_thread(knock, proxy.port)
+            for _ in range(20):
+                await good.good_request(proxy.port)
+            async with asyncio.timeout(SECONDS):
+                while proxy.connections:
+                    await asyncio.sleep(0.001)
+
+    live.run(go())
+
+
+def test_where_room_is_scarce_who_says_nothing_goes_first(tmp_path):
+    """Pings are nothing; who has brought a message stays, and who comes finds room."""
+
+    async def go() -> None:
+        limits = CscfLimits(connections=20, each_host=1_000, message_seconds=0.05)
+        async with AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(live.proxy(Site(tmp_path), limits))
+            assert proxy.service.worker.streams is not None
+            used = await stack.enter_async_context(live.stream(proxy.port))
+            used.writer.write(request("OPTIONS", "sip:127.0.0.1", via="SIP/2.0/TCP 192.0.2.10").encode())
+            await used.until(b"SIP/2.0 ")
+            silent = [await stack.enter_async_context(live.stream(proxy.port)) for _ in range(19)]
+            for each in silent:
+                await each.lives()
+            await asyncio.sleep(0.1)
+            proxy.service.worker.streams.sweep()
+            for each in silent:
+                await each.until_closed()
+            assert proxy.service.worker.streams.counts["idle connections"] == 19
+            await used.lives()
+            await (await stack.enter_async_context(live.stream(proxy.port))).lives()
+
+    live.run(go())
+
+
+def test_one_network_has_one_share(tmp_path):
+    """Of IPv6 that is what one subscriber has, however many addresses there are in it."""
+
+    async def go() -> None:
+        made = Streams(lambda *_: None, lambda _: None, StreamLimits(each_host=2))
+        found: list[bool] = []
+        for number, host in enumerate(("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "192.0.2.1"), 1):
+            connection = Connection(made, 0, None)
+            connection.hop = Hop("tcp", host, 5060, number)
+            found.append(made.opened(connection))
+        assert found == [True, True, False, True, True]
+
+    asyncio.run(go())
+
+
+def test_handshakes_of_one_network_take_no_others_place(tmp_path):
+    """Who is slow elsewhere goes on while one network opens more than there is room for."""
+
+    async def go() -> None:
+        site = Site(tmp_path)
+        config = site.config(to=9, tls=True)
+        context = ssl.create_default_context(cafile=str(tmp_path / "pki" / "ca.pem"))
+        context.check_hostname = False
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(running(config))
+            slow = socket.create_connection(("127.0.0.1", site.tls), source_address=("127.0.0.2", 0))
+            for _ in range(HANDSHAKES + 20):
+                await stack.enter_async_context(live.stream(site.tls))
+            reader, writer = await asyncio.open_connection(sock=slow, ssl=context, server_hostname="cscf")
+            writer.write(b"\r\n\r\n")
+            assert await reader.readexactly(2) == b"\r\n"
+            writer.close()
+
+    live.run(go())
 
 
 # What never ends

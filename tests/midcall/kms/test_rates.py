@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from midcall.base.bounded import BoundedTable
-from midcall.base.rates import MINUTE, Rates
-from midcall.kms.shell.users import network
+from midcall.base.rates import MINUTE, Rates, network
 
 SECOND = 10**9
 

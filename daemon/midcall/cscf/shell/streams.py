@@ -11,6 +11,7 @@ from typing import cast
 from msgspec import Struct
 
 from imswire.sip import StreamFramer
+from midcall.base.rates import network
 from midcall.base.tls import TlsError
 from midcall.base.tls_door import TlsDoor
 from midcall.base.tls_end import Revocations, TlsEnd
@@ -19,6 +20,8 @@ from midcall.cscf.values import Alias, Hop, Transport
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 CONNECT_SECONDS = 5.0
+CROWDED = 10
+"""With less than one part in so many left of the room for connections, there is not much."""
 WAITING = 64
 """Messages that wait for a connection to be made."""
 
@@ -54,13 +57,19 @@ class Connection(asyncio.Protocol):
         self.begun: float | None = None  # when the message began whose end has not come
         self.names: frozenset[str] = frozenset()
         self.alias: Hop | None = None  # where it takes requests, as it says
+        self.made = 0.0
+        self.used = hop is not None  # whether a whole message has come by it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        host, port = transport.get_extra_info("peername")[:2]
+        peer = transport.get_extra_info("peername")
+        if peer is None:
+            self._transport.abort()  # it is gone already
+            return
+        host, port = peer[:2]
         number = self._streams.number()
         self.hop = Hop(self._streams.transport_of(self._listener), host, port, number)
-        self.heard = self._streams.time()
+        self.heard = self.made = self._streams.time()
         certificate = transport.get_extra_info("peercert") or {}
         self.names = frozenset(value.lower() for _, value in certificate.get("subjectAltName", ()))
         if not self._streams.opened(self):
@@ -72,6 +81,7 @@ class Connection(asyncio.Protocol):
             self.send(PONG)
             return
         messages = self._framer.feed(octets)
+        self.used = self.used or bool(messages)
         if not self._framer.pending:
             self.begun = None
         elif messages or self.begun is None:
@@ -147,7 +157,7 @@ class Streams:
         self._ends: dict[int, TlsEnd] = {}
         self._connections: dict[int, Connection] = {}
         self._to: dict[Hop, Connection] = {}
-        self._hosts: Counter[str] = Counter()
+        self._hosts: Counter[bytes] = Counter()
         self._waiting: dict[Hop, list[tuple[bytes, str]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.told: Callable[[int, frozenset[str]], None] = lambda _connection, _names: None
@@ -215,7 +225,7 @@ class Streams:
 
     def opened(self, connection: Connection) -> bool:
         """False: there is no room for it."""
-        host = connection.hop.host
+        host = network(connection.hop.host)
         full = len(self._connections) >= self.limits.connections or self._hosts[host] >= self.limits.each_host
         if full and connection.opened_to is None:
             self.counts["refused connections"] += 1
@@ -233,7 +243,7 @@ class Streams:
             return
         if connection.names:
             self.told(connection.hop.connection, frozenset())
-        host = connection.hop.host
+        host = network(connection.hop.host)
         self._hosts[host] -= 1
         if not self._hosts[host]:
             del self._hosts[host]
@@ -326,14 +336,16 @@ class Streams:
                 self._failed(branch)
 
     def sweep(self) -> None:
-        """Close what has been silent for too long, what has begun a message and does not end it, and of those for which
-        octets are held the largest, while they are too many.
+        """Close what has been silent for too long, what has begun a message and does not end it, what has brought none
+        where there is not much room left, and of those for which octets are held the largest, while they are too many.
         """
         now, held = self.time(), 0
+        crowded = CROWDED * len(self._connections) >= (CROWDED - 1) * self.limits.connections
         holding: list[tuple[int, Connection]] = []
         for connection in tuple(self._connections.values()):
             slow = connection.begun is not None and now - connection.begun > self.limits.message
-            if slow or now - connection.heard > self.limits.idle:
+            unused = crowded and not connection.used and now - connection.made > self.limits.message
+            if slow or unused or now - connection.heard > self.limits.idle:
                 self.counts["idle connections"] += 1
                 connection.abort()
             elif octets := connection.held:

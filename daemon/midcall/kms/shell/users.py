@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from contextlib import suppress
 
 from aiohttp import web
@@ -10,7 +9,7 @@ from aiohttp import web
 from imswire.mikey import ErrorNo
 from midcall.base import https
 from midcall.base.bounded import BoundedTable
-from midcall.base.rates import Rates
+from midcall.base.rates import Rates, network
 from midcall.config import KmsUsers
 from midcall.kms.shell import mikey_http
 from midcall.kms.shell.desk import Desk, log
@@ -74,15 +73,6 @@ class UserDoor:
         answer = await self._elsewhere.resolve(peer, forwarded.request)
         now = desk.now()
         return desk.kms.relay(forwarded, answer, now.wall, now.mono).octets
-
-
-def network(address: str | None) -> bytes:
-    """What is counted as one asker: an IPv4 address, an IPv6 network of 64 bits."""
-    try:
-        packed = ipaddress.ip_address((address or "").partition("%")[0]).packed
-    except ValueError:
-        return b""
-    return packed[:8] if len(packed) == 16 else packed
 
 
 def refuse(_: str | None) -> web.Response:

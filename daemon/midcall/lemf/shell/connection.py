@@ -93,7 +93,7 @@ class Deliverer(asyncio.Protocol):
         self._made = True
         receiver = self._receiver
         receiver.connections += 1
-        host, port = transport.get_extra_info("peername")[:2]
+        host, port = (transport.get_extra_info("peername") or ("gone", 0))[:2]
         peer = f"{host}:{port}"
         try:
             shown = receiver.end.admit(transport)

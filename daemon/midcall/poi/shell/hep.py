@@ -172,7 +172,8 @@ class HepReceiver:
         if end is not None:
             end.admit(writer.transport)
             return None
-        return self._keys.get(_packed(writer.get_extra_info("peername")[0]))
+        peer = writer.get_extra_info("peername")
+        return None if peer is None else self._keys.get(_packed(peer[0]))
 
     def _message(self, message: hep.Hep, key: bytes | None) -> None:
         if key is not None and not hep.authentic(message, key):
