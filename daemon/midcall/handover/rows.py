@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from imswire import ber
@@ -61,6 +62,14 @@ def split(octets: bytes, count: int) -> Iterator[bytes]:
         tlv = ber.read(octets, at)
         yield octets[at : tlv.after]
         at = tlv.after
+
+
+def without(octets: bytes, spans: list[Span], given: set[Span]) -> tuple[bytes, list[Span]]:
+    """What is left of a row without some of its spans."""
+    pdus = split(octets, sum(span.pdus for span in spans))
+    left = [(span, b"".join(islice(pdus, span.pdus))) for span in spans]
+    kept = [(span, own) for span, own in left if span not in given]
+    return b"".join(own for _, own in kept), [span for span, _ in kept]
 
 
 def pieces(runs: Iterable[Run], limit: int = ROW_OCTETS) -> Iterator[list[Run]]:

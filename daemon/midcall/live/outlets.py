@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +45,7 @@ CLOSING_SECONDS = 0.5
 log = logging.getLogger("midcall.li.handover")
 
 
+_STREAM = itemgetter(1)
 # Destination, and the digest of the one certificate that product may go to (empty: none is named).
 _Key = tuple[str, str]
 
@@ -123,6 +125,7 @@ class Outlet:
             settings=settings,
             report=told,
             lost=_lost,
+            tail=self.spool.files.tail,
         )
         self._closing = False
         self._tasks = {asyncio.create_task(each.run()): each for each in (self.writer, self.sender)}
@@ -263,8 +266,7 @@ class Outlets:
 
     def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]:
         """Which of them are on the disk, by destination."""
-        streams = {stream for _, stream, _ in records}
-        goes = {stream: self._of.get(stream.liid) for stream in streams}
+        goes = {stream: self._of.get(stream.liid) for stream in set(map(_STREAM, records))}
         outlets = set(goes.values())
         found: dict[Outlet, Sequence[Cc]] = {}
         if len(outlets) == 1:  # as it is where there is one agency

@@ -41,8 +41,10 @@ class SpoolAndCursor(RuleBasedStateMachine):
         self.streams = {cin: streams(cin=cin)[0] for cin in CALLS}
         self.sent: dict[Interface, list[Item]] = {each: [] for each in INTERFACES}
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(same_process=st.booleans())
+    def begin(self, same_process: bool) -> None:
+        """``same_process``: the sender has what is written from memory, where it can."""
+        self.same_process = same_process
         self.open()
 
     @property
@@ -56,7 +58,10 @@ class SpoolAndCursor(RuleBasedStateMachine):
         )
         self.cursor = Cursor(Folder(self.folder / "spool").cursor)
         where = Folder(self.folder / "spool")
-        self.readers = {each: Reader(where, each, self.keys, self.cursor, self.lost) for each in INTERFACES}
+        tails = {"hi3": self.spool.files.tail if self.same_process else None}
+        self.readers = {
+            each: Reader(where, each, self.keys, self.cursor, self.lost, tails.get(each)) for each in INTERFACES
+        }
         self.sent = {each: [] for each in INTERFACES}
 
     def lost(self, lost: Lost) -> None:

@@ -285,22 +285,19 @@ class Channel:
             if not items:
                 continue
             sent = True
-            send.write(b"".join([item.octets for item in items]))
-            pdus = total = 0
-            known, append = self._sent_rows.get(interface, 0), self._under_way.append
-            for row, octets, count, at, counts, seen in items:
-                size = len(octets)
-                # What is under way keeps no octets: they stand in the spool.
-                append((interface, Item(row, b"", count, at, counts, seen), size))
-                total += size
-                pdus += count
-                if row <= known:
-                    self.counters.resent += count
-            self._octets += total
-            self.counters.octets += total
-            self._sent_rows[interface] = max(items[-1].row, self._sent_rows.get(interface, 0))
-            self.counters.pdus += pdus
-            link.sent(self._settled + len(self._under_way), pdus, time.monotonic_ns())
+            octets = b"".join([item.octets for item in items])
+            send.write(octets)
+            known = self._sent_rows.get(interface, 0)
+            if items[0].row <= known:
+                self.counters.resent += sum(item.pdus for item in items if item.row <= known)
+            # What is under way keeps no octets: they stand in the spool. It is proved, and settled, as one.
+            written = _together(items)
+            self._under_way.append((interface, written, len(octets)))
+            self._octets += len(octets)
+            self.counters.octets += len(octets)
+            self._sent_rows[interface] = max(written.row, known)
+            self.counters.pdus += written.pdus
+            link.sent(self._settled + len(self._under_way), written.pdus, time.monotonic_ns())
         return sent
 
     async def _drain(self, send: asyncio.StreamWriter, link: Link) -> None:
@@ -395,6 +392,17 @@ class Channel:
         if not self._under_way and not self._done:
             for reader in self.readers.values():
                 reader.settled(_PRUNE)
+
+
+def _together(items: list[Item]) -> Item:
+    """What became of rows that were written at once, as if they were one."""
+    counts: Counts = {}
+    seen: dict[bytes, int] = {}
+    for item in items:
+        for which, count in item.counts.items():
+            counts[which] = counts.get(which, 0) + count
+        seen.update(item.seen)
+    return Item(items[-1].row, b"", sum(item.pdus for item in items), items[-1].at, counts, [*seen.items()])
 
 
 def _acked(send: asyncio.StreamWriter) -> bool:

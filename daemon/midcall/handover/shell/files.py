@@ -21,6 +21,7 @@ from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.segments import given_up, trim
 from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
+from midcall.handover.shell.tail import Tail
 from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, Run
 
 # Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
@@ -52,7 +53,9 @@ class Notes(Struct):
 
 
 class Files:
-    """``events`` is iri.db, ``content`` the newest cc-NNNNNN.db; ``lost`` names interfaces whose numbers are gone."""
+    """``events`` is iri.db, ``content`` the newest cc-NNNNNN.db; ``lost`` names interfaces whose numbers are gone, and
+    ``tail`` is for a sender of this process.
+    """
 
     events: Store
     content: Store
@@ -69,6 +72,7 @@ class Files:
     ) -> None:
         self.folder = folder
         self.number = 0
+        self.tail = Tail()
         self.lost: set[Interface] = set()
         self._keys = keys
         self._make = make
@@ -268,7 +272,8 @@ class Files:
 
     def commit_content(self, runs: list[Run], now: int) -> None:
         with transaction(self.content.database):
-            self.content.append(runs, now)
+            fresh = self.content.append(runs, now)
+        self.tail.put(self.content.path, fresh)
         for run in runs if self._kept[1] else ():
             if run.data is not None and run.check == hi.CheckType.HASH:
                 self._kept[1].pop(run.data, None)
@@ -278,6 +283,7 @@ class Files:
 
         Only between two commits: the assembler then has what is on the disk, and nothing more.
         """
+        self.tail.leave()
         if self._chained:
             self._kept = self.content.next_row, self.assembler.uncovered(Kind.CC)
 

@@ -7,20 +7,20 @@ of their context, or the writer's count, tells where they end.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from midcall.base.seal import SealError
 from midcall.base.sqlite import read_only
-from midcall.handover.rows import Span, numbers, split, unpack_spans
+from midcall.handover.rows import Span, numbers, unpack_spans, without
 from midcall.handover.shell.cursor import DELIVERED, Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.segments import given_up
 from midcall.handover.shell.store import TAG_OCTETS, Row, place, read_context
+from midcall.handover.shell.tail import Fresh, Tail
 from midcall.handover.values import NUMBERS, PORTS, ContextKey, Interface, Kind, Lost, Port
 
 DESTROYED = "key destroyed"
@@ -71,10 +71,16 @@ class _File(NamedTuple):
 
 
 class Reader:
-    """Reads behind the cursor. ``lost`` is told of numbers that will not come."""
+    """Reads behind the cursor. ``lost`` is told of numbers that will not come; ``tail`` has what was just written."""
 
     def __init__(
-        self, folder: Folder, interface: Interface, keys: KeyStore, cursor: Cursor, lost: Callable[[Lost], None]
+        self,
+        folder: Folder,
+        interface: Interface,
+        keys: KeyStore,
+        cursor: Cursor,
+        lost: Callable[[Lost], None],
+        tail: Tail | None = None,
     ) -> None:
         self.interface = interface
         self.after = cursor.row(interface)
@@ -82,6 +88,7 @@ class Reader:
         self._keys = keys
         self._cursor = cursor
         self._lost = lost
+        self._tail = tail
         self._file: _File | None = None
         self._contexts: dict[int, _Context | None] = {}
         self._seen: dict[bytes, int] = {}
@@ -94,6 +101,8 @@ class Reader:
         """Go back to what is settled: the connection is gone, and all behind it goes out again."""
         self.after = self._cursor.row(self.interface)
         self._seen.clear()
+        if self._tail is not None:
+            self._tail.leave()
         self._close()
 
     def read(self, octets: int) -> list[Item]:
@@ -101,7 +110,11 @@ class Reader:
         self._keys.refresh()
         items: list[Item] = []
         while octets > 0:
-            fetched = self._fetch(octets)
+            fetched: Sequence[Row | Fresh | Item] | None = None
+            if self._tail is not None:
+                fetched = self._tail.take(self.after, octets)
+            if fetched is None:
+                fetched = self._fetch(octets)
             if not fetched:
                 break
             for row in fetched:
@@ -124,7 +137,8 @@ class Reader:
 
     # Rows
 
-    def _fetch(self, octets: int) -> list[Row | Item]:
+    def _fetch(self, octets: int) -> Sequence[Row | Fresh | Item]:
+        """From the files; at their end what is written next is waited for."""
         while True:
             file = self._file or self._choose()
             if file is None:
@@ -136,6 +150,8 @@ class Reader:
                 return rows
             newer = self._newer(file)
             if newer is None:
+                if self._tail is not None:
+                    self._tail.join(file.path, self.after)
                 return []
             rows = self._query(file, octets)  # what was written before the newer file was made
             if rows:
@@ -231,11 +247,13 @@ class Reader:
             events.close()
         return items
 
-    def _item(self, row: Row) -> Item:
+    def _item(self, row: Row | Fresh) -> Item:
         """Each row of content comes through here: for the usual one nothing is called that need not be."""
-        number, handle, at, packed, body = row
+        number, handle, at, packed, octets = row
         try:
-            octets = self._keys.key(handle).open(body, place(self.interface, number, handle, packed))
+            key = self._keys.key(handle)
+            if isinstance(row, Row):
+                octets = key.open(octets, place(self.interface, number, handle, packed))
         except KeyGone:
             return self._unreadable(row, unpack_spans(packed), DESTROYED)
         except KeyForeign:
@@ -266,7 +284,7 @@ class Reader:
             seen.append((tag, end))
         return Item(number, octets, pdus, at, counts, seen)
 
-    def _without_given(self, row: Row, octets: bytes) -> Item:
+    def _without_given(self, row: Row | Fresh, octets: bytes) -> Item:
         """A row of which content was given up."""
         counts: Counts = {}
         seen = []
@@ -288,7 +306,7 @@ class Reader:
                 self._seen[context.tag] = span.end
                 seen.append((context.tag, span.end))
         if given:
-            octets, spans = _without(octets, spans, given)
+            octets, spans = without(octets, spans, given)
         return Item(row.id, octets, sum(span.pdus for span in spans), row.at, counts, seen)
 
     def _follow(self, which: int, context: _Context, first: int, counts: Counts) -> None:
@@ -297,7 +315,7 @@ class Reader:
         if expected is not None and 0 < (first - expected) % NUMBERS < NUMBERS // 2:
             self._report(which, context, expected, (first - 1) % NUMBERS, UNREADABLE, counts)
 
-    def _unreadable(self, row: Row, spans: list[Span], reason: str) -> Item:
+    def _unreadable(self, row: Row | Fresh, spans: list[Span], reason: str) -> Item:
         """Report what the spans say, where they agree with what was expected; else the next number will tell."""
         counts: Counts = {}
         seen = []
@@ -449,14 +467,6 @@ class Reader:
             self._file.database.close()
             self._file = None
         self._contexts.clear()
-
-
-def _without(octets: bytes, spans: list[Span], given: set[Span]) -> tuple[bytes, list[Span]]:
-    """What is left of a row without some of its spans."""
-    pdus = split(octets, sum(span.pdus for span in spans))
-    left = [(span, b"".join(islice(pdus, span.pdus))) for span in spans]
-    kept = [(span, own) for span, own in left if span not in given]
-    return b"".join(own for _, own in kept), [span for span, _ in kept]
 
 
 def _add(counts: Counts, which: tuple[int, Port, str], count: int) -> None:

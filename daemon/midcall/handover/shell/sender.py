@@ -16,6 +16,7 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.reader import Reader
+from midcall.handover.shell.tail import Tail
 from midcall.handover.values import INTERFACES, Interface, Lost
 
 
@@ -24,7 +25,7 @@ class Sender:
 
     ``keys`` is its own KeyStore object (or that of a spool in the same process and thread), ``operator`` and
     ``element`` name us in the link's own PDUs. ``report`` is told of each change of a link, ``lost`` of numbers that
-    will not come; both are called in the loop's thread.
+    will not come; both are called in the loop's thread. ``tail`` is that of the spool, where this process writes it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Sender:
         settings: LinkSettings | None = None,
         report: Callable[[LinkEvent], None] | None = None,
         lost: Callable[[Lost], None] | None = None,
+        tail: Tail | None = None,
     ) -> None:
         self.destination = destination
         self.settings = settings or LinkSettings()
@@ -47,7 +49,12 @@ class Sender:
         self.cursor = Cursor(self._folder.cursor)
         cid = hi.CommunicationId(operator.encode(), None if element is None else element.encode())
         tell = report or (lambda _: None)
-        readers = {each: Reader(self._folder, each, keys, self.cursor, lost or (lambda _: None)) for each in INTERFACES}
+        readers = {
+            each: Reader(
+                self._folder, each, keys, self.cursor, lost or (lambda _: None), tail if each == "hi3" else None
+            )
+            for each in INTERFACES
+        }
         groups: list[dict[Interface, Reader]] = (
             [readers] if self.settings.connections == "one" else [{each: reader} for each, reader in readers.items()]
         )

@@ -18,6 +18,7 @@ from midcall.base.sqlite import connect, insert, is_full, transaction
 from midcall.handover.assembler import Assembler
 from midcall.handover.rows import Span, pack_numbers, pieces, split, unpack_spans
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
+from midcall.handover.shell.tail import Fresh
 from midcall.handover.values import KINDS, NUMBERS, ContextKey, Interface, Kind, Run
 
 _SCHEMA = """
@@ -175,8 +176,9 @@ class Store:
 
     # Writing, inside a transaction
 
-    def append(self, runs: Iterable[Run], now: int) -> None:
-        """Seal runs into rows and commit their numbers with them."""
+    def append(self, runs: Iterable[Run], now: int) -> list[Fresh]:
+        """Seal runs into rows and commit their numbers with them; returns the rows in clear."""
+        fresh: list[Fresh] = []
         rows: list[object] = []
         counters: list[object] = []
         for liid, own in _by_liid(runs).items():
@@ -199,11 +201,13 @@ class Store:
                 plain = plains[0] if len(plains) == 1 else b"".join(plains)
                 body = key.seal(plain, place(self.interface, self.next_row, handle, packed))
                 rows += (self.next_row, handle, now, packed, body)
+                fresh.append(Fresh(self.next_row, handle, now, packed, plain))
                 self.octets += len(body) + len(packed)
                 self.next_row += 1
         insert(self.database, "rows", rows, 5)
         insert(self.database, "counters", counters, 3, _COUNTED)
         self._set_low()
+        return fresh
 
     def _check(self, run: Run, of: ContextKey, handle: int) -> None:
         """Which rows hold PDUs that no check covers yet, and which hashes wait for a signature."""
