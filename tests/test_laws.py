@@ -101,6 +101,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "live.audited.tasks": "daemon/midcall/live/audited.py",
     "live.foreign.calls": "daemon/midcall/live/foreign.py",
     "live.foreign.made": "daemon/midcall/live/foreign.py",
+    "live.intercepts.counters": "daemon/midcall/live/intercepts.py",
     "live.intercepts.rows": "daemon/midcall/live/intercepts.py",
     "live.li.rates": "daemon/midcall/live/plane.py",
     "live.links": "daemon/midcall/live/link_book.py",

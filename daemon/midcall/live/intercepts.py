@@ -101,6 +101,10 @@ class InterceptJournal:
             for statement in _SCHEMA.strip().splitlines():
                 self._database.execute(statement)
         self._known: BoundedTable[bytes, tuple[str, bytes]] = BoundedTable("live.intercepts.rows", ROWS)
+        # What most often is as it was before: then not even its octets are made.
+        self._counters: BoundedTable[tuple[str, DialogId], dict[bytes, int]] = BoundedTable(
+            "live.intercepts.counters", ROWS
+        )
         self._fresh: dict[bytes, tuple[str, int, bytes | None]] = {}
         self._over: list[str] = []
         self._begun: list[str] = []
@@ -128,6 +132,9 @@ class InterceptJournal:
 
     def counters(self, xid: str, dialog: DialogId, counters: dict[bytes, int]) -> None:
         """The rollover counters of a dialog's streams."""
+        if self._counters.get((xid, dialog)) == counters:
+            return
+        self._counters.put((xid, dialog), counters)
         self._put(xid, _COUNTERS, _name(dialog), msgspec.msgpack.encode(_Counters(dialog, counters)))
 
     def alive(self, now: int, kept: int | None = None) -> None:
@@ -140,6 +147,7 @@ class InterceptJournal:
 
     def released(self, xid: str, dialog: DialogId) -> None:
         """The dialog is over."""
+        self._counters.pop((xid, dialog))
         for kind in (_DIALOG, _COUNTERS):
             self._put(xid, kind, _name(dialog), None)
 
@@ -149,6 +157,8 @@ class InterceptJournal:
         self._begun = [each for each in self._begun if each != xid]
         for tag in [tag for tag, (task, _) in self._known.items() if task == xid]:
             self._known.pop(tag)
+        for each in [each for each in self._counters if each[0] == xid]:
+            self._counters.pop(each)
         self._fresh = {tag: row for tag, row in self._fresh.items() if row[0] != xid}
 
     def _put(self, xid: str, kind: int, name: bytes, value: bytes | None) -> None:
