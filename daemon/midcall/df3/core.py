@@ -16,8 +16,8 @@ from imswire import inet
 from imswire.inet import Datagram
 from imswire.sdp import Endpoint
 from midcall.base.bounded import BoundedTable
-from midcall.df3 import plain
 from midcall.df3.arrival import Arrival
+from midcall.df3.batch import Batches
 from midcall.df3.destination import Claim, Destination, Waiting
 from midcall.df3.dialog import TappedDialog
 from midcall.df3.limits import Df3Limits
@@ -80,8 +80,7 @@ class ContentMediation:
         self.limits = limits or Df3Limits()
         self._arrival = Arrival(self.limits)
         self._destinations: dict[bytes, list[Destination]] = {}
-        # Open streams at places of one task alone, by place and SSRC.
-        self._short: dict[bytes, Stream] = {}
+        self._batches = Batches(self._destinations, self._arrival, self.packets)
         self._dialogs: BoundedTable[_Key, TappedDialog] = BoundedTable("df3.dialogs", DIALOGS)
         self._claims: dict[_Key, dict[_Place, Claim]] = {}
         # Claims of which packets are under way, by when they are let go, and again by dialog with their places.
@@ -120,6 +119,7 @@ class ContentMediation:
         former = self._claims.get(key, {})
         claims: dict[_Place, Claim] = {}
         for place, flow, name in _places(plan):
+            self._batches.expect(place[0], plan.cin)
             claim = former.pop(place, None)
             if claim is None:
                 claim = Claim(dialog, flow, place[3])
@@ -293,57 +293,10 @@ class ContentMediation:
         return content
 
     def media(self, batch: Iterable[TapPacket], records: ContentRecords) -> list[Cc]:
-        """Take in packets as a tap tells of them; returns the records of those that are content."""
-        made: list[Cc] = []
-        append, find = made.append, self._short.get
-        for packet in batch:
-            time, place, source, payload = packet
-            stream = find(place + payload[8:12])
-            if (
-                stream is not None
-                and payload[0] & 0xC0 == _RTP_VERSION_BITS
-                and not 192 <= payload[1] <= 223
-                and stream.start <= time < stream.end
-            ):
-                clear = stream.unprotect(payload)
-                if isinstance(clear, bytes):
-                    stream.packets += 1
-                    stream.decrypted += 1
-                    stream.last = stream.proved_at = time
-                    stream.opened_from = source
-                    known = stream.records
-                    if known is None or known[0] is not stream.flow or known[1] or not known[3].open:
-                        known = records.begin(stream, False)
-                        if known is None:
-                            continue
-                    given = known[3]
-                    given.last = time
-                    given.octets += len(clear)
-                    append((time, known[2], payload if given.wire else clear))
-                    continue
-                content = self._arrival.refused(self._destinations[place][0], stream, MediaPacket.of_tap(packet), clear)
-                content += self._arrival.take_late()
-            else:
-                lanes = self._destinations.get(place)
-                if lanes is None:
-                    continue
-                stream = plain.take(lanes[0], time, source, payload)
-                if stream is not None:
-                    records.add(made, time, stream, payload)
-                    continue
-                content = self.packets((MediaPacket.of_tap(packet),))
-                if len(lanes) == 1:
-                    self._shorten(lanes[0], payload[8:12])
-            made += records.of(content)
-        return made
-
-    def _shorten(self, lane: Destination, ssrc: bytes) -> None:
-        """The next packet of a stream that is alone at its place, and open or in clear, takes a short way."""
-        stream = lane.streams.get(ssrc)
-        if stream is not None and stream.open and not stream.control:
-            self._short[lane.place + ssrc] = stream
-        else:
-            plain.note(lane, ssrc)
+        """Take in packets as a tap tells of them, in the order of their arrival; returns the records of those that are
+        content, those of one call together, in that order.
+        """
+        return self._batches.take(batch, records)
 
     def packets_of(self, xid: str, batch: Iterable[MediaPacket]) -> list[Content]:
         """The same for packets that came for one task: others that wait at their places have no part in them."""
@@ -372,7 +325,7 @@ class ContentMediation:
             lanes = self._destinations.setdefault(place, [])
             for other in lanes:
                 other.joined()
-            lane = Destination(name, self.limits, self._waiting, xid, lanes, place, self._short)
+            lane = Destination(name, self.limits, self._waiting, xid, lanes, place, self._batches.short)
             lanes.append(lane)
         return lane
 
@@ -462,6 +415,7 @@ class ContentMediation:
             lane.lanes.remove(lane)
             if not lane.lanes:
                 del self._destinations[place]
+                self._batches.forget(place)
                 self._moved[place] = None
 
     def _finish(self, key: _Key, dialog: TappedDialog) -> None:

@@ -77,7 +77,7 @@ def test_a_stream_and_what_is_none_of_it():
     twins.plan()
     good = protected(6)
     assert twins.heard(*good[:2]) == [("x", clear(1)), ("x", clear(2))]
-    assert len(twins.short._short) == 1
+    assert len(twins.short._batches.short) == 1
     assert twins.heard(good[0], good[2][:-1] + b"\0", b"", good[2][:20], good[2], *secured(report())) == [
         ("x", clear(3)),
         ("x", report()),
@@ -111,18 +111,18 @@ def test_a_place_that_another_task_comes_to_and_leaves():
     good = protected(8)
     twins.heard(*good[:2])
     twins.plan("y", cin=2)
-    assert twins.short._short == {}
+    assert twins.short._batches.short == {}
     assert [xid for xid, _ in twins.heard(*good[2:4])] == ["x", "y", "x", "y"]
     twins.close("y", linger=False)
     assert [xid for xid, _ in twins.heard(*good[4:6])] == ["x", "x"]
-    assert len(twins.short._short) == 1
+    assert len(twins.short._batches.short) == 1
     twins.close(linger=True)
     assert [xid for xid, _ in twins.heard(good[6], at=2 * SECOND + 5)] == ["x"]
     for each in (twins.long, twins.short):
         each.deadline(4 * SECOND)
         each.deadline(6 * SECOND)
     assert twins.heard(good[7], at=7 * SECOND) == []
-    assert twins.short._short == {}
+    assert twins.short._batches.short == {}
 
 
 def test_two_calls_at_one_place_under_one_task_each_with_its_keys():
