@@ -20,7 +20,7 @@ import pytest
 from midcall.cli.lab_calls import Users
 from midcall.cli.lab_process import LabRole
 from midcall.cli.lab_site import LabSite
-from tests.peers.test_proxy import SCENARIOS, Peer, free_port, running, wait_for
+from tests.peers.test_proxy import BUFFER, SCENARIOS, Peer, free_port, running, wait_for
 
 pytestmark = [pytest.mark.peer, pytest.mark.proof]
 
@@ -28,6 +28,7 @@ HOST = "127.0.0.1"
 LIMIT = 120
 UP = 500
 """Calls that are up when something dies."""
+RINGING = 200
 SECONDS_UP = 10
 CONFIG = """\
 [service]
@@ -51,6 +52,8 @@ probe_seconds = 0
 network = "127.0.0.0/8"
 trusted = true
 relay = true
+"""
+COPIES = """\
 [cscf.copies]
 to = ["{copies}"]
 """
@@ -59,13 +62,14 @@ to = ["{copies}"]
 class Proxy:
     """The role with its workers; each is a process."""
 
-    def __init__(self, folder: Path, hop: int, copies: Path, workers: int) -> None:
+    def __init__(self, folder: Path, hop: int, copies: Path | None, workers: int) -> None:
         self.port = free_port()
         self._folder = folder
         (folder / "seal").write_text("5a" * 32)
         (folder / "seal").chmod(0o600)
         for number in range(1, workers + 1):
-            text = CONFIG.format(folder=folder, workers=workers, port=self.port, hop=hop, copies=copies)
+            text = CONFIG.format(folder=folder, workers=workers, port=self.port, hop=hop)
+            text += "" if copies is None else COPIES.format(copies=copies)
             (folder / f"cscf{number}.toml").write_text(text.replace("operator.sock", f"operator{number}.sock"))
 
     @contextmanager
@@ -118,6 +122,7 @@ class Caller:
         self._statistics = folder / "uac.csv"
         self._statistics.unlink(missing_ok=True)
         command = [peer("sipp"), "-nostdin", "-sf", SCENARIOS / f"{name}-uac.xml", "-i", HOST, "-t", "u1"]
+        command += ["-buff_size", str(BUFFER)]
         command += ["-p", str(free_port()), "-s", "callee", "-m", str(calls), "-r", str(rate), "-l", str(calls)]
         command += ["-trace_stat", "-stf", str(self._statistics), "-trace_err", "-error_file", str(folder / "uac.err")]
         self._process = subprocess.Popen(
@@ -137,10 +142,10 @@ class Caller:
 
 
 @contextmanager
-def callee(peer: Peer, folder: Path, name: str) -> Iterator[int]:
+def callee(peer: Peer, folder: Path, name: str, *more: str) -> Iterator[int]:
     port = free_port()
     command = [peer("sipp"), "-nostdin", "-sf", SCENARIOS / f"{name}-uas.xml", "-i", HOST, "-p", str(port), "-t", "u1"]
-    with running(command, folder / "uas.log") as program:
+    with running([*command, "-buff_size", str(BUFFER), *more], folder / "uas.log") as program:
         time.sleep(0.3)
         assert program.poll() is None
         yield port
@@ -165,6 +170,23 @@ def test_a_worker_is_killed_with_calls_up(peer, tmp_path):
         result = caller.end()
         assert (result.successful, result.failed) == (UP, 0)
         wait_for(lambda: poi.messages() == 0, "all calls have ended")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_is_killed_while_calls_ring(peer, tmp_path, workers):
+    """RFC 3261 16.11: whoever has their answers now sends them back as their Vias say."""
+    with ExitStack() as stack:
+        hop = stack.enter_context(callee(peer, tmp_path, "ring", "-d", str(1_000 * SECONDS_UP)))
+        proxy = Proxy(tmp_path, hop, None, workers)
+        *_, victim = [stack.enter_context(proxy.worker(number)) for number in range(1, workers + 1)]
+        caller = Caller(peer, tmp_path, "fork", proxy.port, RINGING, 100)
+        time.sleep(RINGING / 100 + 2)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        time.sleep(1)
+        stack.enter_context(proxy.worker(workers))
+        result = caller.end()
+        assert (result.successful, result.failed) == (RINGING, 0)
 
 
 @pytest.mark.parametrize("harm", ["SIGSTOP", "SIGKILL"])
