@@ -25,6 +25,7 @@ from msgspec import Struct
 from midcall import __version__
 from midcall import config as config_file
 from midcall.base import log as logs
+from midcall.base import memory
 from midcall.base.expiry import Expiry
 from midcall.base.frame import RENEWED, Frame, RoleError
 from midcall.base.metrics import Metrics, OperatorDoor
@@ -139,8 +140,14 @@ async def serve(
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         with logs.planes(config.log.level, config.log.operator, config.log.li, instance):
-            runs = {name: registry[name]() for name in chosen}
-            return await _Process(config, text, config_path, kind, number, stop, record).run(runs)
+            with memory.uncollected():
+                runs = {name: registry[name]() for name in chosen}
+            # Code stays: the collector need not look at it when all doors are open, while others wait.
+            gc.freeze()
+            try:
+                return await _Process(config, text, config_path, kind, number, stop, record).run(runs)
+            finally:
+                gc.unfreeze()
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
 
@@ -236,7 +243,6 @@ class _Process:
             with self._signals():
                 await self._supervise(runs, place)
         finally:
-            gc.unfreeze()
             await door.stop()
         _log.info("stopped", extra={"status": self._status})
         return self._status
@@ -287,7 +293,7 @@ class _Process:
 
     def _ready(self) -> None:
         if all(frame.is_ready for frame in self._frames.values()) and not self._all_ready.is_set():
-            # What is there now stays: the collector need not look at it again.
+            # What is there now stays, without what is nobody's any more: that may have been keys.
             gc.collect()
             gc.freeze()
             self._all_ready.set()

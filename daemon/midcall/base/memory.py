@@ -8,10 +8,13 @@ a connection leaves behind is collected soon after its end (:mod:`midcall.base.c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import os
 import resource
 import sys
+from collections.abc import Iterator, Mapping
 
 HOLDERS = frozenset({"kms", "df", "admf"})
 """Roles whose memory has keys of others, or whom they are about."""
@@ -45,11 +48,28 @@ def begin_overwriting(*, small: bool) -> None:
     if sys.flags.isolated:
         environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
         arguments = [flag for each in arguments for flag in (("-P", "-s") if each == "-I" else (each,))]
-    others = [each for each in environment.get(_TUNABLES, "").split(":") if each and each not in _OVERWRITE]
-    environment[_TUNABLES] = ":".join([*others, *_OVERWRITE])
-    if small:
-        environment[_ALLOCATOR] = _PLAIN
+    environment |= overwriting(environment, small=small)
     os.execve(sys.executable or program, [program, *arguments], environment)  # noqa: S606 - ourselves
+
+
+def overwriting(environment: Mapping[str, str], *, small: bool) -> dict[str, str]:
+    """The variables with which a process is begun so, beside those that are there: who sets them spares it to begin
+    twice.
+    """
+    others = [each for each in environment.get(_TUNABLES, "").split(":") if each and each not in _OVERWRITE]
+    return {_TUNABLES: ":".join([*others, *_OVERWRITE])} | ({_ALLOCATOR: _PLAIN} if small else {})
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Load code without the collector, which would look at all of it again and again and find nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def lock() -> bool:

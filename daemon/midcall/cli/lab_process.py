@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from midcall.base import memory
 from midcall.cli.fail import OWN_PROCESS, UNREADABLE, Failed
 
 WAIT_SECONDS = 60
@@ -50,8 +51,10 @@ class LabProcess:
         arguments: list[str],
         tell: Callable[[str], None],
         ended: Callable[[], None] = lambda: None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        environment |= variables or {}
         self._tell = tell
         self._ended = ended
         # A group of its own: Ctrl-C on a terminal reaches us, who end it in order.
@@ -121,7 +124,9 @@ class LabRole:
         arguments = ["--config", str(self._config), "--role", self.role]
         if self._record is not None:
             arguments += ["--record", str(self._record)]
-        self._process = LabProcess("run", arguments, self._hear, self._known.set)
+        # As its unit does, so that it does not begin twice.
+        held = memory.overwriting(os.environ, small=self.role == "kms") if self.role in memory.HOLDERS else None
+        self._process = LabProcess("run", arguments, self._hear, self._known.set, held)
         return self
 
     def wait(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,11 @@ def run(own: object, config: Path, roles: tuple[str, ...], instance: str, record
     own = own is OWN_PROCESS and memory.is_own()
     if own and roles:  # before anything is loaded that would be loaded again
         _protect(set(roles))
-    from midcall import service  # the other commands do without what it loads
+    # aiohttp makes a context when it is loaded, with all CAs of the host; here nobody is trusted for one of those.
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        os.environ.setdefault(name, os.devnull)
+    with memory.uncollected():
+        from midcall import service  # the other commands do without what it loads
 
     async def serve() -> int:
         return await service.serve(roles, config, instance, asyncio.Event(), record=record)

@@ -51,6 +51,25 @@ def test_what_is_freed_is_overwritten_and_all_else_is_as_it_was(isolated: bool) 
     }
 
 
+@pytest.mark.parametrize("role", ["df", "admf"])
+def test_units_begin_it_so_and_it_does_not_begin_twice(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The KMS's does: its interpreter is isolated, and takes no variable for small objects before it has been asked."""
+    unit = (Path(__file__).parents[3] / f"systemd/midcall-{role}@.service").read_text()
+    (line,) = (each for each in unit.splitlines() if each.startswith("Environment="))
+    assert line.removeprefix("Environment=") == "=".join(*memory.overwriting({}, small=False).items())
+    monkeypatch.setenv("GLIBC_TUNABLES", line.partition("TUNABLES=")[2])
+    assert memory.overwrites_freed(small=False)
+
+
+def test_code_is_loaded_without_the_collector() -> None:
+    with memory.uncollected():
+        assert not gc.isenabled()
+        with memory.uncollected():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
 def test_a_process_that_was_begun_for_something_else_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["midcall", "run", "--config", "x"])
     assert not memory.is_own()

@@ -28,6 +28,8 @@ WRITE_BUFFER = 512 << 10
 # What answers may wait to be read; the longest answer that is one has 48 octets.
 READ_LIMIT = 64 << 10
 ANSWER_OCTETS = 4 << 10
+PAUSE_SHARE = 0.25
+"""Of the time that a link has been down, a pause before the next attempt: who is back after a second is found soon."""
 CLOSE_SECONDS = 0.3
 """How long the other end's farewell is waited for; all is proved by then."""
 
@@ -99,7 +101,7 @@ class X2Client:
 
     async def run(self) -> None:
         """Once. What is not proved at its end stays in the journal."""
-        pause = 0.0
+        lost: float | None = None
         loop = asyncio.get_running_loop()
         reason: str | None = "stopped"
         try:
@@ -109,11 +111,13 @@ class X2Client:
                 if reason is None or (self._stop_at is not None and not self.queued):
                     break
                 self._link.down(reason)
-                if self._progress or (self._heard and loop.time() - begun > self.settings.retry_first):
-                    pause = 0.0  # reopen at once
+                if self._progress or (self._heard and loop.time() - begun > self.settings.steady_seconds):
+                    lost = None  # reopen at once
                     continue
                 self._link.failed(reason)
-                pause = min(max(2 * pause, self.settings.retry_first), self.settings.retry_most)
+                lost = begun if lost is None else lost
+                pause = (loop.time() - lost) * PAUSE_SHARE
+                pause = min(max(pause, self.settings.retry_first), self.settings.retry_most)
                 await self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
         finally:
             self._link.down("stopped")

@@ -12,8 +12,10 @@ class X2LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     long the POI's end drops the connection and opens it anew; the other end drops one that brought no whole PDU for so
     long. ``proof_seconds``, ``proof_pdus``: behind data a keepalive is sent after so long or so many PDUs, whichever
     comes first; its answer releases all before it.
-    ``connect_seconds``: for connecting, and for the TLS handshake at either end. ``retry_first``, ``retry_most``:
-    pauses between attempts to connect, doubled each time and shortened at random by up to half.
+    ``connect_seconds``: for connecting, and for the TLS handshake at either end. ``retry_first``, ``retry_most``: the
+    shortest and the longest pause between attempts to connect, a quarter of the time that the link has been down,
+    shortened at random by up to half. ``steady_seconds``: a connection that answered and stood so long is opened again
+    at once.
     ``window_octets``: what may be under way without proof. ``answers``: PDUs that answer nothing and that one
     connection may bring all the same.
     ``buffer_octets``, ``buffer_seconds``: what is kept until it is proved, and for how long; beyond either the oldest
@@ -27,8 +29,9 @@ class X2LinkSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     proof_seconds: float = 1.0
     proof_pdus: int = 1_000
     connect_seconds: float = 10.0
-    retry_first: float = 1.0
+    retry_first: float = 0.1
     retry_most: float = 30.0
+    steady_seconds: float = 1.0
     window_octets: int = 8 << 20
     answers: int = 1_000
     buffer_octets: int = 64 << 20
