@@ -73,6 +73,10 @@ class BoundedTable(Generic[K, V]):
         self.evicted += 1
         return value
 
+    def clear(self) -> None:
+        """Let all entries go, which the bound did not cost."""
+        self._entries.clear()
+
     def values(self) -> Iterator[V]:
         return iter(self._entries.values())
 

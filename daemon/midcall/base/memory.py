@@ -2,8 +2,9 @@
 
 Buffers that we own are wiped where they end. This is for all others, of libraries and of the interpreter: texts that a
 key was read from, octets that TLS has decrypted. glibc overwrites what is freed, if it keeps none of it in caches of
-threads; the interpreter is told to ask glibc for small objects too, which it otherwise keeps in pools of its own. What
-a connection leaves behind is collected soon after its end (:mod:`midcall.base.collection`).
+threads; the interpreter is told to ask glibc for small objects too, which it otherwise keeps in pools of its own, or
+these are swept when somebody's task has ended (:mod:`midcall.base.sweep`). What a connection leaves behind is
+collected soon after its end (:mod:`midcall.base.collection`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 
-HOLDERS = frozenset({"kms", "df", "admf"})
+HOLDERS = frozenset({"kms", "df", "poi", "admf"})
 """Roles whose memory has keys of others, or whom they are about."""
 _TUNABLES = "GLIBC_TUNABLES"
 _OVERWRITE = ("glibc.malloc.perturb=165", "glibc.malloc.tcache_count=0")

@@ -72,6 +72,17 @@ class IriMediation:
             self._alike[rules] = redaction.Lines(rules)
         self._lines[xid] = self._alike[rules]
 
+    def end(self, xid: str) -> None:
+        """A task is over: whom its records were about is forgotten. What is told of it later has its correlation."""
+        lines = self._lines.get(xid)
+        if lines is not None:
+            lines.forget()
+        for each in [each for each in self._templates if each[0] == xid]:
+            self._templates.pop(each)
+        for place, who in list(self._subjects.items()):
+            if place[0] == xid:
+                self._subjects.put(place, _Subject("", None, who.correlation))
+
     def x2(self, event: X2Event) -> list[IriRecord]:
         """The record of an event of the POI; most have none or one."""
         agency = self._agencies.get(event.xid)

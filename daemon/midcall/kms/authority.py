@@ -94,6 +94,11 @@ class Authority:
         while self._standing.evict() is not None:
             pass
 
+    def lapse(self, now: Instant) -> None:
+        """What stands no longer is let go of, whom it is for with it."""
+        for mark in [mark for mark, standing in self._standing.items() if not standing.at(now)]:
+            self._standing.pop(mark)
+
     def check(self, octets: bytes | None, xid: str, identity: str, now: Instant) -> Granted:
         """Whether keys for ``identity`` may be given under task ``xid``. NoAuthority."""
         if octets is None:

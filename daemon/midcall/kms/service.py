@@ -211,6 +211,8 @@ class KmsService:
         now = self.desk.now()
         if self._foreign is not None:
             self._foreign.expire(now.mono)
+        if self._authority is not None:
+            self._authority.lapse(now)
         try:
             self.refresh()
             if self._turn(now.wall):

@@ -178,6 +178,7 @@ class DfService:
             self._cease(xid, now)
             self._tallies.end(xid)
             self._content.end(xid)
+            self._iri.end(xid)
         self._write(self._notices.ended(xid, now.wall, changed=changed))
 
     def _cease(self, xid: str, now: Instant) -> None:
@@ -245,8 +246,7 @@ class DfService:
         at = time.time_ns()
         self._journal.alive(at, self._unwritten.kept_until(at, self._df3.held_since()))
         self.commits.put()
-        loop = asyncio.get_running_loop()
-        self._remembering = loop.call_later(REMEMBER_SECONDS, self._remember)
+        self._remembering = asyncio.get_running_loop().call_later(REMEMBER_SECONDS, self._remember)
 
     def unavailable(self, gap: Gap) -> bytes:
         """Contents of the record that declares a gap of an LIID, whose task may be over, or be of a former run.

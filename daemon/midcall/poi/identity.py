@@ -56,12 +56,16 @@ class IdentityHasher:
         hashes = self._find(known)
         return self._remember(known, uri) if hashes is None else hashes
 
+    def of_target(self, uri: str) -> Hashes:
+        """The same of whom a task is for; not remembered here, where it would outlast the task."""
+        return tuple(self.plain(form) for form in sip.identities(uri))
+
     def plain(self, text: str) -> bytes:
         """The hash of text as it is."""
         return blake2b(_octets(text), digest_size=HASH_OCTETS, key=self._key).digest()
 
     def _remember(self, known: bytes, uri: str) -> Hashes:
-        hashes = tuple(self.plain(form) for form in sip.identities(uri))
+        hashes = self.of_target(uri)
         if len(known) <= REMEMBERED_OCTETS:
             self._known.put(known, hashes)
         return hashes

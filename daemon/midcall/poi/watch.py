@@ -44,7 +44,7 @@ class Watch:
         """Note a task; returns the hashes that stand for its targets. ValueError: a target is no identity."""
         hashed: dict[bytes, str] = {}
         for target in task.targets:
-            forms = self._hasher.of_uri(target)
+            forms = self._hasher.of_target(target)
             if not forms:
                 raise ValueError(f"task {task.xid}: a target is not a SIP, TEL or URN identity")
             hashed.update(dict.fromkeys(forms, target))
@@ -60,7 +60,7 @@ class Watch:
         task = self._tasks.pop(xid, None)
         self._roles.pop(xid, None)
         for target in () if task is None else task.targets:
-            for form in self._hasher.of_uri(target):
+            for form in self._hasher.of_target(target):
                 tasks = self._targets.get(form, {})
                 tasks.pop(xid, None)
                 if not tasks:

@@ -51,7 +51,7 @@ def test_what_is_freed_is_overwritten_and_all_else_is_as_it_was(isolated: bool) 
     }
 
 
-@pytest.mark.parametrize("role", ["df", "admf"])
+@pytest.mark.parametrize("role", ["poi", "df", "admf"])
 def test_units_begin_it_so_and_it_does_not_begin_twice(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The KMS's does: its interpreter is isolated, and takes no variable for small objects before it has been asked."""
     unit = (Path(__file__).parents[3] / f"systemd/midcall-{role}@.service").read_text()

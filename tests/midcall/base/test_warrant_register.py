@@ -135,3 +135,18 @@ def test_slow_drift_does_not_add_up_to_room_for_a_step():
         assert clock.steady(Instant(hour * 3600 * SECOND + hour * SECOND, hour * 3600 * SECOND))
     at = Instant(1000 * 3601 * SECOND, 1000 * 3600 * SECOND)
     assert not clock.steady(Instant(at.wall + 3 * SECOND, at.mono + 1))
+
+
+def test_what_is_let_go_of_is_known_as_a_version_and_no_more():
+    held = holding(lab.signed())
+    octets, xids = held.held("W-1")
+    assert held.warrant_of(lab.XID) == "W-1" and held.current("W-1") == octets[0] and lab.XID in xids
+    known = dict(held.known)
+    held.forget("W-1")
+    held.forget("W-1")
+    assert held.warrant_of(lab.XID) is None and held.known == known
+    assert rule(held.authority(lab.XID, lab.at())) is Rule.CONTENTS
+    with pytest.raises(KeyError):
+        held.current("W-1")
+    # It comes again with its task; an older one does not.
+    assert isinstance(held.place(lab.signed(), lab.at()), Verified)

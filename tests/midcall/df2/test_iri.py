@@ -112,3 +112,17 @@ def test_keys_that_mikey_has_in_clear_leave_when_content_is_in_clear(keys_to_lem
         started = StartOfInterception("x", ALICE, CORRELATION, DialogId("1", "1", "2"), SEEN_AT, half, None)
         (record,) = mediation(Terms("L", keys_to_lemf=keys_to_lemf), Profile()).x2(started)
         assert (line in record.contents) == (keys_to_lemf or opaque) and SDP in record.contents
+
+
+def test_whom_records_were_about_is_forgotten_with_the_task():
+    made = mediation(Terms("L"), Profile())
+    made.x2(MESSAGES[0])
+    failure = Failure("x", CORRELATION, DialogId("1", "1", "2"), Instant.of_capture(SECOND), 0, "KMS: no", keys=True)
+    assert ALICE.encode() in made.failure(failure)[0].contents
+    lines = made._lines["x"]
+    lines.headers.put(b"From: <sip:a@b>;tag=1", True)
+    made.end("x")
+    made.end("nobody's")
+    assert not len(made._templates) and not len(lines.headers) and not len(lines.described)
+    (late,) = made.failure(replace(failure, after=1))
+    assert ALICE.encode() not in late.contents and CORRELATION in late.contents

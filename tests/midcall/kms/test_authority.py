@@ -122,3 +122,14 @@ def test_what_another_process_has_noted_ends_it_once_that_is_known(monkeypatch):
     kms.known["W-1"] = Known(2, "ab", revoked=True)
     kms.authority.forget()
     assert kms.ask(octets) == "revoked"
+
+
+def test_what_stands_no_longer_is_let_go_of(monkeypatch):
+    kms = Kms(monkeypatch)
+    assert kms.ask(signed()) == ""
+    kms.go(599)
+    kms.authority.lapse(kms.now)
+    assert len(kms.authority._standing) == 1
+    kms.go(2)
+    kms.authority.lapse(kms.now)
+    assert len(kms.authority._standing) == 0

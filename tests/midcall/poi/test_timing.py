@@ -54,6 +54,7 @@ def test_after_its_end_no_task_leaves_anything_to_look_for() -> None:
     for number in range(300):
         assert poi.disarm(f"x{number}", timing.NEVER) == []
     assert not poi._watch._targets and not poi._watch._tasks
+    assert not len(poi._hasher._known), "whom a task was for is not remembered as one who has called"
 
 
 def test_a_range_is_by_ranks_and_says_what_it_does_not_know() -> None:

@@ -49,6 +49,11 @@ class Lines:
         self.known_headers = self.headers.reader()
         self.known_described = self.described.reader()
 
+    def forget(self) -> None:
+        """Nobody's lines are kept any more; they are looked at anew."""
+        self.headers.clear()
+        self.described.clear()
+
     def learn(self, table: BoundedTable[bytes, bool], lines: list[bytes]) -> None:
         if self.rules.sdes:
             table.put_all([each for each in lines if len(each) <= MAX_LINE], True)

@@ -86,6 +86,32 @@ class Register:
             return _NONE if isinstance(outcome, Revoked) else outcome
         return waiting
 
+    def warrant_of(self, xid: str) -> str | None:
+        """The id of the warrant that names a task; None: none that is here does."""
+        return self._by_xid.get(xid)
+
+    def current(self, identifier: str) -> bytes:
+        """The octets of the version in force. KeyError: none is."""
+        held = self._held[identifier]
+        if held.current is None:
+            raise KeyError(identifier)
+        return held.current
+
+    def held(self, identifier: str) -> tuple[tuple[bytes, ...], frozenset[str]]:
+        """The octets of its versions that are here, and the tasks that they name. KeyError: none is."""
+        xids = self._held[identifier].xids
+        return tuple(xids), frozenset(xid for each in xids.values() for xid in each)
+
+    def forget(self, identifier: str) -> None:
+        """Let its octets go. What was known of its versions stays."""
+        self._drop(identifier)
+
+    def _drop(self, identifier: str) -> None:
+        held = self._held.pop(identifier, None)
+        for xids in () if held is None else held.xids.values():
+            for xid in xids:
+                self._by_xid.pop(xid, None)
+
     def _begin(self, held: _Held, now: Instant) -> Refused:
         """The next version becomes the one in force as soon as it holds; until then, why it does not."""
         if held.next is None:
@@ -127,8 +153,5 @@ class Register:
         if revoked.id not in self._known and len(self._known) >= MAX_WARRANTS:
             return Refused(Rule.VERSION, f"{MAX_WARRANTS} warrants are known here, and no more can be")
         self._known[revoked.id] = revoked.known
-        held = self._held.pop(revoked.id, None)
-        for xids in () if held is None else held.xids.values():
-            for xid in xids:
-                self._by_xid.pop(xid, None)
+        self._drop(revoked.id)
         return revoked

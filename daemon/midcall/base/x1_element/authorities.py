@@ -6,7 +6,7 @@ that has not begun will allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 
 from midcall.base import warrant as warrants
@@ -23,7 +23,7 @@ class Authorities:
         self._element = element
         self._register = Register(element, trust, known, clock)
         self._noted = dict(known)
-        self._files: dict[str, bytes] = {}
+        self._apart: set[str] = set()
         self._ahead: dict[str, Authority] = {}
         self._begins: dict[str, Instant] = {}
 
@@ -31,11 +31,12 @@ class Authorities:
         """Another trust list from now on."""
         self._register.trust = trust
 
-    def take(self, octets: bytes, now: Instant) -> Outcome:
-        """A warrant or a revocation, with a task or apart."""
+    def take(self, octets: bytes, now: Instant, *, apart: bool = False) -> Outcome:
+        """A warrant or a revocation, with a task or ``apart``: then it stays when all tasks under it have ended."""
         outcome = self._register.place(octets, now)
+        if apart and not isinstance(outcome, Revoked):
+            self._apart.add(digest(octets))
         if isinstance(outcome, Verified):
-            self._files[outcome.digest] = octets
             self._begun(outcome.warrant.id)
         elif isinstance(outcome, Revoked):
             self._begun(outcome.id)
@@ -43,12 +44,24 @@ class Authorities:
             self._wait(octets, outcome.begins, now)
         return outcome
 
+    def release(self, xid: str, tasks: Collection[str]) -> None:
+        """A task is gone, and ``tasks`` are there: what came with it is let go of when it is for none of them.
+
+        Its version stays known: an older one does not come back.
+        """
+        identifier = self._register.warrant_of(xid)
+        if identifier is None:
+            return
+        octets, xids = self._register.held(identifier)
+        if self._apart.isdisjoint(map(digest, octets)) and xids.isdisjoint(tasks):
+            self._begun(identifier)
+            self._register.forget(identifier)
+
     def _wait(self, octets: bytes, begins: int, now: Instant) -> None:
         """What it will allow when it begins, which the register has found to hold then."""
         then = Instant(begins, now.mono + begins - now.wall)
         ahead = warrants.verify(octets, self._register.trust, then, self._element, self._register.known)
         if isinstance(ahead, Verified):
-            self._files[ahead.digest] = octets
             self._begun(ahead.warrant.id)
             self._begins[ahead.warrant.id] = then
             self._ahead.update((each.xid, Authority(ahead, octets)) for each in ahead.warrant.targets)
@@ -64,7 +77,7 @@ class Authorities:
         outcome = self._register.authority(xid, now)
         if isinstance(outcome, Refused):
             return outcome
-        return Authority(outcome, self._files[outcome.digest])
+        return Authority(outcome, self._register.current(outcome.warrant.id))
 
     def ahead(self, xid: str) -> Authority | None:
         """The warrant of a task, as of its beginning."""

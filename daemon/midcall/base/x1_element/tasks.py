@@ -244,7 +244,7 @@ class Tasks:
         """After a restart every task is judged anew; one that does not hold stays, and is reported."""
         now = draft.now
         for octets in placed:
-            self._authorities.take(octets, now)
+            self._authorities.take(octets, now, apart=True)
         for each in tasks:
             signed = _signed(each.details)
             if signed is not None:
@@ -268,6 +268,7 @@ class Tasks:
                 self._put(change.held)
             elif isinstance(change, DropTask):
                 self._held.pop(change.xid, None)
+                self._authorities.release(change.xid, self._held.keys())
             elif isinstance(change, KeepKnown):
                 self._authorities.noted(change)
         for _, held in step.moves:
@@ -361,7 +362,7 @@ class Tasks:
 
     def _take(self, octets: bytes, draft: Draft, xid: str | None) -> Verified | Revoked | Refused:
         """Note a warrant; other tasks under it are looked at again. ``xid`` is the one that is being asked for."""
-        outcome = self._authorities.take(octets, draft.now)
+        outcome = self._authorities.take(octets, draft.now, apart=xid is None)
         if isinstance(outcome, Refused):
             if outcome.begins is not None and xid is None:
                 self._review_waiting(draft)

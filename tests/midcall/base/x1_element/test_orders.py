@@ -416,3 +416,31 @@ def test_a_modified_destination_still_has_to_be_the_warrants() -> None:
     assert ok(step) and changed(step)[0].order.mediated[0].destinations[0].friendly_name == "lemf"
     assert code(world.ask(x1.ModifyDestinationRequest, lemf(delivery=DeliveryType.X2_ONLY))) == 6001
     assert structs.replace(lemf(), friendly_name="lemf") in world.element.destinations
+
+
+def test_a_warrant_goes_with_the_last_of_its_tasks() -> None:
+    world = World(unsigned="detached")
+    both = [{"liid": "LI-1", "xid": xid, "identity": f"sip:{xid[-1]}@example.com"} for xid in (XID, OTHER_XID)]
+    octets = signed(targets=both)
+    for each in both:
+        world.activate(task(octets, xid=each["xid"], targets=(x1.Impu(each["identity"]),)))
+    register = world.element._tasks._authorities._register
+    world.deactivate()
+    assert register.current("W-1") == octets, "another task stands under it"
+    world.deactivate(OTHER_XID)
+    assert register.warrant_of(XID) is None and register.known["W-1"].version == 1
+    # What came with a task is no leave for one that comes without.
+    assert ok(world.activate(task(b"", targets=(x1.Impu(both[0]["identity"]),))))
+    assert world.state() is State.NO_WARRANT
+
+
+def test_a_warrant_that_came_apart_from_tasks_stays_when_they_have_ended() -> None:
+    world = World(unsigned="detached")
+    _, step = world.element.place(signed(), world.now)
+    world.element.apply(step)
+    world.disk.keep(step.changes)
+    for _ in range(2):
+        assert len(armed(world.activate(task(b"")))) == 1
+        world.deactivate()
+        world.restart()
+        world.now = warrants.at(ns=SECOND)

@@ -27,6 +27,7 @@ from midcall.base.frame import RoleError
 from midcall.base.https import HttpsClient, HttpsServer, Limits
 from midcall.base.rates import Rates
 from midcall.base.seal import SealKey
+from midcall.base.sweep import Sweep
 from midcall.base.tls import PeerName
 from midcall.base.tls_end import TlsEnd
 from midcall.base.warrant import Outcome, Refused, TrustList
@@ -38,7 +39,7 @@ from midcall.base.x1_element.shell.audited import NOT_AUDITED, Audited
 from midcall.base.x1_element.shell.keeper import Keeper, TooSlow
 from midcall.base.x1_element.shell.reporter import Reporter, Waiting
 from midcall.base.x1_element.shell.store import StoreError, X1Store
-from midcall.base.x1_element.values import Armed, Changed, Follow, Intercepted, Issue, NeIssue, Step
+from midcall.base.x1_element.values import Armed, Changed, Disarmed, Follow, Intercepted, Issue, NeIssue, Step
 from midcall.events import Instant
 
 PATH = "/X1/NE"
@@ -106,6 +107,7 @@ class X1Service:
         self.endpoint = endpoint
         self.refused = 0
         self._audited = Audited(audit)
+        self._sweep = Sweep()
         self._follow = follow
         self._now = now
         self._more = asyncio.Event()
@@ -191,6 +193,7 @@ class X1Service:
 
     async def stop(self) -> None:
         """Close the door and the store; what is armed stays so for the next start."""
+        self._sweep.cancel()
         if self._server is not None:
             await self._server.stop(STOP_SECONDS)
             self._server = None
@@ -387,6 +390,8 @@ class X1Service:
         """Do what follows; by XID what becomes of tasks for which that failed."""
         faults: dict[str, Step] = {}
         self._audited.followed(step.follows)
+        if any(isinstance(each, Disarmed) for each in step.follows):
+            self._sweep.soon()
         for each in step.follows:
             if isinstance(each, Issue):
                 continue
