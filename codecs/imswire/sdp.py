@@ -23,6 +23,7 @@ MAX_KEY_MGMT = 8
 DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 # Profiles whose media is SRTP keyed by the description itself (RFC 4567 1, RFC 5124).
 SECURE_PROFILES = frozenset({"RTP/SAVP", "RTP/SAVPF"})
+OPEN_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"})
 DTLS_PROFILES = frozenset({"UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
 
@@ -108,7 +109,13 @@ class Media(Struct, frozen=True, gc=False):
 
     @property
     def secure(self) -> bool:
-        return self.proto.upper() in SECURE_PROFILES
+        """Whether its media are SRTP: by its profile, or because its own lines have keys for them (RFC 8643).
+
+        Of an offer without such a profile: if the answer has keys as well.
+        """
+        profile = self.proto.upper()
+        keyed = bool(self.crypto) or any(each.level == "media" for each in self.key_mgmt)
+        return profile in SECURE_PROFILES or (profile in OPEN_PROFILES and keyed)
 
     @property
     def endpoint(self) -> Endpoint | None:

@@ -29,6 +29,21 @@ def test_what_a_description_says():
     assert (video.address, video.port_count, video.secure, audio.secure) == ("2001:db8::1", 2, False, True)
 
 
+@pytest.mark.parametrize(
+    ("lines", "secure"),
+    [
+        (b"", False),
+        (b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key\r\n", True),
+        (OWN, True),
+        (b"a=crypto:x\r\n", False),
+    ],
+)
+def test_keys_of_its_own_make_an_open_profile_secure(lines: bytes, secure: bool):
+    """RFC 8643; keys of the session level are for the lines that have a secure profile."""
+    (audio,) = sdp.parse(SESSION + KEY + AUDIO.replace(b"SAVP", b"AVP") + lines).media
+    assert audio.secure is secure
+
+
 def test_line_feeds_unknown_lines_and_rubbish_in_attributes():
     text = (SESSION + b"x=unknown\r\n\r\n" + AUDIO).replace(b"\r\n", b"\n")
     text += b"a=rtpmap:x\na=rtpmap:1000 A/8000\na=rtpmap:98 B/0\na=rtpmap:99\na=rtcp:x\na=candidate:1 1\na=crypto:x\n"

@@ -38,6 +38,18 @@ def test_every_suite_mid_call(suite, tmp_path):
     assert outcome.dialog()["mid_call"]
 
 
+def test_keys_without_a_secure_profile_mid_call(tmp_path):
+    """RFC 8643: what most softphones do when encryption is to be used where the other side has it too."""
+    world = World()
+    call = world.call()
+    call.establish_sdes(world.draw, CM, proto="RTP/AVP")
+    call.talk(2)
+    call.hang_up()
+    outcome = world.replay(tmp_path, start=1.5)
+    assert_complete(outcome, call, 1.5)
+    assert outcome.dialog()["mid_call"]
+
+
 @pytest.mark.parametrize("params", ["KDR=1", "KDR=6", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP"])
 def test_session_parameters(params, tmp_path):
     world = World()

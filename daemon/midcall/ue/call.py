@@ -187,15 +187,15 @@ class Call:
         self.request("ACK", self.caller, number=number)
         self.use_keys()
 
-    def establish_sdes(self, draw: Draw, suite: str, params: str = "", *, mki: bytes = b"") -> None:
-        """INVITE, 180, 200, ACK with security descriptions in offer and answer."""
+    def establish_sdes(self, draw: Draw, suite: str, params: str = "", *, mki: bytes = b"", **options: str) -> None:
+        """INVITE, 180, 200, ACK with security descriptions in offer and answer; ``options`` as of Party.sdp."""
         offered = sdes.announcements(self.caller, draw, suite, params, mki=mki, offers=True)
         answered = sdes.announcements(self.callee, draw, suite, params, mki=mki)
-        offer = self._sdp(self.caller, [], crypto=[each.values for each in offered])
+        offer = self._sdp(self.caller, [], crypto=[each.values for each in offered], **options)
         number = self.request("INVITE", self.caller, offer, initial=True)
         self.response("180 Ringing", "INVITE", number, self.callee)
         self.now += 500 * MILLI
-        answer = self._sdp(self.callee, [], crypto=[each.answering(2) for each in answered])
+        answer = self._sdp(self.callee, [], crypto=[each.answering(2) for each in answered], **options)
         self.response("200 OK", "INVITE", number, self.callee, answer)
         self.request("ACK", self.caller, number=number)
         for party, said in ((self.caller, offered), (self.callee, answered)):
