@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,9 +16,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from imswire.x1 import DestinationDetails
-from midcall.base import owner_only
 from midcall.base.log import fault
-from midcall.base.seal import SealKey
 from midcall.base.tls import PeerName, TlsError
 from midcall.base.tls_end import TlsEnd
 from midcall.base.x1_element import Refusal, place
@@ -27,18 +24,16 @@ from midcall.config import DfConfig
 from midcall.events import Cc, EventRecord, Intercept
 from midcall.handover import Lost
 from midcall.handover.assembler import Sign
-from midcall.handover.settings import LinkSettings, SpoolSettings
+from midcall.handover.settings import LinkSettings
 from midcall.handover.shell.channel import Peer
-from midcall.handover.shell.keys import KeyStore
 from midcall.handover.shell.owed import Alarm, Unavailable
 from midcall.handover.shell.retention import Destroyed
 from midcall.handover.shell.sender import Sender
-from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.writer import Writer, Written
 from midcall.live.commits import NotWritten
 from midcall.live.link_book import LinkBook
+from midcall.live.opening import Disks, Opened, Opening
 
-HOUR = 3_600.0
 CLOSING_SECONDS = 0.5
 """What waits may still be delivered when a role stops; the rest is in the spool, and goes out after its next start."""
 
@@ -72,60 +67,32 @@ class Outlet:
         did: str,
         name: str,
         config: DfConfig,
-        master: bytes,
+        opened: Opened,
         peer: Peer,
-        gap: Unavailable,
-        sign: Sign | None,
         book: LinkBook,
         watch: Watch | None,
-        alarm: Alarm | None,
         failed: Callable[[str], None],
-        destroyed: Destroyed | None,
     ) -> None:
         self.did = did
         self.name = name
-        folder = Path(config.spool) / name
-        owner_only.make_folder(folder)
-        keys = Path(config.keys) / f"{name}.db"
-        owner_only.make_folder(keys.parent)
-        # A store object of its own for each side: neither waits for the other.
-        self.keys = KeyStore(keys, SealKey(master))
-        self.sender_keys = KeyStore(keys, SealKey(master))
-        self.status_keys = KeyStore(keys, SealKey(master))
-        told, integrity = book.told, config.integrity
-        self.spool = Spool(
-            folder,
-            did,
-            self.keys,
-            (),
-            gap,
-            time.time_ns(),
-            report=told,
-            integrity=integrity,
-            sign=sign,
-            alarm=alarm,
-            lost=_lost,
-            settings=SpoolSettings(
-                retain_seconds=config.retain_hours * HOUR, backlog_seconds=config.backlog_days * 24 * HOUR
-            ),
-            destroyed=destroyed,
-        )
+        self._opened = opened
+        self.keys, self.sender_keys, self.status_keys, self.spool = opened
         self.was_active = self.spool.active()
         """LIIDs of which HI1 told the agency that they are active, when this was opened."""
         self.writer = Writer(self.spool) if watch is None else Writer(self.spool, partial(watch.written, name))
         settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         network = config.network
         self.sender = Sender(
-            folder,
+            self.spool.folder,
             did,
             self.sender_keys,
             peer,
             network.operator,
             network.element,
             settings=settings,
-            report=told,
+            report=book.told,
             lost=_lost,
-            tail=self.spool.files.tail,
+            tails=self.spool.files.tails,
         )
         self._closing = False
         self._tasks = {asyncio.create_task(each.run()): each for each in (self.writer, self.sender)}
@@ -147,10 +114,7 @@ class Outlet:
         await asyncio.wait([writing])
         self.sender.stop(CLOSING_SECONDS)
         await asyncio.wait([sending])
-        self.spool.close()
-        self.keys.close()
-        self.sender_keys.close()
-        self.status_keys.close()
+        self._opened.close()
 
 
 class Outlets:
@@ -174,15 +138,13 @@ class Outlets:
         destroyed: Destroyed | None = None,
     ) -> None:
         self._config = config
-        self._master = master
         self._agency = end
         self._gap = gap
-        self._sign = sign
         self._book = book or LinkBook()
         self._watch = watch
-        self._alarm = alarm
         self._failed = failed or log.error
-        self._destroyed = destroyed
+        self._disks = Disks(config, master, sign, self._book.told, alarm, _lost, destroyed)
+        self._opening: Opening[_Key] = Opening()
         self._outlets: dict[_Key, Outlet] = {}
         self._named: dict[str, Outlet] = {}
         self._of: dict[str, Outlet] = {}
@@ -198,6 +160,12 @@ class Outlets:
         for key, outlet in self._outlets.items():
             if key[0] == did:
                 outlet.sender.move(self._peer(details, key[1]))
+
+    async def prepare(self, details: DestinationDetails, pin: str | None) -> None:
+        """What a destination needs on the disks is there, before something is ordered to go there."""
+        key = details.did, pin or ""
+        if key not in self._outlets:
+            await self._opening.begin(key, partial(self._disks.open, details.did, _name(key), self._gap(details.did)))
 
     def order(self, intercept: Intercept, details: DestinationDetails, pin: str | None, about: bytes = b"") -> str:
         """An LIID that goes to a destination; returns the name of its outlet. ``about`` comes back with its gaps.
@@ -236,6 +204,7 @@ class Outlets:
     async def close(self) -> None:
         """Write and send what there is, for a moment; the rest waits on the disk."""
         await asyncio.gather(*(outlet.close() for outlet in self._outlets.values()))
+        self._opening.close()
 
     def all(self) -> list[tuple[str, Outlet]]:
         """By destination, also those to which nothing more comes."""
@@ -282,21 +251,9 @@ class Outlets:
     def _open(self, key: _Key, details: DestinationDetails) -> Outlet:
         """What is under one pin stands apart, under a name that has it: it goes to no other certificate, ever."""
         did, pin = key
-        name, peer = f"{did}.{pin}" if pin else did, self._peer(details, pin)
-        outlet = Outlet(
-            did,
-            name,
-            self._config,
-            self._master,
-            peer,
-            self._gap(did),
-            self._sign,
-            self._book,
-            self._watch,
-            self._alarm,
-            self._failed,
-            self._destroyed,
-        )
+        name, peer = _name(key), self._peer(details, pin)
+        opened = self._opening.take(key, partial(self._disks.open, did, name, self._gap(did)))
+        outlet = Outlet(did, name, self._config, opened, peer, self._book, self._watch, self._failed)
         self._outlets[key] = self._named[name] = outlet
         return outlet
 
@@ -324,6 +281,11 @@ class _Check(Struct, frozen=True):
         if self.pin and hashlib.sha256(octets).hexdigest() != self.pin:
             raise TlsError("the certificate is not the one that the warrant names")
         return shown
+
+
+def _name(key: _Key) -> str:
+    did, pin = key
+    return f"{did}.{pin}" if pin else did
 
 
 def _lost(lost: Lost) -> None:

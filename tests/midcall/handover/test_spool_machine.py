@@ -58,7 +58,7 @@ class SpoolAndCursor(RuleBasedStateMachine):
         )
         self.cursor = Cursor(Folder(self.folder / "spool").cursor)
         where = Folder(self.folder / "spool")
-        tails = {"hi3": self.spool.files.tail if self.same_process else None}
+        tails = self.spool.files.tails if self.same_process else {}
         self.readers = {
             each: Reader(where, each, self.keys, self.cursor, self.lost, tails.get(each)) for each in INTERFACES
         }

@@ -14,7 +14,7 @@ from midcall.handover.shell.cursor import Cursor
 from midcall.handover.shell.reader import DESTROYED, Item, Reader
 from midcall.handover.shell.spool import Spool
 from midcall.handover.shell.tail import Fresh, Tail
-from tests.midcall.handover.world import T0, cc, intercept, keys, streams, unavailable
+from tests.midcall.handover.world import T0, cc, intercept, iri, keys, streams, unavailable
 
 ONE, OTHER = Path("cc-000001.db"), Path("cc-000002.db")
 SETTINGS = SpoolSettings(segment_octets=100_000, reserve_octets=0, retry_seconds=0.0)
@@ -79,7 +79,7 @@ class Room:
             folder / "spool", "lemf", self.keys, [intercept()], unavailable, T0, settings=SETTINGS
         )
         self.cursor = Cursor(spool.folder.cursor)
-        self.here = Reader(spool.folder, "hi3", self.keys, self.cursor, self.lost.append, spool.files.tail)
+        self.here = Reader(spool.folder, "hi3", self.keys, self.cursor, self.lost.append, spool.files.tails["hi3"])
         self.there = Reader(spool.folder, "hi3", self.keys, self.cursor, lambda _: None)
         self.written = 0
 
@@ -114,7 +114,7 @@ def test_the_same_rows_as_by_the_files(room: Room) -> None:
     assert room.both() == []
     for _ in range(3):
         room.write()
-    assert room.spool.files.tail.take(1, 0) == [], "they come from memory"
+    assert room.spool.files.tails["hi3"].take(1, 0) == [], "they come from memory"
     assert sum(item.pdus for item in room.both()) == 30
 
 
@@ -141,7 +141,7 @@ def test_what_was_under_a_key_that_is_destroyed_does_not_go_out_from_memory(room
     room.both()
     room.write()
     room.spool.shred("LAB-1")
-    assert room.spool.files.tail.take(1, 1) is None
+    assert room.spool.files.tails["hi3"].take(1, 1) is None
     assert [(item.octets, item.pdus) for item in room.here.read(1 << 20)] == [(b"", 0)]
     assert [(each.first, each.last, each.reason) for each in room.lost] == [(10, 19, DESTROYED)]
 
@@ -156,3 +156,22 @@ def test_a_connection_that_is_lost(room: Room) -> None:
     again = room.both()
     assert again[:1] == first
     assert sum(item.pdus for item in again) == 20
+
+
+def test_events_too(room: Room) -> None:
+    here = Reader(room.spool.folder, "hi2", room.keys, room.cursor, room.lost.append, room.spool.files.tails["hi2"])
+    there = Reader(room.spool.folder, "hi2", room.keys, room.cursor, room.lost.append)
+    assert here.read(1 << 20) == []
+    for number in range(3):
+        assert room.spool.write_iri([iri(number)], T0)
+        assert room.spool.files.tails["hi2"].take(here.after, 0) == [], "they come from memory"
+        mine = here.read(1 << 20)
+        assert mine == there.read(1 << 20)
+        assert mine
+        if number == 1:
+            room.spool.files.abandon("hi2")
+            room.spool._reopen(T0)
+            assert room.spool.files.tails["hi2"].take(here.after, 0) is None
+            assert here.read(1 << 20) == there.read(1 << 20)
+    here.close()
+    there.close()

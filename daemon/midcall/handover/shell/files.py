@@ -22,7 +22,7 @@ from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.segments import given_up, trim
 from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
 from midcall.handover.shell.tail import Tail
-from midcall.handover.values import NUMBERS, ContextKey, Gap, Interface, Kind, Run
+from midcall.handover.values import INTERFACES, NUMBERS, ContextKey, Gap, Interface, Kind, Run
 
 # Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
 _GENERATION = 1 << 40
@@ -54,7 +54,7 @@ class Notes(Struct):
 
 class Files:
     """``events`` is iri.db, ``content`` the newest cc-NNNNNN.db; ``lost`` names interfaces whose numbers are gone, and
-    ``tail`` is for a sender of this process.
+    ``tails`` are for a sender of this process.
     """
 
     events: Store
@@ -72,7 +72,7 @@ class Files:
     ) -> None:
         self.folder = folder
         self.number = 0
-        self.tail = Tail()
+        self.tails: dict[Interface, Tail] = {each: Tail() for each in INTERFACES}
         self.lost: set[Interface] = set()
         self._keys = keys
         self._make = make
@@ -86,6 +86,7 @@ class Files:
 
     def open(self, now: int) -> None:
         self.close()
+        self.leave_tails()
         self.events = self._open_events()
         self.content = self._open_content()
         self._checkpoint()
@@ -253,7 +254,7 @@ class Files:
         """``intercepts``: what is to be noted of them, by LIID; None: nothing any more."""
         database = self.events.database
         with transaction(database):
-            self.events.append(runs, now)
+            fresh = self.events.append(runs, now)
             database.executemany("INSERT OR REPLACE INTO producers VALUES(?,?)", notes.producers.items())
             if notes.marks:
                 database.executemany("INSERT INTO marks(mark) VALUES(?)", [(mark,) for mark in notes.marks])
@@ -269,21 +270,27 @@ class Files:
                 self.events.note(f"{_INTERCEPT}{handle}", sealed)
             for handle, active in notes.active.items():
                 self.events.note(f"{_ACTIVE}{handle}", 1 if active else None)
+        self.tails["hi2"].put(self.events.path, fresh)
 
     def commit_content(self, runs: list[Run], now: int) -> None:
         with transaction(self.content.database):
             fresh = self.content.append(runs, now)
-        self.tail.put(self.content.path, fresh)
+        self.tails["hi3"].put(self.content.path, fresh)
         for run in runs if self._kept[1] else ():
             if run.data is not None and run.check == hi.CheckType.HASH:
                 self._kept[1].pop(run.data, None)
+
+    def leave_tails(self) -> None:
+        """Whoever sends goes by what is in the files."""
+        for tail in self.tails.values():
+            tail.leave()
 
     def keep_chains(self) -> None:
         """Content is about to be given up that may have been delivered: what no hash covers yet is kept in memory.
 
         Only between two commits: the assembler then has what is on the disk, and nothing more.
         """
-        self.tail.leave()
+        self.tails["hi3"].leave()
         if self._chained:
             self._kept = self.content.next_row, self.assembler.uncovered(Kind.CC)
 

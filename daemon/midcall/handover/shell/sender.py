@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class Sender:
 
     ``keys`` is its own KeyStore object (or that of a spool in the same process and thread), ``operator`` and
     ``element`` name us in the link's own PDUs. ``report`` is told of each change of a link, ``lost`` of numbers that
-    will not come; both are called in the loop's thread. ``tail`` is that of the spool, where this process writes it.
+    will not come; both are called in the loop's thread. ``tails`` are those of the spool, where this process writes it.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Sender:
         settings: LinkSettings | None = None,
         report: Callable[[LinkEvent], None] | None = None,
         lost: Callable[[Lost], None] | None = None,
-        tail: Tail | None = None,
+        tails: Mapping[Interface, Tail] | None = None,
     ) -> None:
         self.destination = destination
         self.settings = settings or LinkSettings()
@@ -50,9 +50,7 @@ class Sender:
         cid = hi.CommunicationId(operator.encode(), None if element is None else element.encode())
         tell = report or (lambda _: None)
         readers = {
-            each: Reader(
-                self._folder, each, keys, self.cursor, lost or (lambda _: None), tail if each == "hi3" else None
-            )
+            each: Reader(self._folder, each, keys, self.cursor, lost or (lambda _: None), (tails or {}).get(each))
             for each in INTERFACES
         }
         groups: list[dict[Interface, Reader]] = (

@@ -155,7 +155,7 @@ class Spool:
         """Destroy the intercept's data key: nothing of it that is still queued will be read by anybody."""
         self.intercepts.remove(liid)
         self.files.assembler.forget(liid)
-        self.files.tail.leave()
+        self.files.leave_tails()
         self.keys.destroy(liid)
 
     # Records
