@@ -63,8 +63,8 @@ class Overload:
         wanted = 0 if least <= LATE else min(100, 100 * (least - LATE) // (VERY_LATE - LATE))
         self._share = max(wanted, self._share - 10)
 
-    def shed(self, message: SipMessage, *, hears: bool = False) -> Admission | None:
-        """503 for a request that is not served; None: it is.
+    def shed(self, message: SipMessage, *, hears: bool = False, stranger: bool = False) -> Admission | None:
+        """503 for a request that is not served; None: it is. Of a ``stranger`` twice the share is not.
 
         Who ``hears`` has been told and sends less by itself: it would be refused its share twice, and who does not
         listen would be better off (RFC 7339 5.10.2). When nothing can be served that makes no difference.
@@ -73,7 +73,7 @@ class Overload:
             return None
         if hears and self._share < ALL:
             return None
-        if self._choose(100) >= self._share:
+        if self._choose(100) >= (2 if stranger else 1) * self._share:
             return None
         self.shed_requests += 1
         return _SHED

@@ -111,10 +111,12 @@ class TrustGate:
         peer = self._peers.of(source)
         if plan.inside:
             return ADMITTED if peer is not None and peer.trusted else _asserting(message, None)
-        hears = self._overload.share > 0 and peer is not None and peer.trusted and _hears(message)
-        shed = self._overload.shed(message, hears=hears)
-        if shed is not None:
-            return shed
+        if self._overload.share > 0:
+            hears = peer is not None and peer.trusted and _hears(message)
+            stranger = peer is None and self._user_at(message, source, now) is None
+            shed = self._overload.shed(message, hears=hears, stranger=stranger)
+            if shed is not None:
+                return shed
         if peer is not None and (peer.relay or not plan.outward):
             return ADMITTED if peer.trusted else _asserting(message, None)
         user = self._user_at(message, source, now)

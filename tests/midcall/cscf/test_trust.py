@@ -20,6 +20,7 @@ HOME = Plan(((Destination("sip:bob@192.0.2.20"),),))
 OUT = structs.replace(HOME, outward=True)
 INSIDE = structs.replace(HOME, inside=True)
 PEER = Hop("udp", "198.51.100.7", 5060)
+AT_HOME = "sip:alice@home.example"
 FORGED = "P-Asserted-Identity: <sip:forged@x>"
 
 
@@ -136,6 +137,18 @@ def test_what_is_shed():
     assert overload.shed(message(uri="urn:service:sos.police")) is None
     spared = late(Overload(lambda _: 50), HALF)
     assert spared.shed(message()) is None
+
+
+def test_strangers_are_shed_first():
+    """Twice the share: with half of all they are all gone."""
+    overload = late(Overload(lambda _: 50), HALF)
+    peers = Peers([Peer(network="198.51.100.0/24")])
+    location = LocationTable(1)
+    location.put(AT_HOME, [Binding("k", "sip:a@x", 9 * SECOND, "a", 1, source=ALICE)])
+    loaded = TrustGate(peers, location, lambda _: True, overload, None)
+    assert loaded.admit(message(), HOME, PEER, 0).status == 0
+    assert loaded.admit(message(), HOME, ALICE, 0).status == 0
+    assert loaded.admit(message(), HOME, BOB, 0).status == 503
 
 
 def test_a_loaded_gate_lets_dialogs_go_on():
