@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from imswire.hi.hi1 import NotificationKind
-from midcall.base.x1_element import Armed, Changed, DestinationSet, Disarmed, Follow, Order
+from midcall.base.x1_element import Armed, Changed, DestinationSet, Disarmed, Follow, Mediated, Order
 from midcall.config import DfConfig
 from midcall.df2 import Agency, notifications
 from midcall.events import Instant, Intercept
@@ -34,6 +35,12 @@ class DfOrders:
         self._started = True
         self._tell_ends()
 
+    async def prepare(self, follows: Iterable[Follow]) -> None:
+        """Open what product of tasks that are to follow needs: that takes a disk's time, which nothing waits for."""
+        for each in follows:
+            for mediated in each.order.mediated if isinstance(each, Armed | Changed) else ():
+                await self._outlets.prepare(mediated.destinations[0], _pin(mediated))
+
     def follow(self, each: Follow) -> None:
         """Do what X1 says."""
         if isinstance(each, Armed):
@@ -53,8 +60,8 @@ class DfOrders:
         for each in order.mediated:
             intercept = self._intercept(each.terms.liid, xid, each.destinations[0].did)
             agency = Agency(each.terms, self._config.profile, network)
-            pin = each.pins[0] if each.pins else None
-            outlet = self._outlets.order(intercept, each.destinations[0], pin, Owner(xid, agency).encode())
+            owner = Owner(xid, agency).encode()
+            outlet = self._outlets.order(intercept, each.destinations[0], _pin(each), owner)
             self._inputs.ordered(outlet, intercept, agency)
             self._service.order(xid, agency, order.warrant, outlet)
         self._orders[xid] = order
@@ -89,3 +96,8 @@ class DfOrders:
         """Wait for a moment for the closing checks of what has ended; the next run makes those that are missing."""
         if self._ended:
             await asyncio.wait(self._ended, timeout=CLOSING_SECONDS)
+
+
+def _pin(mediated: Mediated) -> str | None:
+    """The certificate that its product may go to."""
+    return mediated.pins[0] if mediated.pins else None

@@ -83,7 +83,7 @@ class Outlet:
         settings = LinkSettings(proof=config.delivery.proof, connections=config.delivery.connections)
         network = config.network
         self.sender = Sender(
-            self.spool.folder,
+            Path(config.spool) / name,
             did,
             self.sender_keys,
             peer,

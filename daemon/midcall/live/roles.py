@@ -31,7 +31,7 @@ from midcall.events import Hi1Record, Instant, SipSeen, Task
 from midcall.handover.values import Gap
 from midcall.live import links, recording
 from midcall.live.audited import DfAudit
-from midcall.live.cins import Cins, CinsError
+from midcall.live.cins import Cins, CinsAhead, CinsError
 from midcall.live.clock import now
 from midcall.live.destination_faults import DestinationFaults
 from midcall.live.df import DfService
@@ -263,7 +263,7 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
         orders.follow(each)
 
     try:
-        cins = Cins(spool / "cins")
+        cins = CinsAhead(Cins(spool / "cins"))
     except CinsError as error:
         raise RoleError(str(error)) from None
     inputs = recording.df_inputs(frame, config, cins.first)
@@ -291,6 +291,7 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     # The POI looks at them: what comes from there is of the right calls.
     conditions: tuple[links.Condition, ...] = ("callPartyRole", "nonLocalIdentifier")
     x1 = links.x1_service("df", config.x1, SealKey(seal), follow, conditions, service.intercepted, audit)
+    x1.prepare = orders.prepare
     faults = DestinationFaults(x1, lambda event: [event.link])
     book.tell(faults.told)
     server = X2Server(inputs.x2(service.commit), report=book.told)
@@ -333,6 +334,7 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     await orders.close()
     await journal.close()
     await outlets.close()
+    cins.close()
     inputs.close()
     await keys.close()
     if port is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from midcall.df2 import Communications
 from midcall.df2.communications import LAST, CinsUsedUp
-from midcall.live.cins import CIN_BLOCK, Cins, CinsError
+from midcall.live.cins import CIN_BLOCK, Cins, CinsAhead, CinsError
 
 
 def given(path: Path, count: int, run: bytes = b"") -> list[int]:
@@ -81,6 +82,51 @@ def test_a_file_that_says_no_number_is_refused(tmp_path, text):
     with pytest.raises(CinsError, match="holds no number; write a number into it that is greater than every CIN"):
         Cins(path)
     assert path.read_text() == text
+
+
+def test_a_block_is_taken_in_a_thread_while_the_one_before_is_given(tmp_path, monkeypatch):
+    """Of a run only the first is waited for, and each is on the disk before a number of it is given."""
+    path = tmp_path / "cins"
+    cins = CinsAhead(Cins(path))
+    writers, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (sync(number), writers.append(threading.current_thread())))
+    communications = Communications(cins.first, cins.reserve)
+    for n in range(3 * CIN_BLOCK):
+        number = communications.cin("xid", n.to_bytes(4, "big"))
+        if n % 64 == 0:
+            assert number == n + 1 < int(path.read_bytes())
+    cins.close()
+    assert len(writers) == 4 and [each is threading.main_thread() for each in writers] == [True, False, False, False]
+    assert given(path, 1) == [4 * CIN_BLOCK + 1], "a restart leaves a block more unused, and gives none twice"
+
+
+def test_what_could_not_be_taken_ahead_is_tried_again_and_not_given_before(tmp_path, monkeypatch):
+    cins = CinsAhead(Cins(tmp_path / "cins"))
+    communications = Communications(cins.first, cins.reserve)
+    communications.cin("xid", b"first")
+    cins.close()
+    again = CinsAhead(Cins(tmp_path / "cins"))
+    communications = Communications(again.first, again.reserve)
+    with monkeypatch.context() as broken:
+        sync = os.fsync
+        broken.setattr(
+            os, "fsync", lambda n: sync(n) if threading.current_thread() is threading.main_thread() else _fails(n)
+        )
+        for n in range(CIN_BLOCK):
+            last = communications.cin("xid", n.to_bytes(4, "big"))
+        broken.setattr(os, "fsync", _fails)
+        with pytest.raises(OSError, match="broken"):
+            communications.cin("xid", b"more")
+    assert communications.cin("xid", b"more") == last + 1
+    again.close()
+
+
+def test_nothing_is_taken_ahead_of_the_last_number(tmp_path):
+    (tmp_path / "cins").write_text(str(LAST - 1))
+    cins = CinsAhead(Cins(tmp_path / "cins"))
+    assert cins.reserve(cins.first) == LAST
+    cins.close()
+    assert int((tmp_path / "cins").read_bytes()) == LAST + 1
 
 
 def test_one_that_cannot_be_read_or_made_is_refused(tmp_path):

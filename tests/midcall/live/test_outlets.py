@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from midcall.base.tls_end import TlsEnd
 from midcall.config import DfConfig, Network, TlsTable, X1Table
 from midcall.config.live_tables import X2InTable, XkTable
 from midcall.events import IriRecord
+from midcall.live.opening import Disks
 from midcall.live.outlets import OutletError, Outlets
 from tests.midcall.base.x1_element import world as orders
 from tests.midcall.handover.receiver import Receiver
@@ -50,9 +52,13 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 def outlets(folder: Path, pki: Pki) -> Outlets:
+    return Outlets(config(folder), KEY, TlsEnd.client(pki.identity("df"), None), lambda _: lambda _: b"")
+
+
+def config(folder: Path) -> DfConfig:
     files = {"certificate": "-", "key": "-", "ca": "-"}
     x1_table = X1Table(ne="df", element="df-1", admf="admf", listen="127.0.0.1:1", store="-", trust="-", **files)
-    config = DfConfig(
+    return DfConfig(
         seal="-",
         spool=str(folder / "spool"),
         keys=str(folder / "keys"),
@@ -62,7 +68,6 @@ def outlets(folder: Path, pki: Pki) -> Outlets:
         x2=X2InTable(listen="127.0.0.1:1", peers=("-",), **files),
         kms=XkTable(url="https://127.0.0.1:1", peers=("-",), **files),
     )
-    return Outlets(config, KEY, TlsEnd.client(pki.identity("df"), None), lambda _: lambda _: b"")
 
 
 def record(key: int) -> IriRecord:
@@ -99,6 +104,51 @@ def test_product_goes_to_the_certificate_that_the_warrant_names(tmp_path, pki):
         made.order(intercept(), details(receiver), pki.pin("lemf"))
         await made.iri([record(1)])
         await receiver.until(lambda: events(receiver) == 1)
+        await made.close()
+        await receiver.stop()
+
+    run(test)
+
+
+def test_a_place_that_was_prepared_is_opened_in_a_thread_and_only_once(tmp_path, pki, monkeypatch):
+    async def test() -> None:
+        receiver = await Receiver(pki).start()
+        made = outlets(tmp_path, pki)
+        opened = []
+        real = Disks.open
+        monkeypatch.setattr(Disks, "open", lambda *given: (opened.append(threading.current_thread()), real(*given))[1])
+        await asyncio.gather(*(made.prepare(details(receiver), pki.pin("lemf")) for _ in range(3)))
+        made.order(intercept(), details(receiver), pki.pin("lemf"))
+        await made.prepare(details(receiver), pki.pin("lemf"))
+        assert len(opened) == 1 and opened[0] is not threading.main_thread()
+        await made.iri([record(1)])
+        await receiver.until(lambda: events(receiver) == 1)
+        await made.prepare(details(receiver), "0" * 64)  # for an order that never comes
+        await made.close()
+        await receiver.stop()
+
+    run(test)
+    # What was opened for nobody has been let go.
+    again = Disks.open(
+        Disks(config(tmp_path), KEY, None, lambda _: None, None, lambda _: None, None),
+        DID,
+        f"{DID}.{'0' * 64}",
+        lambda _: b"",
+    )
+    again.close()
+
+
+def test_a_place_that_cannot_be_opened_is_no_place_for_an_order_and_is_tried_again(tmp_path, pki):
+    async def test() -> None:
+        receiver = await Receiver(pki).start()
+        made = outlets(tmp_path, pki)
+        (tmp_path / "spool").write_text("in its way")
+        await made.prepare(details(receiver), pki.pin("lemf"))
+        with pytest.raises(OSError, match="spool"):
+            made.order(intercept(), details(receiver), pki.pin("lemf"))
+        (tmp_path / "spool").unlink()
+        await made.prepare(details(receiver), pki.pin("lemf"))
+        made.order(intercept(), details(receiver), pki.pin("lemf"))
         await made.close()
         await receiver.stop()
 

@@ -88,8 +88,10 @@ def clock() -> Instant:
 class X1Service:
     """One element. ``follow`` is told what to do, before the ADMF is; what it raises makes a task fail.
 
-    ``intercepted`` tells what a task has given; ADMFs may ask for it.
+    ``intercepted`` tells what a task has given, for ADMFs. ``prepare`` hears of orders before they count, and may wait.
     """
+
+    prepare: Callable[[tuple[Follow, ...]], Awaitable[None]] | None = None
 
     def __init__(
         self,
@@ -358,6 +360,8 @@ class X1Service:
     async def _kept(self, step: Step) -> list[Waiting]:
         """A step that counts once it is on the disk; its reports. StoreError: it is not."""
         issues = self._new(step)
+        if self.prepare is not None:
+            await self.prepare(step.follows)
         numbers = await self._keeper.write(step.changes, issues)
         return [Waiting(number, issue) for number, issue in zip(numbers, issues, strict=True)]
 
