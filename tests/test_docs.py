@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
+import subprocess
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +76,58 @@ def test_the_reference_has_every_key_of_a_role(role):
     missing = {key for key in keys(kind) if not re.search(rf"[`.]{key}(`|\])", page)}
     assert missing == set()
     assert f"## `[{role}]`" in page
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading gets on a web page."""
+    return re.sub(r"[^a-z0-9 _-]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {slug(each) for each in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)}
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda each: each.name
+)
+def test_links_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def edited(tmp_path: Path, page: str, heading: str, *names: str) -> Path:
+    """Files of config/ as the ``sed`` lines of a section make them."""
+    for name in names:
+        (tmp_path / "config").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "config" / name, tmp_path / name)
+        shutil.copy(ROOT / "config" / name, tmp_path / "config" / name)
+    section = (ROOT / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [each for each in section.splitlines() if each.startswith("sed -i ")]
+    subprocess.run(["bash", "-ec", "\n".join(lines)], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_the_trial_on_one_host_edits_files_into_what_agrees(tmp_path):
+    names = ["admf", "cscf", "df", "kms", "poi", "tap"]
+    page, heading = "docs/how-to/install.md", "All roles on one host, for a trial"
+    folder = edited(tmp_path, page, heading, *(f"{each}.toml" for each in names))
+    admf, cscf, df, kms, poi, tap = (
+        config.daemon((folder / f"{each}.toml").read_text(), config.DaemonConfig) for each in names
+    )
+    lab = "urn:midcall:lab:"
+    assert (kms.kms.xk.clients, kms.kms.xk.placers) == ((lab + "df-1",), (lab + "admf-1",))
+    assert (df.df.x2.peers, df.df.kms.peers, poi.poi.x2.peers) == ((lab + "poi-1",), (lab + "kms",), (lab + "df-1",))
+    assert [each.peer for each in admf.admf.people.person] == [lab + each for each in ("lea", "ann", "ben", "audrey")]
+    assert df.df.x1.admf_url == poi.poi.x1.admf_url == f"https://{admf.admf.x1.listen}"
+    assert cscf.cscf.copies.to == (poi.poi.copies.socket,) and poi.poi.copies.users == ("midcall-cscf",)
+    assert cscf.cscf.domains == ("example.com",) and cscf.cscf.peer[0].network == "127.0.0.0/8"
+    assert poi.poi.tickets.keep and tap.tap.interfaces == ("lo",) and not tap.tap.promiscuous
+
+
+def test_the_laboratory_gets_a_tap_and_keeps_keys_of_softphones(tmp_path):
+    folder = edited(tmp_path, "docs/how-to/intercept-live.md", "In a laboratory, from nothing", "midcall.toml")
+    found = config.daemon((folder / "config/midcall.toml").read_text(), config.DaemonConfig)
+    assert found.df.tap.interfaces == ("lo",) and found.poi.keep_sdes

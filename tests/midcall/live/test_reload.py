@@ -187,7 +187,7 @@ def test_a_second_process_on_the_same_folders_is_refused_and_the_first_goes_on(h
 def test_what_waits_for_the_next_start_is_named(house: House) -> None:
     async def test() -> None:
         house.place.edit("poi", ('nfid = "poi-1"', 'nfid = "poi-9"'), ('admf = "admf-1"', 'admf = "admf-9"'))
-        house.place.edit("poi", ('peers = ["urn:example:df2"]', 'peers = ["urn:example:df3"]'))
+        house.place.edit("poi", ('peers = ["urn:example:df-1"]', 'peers = ["urn:example:df-2"]'))
         await house.hang_up(TAKEN)
         waiting = "has changed: that takes effect at the next start"
         assert house.told(waiting) == 2
