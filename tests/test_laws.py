@@ -52,6 +52,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "cscf.bindings": "daemon/midcall/cscf/location.py",
     "cscf.clients": "daemon/midcall/cscf/contexts.py",
     "cscf.kept_calls": "daemon/midcall/cscf/shell/mates.py",
+    "cscf.large": "daemon/midcall/cscf/large.py",
     "cscf.lent_calls": "daemon/midcall/cscf/shell/mates.py",
     "cscf.mates_names": "daemon/midcall/cscf/shell/mates.py",
     "cscf.names": "daemon/midcall/cscf/names.py",

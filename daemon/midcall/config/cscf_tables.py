@@ -42,7 +42,8 @@ class CscfRoute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests for ``domain`` ("*": any other), or for numbers that begin with ``prefix``, go to ``hops``.
 
     ``probe_seconds``: how often the health of each is asked by OPTIONS; 0: never. ``recurse``: whom they name in a 3xx
-    is tried here; otherwise it goes back to the caller.
+    is tried here; otherwise it goes back to the caller. ``large``: what requests of more than 1 300 octets go over
+    where a hop has UDP (RFC 3261 18.1.1).
     """
 
     domain: str = ""
@@ -50,6 +51,7 @@ class CscfRoute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hops: Annotated[tuple[CscfHop, ...], Meta(min_length=1, max_length=64)]
     probe_seconds: Annotated[float, Meta(ge=0)] = 30.0
     recurse: bool = False
+    large: Literal["tcp", "udp"] = "tcp"
 
 
 class CscfPeer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

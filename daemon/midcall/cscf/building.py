@@ -118,7 +118,13 @@ def build(
 def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None) -> Parts:
     """What domains, routes, peers and users say. ``former``: whose nonces are still good. Unusable."""
     static = tuple(
-        StaticRoute(tuple((hop.uri, hop.weight) for hop in route.hops), route.domain, route.prefix, route.recurse)
+        StaticRoute(
+            tuple((hop.uri, hop.weight) for hop in route.hops),
+            route.domain,
+            route.prefix,
+            route.recurse,
+            route.large == "tcp",
+        )
         for route in config.route
     )
     router = Router(
@@ -136,7 +142,7 @@ def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None
         peers = Peers((Peer(each.network, each.name, each.trusted, each.relay) for each in config.peer), fixed.names)
     except ValueError as error:
         raise Unusable(f"cscf.peer: {error}") from None
-    gate = TrustGate(peers, fixed.location, router.is_local, fixed.overload, digest)
+    gate = TrustGate(peers, fixed.location, router.is_local, fixed.overload, digest, config.domains)
     registrar = Registrar(
         fixed.location,
         fixed.listeners,

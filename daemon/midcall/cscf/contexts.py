@@ -33,9 +33,10 @@ class Contexts:
     """All transactions of a worker; at most ``bound`` of each kind. Times are monotonic ns.
 
     ``to_tag`` names us in responses of our own; ``next_group`` begins what is to be tried when all before has failed;
-    ``follow`` adds to that what a 3xx names; ``elsewhere`` sends what a branch sent to another place. ``faults`` are
-    errors of our own that ended a transaction, for the shell to tell. ``octets`` of messages are kept for transactions
-    that have no answer yet, or may have to repeat it.
+    ``follow`` adds to that what a 3xx names; ``elsewhere`` sends what a branch sent to another place; ``reached`` is
+    told of a branch that has other places and was answered. ``faults`` are errors of our own that ended a transaction,
+    for the shell to tell. ``octets`` of messages are kept for transactions that have no answer yet, or may have to
+    repeat it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Contexts:
         overload: Overload,
     ) -> None:
         self._elsewhere = elsewhere
+        self.reached: Callable[[Client], None] = lambda _: None
         self._overload = overload
         self.servers: BoundedTable[Key, Server] = BoundedTable("cscf.servers", bound)
         self.clients: BoundedTable[str, Client] = BoundedTable("cscf.clients", 4 * bound)
@@ -179,6 +181,8 @@ class Contexts:
             if status >= 200:
                 self._alone(client, status)
             return
+        if client.others:
+            self.reached(client)
         server = client.server
         if status < 200:
             self._provisional(client, server, message, status, now, out)
@@ -280,13 +284,17 @@ class Contexts:
         client.status = status
         client.phase = Phase.OVER
         self.clients.pop(client.branch)
-        if is_silent and self._goes_elsewhere(client, now, out):
+        if is_silent and self._goes_elsewhere(client, now, out, reached=status == 408):
             return
         self._decide(client.server, None, status, now, out)
 
-    def _goes_elsewhere(self, client: Client, now: int, out: Outs) -> bool:
-        """Whether a branch whose place fails goes to another place of the same name (RFC 3263 4.3)."""
+    def _goes_elsewhere(self, client: Client, now: int, out: Outs, *, reached: bool = False) -> bool:
+        """Whether a branch whose place fails goes to another place of the same name (RFC 3263 4.3), or the same by
+        another transport when it was not ``reached`` (RFC 3261 18.1.1).
+        """
         server = client.server
+        if reached:
+            client.others = tuple(each for each in client.others if not each.is_beside(client.hop))
         if not client.others or client.cancelling or server.decided or server.cancelled:
             return False
         server.clients.remove(client)

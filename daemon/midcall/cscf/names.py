@@ -12,6 +12,8 @@ NAMES = 4_096
 AVOIDED = 4_096
 AVOIDED_FOR = 30_000 * MS
 """How long a place that did not answer comes after all others of its name."""
+AVOIDED_WAY_FOR = 600_000 * MS
+"""How long a place is not tried again over a transport that it did not take, when it takes another one."""
 SECOND = 1_000 * MS
 
 
@@ -33,7 +35,7 @@ class Names:
             return None
         spots = known[0].spots
         hops = [hop for spot in (spots if len(spots) < 2 else self._order(spots)) for hop in spot.hops]
-        return sorted(hops, key=lambda hop: self._is_avoided(hop, now)) if len(self._avoided) else hops
+        return sorted(hops, key=lambda hop: self.is_avoided(hop, now)) if len(self._avoided) else hops
 
     def _order(self, spots: Sequence[Spot]) -> list[Spot]:
         """By priority, and among equals by weight (RFC 2782, usage rules)."""
@@ -52,11 +54,12 @@ class Names:
             waiting.remove(chosen)
         return order
 
-    def avoid(self, hop: Hop, now: int) -> None:
-        """It did not answer, or said that it cannot."""
-        self._avoided.put(hop, now + AVOIDED_FOR)
+    def avoid(self, hop: Hop, now: int, instead: Hop | None = None) -> None:
+        """It did not answer, or said that it cannot; ``instead`` is tried now."""
+        is_way = instead is not None and hop.is_beside(instead)
+        self._avoided.put(hop, now + (AVOIDED_WAY_FOR if is_way else AVOIDED_FOR))
 
-    def _is_avoided(self, hop: Hop, now: int) -> bool:
+    def is_avoided(self, hop: Hop, now: int) -> bool:
         until = self._avoided.get(hop)
         if until is not None and until <= now:
             self._avoided.pop(hop)

@@ -16,6 +16,7 @@ from midcall.cscf import choice, feedback, redirects, top_via
 from midcall.cscf.breadth import BREADTH
 from midcall.cscf.breadth import breadth as breadth_of
 from midcall.cscf.contexts import Contexts
+from midcall.cscf.large import Sending
 from midcall.cscf.names import Names
 from midcall.cscf.overload import Overload
 from midcall.cscf.routing import Destination, Plan, Router, Seals
@@ -78,6 +79,8 @@ class Proxy:
         self._contexts = Contexts(bound, self._to_tag, self._next_group, self._follow, self._elsewhere, overload)
         self.counts: Counter[str] = self._contexts.counts
         self._names = Names(choose)
+        self._sending = Sending(self._sender, self._names)
+        self._contexts.reached = self._sending.reached
         self.heeded = True
         self.asserted: str | None = None
         self._waiting: BoundedTable[Resolve, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
@@ -304,21 +307,23 @@ class Proxy:
 
     def _elsewhere(self, client: Client, now: int, out: Outs) -> None:
         """The place of a branch has failed, and its name has others (RFC 3263 4.3)."""
-        self._names.avoid(client.hop, now)
+        self._names.avoid(client.hop, now, client.others[0])
         if client.target is not None:
-            self.counts["tried elsewhere"] += 1
             place, *others = client.others
-            self._to_target(client.server, structs.replace(client.target, flow=place), now, out, tuple(others))
+            anew = not place.is_beside(client.hop)
+            self.counts["tried elsewhere" if anew else "again over UDP"] += 1
+            target = structs.replace(client.target, flow=place)
+            self._to_target(client.server, target, now, out, *others, anew=anew)
 
     def _to_target(
-        self, server: Server, target: Destination, now: int, out: Outs, others: tuple[Hop, ...] = ()
+        self, server: Server, target: Destination, now: int, out: Outs, *others: Hop, anew: bool = True
     ) -> None:
         request, plan = server.request, server.plan
         if request is None or plan is None:
             return
         try:
-            sent = self._sender.request(
-                request, plan, target, server.listener, partial(self._names.known, now), server.hop.host,
+            sent = self._sending.request(
+                request, plan, target, server.listener, now, server.hop.host, self._router.takes_large,
                 via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth,
             )  # fmt: skip
         except (Unsent, SipError) as error:
@@ -336,9 +341,9 @@ class Proxy:
             self._contexts.unsent(server, 503, now, out)
             return
         client = Client(server, sent.branch, sent.listener, sent.hop, sent.octets)
-        client.target, client.others = target, others or sent.others
+        client.target, client.others = target, (*sent.others, *others)
         self._contexts.start(client, now, out, sent.name)
-        self.counts["forwarded"] += 1
+        self.counts["forwarded"] += anew
 
     def _wait(self, asked: Resolve, server: Server, target: Destination, now: int, out: Outs) -> None:
         """A target whose name has to be looked up."""

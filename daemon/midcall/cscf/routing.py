@@ -29,7 +29,7 @@ class Destination(Struct, frozen=True, gc=False):
 
     ``flow`` is where it is reached without a look at that URI: the connection over which it registered. ``recurses``:
     whom it names in a 3xx is tried in its place (RFC 3261 16.7 4). ``known``: the configuration names it, or it has
-    registered from there itself; any other may lead anywhere.
+    registered from there itself; any other may lead anywhere. ``large``: what is too large for UDP goes there over TCP.
     """
 
     next: str
@@ -38,6 +38,7 @@ class Destination(Struct, frozen=True, gc=False):
     flow: Hop | None = None
     recurses: bool = False
     known: bool = False
+    large: bool = False
 
 
 class Plan(Struct, frozen=True, gc=False):
@@ -78,13 +79,15 @@ class Location(Protocol):
 class StaticRoute(Struct, frozen=True):
     """Requests for ``domain`` (of SIP URIs) or numbers that begin with ``prefix`` go to one of ``hops`` by weight.
 
-    A hop is a SIP URI: host, port and transport. ``recurse``: its 3xx are followed here.
+    A hop is a SIP URI: host, port and transport. ``recurse``: its 3xx are followed here. ``large``: what is too large
+    for UDP goes there over TCP.
     """
 
     hops: tuple[tuple[str, int], ...]
     domain: str = ""
     prefix: str = ""
     recurse: bool = False
+    large: bool = False
 
 
 class Seals:
@@ -143,10 +146,9 @@ class Router:
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
         self._single = {
-            (hop, route.recurse): ((Destination(hop, recurses=route.recurse, known=True),),)
-            for route in static
-            for hop, _ in route.hops
+            (hop, route.recurse, route.large): ((_hop_of(route, hop),),) for route in static for hop, _ in route.hops
         }
+        self._large = frozenset(_host_of(hop) for route in static if route.large for hop, _ in route.hops)
         self._location = location
         self._seals = seals
         self._alive = alive
@@ -163,6 +165,10 @@ class Router:
             return False
         port = parsed.port if parsed.port is not None else _default_port(parsed)
         return (parsed.host.strip("[]").lower(), port) in self._ours
+
+    def takes_large(self, host: str) -> bool:
+        """Whether a host is one of the hops to which what is too large for UDP goes over TCP."""
+        return host in self._large
 
     def is_local(self, host: str) -> bool:
         """Whether a domain is one of those that are served here."""
@@ -257,7 +263,7 @@ class Router:
     def _static(self, route: StaticRoute) -> tuple[tuple[tuple[Destination, ...], ...], int]:
         """One hop by weight; then, should it fail, the others."""
         if len(route.hops) == 1:
-            return self._single[route.hops[0][0], route.recurse], 0
+            return self._single[route.hops[0][0], route.recurse, route.large], 0
         living = [each for each in route.hops if self._alive(each[0])] or list(route.hops)
         order: list[str] = []
         while living:
@@ -272,7 +278,7 @@ class Router:
                     order.append(uri)
                     del living[place]
                     break
-        return tuple((Destination(uri, recurses=route.recurse, known=True),) for uri in order), 0
+        return tuple((_hop_of(route, uri),) for uri in order), 0
 
     def redirected(self, uri: str, now: int) -> tuple[tuple[Destination, ...], ...]:
         """Where a URI of a 3xx leads: to a user or a route of ours, or by itself; nowhere when it cannot. SipError."""
@@ -284,6 +290,18 @@ class Router:
             for group in groups
         )
         return named or ((Destination(uri, uri),),)
+
+
+def _hop_of(route: StaticRoute, hop: str) -> Destination:
+    return Destination(hop, recurses=route.recurse, known=True, large=route.large)
+
+
+def _host_of(uri: str) -> str:
+    """Empty for one that leads nowhere, which is found out when it is needed."""
+    try:
+        return _asked(uri).host
+    except SipError:
+        return ""
 
 
 def _default_port(uri: SipUri) -> int:

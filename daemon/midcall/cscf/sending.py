@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -123,12 +124,14 @@ class Sender:
         on_top: str = "",
         removed: tuple[str, ...] = (),
         breadth: int = 0,
+        instead: Hop | None = None,
     ) -> Sent | Resolve:
         """The request as it goes to a target, or the name that has to be looked up first.
 
         ``known`` gives the places of a name; ``back`` is the host that responses go to; ``via`` is the topmost Via with
         where the request came from; ``branch`` ours, if it is already chosen; ``on_top`` further lines; ``breadth``
-        another Max-Breadth. Unsent; SipError: it may not go on.
+        another Max-Breadth; ``instead``: where it is sent this time, while its dialog goes the other way. Unsent;
+        SipError: it may not go on.
         """
         leads = self.next_of(target.next)
         place = target.flow or leads.hop
@@ -143,13 +146,15 @@ class Sender:
         secure = (uri or message.request_uri or "")[:5].lower() == "sips:" or leads.secure
         if secure and place.transport != "tls":
             raise Unsent(480, "sips, and a next hop without TLS")  # RFC 5630 5.3
-        out = self._door(place, listener)
+        out = recorded = self._door(place, listener)
+        if instead is not None:
+            place, out = instead, self._door(instead, listener)
         seal = self._seals.of(message.call_id)
         branch = branch or self._branch(self._seals.of_way(message.call_id, back), loop_of(message))
         top = f"{self._vias[out]}{branch}{self._ends[out]}\r\n"
         if message.method in RECORDED:
-            top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
-            if out != listener:
+            top = f"{top}{self._recorded[recorded][secure]}{seal}>\r\n"
+            if recorded != listener:
                 top = f"{top}{self._recorded[listener][secure]}{seal}>\r\n"
         for route in target.routes:
             top += f"Route: {route}\r\n" if route[:1] == "<" else f"Route: <{route.strip('<>')}>\r\n"
@@ -205,8 +210,12 @@ class Sender:
             raise Unsent(503, f"no listener for {place.transport} over IPv{6 if ipv6 else 4}")
         return found
 
+    def has_door(self, place: Hop) -> bool:
+        """Whether there is a listener for its transport and kind of address."""
+        return (place.transport, ":" in place.host) in self._doors
+
     def _reachable(self, hops: Sequence[Hop]) -> list[Hop]:
-        found = [hop for hop in hops if (hop.transport, ":" in hop.host) in self._doors]
+        found = [hop for hop in hops if self.has_door(hop)]
         if not found:
             raise Unsent(503, "a name without an address that can be reached")
         return found
@@ -230,6 +239,9 @@ def loop_of(message: SipMessage) -> str:
     return f"{zlib.crc32(text):08x}"
 
 
+_NAME = re.compile(r"[a-z0-9_.-]{1,253}").fullmatch
+
+
 def next_of(text: str, transports: Sequence[Transport] = tuple(PORTS)) -> Next:
     """Where a URI leads by ``transports`` that can be used (RFC 3263 4.1, 4.2). SipError: nowhere, 416 for a scheme
     without hosts.
@@ -244,7 +256,8 @@ def next_of(text: str, transports: Sequence[Transport] = tuple(PORTS)) -> Next:
         host = inet.text(inet.pack(host))
         place = Hop(transport, host, uri.port or PORTS[transport])
     except InetError:
-        pass  # a name
+        if _NAME(host) is None:
+            raise SipError("URI", "its host is neither address nor name") from None
     is_said = uri.port is not None or uri.scheme == "sips" or uri.param("transport") is not None
     wanted = (transport,) if is_said or not transports else tuple(transports)
     asked = Resolve(host, wanted, uri.port or 0, uri.port is None)

@@ -23,6 +23,10 @@ class Hop(NamedTuple):
     port: int
     connection: int = 0
 
+    def is_beside(self, other: Hop) -> bool:
+        """Whether both are one place, over different transports or connections."""
+        return self[1:3] == other[1:3]
+
 
 class Listener(Struct, frozen=True):
     """A door of the proxy, and how it names itself there: ``host`` stands in Via and Record-Route."""
