@@ -44,6 +44,18 @@ def kept(at: Place) -> list[object]:
 # Reports
 
 
+def test_what_goes_down_behind_an_element_that_has_stopped_is_no_fault(at: Place) -> None:
+    """Its links end when it does, and may tell so when the store is closed."""
+
+    async def test(service: X1Service, client: X1Client) -> None:
+        await service.stop()
+        await service.happened(lambda now: service.element.ne_fault("link", "closed", now))
+
+    at.admf = NOBODY
+    at.run(test)
+    assert [type(each) for each in kept(at)] == [NeIssue], "that it was restarted"
+
+
 def test_reports_that_could_not_be_sent_are_sent_after_a_restart(at: Place) -> None:
     async def unheard(service: X1Service, client: X1Client) -> None:
         await arm(client)

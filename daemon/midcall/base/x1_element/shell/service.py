@@ -229,9 +229,8 @@ class X1Service:
         """What runs has run long enough without an audit."""
         async with self._turn:
             for xid in self.element.orders:
-                await self._follow_and_keep(
-                    self.element.task_fault(xid, AUDIT, NOT_AUDITED, self._now(), terminating=True)
-                )
+                fault = self.element.task_fault(xid, AUDIT, NOT_AUDITED, self._now(), terminating=True)
+                await self._follow_and_keep(fault)
 
     async def _look(self) -> Instant:
         """Until nothing is due, which the disk may have taken time for."""
@@ -259,9 +258,10 @@ class X1Service:
         self._audited.trusted(trust)
 
     async def happened(self, what: Callable[[Instant], Step]) -> None:
-        """Something that the element is to be told of, such as a fault, or its clearing."""
+        """Something to tell the element, as a fault or its clearing. Links that end when it has stopped are none."""
         async with self._turn:
-            await self._follow_and_keep(what(await self._look()))
+            if not self._closed:
+                await self._follow_and_keep(what(await self._look()))
 
     async def place(self, octets: bytes) -> Outcome:
         """A warrant or a revocation that comes apart from a task. StoreError."""
