@@ -48,10 +48,10 @@ class SipUri(Struct, frozen=True, gc=False):
     headers: str = ""
 
     def param(self, name: str) -> str | None:
-        """Value of a parameter, "" when it has none, None when it is not there."""
+        """Value of a parameter, "" when it has none, None when it is not there; without escapes (RFC 3261 19.1.4)."""
         for each, value in self.params:
-            if each.lower() == name:
-                return value or ""
+            if _unescaped(each).lower() == name:
+                return _unescaped(value or "")
         return None
 
     def __str__(self) -> str:
@@ -242,6 +242,12 @@ def _user(user: str) -> str:
     return "".join([_CANONICAL[octet] for octet in octets])
 
 
+def _unescaped(text: str) -> str:
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
 def _host(host: str) -> str:
     if host.startswith("["):
         return f"[{IPv6Address(host[1:-1]).compressed}]"
@@ -253,14 +259,15 @@ def _is_global(digits: str) -> bool:
 
 
 def _tel(uri: TelUri) -> str | None:
-    digits = uri.number.translate(_SEPARATORS)
+    digits = _unescaped(uri.number).translate(_SEPARATORS)  # a number sign may stand in a URI only so (RFC 3986 2.2)
     if _is_global(digits):
         return f"tel:{digits}"
-    digits = digits.upper().replace("%23", "#")  # a number sign may stand in a URI only so (RFC 3986 2.2)
+    digits = digits.upper()
     if not digits or not _LOCAL.issuperset(digits):
         return None
     for name, value in uri.params:
-        if name.lower() == "phone-context" and value:
+        value = _unescaped(value or "")
+        if _unescaped(name).lower() == "phone-context" and value:
             context = value.translate(_SEPARATORS) if value.startswith("+") else value.lower().rstrip(".")
             return f"tel:{digits};phone-context={context}"
     return None

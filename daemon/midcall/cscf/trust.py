@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
@@ -79,6 +79,7 @@ class TrustGate:
     """Lets pass: what belongs to a dialog of ours, what a peer may send, what comes from or goes to a user of ours.
 
     ``digest``: users of ours who do not send from where they registered are asked who they are; None: nobody is asked.
+    ``domains`` are ours.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class TrustGate:
         is_local: Callable[[str], bool],
         overload: Overload,
         digest: Digest | None,
+        domains: Iterable[str] = (),
     ) -> None:
+        self._domains = tuple(domains)
         self._peers = peers
         self._location = location
         self._is_local = is_local
@@ -124,8 +127,8 @@ class TrustGate:
             said = self._digest.judge(message, now, proxy=True)
             if not said.user:
                 return Admission(407, said.lines)
-            user = next(iter(sip.identities(message.from_.uri)), "")
-            if user_of(user) != said.user:
+            user = _own(sip.identities(message.from_.uri), said.user)
+            if user is None:
                 return REFUSED  # From is somebody else's
         if user is None and plan.outward:
             return REFUSED
@@ -137,8 +140,12 @@ class TrustGate:
         return self._location.registered_from(source, now, sip.identities(message.from_.uri))
 
     def _claims_to_be_ours(self, message: SipMessage) -> bool:
+        """By a URI of our domains, or by the number of a user there, whatever the domain (RFC 3261 19.1.6)."""
         uri = sip.parse_uri(message.from_.uri)
-        return isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]"))
+        if isinstance(uri, SipUri) and self._is_local(uri.host.strip("[]")):
+            return True
+        numbers = [form[4:] for form in sip.identities(message.from_.uri) if form.startswith("tel:+")]
+        return any(self._location.is_known(f"sip:{each}@{domain}") for each in numbers for domain in self._domains)
 
 
 def _hears(message: SipMessage) -> bool:
@@ -167,6 +174,11 @@ def unasserted(message: SipMessage) -> SipMessage:
     for name in ASSERTED:
         editor.remove(name)
     return sip.parse(editor.octets())
+
+
+def _own(forms: Sequence[str], user: str) -> str | None:
+    """The last of the forms of an identity, the most general one, if it is this user's."""
+    return forms[-1] if forms and user_of(forms[-1]) == user else None
 
 
 def user_of(aor: str) -> str:

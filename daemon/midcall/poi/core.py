@@ -85,7 +85,7 @@ class PointOfInterception:
         self._sdes = sdes
         self._home = home or Home()
         self._correlation_key = correlation_key
-        self._hasher = IdentityHasher(identity_key, self.limits.hashes)
+        self._hasher = IdentityHasher(identity_key, self.limits.hashes, self._home)
         self._identities = Identities(self._hasher, matching, self.limits.hashes)
         self._tracker = Tracker(self.limits)
         self._index = IdentityIndex(self._identities, self.limits)

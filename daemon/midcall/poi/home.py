@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from imswire import sip
 
@@ -17,6 +17,15 @@ class Home:
     def owns(self, uri: str) -> bool:
         """Whether an identity is one of this network. An IMEI is nobody's."""
         return any(self._is_ours(form) for form in sip.identities(uri))
+
+    def numbers_of(self, forms: Iterable[str]) -> Iterator[str]:
+        """The global numbers that users of these domains have by name, also where a URI does not say user=phone: a
+        proxy that routes by numbers finds them all the same.
+        """
+        for form in forms:
+            user, at, host = form.removeprefix("sip:").partition("@")
+            if at and host in self._hosts and user[:1] == "+" and user[1:].isascii() and user[1:].isdigit():
+                yield f"tel:{user}"
 
     def _is_ours(self, form: str) -> bool:
         if form.startswith("tel:"):

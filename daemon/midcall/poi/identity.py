@@ -12,6 +12,7 @@ from msgspec import Struct
 from imswire import sip
 from midcall.base.bounded import BoundedTable
 from midcall.poi.dialog import Match
+from midcall.poi.home import Home
 
 HASH_OCTETS = 16
 # Values of one header that are looked at: History-Info of a hostile call can be long.
@@ -25,10 +26,13 @@ _QUOTE, _SEMICOLON = b'";'
 
 
 class IdentityHasher:
-    """Keyed BLAKE2b of canonical identities; results for recent header values are remembered."""
+    """Keyed BLAKE2b of canonical identities; results for recent header values are remembered. ``home`` tells which
+    users of its domains are numbers.
+    """
 
-    def __init__(self, key: bytes, remembered: int) -> None:
+    def __init__(self, key: bytes, remembered: int, home: Home | None = None) -> None:
         self._key = key
+        self._home = home or Home()
         self._known: BoundedTable[bytes, Hashes] = BoundedTable("poi.identity_hashes", remembered)
         self._find = self._known.reader()
         self._lists: BoundedTable[bytes, Hashes] = BoundedTable("poi.identity_lists", remembered)
@@ -65,7 +69,8 @@ class IdentityHasher:
         return blake2b(_octets(text), digest_size=HASH_OCTETS, key=self._key).digest()
 
     def _remember(self, known: bytes, uri: str) -> Hashes:
-        hashes = self.of_target(uri)
+        forms = sip.identities(uri)
+        hashes = tuple(map(self.plain, dict.fromkeys((*forms, *self._home.numbers_of(forms)))))
         if len(known) <= REMEMBERED_OCTETS:
             self._known.put(known, hashes)
         return hashes

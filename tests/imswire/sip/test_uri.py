@@ -88,6 +88,9 @@ EQUAL = [
     ("tel:+4930123", "tel:+49.30.123;ext=4"),
     ("tel:+4930123", "sip:+49-30-123@any.example;user=phone"),
     ("sip:+4930123@x;user=phone", "sip:+4930123@x"),
+    ("tel:+4930123", "tel:+49%330123"),
+    ("tel:+4930123", "sip:+4930123@x;%75ser=p%68one"),
+    ("tel:123;phone-context=x", "tel:123;phone%2dcontext=%78"),
     ("tel:123;phone-context=+49-30", "tel:1-23;phone-context=+4930"),
     ("tel:12A;phone-context=Example.COM", "tel:12a;phone-context=example.com"),
     ("urn:gsma:imei:35209900-176148-0", "URN:GSMA:IMEI:35209900-176148-0?x"),
@@ -109,6 +112,7 @@ DIFFERENT = [
     ("sip:123;phone-context=x@y", "tel:123;phone-context=x"),
     ("sip:123;=x@y;user=phone", "tel:123;phone-context=x"),
     ("sip:a%2541@x", "sip:aA@x"),
+    ("tel:+4930123", "tel:+49%25330123"),
     ("sip:\u0430lice@example.com", "sip:alice@example.com"),
 ]
 

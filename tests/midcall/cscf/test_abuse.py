@@ -22,7 +22,7 @@ from midcall.cscf.sending import PASSES
 from midcall.cscf.shell.names import Resolver
 from midcall.cscf.shell.streams import Connection, StreamLimits, Streams
 from midcall.cscf.trust import Peer
-from midcall.cscf.values import Hop, Resolve
+from midcall.cscf.values import Found, Hop, Out, Resolve
 from tests.midcall.cscf import live
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, Stage, request, response
 from tests.midcall.cscf.test_claims import from_
@@ -346,6 +346,31 @@ def test_emergency_calls_are_those_to_emergency_services():
         assert overload.shed(message(uri=uri)) is None
     for uri in ("urn:service:sosx", "urn:service:sos@home.example", "sip:sos@home.example", "urn:service:sos\n"):
         assert overload.shed(message(uri=uri.strip())) is not None or uri.endswith("\n")
+
+
+@pytest.mark.parametrize("maddr", ["a\0b", "%00", "a%20b", "ü.example", "a" * 254, "%25"])
+def test_a_host_that_is_none(maddr):
+    """It is not looked up, and nothing waits for it."""
+    stage = Stage()
+    for number, uri in enumerate((f"sip:x@far.example;maddr={maddr}", "sip:%31@far.example;maddr=192.0.2.%32%30")):
+        sent = stage.outs(request("MESSAGE", uri, branch=f"z9hG4bK{number}"), ALICE)
+        assert isinstance(sent[0], Out) and sent[0].hop == (ALICE, BOB)[number]
+    assert stage.proxy.running == (2, 1)
+
+
+def test_a_name_that_cannot_be_looked_up_is_nowhere():
+    async def go() -> None:
+        found: list[Found] = []
+        resolver = Resolver(lambda _, there: found.append(there), ())
+        for host in ("a\0b", "a" * 300, "a..b", "\udcff"):
+            resolver.ask(Resolve(host, port=5060, services=False))
+        async with asyncio.timeout(SECONDS):
+            while len(found) < 4:
+                await asyncio.sleep(0.001)
+        assert not any(each.spots for each in found)
+        resolver.close()
+
+    asyncio.run(go())
 
 
 def test_a_name_is_asked_for_once():

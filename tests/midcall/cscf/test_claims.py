@@ -14,7 +14,9 @@ from imswire import sip
 from imswire.sip import SipMessage
 from midcall.config.cscf_tables import CscfPeer
 from midcall.cscf.calls import Calls
+from midcall.cscf.location import Binding
 from midcall.cscf.shell.copies import Copies
+from midcall.cscf.values import Hop
 from midcall.events import DialogReleased, Instant, SessionReport, SipReport, Task, X2Event
 from midcall.poi import PointOfInterception
 from midcall.poi.shell.copies import CopyDoor
@@ -184,5 +186,23 @@ def test_a_user_with_a_password_is_asserted_and_nobody_else(site):
             (passed,) = proxy.sink.got
             assert passed.lines("P-Asserted-Identity") == (f"<{TARGET}>",)
             assert all(event.dialog is None or event.dialog.call_id == "c0" for event in eye.taken(SipReport))
+
+    live.run(go())
+
+
+def test_the_number_of_a_user_is_that_users_in_every_domain(site):
+    """A stranger with it in From is asked for the password; who has it is asserted by it."""
+
+    async def go() -> None:
+        async with watched(site) as (proxy, _), live.caller() as caller:
+            table = proxy.service._built.location
+            binding = Binding("k", "sip:c@x", 1 << 62, "c", 1, source=Hop("udp", "192.0.2.30", 5060))
+            table.put("sip:+431234@home.example", [binding])
+            asked = ("sip:+43-1234@evil.example;user=phone", "tel:+43%31234", "TEL:+431(234)")
+            for number, who in enumerate((*asked, "sip:+431234@evil.example", "tel:+4312345")):
+                names = {"branch": f"z9hG4bK{number}", "call_id": f"c{number}"}
+                caller.send(from_(caller, request("INVITE", "sip:x@far.example", **names), who), proxy.port)
+                await caller.until(f"Call-ID: c{number}\r\n".encode())
+            assert caller.heard() == [407, 407, 407, 100, 100]
 
     live.run(go())

@@ -98,3 +98,19 @@ def test_a_target_that_is_not_where_the_task_says_is_not_armed():
     for target, local in ((ALICE, False), ("sip:alice@elsewhere.example", True)):
         with pytest.raises(ValueError, match="x"):
             point(target, None, HOME, local)
+
+
+def test_a_number_of_ours_is_one_without_saying_so():
+    """A proxy that routes by number finds whom it is for; a user of another domain may have any name."""
+    for uri, found in (
+        ("sip:+49301234@example.com", True),
+        ("sip:%2B49301234@EXAMPLE.com.;x=y", True),
+        ("sip:+49301234@elsewhere.example", False),
+        ("sip:+4930123٤@example.com", False),
+        ("sip:49301234@example.com", False),
+    ):
+        net = Net(point("tel:+49301234", None, HOME))
+        assert bool(net.see(f"INVITE {uri} SIP/2.0", callee="sip:b@x", caller="sip:a@x")) is found
+    # A target is what its task says, and no more.
+    net = Net(point("sip:+49301234@example.com", None, HOME))
+    assert not net.see("INVITE tel:+49301234 SIP/2.0", callee="sip:b@x", caller="sip:a@x")

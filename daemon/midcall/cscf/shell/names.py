@@ -81,8 +81,8 @@ class Resolver:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), self._room:
                 found = await self._find(asked)
-        except (OSError, TimeoutError, UnicodeError):
-            pass
+        except (OSError, TimeoutError, ValueError):
+            pass  # ValueError: no name that could be looked up
         finally:
             self._asked.discard(asked)
         self._resolved(asked, found)
