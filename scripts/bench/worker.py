@@ -31,7 +31,7 @@ from typing import NamedTuple
 from imswire import inet, srtp
 from imswire.sdp import Codec, Endpoint
 from midcall.base.seal import SealKey
-from midcall.base.tap import Geometry, Source, Tap, TapPort
+from midcall.base.tap import Geometry, PacedReader, Source, Tap, TapPort
 from midcall.config import Integrity, Profile
 from midcall.df3 import ContentMediation, ContentRecords
 from midcall.events import (
@@ -200,26 +200,24 @@ class Run:
         self.kept = 0
 
     async def until_quiet(self, done: Callable[[], bool]) -> None:
-        loop = asyncio.get_running_loop()
         worker = self.worker
         writer = Writer(worker.spool, lambda commit: self._told(commit.cc if commit.whole else 0))
         running = asyncio.create_task(writer.run())
 
-        def ready() -> None:
+        def ready() -> int:
             packets = worker.tap.media()
             self.read += len(packets)
             records = worker.df3.media(packets, worker.content)
             if records:
                 writer.cc(records)
+            return len(packets)
 
-        for descriptor in worker.tap.filenos():
-            loop.add_reader(descriptor, ready)
+        reader = PacedReader(worker.tap.filenos(), ready)
         read = -1
         while not done() or read < self.read:
             read = self.read
             await asyncio.sleep(QUIET_SECONDS)
-        for descriptor in worker.tap.filenos():
-            loop.remove_reader(descriptor)
+        reader.stop()
         writer.stop()
         await running
 

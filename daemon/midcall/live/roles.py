@@ -18,7 +18,7 @@ from midcall.base import owner_only
 from midcall.base.audit_link import Act, AuditClient, Kind, Role
 from midcall.base.frame import RENEWED, Frame, Reload, RoleError
 from midcall.base.seal import SealKey
-from midcall.base.tap import Mirror
+from midcall.base.tap import Mirror, PacedReader
 from midcall.base.tap.door import TapDoor
 from midcall.base.x1_element import Armed, Changed, Disarmed, Follow
 from midcall.base.x1_element.shell.service import X1Service
@@ -252,9 +252,10 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
         told.gap(gap)
         return service_of[0].alarm(gap, at)
 
-    def take_media() -> None:
-        if port is not None:
-            media(port.media())
+    def take_media() -> int:
+        packets = [] if port is None else port.media()
+        media(packets)
+        return len(packets)
 
     def follow(each: Follow) -> None:
         if isinstance(each, Changed | Disarmed):
@@ -299,10 +300,10 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     desk = DfDesk(x1, service, keys, server, book, outlets, port)
     plane = links.li_plane("df", config.x1.element, config.li, ends, desk.stands, desk.explain, audit)
     media = inputs.media(service.media)
+    reader = None
     if port is not None:
         gc.set_threshold(*COLLECTED)
-        for descriptor in port.filenos():
-            asyncio.get_running_loop().add_reader(descriptor, take_media)
+        reader = PacedReader(port.filenos(), take_media)
     try:
         for details in x1.element.destinations:
             outlets.destination(details)
@@ -337,9 +338,9 @@ async def _df(config: DfConfig, frame: Frame, stop: asyncio.Event, audit: AuditC
     cins.close()
     inputs.close()
     await keys.close()
+    if reader is not None:
+        reader.stop()
     if port is not None:
-        for descriptor in port.filenos():
-            asyncio.get_running_loop().remove_reader(descriptor)
         port.close()
     end.close()
 

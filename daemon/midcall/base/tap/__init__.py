@@ -2,6 +2,7 @@
 
 from midcall.base.tap.errors import MapFull, NotPermitted, ProgramRefused, TapError
 from midcall.base.tap.mirror import Mirror, MirrorCounters, MirrorTap
+from midcall.base.tap.pace import PacedReader
 from midcall.base.tap.ring import Frame, Geometry, Ring, RingCounters
 from midcall.base.tap.rings import Rings, Source
 from midcall.base.tap.taps import Tap, TapCounters, TapPort
@@ -14,6 +15,7 @@ __all__ = [
     "MirrorCounters",
     "MirrorTap",
     "NotPermitted",
+    "PacedReader",
     "ProgramRefused",
     "Ring",
     "RingCounters",

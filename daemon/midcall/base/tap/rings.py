@@ -16,6 +16,8 @@ from midcall.base.tap.ring import Frame, Geometry, Ring, RingCounters
 MAX_INTERFACES = 16
 BLOCKS_A_READ = 8
 """Of each ring at once: some 3 500 packets of voice, few enough to be still in the processor's cache afterwards."""
+BLOCKS_OF_MEDIA = 64
+"""The same where all that came is to be taken together: 30 000 packets of voice, 16 MB until they are written."""
 
 
 class Source(Struct, frozen=True):

@@ -20,7 +20,7 @@ from midcall.base.tap.ebpf import HashMap
 from midcall.base.tap.errors import MapFull
 from midcall.base.tap.passing import Offer, hand_over, take
 from midcall.base.tap.ring import Frame, RingCounters
-from midcall.base.tap.rings import BLOCKS_A_READ, Rings, Source
+from midcall.base.tap.rings import BLOCKS_A_READ, BLOCKS_OF_MEDIA, Rings, Source
 from midcall.events import MediaPacket, TapPacket
 
 KIND = "media"
@@ -176,7 +176,7 @@ class TapPort:
             self._sort(frames, packets.append)
         return packets
 
-    def media(self, blocks: int = BLOCKS_A_READ) -> list[TapPacket]:
+    def media(self, blocks: int = BLOCKS_OF_MEDIA) -> list[TapPacket]:
         """The same datagrams as :meth:`read` gives, without the frames around them, for who has no time."""
         packets: list[TapPacket] = []
         append = packets.append
