@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -291,7 +292,7 @@ class HttpsClient:
         except aiohttp.ClientConnectorCertificateError:
             raise Unreachable("its certificate is not that of the host") from None
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(f"cannot be asked: {type(error).__name__}") from None
+            raise Unreachable(f"cannot be asked: {_why(error)}") from None
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             raise Unreachable("ends the connection without an answer; it may not know this certificate") from None
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
@@ -304,3 +305,11 @@ class HttpsClient:
         await self._session.close()
         # The transports hear of it in the loop's next round.
         await asyncio.sleep(0)
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """The words of the system for why nothing is there."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name has no address"
+    number = None if isinstance(error, aiohttp.ClientSSLError) else error.os_error.errno
+    return os.strerror(number) if number else type(error).__name__

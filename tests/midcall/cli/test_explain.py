@@ -177,7 +177,7 @@ def test_usage(arguments, said):
 def test_who_does_not_answer(planes, pki):
     nobody = ["--df", "https://127.0.0.1:1"]
     done = midcall("explain", "poi@lab", *nobody, *files(pki))
-    assert done.returncode == 3 and "https://127.0.0.1:1 cannot be asked" in done.stderr
+    assert done.returncode == 3 and "https://127.0.0.1:1 cannot be asked: Connection refused" in done.stderr
     done = midcall("explain", "poi@lab", "--poi", planes.urls["poi"], *nobody, *files(pki))
     assert done.returncode == 4 and "matched" in done.stdout
     done = midcall("explain", "poi@lab", *options(planes, pki, "stranger"))
