@@ -57,15 +57,23 @@ class Sending:
             message, plan, target, listener, partial(self._names.known, now), back,
             via=via, on_top=on_top, removed=removed, breadth=breadth,
         )  # fmt: skip
+        place = target.flow or self._sender.next_of(target.next).hop
+        if place is not None and len(message.octets) > LARGE:
+            # It is not made for UDP first: what was too large when it came is so when it goes.
+            over = self._over(place, target, takes_large, now)
+            return ask() if over is None else _beside(ask(instead=over), place)
         sent = ask()
-        if isinstance(sent, Resolve) or len(sent.octets) <= LARGE or sent.hop.transport != "udp":
+        if isinstance(sent, Resolve) or len(sent.octets) <= LARGE:
             return sent
-        place = sent.hop._replace(transport="tcp", connection=0)
-        if not (target.large or takes_large(place.host)) or not self._takes(place, now):
-            return sent
-        other = ask(branch=sent.branch, instead=place)
-        assert isinstance(other, Sent)
-        return structs.replace(other, others=(sent.hop, *sent.others))
+        over = self._over(sent.hop, target, takes_large, now)
+        return sent if over is None else _beside(ask(branch=sent.branch, instead=over), sent.hop, sent.others)
+
+    def _over(self, place: Hop, target: Destination, takes_large: Callable[[str], bool], now: int) -> Hop | None:
+        """Where what is too large for a place goes; None: there."""
+        if place.transport != "udp" or not (target.large or takes_large(place.host)):
+            return None
+        over = place._replace(transport="tcp", connection=0)
+        return over if self._takes(over, now) else None
 
     def _takes(self, place: Hop, now: int) -> bool:
         if not self._sender.has_door(place):
@@ -86,3 +94,8 @@ class Sending:
         if len(others) < len(client.others):
             client.others = others
             self._places.put(client.hop, 0)
+
+
+def _beside(sent: Sent | Resolve, place: Hop, others: tuple[Hop, ...] = ()) -> Sent | Resolve:
+    """With the place over UDP as the next one."""
+    return structs.replace(sent, others=(place, *others)) if isinstance(sent, Sent) else sent

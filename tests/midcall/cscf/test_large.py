@@ -27,6 +27,10 @@ def call(stage: Stage, number: int = 1, body: str = BODY, method: str = "INVITE"
     return out.hop, sip.parse(out.octets), out.branch
 
 
+def test_one_that_becomes_too_large_goes_over_tcp():
+    assert call(Stage(FAR), body="x" * (LARGE - 300))[0] == TCP
+
+
 def test_a_large_request_goes_over_tcp():
     hop, message, _ = call(Stage(FAR))
     assert hop == TCP and message.vias[0].transport == "TCP" and message.body == BODY.encode()
