@@ -28,6 +28,12 @@ FLUSH_SECONDS = 0.05
 # for which there may be a restart in the middle of that.
 ROTATE_SECONDS = 1_500.0
 ROTATE_GROUPS = int(ROTATE_SECONDS / 2 / FLUSH_SECONDS)
+# Calls that a task reports between two turns of the loop, each a quarter of a millisecond or so.
+REPORTED_TOGETHER = 4
+# With so many octets that are not proved by the mediation function, tasks wait with the calls that ran before: their
+# reports would push out what is there, and are the same later.
+MOST_QUEUED = 8 << 20
+QUEUED_SECONDS = 0.02
 # Calls of a former run that are taken in between two turns of the loop: a millisecond or so.
 RECALLED_TOGETHER = 8
 
@@ -80,6 +86,9 @@ class PoiService:
         self._timer: Alarm | None = None
         self._wakes = NEVER
         self._rotate_at = time.monotonic() + ROTATE_SECONDS
+        # Tasks that have not come to all calls that ran before them; whose turn is next is first.
+        self._armings: dict[str, Iterator[list[X2Event]]] = {}
+        self._is_arming = asyncio.Event()
         self.committing: Callable[[], Callable[[], None]] = lambda: _nobody_waits
 
     # In
@@ -98,14 +107,49 @@ class PoiService:
             self._schedule()
 
     def arm(self, task: Task, now: Instant | None = None) -> None:
-        """Arm a task: every running dialog of its target is reported before this returns. ValueError: no identity."""
+        """Arm a task: running dialogs of its target are reported before this returns, as many as may be at once, and
+        the others by :meth:`go_on`. ValueError: no identity.
+        """
         self._tallies.begin(task.xid)
-        for events in self.core.arming(task, now or self._clock.now()):
-            self._send(events)
+        self._armings[task.xid] = self.core.arming(task, now or self._clock.now())
+        self.go_on(task.xid)
+
+    def go_on(self, xid: str) -> None:
+        """Report some more of the calls that ran before a task."""
+        running = self._armings.pop(xid, None)
+        if running is not None and self._report(running):
+            self._armings[xid] = running  # behind others
+            self._is_arming.set()
         self._schedule()
+
+    def _report(self, running: Iterator[list[X2Event]]) -> bool:
+        """Whether there are more."""
+        left = REPORTED_TOGETHER
+        for events in running:
+            self._send(events)
+            left -= 1
+            if not events or not left:
+                return True
+        return False
+
+    async def arming(self, goes_on: Callable[[str], None], queued: Callable[[str], int]) -> None:
+        """Go on whenever there is something to be, until it is cancelled: a task at each turn of the loop.
+
+        ``goes_on`` is called before; ``queued`` tells how many octets a task's mediation function has not proved.
+        """
+        while True:
+            await self._is_arming.wait()
+            xid = next((each for each in self._armings if queued(each) <= MOST_QUEUED), None)
+            if xid is not None:
+                goes_on(xid)
+                self.go_on(xid)
+            if not self._armings:
+                self._is_arming.clear()
+            await asyncio.sleep(QUEUED_SECONDS if xid is None else 0)
 
     def disarm(self, xid: str, now: Instant | None = None) -> None:
         """End a task."""
+        self._armings.pop(xid, None)
         self._send(self.core.disarm(xid, now or self._clock.now()))
         self.accounts.ended(xid)
         self._tallies.end(xid)

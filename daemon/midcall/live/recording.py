@@ -213,6 +213,9 @@ class PoiInputs:
     def armed(self, task: Task) -> None:
         """Before the service has it."""
 
+    def goes_on(self, xid: str) -> None:
+        """Before the service does."""
+
     def disarmed(self, xid: str, at: Instant | None = None) -> None:
         """Before the service has it."""
 
@@ -242,6 +245,9 @@ class RecordedPoi(PoiInputs):
 
     def armed(self, task: Task) -> None:
         self._trace.write(trace.Armed(task))
+
+    def goes_on(self, xid: str) -> None:
+        self._trace.write(trace.WentOn(xid))
 
     def disarmed(self, xid: str, at: Instant | None = None) -> None:
         self._trace.write(trace.Disarmed(xid, at))

@@ -403,6 +403,8 @@ class PoiReplay:
                     service.arm(record.task)
                 except ValueError:
                     return  # the live run refused it too
+            case trace.WentOn():
+                service.go_on(record.xid)
             case trace.Disarmed():
                 service.disarm(record.xid, record.at)
             case trace.Recalled():

@@ -50,7 +50,8 @@ from midcall.poi.shell.journal import SipJournal
 AGENT_KEY_OCTETS = range(1, 65)
 HOUR_NS = 3_600_000_000_000
 COLLECTED = (200_000, 50, 1_000)
-"""Thresholds of the garbage collector where media come: packets are many, live for a moment, and make no cycles."""
+"""Thresholds of the garbage collector where packets or copies come: they are many, live for a moment, and make no
+cycles."""
 STOP_SECONDS = 0.3
 """What is on its way may arrive when a role stops; what does not is on the disk, and goes out after its next start."""
 
@@ -63,6 +64,7 @@ async def poi(config: PoiConfig, frame: Frame, stop: asyncio.Event) -> None:
 
 async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: AuditClient | None) -> None:
     links.require_alone(config.x1)
+    gc.set_threshold(*COLLECTED)
     for file in (config.cache, *(each.journal for each in (config.x2, *config.x2_also))):
         owner_only.make_folder(Path(file).parent)
     seal = links.secret(config.seal)
@@ -133,6 +135,7 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
         await links.listen_hep(config, hep, hep_end)
         if copies is not None:
             service.committing = copies.committing
+        tasks.append(group.create_task(service.arming(inputs.goes_on, routes.queued)))
         if mirror is not None:
             tasks.append(group.create_task(_read_mirror(mirror, take)))
         await x1.start()

@@ -164,6 +164,12 @@ class Armed(Struct, frozen=True, tag="arm", array_like=True):
     task: Task
 
 
+class WentOn(Struct, frozen=True, tag="on", array_like=True):
+    """POI: more of the calls that ran before a task are reported."""
+
+    xid: str
+
+
 class Disarmed(Struct, frozen=True, tag="disarm", array_like=True):
     """POI: a task is over; ``at`` None: when the service asked the clock."""
 
@@ -203,6 +209,7 @@ Record = (
     | Closed
     | Seen
     | Armed
+    | WentOn
     | Disarmed
     | Recalled
     | Sent

@@ -69,6 +69,12 @@ class X2Routes:
             route.client.put(some)
         return None
 
+    def queued(self, xid: str) -> int:
+        """Octets that the function of a task has not proved."""
+        only = len(self.routes) == 1
+        route = self.routes[0] if only else self._of.get(x2x3.xid_octets(xid))
+        return 0 if route is None else route.client.queued
+
     # Tasks
 
     def lead(self, order: Order) -> None:

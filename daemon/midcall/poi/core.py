@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
+from itertools import chain
 from typing import Protocol
 
 from imswire import sip
@@ -44,6 +45,8 @@ from midcall.poi.watch import Watch, Watched
 CORRELATION_OCTETS = 8
 # Requests whose transactions a journal needs to bring back the dialogs of a call.
 JOURNALED = frozenset({"INVITE", "ACK", "PRACK", "UPDATE", "BYE"})
+# Running calls that a task looks at between two turns of who arms it, where none of them is to be reported.
+LOOKED_AT = 256
 # Those of them that, without a description, leave a dialog as it is.
 PASSING = frozenset({"ACK", "PRACK", "UPDATE"})
 
@@ -92,6 +95,8 @@ class PointOfInterception:
         self._watch = Watch(self._hasher)
         self._registrations = Registrations(self._identities, self.limits.registrations)
         self._missed: Missed | None = None
+        # When tasks were ordered that have not come to all running calls yet.
+        self._armings: dict[str, Instant] = {}
         self._icids: BoundedTable[str, bytes] = BoundedTable("poi.icids", self.limits.calls)
 
     # Tasks
@@ -106,20 +111,39 @@ class PointOfInterception:
     def arming(self, task: Task, now: Instant) -> Iterator[list[X2Event]]:
         """The same, call by call, each as it is asked for: those that somebody has answered first, for anybody can
         begin thousands with a target that nobody answers.
+
+        Messages and time may come between two of them: what they bring for a call that was not asked for yet stands
+        behind its report. Of every ``LOOKED_AT`` calls with nothing to report there is an empty list.
         """
         if task.local is not None and any(self._home.owns(target) != task.local for target in task.targets):
             raise ValueError(f"task {task.xid}: a target is not where the task says that it is")
-        for hashed in self._watch.arm(task):
-            for call in sorted(self._index.calls(hashed), key=_is_unanswered):
-                events: list[X2Event] = []
-                for subject in subjects(call):
-                    self._match(subject, now, events, running=True)
-                if events:
-                    yield events
+        hashed = self._watch.arm(task)
+        self._armings[task.xid] = now
+        return self._running(task.xid, now, hashed)
+
+    def _running(self, xid: str, begun: Instant, hashed: Iterable[bytes]) -> Iterator[list[X2Event]]:
+        """Report the calls that ran when a task was ordered, until it is over, or ordered anew."""
+        for looked_at, call in enumerate(_answered_first([self._index.calls(each) for each in hashed]), 1):
+            events: list[X2Event] = []
+            if call is not None and call in self._tracker.calls:
+                self._catch_up(subjects(call), events)
+            if events or looked_at % LOOKED_AT == 0:
+                yield events
+                if self._armings.get(xid) is not begun:
+                    return
+        if self._armings.get(xid) is begun:
+            del self._armings[xid]
+
+    def _catch_up(self, found: Iterable[Subject], events: list[X2Event]) -> None:
+        """Report a call that ran when tasks were ordered which have not come to it yet."""
+        for xid, begun in self._armings.items():
+            for subject in found:
+                self._match(subject, begun, events, running=True, under=xid)
 
     def disarm(self, xid: str, now: Instant) -> list[X2Event]:
         """End a task: whatever runs under it is released at ``now``."""
         events: list[X2Event] = []
+        self._armings.pop(xid, None)
         for subject in self._watch.disarm(xid):
             call = subject.call
             if subject.is_named:
@@ -180,6 +204,8 @@ class PointOfInterception:
                 self._standalone(heard, events)
             return events
         call = self._tracker.find(heard)
+        if call is not None and self._armings:
+            self._catch_up(subjects(call), events)
         if call is None:
             if not self._tracker.opens(heard):
                 if self._missed is not None and heard.to_tag and heard.method in JOURNALED:
@@ -281,13 +307,17 @@ class PointOfInterception:
         hashes = call.leg(heard.branch)
         return [*self._watch.matches(hashes, Match.CALLEE, call.diverting)] if self._watch.wants(hashes) else []
 
-    def _match(self, subject: Subject, now: Instant, events: list[X2Event], *, running: bool) -> bool:
-        """Begin to intercept a subject that has become a target's; ``running``: because a task was armed."""
+    def _match(
+        self, subject: Subject, now: Instant, events: list[X2Event], *, running: bool, under: str | None = None
+    ) -> bool:
+        """Begin to intercept a subject that has become a target's; ``running``: because a task was armed, that one
+        alone if it is named.
+        """
         started = False
         call = subject.call
         for hashed, match in subject.identities:
             for watched in self._watch.matches((hashed,), match, call.diverting):
-                if not self._watch.start(subject, watched):
+                if (under is not None and watched.xid != under) or not self._watch.start(subject, watched):
                     continue
                 started = True
                 self._tracker.calls.intercepted(call)
@@ -370,6 +400,8 @@ class PointOfInterception:
         for each in ended:
             subject = each.subject
             call, dialog = subject
+            if self._armings and (dialog is not None or not call.forked):
+                self._catch_up((subject,), events)
             for watched in self._watch.release(subject):
                 if subject.is_named:
                     events.append(DialogReleased(watched.xid, call.correlation, subject.id, now, each.reason))
@@ -402,8 +434,16 @@ def _shapes(heard: Heard, *, news: bool) -> bool:
     return heard.is_request and heard.method not in PASSING
 
 
-def _is_unanswered(call: Call) -> bool:
-    return not call.confirmed
+def _answered_first(found: list[tuple[Call, ...]]) -> Iterator[Call | None]:
+    """Calls in the order in which they are reported; None in the place of one whose turn comes later."""
+    later: list[Call] = []
+    for call in chain.from_iterable(found):
+        if call.confirmed:
+            yield call
+        else:
+            later.append(call)
+            yield None
+    yield from later
 
 
 def _is_kept(subject: Subject) -> bool:

@@ -29,6 +29,22 @@ def _plays(role: str, hashed: bytes, match: Match, diverting: frozenset[bytes]) 
     return match is Match.CALLEE and (role == "terminating" or bool(diverting) and hashed not in diverting)
 
 
+class _Part(Struct, frozen=True, eq=False, gc=False):
+    """A fork that is intercepted, or the call itself (None), and under which task."""
+
+    dialog: Dialog | None
+    watched: Watched
+
+
+class _Followed(Struct, eq=False, gc=False):
+    """All of a call that is."""
+
+    parts: tuple[_Part, ...] = ()
+
+    def of(self, dialog: Dialog | None) -> tuple[Watched, ...]:
+        return tuple(each.watched for each in self.parts if each.dialog is dialog)
+
+
 class Watch:
     """Tasks by the hashes of their targets; interceptions by subject."""
 
@@ -37,8 +53,9 @@ class Watch:
         self._tasks: dict[str, Task] = {}
         self._targets: dict[bytes, dict[str, str]] = {}
         self._roles: dict[str, str] = {}
-        # What is intercepted of each call, the call itself as None.
-        self._calls: dict[Call, dict[Dialog | None, dict[str, Watched]]] = {}
+        # What is intercepted of each call, and under each task. The collector need not look at any of it.
+        self._calls: dict[Call, _Followed] = {}
+        self._under: dict[str, dict[Call, None]] = {}
 
     def arm(self, task: Task) -> dict[bytes, str]:
         """Note a task; returns the hashes that stand for its targets. ValueError: a target is no identity."""
@@ -65,15 +82,11 @@ class Watch:
                 tasks.pop(xid, None)
                 if not tasks:
                     self._targets.pop(form, None)
-        subjects = [
-            Subject(call, dialog)
-            for call, followed in self._calls.items()
-            for dialog, watched in followed.items()
-            if xid in watched
-        ]
-        for call, dialog in subjects:
-            del self._calls[call][dialog][xid]
-            self._tidy(call, dialog)
+        subjects = []
+        for call in self._under.pop(xid, _NO_CALLS):
+            followed = self._calls[call]
+            subjects += [Subject(call, each.dialog) for each in followed.parts if each.watched.xid == xid]
+            self._keep(call, followed, tuple(each for each in followed.parts if each.watched.xid != xid))
         return subjects
 
     def wants(self, hashes: Hashes) -> bool:
@@ -90,10 +103,14 @@ class Watch:
 
     def start(self, subject: Subject, watched: Watched) -> bool:
         """Intercept ``subject``; False when that task already does."""
-        under = self._calls.setdefault(subject.call, {}).setdefault(subject.dialog, {})
-        if watched.xid in under:
+        call, dialog = subject
+        followed = self._calls.get(call)
+        if followed is None:
+            followed = self._calls[call] = _Followed()
+        elif any(each.dialog is dialog and each.watched.xid == watched.xid for each in followed.parts):
             return False
-        under[watched.xid] = watched
+        followed.parts += (_Part(dialog, watched),)
+        self._under.setdefault(watched.xid, {})[call] = None
         return True
 
     def follows(self, call: Call) -> bool:
@@ -103,25 +120,29 @@ class Watch:
     def under(self, call: Call, dialog: Dialog | None = None) -> tuple[Watched, ...]:
         """The tasks under which a fork is intercepted, or, without one, the call itself."""
         followed = self._calls.get(call)
-        return () if followed is None else tuple(followed.get(dialog, _NOTHING).values())
+        return () if followed is None else followed.of(dialog)
 
     def release(self, subject: Subject) -> tuple[Watched, ...]:
         """The subject is over."""
-        followed = self._calls.get(subject.call)
+        call, dialog = subject
+        followed = self._calls.get(call)
         if followed is None:
             return ()
-        under = tuple(followed.pop(subject.dialog, _NOTHING).values())
-        if not followed:
-            del self._calls[subject.call]
+        under = followed.of(dialog)
+        self._keep(call, followed, tuple(each for each in followed.parts if each.dialog is not dialog))
+        for xid in {each.xid for each in under} - {each.watched.xid for each in followed.parts}:
+            calls = self._under[xid]
+            del calls[call]
+            if not calls:
+                del self._under[xid]
         return under
 
-    def _tidy(self, call: Call, dialog: Dialog | None) -> None:
-        followed = self._calls[call]
-        if not followed[dialog]:
-            del followed[dialog]
-        if not followed:
+    def _keep(self, call: Call, followed: _Followed, parts: tuple[_Part, ...]) -> None:
+        """What is left of what is intercepted of a call."""
+        followed.parts = parts
+        if not parts:
             del self._calls[call]
 
 
 _NO_TASKS: dict[str, str] = {}
-_NOTHING: dict[str, Watched] = {}
+_NO_CALLS: dict[Call, None] = {}

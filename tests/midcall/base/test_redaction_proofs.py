@@ -192,6 +192,8 @@ def test_where_keys_alone_are_taken_out_nothing_with_a_hint_of_one_is_passed_at_
     ):
         assert not keyless.hands_over_none(sip.parse(usual.replace(b"CSeq", line + b"\r\nCSeq")))
     assert not keyless.hands_over_none(sip.parse(usual + b"more")), "octets behind its length"
+    coded = b"E :x SIP/2.0\r\n" + usual.partition(b"\r\n")[2].replace(b"1 INVITE", b"1 E")
+    assert sip.parse(coded).method == "E" and not keyless.hands_over_none(sip.parse(coded)), "by its start line"
 
 
 HINTS = (

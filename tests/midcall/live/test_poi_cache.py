@@ -213,8 +213,52 @@ def test_calls_that_nobody_answers_keep_no_running_one_waiting():
     async def run() -> None:
         poi = PoiService(core, Encoder(Node("poi-1", "sip-1")), Counting())
         poi.arm(Task(XID, ("sip:bob@example.com",)))
+        assert len(puts) == live.REPORTED_TOGETHER, "others have their turn"
+        while poi._is_arming.is_set():
+            poi.go_on(XID)
+            if not poi._armings:
+                break
 
     armed = next(core.arming(Task("other", ("sip:bob@example.com",)), now()))
     assert {each.dialog.call_id for each in armed} == {"c37"}
     asyncio.run(run())
     assert len(puts) == 50 and puts[0] == 2 and sum(puts) == 100
+
+
+def test_a_task_of_many_calls_takes_turns_with_copies_and_waits_for_room():
+    """Reports of thousands of calls neither hold up what comes nor push out what waits for the mediation function."""
+    sizes: list[int] = []
+    queued = 0
+    went_on: list[str] = []
+
+    class Counting:
+        def put(self, pdus) -> None:
+            sizes.append(len(list(pdus)))
+
+    async def run() -> None:
+        nonlocal queued
+        core = PointOfInterception(bytes(32), bytes(32))
+        poi = PoiService(core, Encoder(Node("poi-1", "sip-1")), Counting())
+        for number in range(100):
+            poi.take(seen(INVITE, number))
+        going_on = asyncio.create_task(poi.arming(went_on.append, lambda _: queued))
+        poi.arm(Task(XID, ("sip:bob@example.com",)))
+        assert len(sizes) == live.REPORTED_TOGETHER
+        queued = live.MOST_QUEUED + 1
+        await asyncio.sleep(live.QUEUED_SECONDS * 3)
+        assert went_on == [] and len(sizes) == live.REPORTED_TOGETHER
+        # What happens to a call is behind the report of what it was.
+        poi.take(seen(OK, 99))
+        assert len(sizes) == live.REPORTED_TOGETHER + 1 and sizes[-1] > 2
+        queued = 0
+        while poi._armings:
+            before = len(sizes)
+            await asyncio.sleep(0)
+            assert len(sizes) - before <= live.REPORTED_TOGETHER
+        assert len(sizes) == 100 and set(went_on) == {XID}
+        poi.arm(Task("y", ("sip:alice@example.com",)))
+        poi.disarm("y")
+        assert not poi._armings
+        going_on.cancel()
+
+    asyncio.run(run())

@@ -49,6 +49,7 @@ def hands_over_none(message: sip.SipMessage) -> bool:
         or b"crypto" in plain
         or b"inline" in plain
         or b"\ne:" in plain
+        or plain[:2] == b"e:"  # the start line, to who takes it for a header
         or b"encodin" in plain
         or b"charset" in plain
         or b"base64" in plain
