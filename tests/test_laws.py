@@ -80,6 +80,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "df3.recalled": "daemon/midcall/df3/core.py",
     "df3.ssrcs": "daemon/midcall/df3/dialog.py",
     "handover.refused": "daemon/midcall/handover/assembler.py",
+    "audit.quotas": "daemon/midcall/audit/quotas.py",
     "kms.audited": "daemon/midcall/kms/shell/audited.py",
     "kms.foreign_keys": "daemon/midcall/kms/foreign.py",
     "kms.rates.addresses": "daemon/midcall/kms/shell/users.py",

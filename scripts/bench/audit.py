@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from midcall.audit.checking import Checker
 from midcall.audit.heads import Key
 from midcall.audit.ledger import Writer
+from midcall.audit.quotas import Quota
 from midcall.audit.shell import files
 from midcall.audit.shell.door import AuditDoor
 from midcall.audit.shell.keeper import Group, Keeper
@@ -78,7 +79,7 @@ async def serve(folder: Path) -> None:
     """A door until nobody has anything more to say on standard input."""
     log = keeper(folder / "served")
     await log.start()
-    door = AuditDoor(folder / "door", log, {Role.KMS: (os.geteuid(),)})
+    door = AuditDoor(folder / "door", log, {Role.KMS: (os.geteuid(),)}, Quota(1_000_000, 10**9, 10**10))
     working = asyncio.create_task(door.run())
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)

@@ -29,7 +29,14 @@ LOOK_NS = 60 * SECOND
 NEVER = 1 << 62
 HOUR = 3_600 * SECOND
 MAX_ENDS = 100_000
-_OF_THIS_RUN = (AlarmKind.CLOCK, AlarmKind.SILENT, AlarmKind.AUDIT, AlarmKind.STORE, AlarmKind.NOT_PLACED)
+_OF_THIS_RUN = (
+    AlarmKind.CLOCK,
+    AlarmKind.SILENT,
+    AlarmKind.AUDIT,
+    AlarmKind.DISAGREES,
+    AlarmKind.STORE,
+    AlarmKind.NOT_PLACED,
+)
 _OF_SUBJECTS = (AlarmKind.REFUSED, AlarmKind.FAILED_TASK, AlarmKind.ALTERED_DESTINATION, AlarmKind.DELIVERY)
 _OF_TASKS = (AlarmKind.MISSING_TASK, AlarmKind.ALTERED_TASK, AlarmKind.REFUSED, AlarmKind.FAILED_TASK)
 

@@ -117,6 +117,7 @@ class AdmfService:
                     self.core.deadline(now)
                     self.driver.wake()
                 self.core.fault(AlarmKind.AUDIT, now, over=self._acts.writable)
+                self.core.fault(AlarmKind.DISAGREES, now, over=not self._acts.remarks)
                 self.desk.keep()
                 pause = min(max((self.core.next_deadline() - now.mono) / SECOND, 0.001), WATCH_SECONDS)
                 with contextlib.suppress(TimeoutError):

@@ -120,6 +120,7 @@ class AlarmKind(enum.StrEnum):
     MASS_END = "more warrants were ended within an hour than one administrator may activate"
     STORE = "the store cannot be written"
     AUDIT = "the audit cannot be written"
+    DISAGREES = "the audit has entries that the other roles do not bear out"
 
 
 class Alarm(Struct, frozen=True):

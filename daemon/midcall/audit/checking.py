@@ -23,11 +23,12 @@ UNRESOLVED = 100_000
 
 
 class LogFile(Struct, frozen=True):
-    """A file of a log: the number in its name, and its lines with their ends."""
+    """A file of a log: the number in its name, and its lines with their ends, but for the first ``skipped``."""
 
     name: str
     first: int
     lines: Iterable[bytes]
+    skipped: int = 0
 
 
 class Checked(Struct, frozen=True):
@@ -194,7 +195,7 @@ class Checker:
 
 def _seen(files: Iterable[LogFile]) -> Iterator[Seen]:
     for file in files:
-        for number, octets in enumerate(file.lines, 1):
+        for number, octets in enumerate(file.lines, file.skipped + 1):
             line: lines.Line | None
             try:
                 line = lines.decode(octets[:-1]) if octets.endswith(b"\n") else None

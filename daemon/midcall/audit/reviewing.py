@@ -69,6 +69,8 @@ UNWRITTEN = "more elements have carried out this order than have written it: one
 CLOCK = "the clock of this host was set: by it windows of time begin and end"
 UNSIGNED = "a task is armed without a warrant"
 UNKNOWN = "nobody knows how it ended: who did it was started again"
+REASONS = tuple(dict.fromkeys((*(rule.reason for rule in RULES), ALONE, UNWRITTEN, CLOCK, UNSIGNED, UNKNOWN)))
+"""In the order of their numbers, from 1, in what the audit writes of them; more are put at the end."""
 
 
 class Review:
@@ -92,6 +94,12 @@ class Review:
         self._writers: dict[str, set[str]] = {}
         self._activates = False
         self._kept: list[tuple[Remark, Role | None]] = []
+
+    @property
+    def size(self) -> int:
+        """How much is remembered: an entry has a few of these at most."""
+        tables = (self._gone, self._seen, self._open, self._closed, self._intents, self._activated)
+        return sum(map(len, tables)) + len(self._orders) + len(self._carried_out) + len(self._writers) + len(self._kept)
 
     def entry(self, entry: Entry, _leaf: bytes = b"") -> None:
         """For ``Checker``, of one log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from midcall.audit.heads import Key
 from midcall.audit.opening import BadLog
+from midcall.audit.quotas import Quota
 from midcall.audit.shell.door import AuditDoor
+from midcall.audit.shell.eye import Eye
 from midcall.audit.shell.files import FolderError
 from midcall.audit.shell.keeper import Keeper, NotWritten
 from midcall.base import credentials, signing
 from midcall.base.audit_link.values import Role
 from midcall.base.frame import Frame, RoleError
 from midcall.config import AuditConfig
+
+CHECK_SECONDS = 21_600.0
+"""Between two readings of the whole log. Whoever writes in it shows at once; what a disk does by itself, here."""
 
 
 async def run(config: AuditConfig, frame: Frame, stop: asyncio.Event) -> None:
@@ -36,7 +42,7 @@ async def run(config: AuditConfig, frame: Frame, stop: asyncio.Event) -> None:
         raise RoleError(f"{store}: {error}; see midcall audit verify", "audit.store") from None
     try:
         await keeper.start()
-        door = AuditDoor(Path(config.socket), keeper, users)
+        door = _door(config, keeper, users)
     except NotWritten as error:
         await keeper.close()
         raise RoleError(f"{store}: {error}", "audit.store") from None
@@ -46,10 +52,18 @@ async def run(config: AuditConfig, frame: Frame, stop: asyncio.Event) -> None:
     frame.metrics.gauge(
         "audit_writable", "1: what is done can be audited.", lambda: keeper.writable and not keeper.changed
     )
+    frame.metrics.gauge(
+        "audit_over_quota", "1: a role writes more than it may, and is refused.", lambda: float(door.counts["over"] > 0)
+    )
+    frame.metrics.gauge(
+        "audit_disagrees",
+        "1: within the hour entries were found that others do not bear out.",
+        lambda: keeper.remarks > 0,
+    )
     works: list[Coroutine[Any, Any, None]] = [
         door.run(),
         _anchor(keeper, config.anchor_seconds),
-        _look(keeper, config.look_seconds),
+        _look(keeper, door, Eye(store, Key(key.public_key())), config.look_seconds),
     ]
     tasks = [asyncio.create_task(each) for each in works]
     frame.ready()
@@ -82,11 +96,24 @@ async def _anchor(keeper: Keeper, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def _look(keeper: Keeper, seconds: float) -> None:
-    await keeper.check_all()
+async def _look(keeper: Keeper, door: AuditDoor, eye: Eye, seconds: float) -> None:
+    """All of the log at first and four times a day, what is new in it all the time."""
+    due = 0.0
     while True:
-        await asyncio.sleep(seconds)
+        if time.monotonic() >= due:
+            await keeper.check_all()
+            due = time.monotonic() + CHECK_SECONDS
         await keeper.look()
+        await keeper.review(eye)
+        await door.tell_refused()
+        await asyncio.sleep(seconds)
+
+
+def _door(config: AuditConfig, keeper: Keeper, users: dict[Role, set[int]]) -> AuditDoor:
+    """OSError."""
+    table = config.quota
+    quota = Quota(table.per_second, table.burst, table.per_day)
+    return AuditDoor(Path(config.socket), keeper, users, quota, table.reserve_mb << 20)
 
 
 def _users(config: AuditConfig) -> dict[Role, set[int]]:

@@ -26,6 +26,17 @@ class AuditWriterTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     users: tuple[Filled, ...] = ()
 
 
+class AuditQuotaTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one user may write in one role: notes ``per_second`` after a ``burst``, and ``per_day``. When less than
+    ``reserve_mb`` of the disk are free, who has used half of that is refused.
+    """
+
+    per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
+    burst: Annotated[int, Meta(ge=256, le=10_000_000)] = 20_000
+    per_day: Annotated[int, Meta(ge=256, le=10_000_000_000)] = 10_000_000
+    reserve_mb: Annotated[int, Meta(ge=0, le=1 << 20)] = 64
+
+
 class AuditConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[audit]``: ``store`` is the folder of the log, ``key`` (PEM, Ed25519) signs its heads, ``socket`` is where
     roles write. ``anchors``: files to which the last head goes each ``anchor_seconds``; they belong on another host.
@@ -41,3 +52,4 @@ class AuditConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     anchor_seconds: Annotated[float, Meta(gt=0, le=3_600)] = 60.0
     look_seconds: Annotated[float, Meta(gt=0, le=60)] = 10.0
     file_octets: Annotated[int, Meta(ge=65_536, le=1 << 34)] = 1 << 26
+    quota: AuditQuotaTable = AuditQuotaTable()

@@ -17,9 +17,12 @@ from midcall.admf.shell.acts import Acts
 from midcall.admf.values import AlarmKind
 from midcall.audit.shell import files as log_files
 from midcall.audit.shell.door import AuditDoor
-from midcall.base.audit_link import AuditClient, AuditLink, Kind, Role, digest
+from midcall.audit.shell.eye import Eye
+from midcall.audit.shell.keeper import HOUR
+from midcall.base.audit_link import Act, AuditClient, AuditLink, Kind, Note, Outcome, Phase, Role, digest
 from tests.midcall import warrants
 from tests.midcall.admf.lab import Site, draft
+from tests.midcall.audit import made
 from tests.midcall.audit.place import SALT, Place
 
 
@@ -145,3 +148,33 @@ def test_a_role_without_an_audit_says_so(site: Site, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING, "midcall.li.audit"):
         assert service._audit(site.config(), 1) is None
     assert [each.getMessage() for each in caplog.records] == ["no [admf.audit]: NOTHING THAT IS DONE HERE IS AUDITED"]
+
+
+def test_what_the_audit_finds_by_itself_is_an_alarm_for_an_hour(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+
+    async def all_of_it() -> None:
+        audit = Audited(folder)
+        await audit.begin()
+        await audit.client.start()
+
+        async def test(site: Site) -> None:
+            stop = asyncio.Event()
+            running = asyncio.create_task(site.admf.run(stop))
+            alarms = site.admf.core.alarms
+            eye = Eye(audit.place.log, made.KEY)
+            await audit.keeper.note(Note(Act.TASK_ARM, Phase.EVENT, 1, b"x" * 32, outcome=Outcome.DONE))
+            await audit.keeper.review(eye)
+            await site.until(lambda: alarms.stands(AlarmKind.DISAGREES))
+            audit.keeper._remarked[0] -= HOUR
+            audit.client.event(Act.RECONCILE)
+            await site.until(lambda: not alarms.stands(AlarmKind.DISAGREES))
+            stop.set()
+            await running
+
+        await site.serve(test, Acts(audit.client), stops=False)
+        await audit.client.close()
+        await audit.end()
+
+    asyncio.run(all_of_it())

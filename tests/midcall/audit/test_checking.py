@@ -263,3 +263,17 @@ def test_a_line_has_one_form(log):
         with pytest.raises(lines.LineError):
             kind(other)
     assert lines.encode(line) + b"\n" == text[1]
+
+
+def test_a_head_over_nothing_new_that_is_gone(tmp_path):
+    """So it stands behind a write that failed: what is missing is a head alone, and its number says so."""
+    for gone, said in (((1,), "heads 2 to 2 are missing"), ((1, 2), "heads 2 to 3 are missing")):
+        folder = tmp_path / str(len(gone))
+        made.write(folder, (2, 0, 0, 2))
+        text = rows(only(folder))
+        heads = [place for place, row in enumerate(text) if isinstance(kind(row), HeadLine)]
+        only(folder).write_bytes(
+            b"".join(row for place, row in enumerate(text) if place not in [heads[n] for n in gone])
+        )
+        found = made.check(folder).found
+        assert found is not None and found.kind == "cut" and said in found.reason

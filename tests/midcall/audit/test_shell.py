@@ -98,6 +98,7 @@ def test_nothing_is_done_without_an_audit(place, monkeypatch):
                 while not client.writable:
                     await asyncio.sleep(0.01)
                 assert not client.overdue
+                monkeypatch.setattr(clients, "WAIT_SECONDS", 20)  # a disk may be slow
                 (await client.intent(Act.TASK_ACTIVATE, b"z" * 32)).done()
                 await told(client)
 

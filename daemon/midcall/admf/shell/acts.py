@@ -53,6 +53,11 @@ class Acts:
     def writable(self) -> bool:
         return self._client is None or self._client.writable
 
+    @property
+    def remarks(self) -> int:
+        """Entries that the audit has found lately, and that others do not bear out."""
+        return 0 if self._client is None else self._client.remarks
+
     async def announce(self, command: Command, person: Person, warrant: str = "", act: Act | None = None) -> Announced:
         """``act``: what it comes to, where that is not always the same. NotAudited: it is not to be done."""
         li_log.info("%s", command, extra={"role": person.role, "warrant": warrant})

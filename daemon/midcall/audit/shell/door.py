@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,16 +19,21 @@ from typing import Final
 import msgspec
 
 from midcall.audit.ledger import Writer
+from midcall.audit.quotas import Quota, Quotas
 from midcall.audit.shell.keeper import Group, Keeper, NotWritten
 from midcall.base import owner_only
 from midcall.base.audit_link.values import (
     MAX_PACKET,
     VERSION,
+    Act,
     Answer,
     Ask,
     Hello,
     Kept,
+    Note,
     NotKept,
+    Outcome,
+    Phase,
     Question,
     Role,
     packet,
@@ -44,6 +50,9 @@ AHEAD: Final = 16
 TOLD: Final = 64
 STARTED: Final = 4_096
 """Runs that are remembered to have begun."""
+OVER = "this role writes more than it may"
+RESERVE = 64 << 20
+"""Octets of the disk that are not for those who write much."""
 _CREDENTIALS = struct.Struct("3i")
 li_log = logging.getLogger("midcall.li.audit")
 
@@ -64,12 +73,23 @@ class _Peer:
 class AuditDoor:
     """``users``: which may write as which role, by number.
 
-    ``counts``: notes ``kept`` and ``refused``, connections of ``foreign`` users, packets that are ``broken``.
+    ``counts``: notes ``kept`` and ``refused``, of the latter those ``over`` the quota of their writer; connections of
+    ``foreign`` users, packets that are ``broken``. ``reserve``: octets of the disk that are for who writes little.
     """
 
-    def __init__(self, path: Path, keeper: Keeper, users: Mapping[Role, Collection[int]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keeper: Keeper,
+        users: Mapping[Role, Collection[int]],
+        quota: Quota | None = None,
+        reserve: int = RESERVE,
+    ) -> None:
         """OSError: the socket cannot be made."""
-        self.counts = {"kept": 0, "refused": 0, "foreign": 0, "broken": 0}
+        self.counts = {"kept": 0, "refused": 0, "over": 0, "foreign": 0, "broken": 0}
+        self._quotas = Quotas(quota or Quota())
+        self._reserve = reserve
+        self._over: dict[Role, int] = {}
         self._path = path
         self._keeper = keeper
         self._users = users
@@ -176,7 +196,45 @@ class AuditDoor:
             notes += len(taken[-1][1].notes)
         return taken
 
-    async def _keep(self, taken: list[tuple[_Peer, Ask]]) -> None:
+    def _within(self, taken: list[tuple[_Peer, Ask]]) -> list[tuple[_Peer, Ask]]:
+        """Without what is over the quota of its writer, which is answered at once."""
+        mono, scarce = time.monotonic_ns(), self._keeper.is_scarce(self._reserve)
+        within: list[tuple[_Peer, Ask]] = []
+        refused: set[tuple[int, Role]] = set()
+        for peer, ask in taken:
+            assert peer.writer is not None
+            role = peer.writer.role
+            writer = peer.user, role
+            if writer not in refused and self._quotas.take(*writer, len(ask.notes), mono, scarce=scarce):
+                within.append((peer, ask))
+                continue
+            refused.add(writer)  # what he says later is not kept before it
+            if role not in self._over:
+                li_log.error("the %s writes more to the audit than it may: it is refused, and opens nothing", role)
+            self._over[role] = self._over.get(role, 0) + len(ask.notes)
+            self.counts["over"] += len(ask.notes)
+            self.counts["refused"] += len(ask.notes)
+            self._answer(peer, NotKept(ask.number, OVER))
+        return within
+
+    async def tell_refused(self) -> None:
+        """Write down who was refused for writing too much, and how many notes; again when the disk takes nothing."""
+        over, self._over = self._over, {}
+        wall = time.time_ns()
+        roles = list(Role)
+        notes = [
+            Note(Act.AUDIT_REFUSE, Phase.EVENT, wall, outcome=Outcome.REFUSED, code=roles.index(role) + 1, count=count)
+            for role, count in over.items()
+        ]
+        try:
+            if notes:
+                await self._keeper.note(*notes)
+        except NotWritten:
+            for role, count in over.items():
+                self._over[role] = self._over.get(role, 0) + count
+
+    async def _keep(self, asked: list[tuple[_Peer, Ask]]) -> None:
+        taken = self._within(asked)
         groups: list[Group] = []
         new: dict[bytes, None] = {}
         alive = frozenset(peer.writer.run for peer in self._peers.values() if peer.writer is not None)
@@ -199,7 +257,7 @@ class AuditDoor:
         head = self._keeper.place.head
         for (peer, ask), number in zip(taken, numbers, strict=True):
             self.counts["kept"] += len(ask.notes)
-            self._answer(peer, Kept(ask.number, number, head))
+            self._answer(peer, Kept(ask.number, number, head, self._keeper.remarks))
 
     def _answer(self, peer: _Peer, answer: Answer) -> None:
         peer.waiting -= 1

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,7 +26,9 @@ from midcall.audit.heads import HeadError, Key, Sign, Signer
 from midcall.audit.ledger import Ledger, Place, Writer
 from midcall.audit.lines import Entry, HeadLine
 from midcall.audit.opening import BadLog
+from midcall.audit.reviewing import REASONS
 from midcall.audit.shell import files
+from midcall.audit.shell.eye import Eye
 from midcall.audit.shell.files import FolderError, LogWriter, Stands
 from midcall.base import owner_only
 from midcall.base.audit_link.values import RUN_OCTETS, Act, Note, Outcome, Phase, Role
@@ -37,6 +40,8 @@ li_log = logging.getLogger("midcall.li.audit")
 ANCHOR_OCTETS = 65_536
 """Of an anchor that are read at a start: some hundred heads."""
 CHANGED = "the log was changed by somebody else"
+REMARKS = 10_000
+HOUR = 3_600_000_000_000
 
 
 class _Foreign(Exception):
@@ -75,6 +80,7 @@ class Keeper:
         """Open the log, or begin one. FolderError; BadLog: it is not what was written, or less than was anchored."""
         self.writable = True
         self.changed = ""
+        self._remarked: deque[int] = deque(maxlen=REMARKS)
         self._now = now
         self._key = key
         self._sign = sign
@@ -125,7 +131,19 @@ class Keeper:
             li_log.warning("the log ended with %d octets that nobody was told of; they are gone", self._tail)
         await self.write([Group(self._own, notes)])
 
+    def is_scarce(self, octets: int) -> bool:
+        """Whether less than that is left on the disk."""
+        try:
+            found = os.statvfs(self._files.folder)
+        except OSError:
+            return True
+        return found.f_bavail * found.f_frsize < octets
+
     # Writing
+
+    async def note(self, *notes: Note) -> None:
+        """What the audit has to say itself. NotWritten."""
+        await self.write([Group(self._own, notes)])
 
     async def write(self, groups: Sequence[Group]) -> list[int]:
         """Keep all of it; the sequence number of the first note of each group. NotWritten: none of it is kept.
@@ -253,6 +271,40 @@ class Keeper:
     def _is_changed(self, wrong: str) -> None:
         self.changed = wrong
         li_log.critical("THE AUDIT WAS CHANGED: %s; nothing new is activated: midcall audit verify", wrong)
+
+    async def review(self, eye: Eye) -> None:
+        """What roles have said since it was looked at last, beside each other; what does not agree is written down."""
+        if self.changed:
+            return
+        found = await asyncio.to_thread(eye.look, self.place.heads)
+        if found.wrong:
+            self._is_changed(found.wrong)
+        for remark in found.remarks:
+            li_log.error("entry %d: %s: midcall audit review", remark.n, remark.reason)
+        self._remarked.extend([self._now().mono] * len(found.remarks))
+        wall = self._now().wall
+        notes = [
+            Note(
+                Act.AUDIT_DISAGREE,
+                Phase.EVENT,
+                wall,
+                outcome=Outcome.FAILED,
+                code=REASONS.index(each.reason) + 1,
+                of=each.n,
+            )
+            for each in found.remarks
+        ]
+        if notes:
+            with suppress(NotWritten):
+                await self.note(*notes)
+
+    @property
+    def remarks(self) -> int:
+        """Entries that were found within the hour, and that others do not bear out."""
+        since = self._now().mono - HOUR
+        while self._remarked and self._remarked[0] < since:
+            self._remarked.popleft()
+        return len(self._remarked)
 
     # Anchors
 

@@ -135,12 +135,14 @@ class Intent:
 class AuditClient:
     """One writer. ``start`` before, ``close`` after use, both in the loop that uses it.
 
-    ``head``: the last signed head that the audit has answered with. ``counts``: ``kept``, ``given_up``, ``refused``.
+    ``head``: the last signed head that the audit has answered with; ``remarks``: entries that it has found within the
+    hour, and that others do not bear out. ``counts``: ``kept``, ``given_up``, ``refused``.
     """
 
     def __init__(self, link: AuditLink) -> None:
         self.link = link
         self.head = ""
+        self.remarks = 0
         self.counts = {"kept": 0, "given_up": 0, "refused": 0}
         self._run = secrets.token_bytes(RUN_OCTETS)
         self._queue: deque[_Waiting] = deque()
@@ -396,7 +398,7 @@ class AuditClient:
         if self._told:
             li_log.warning("the audit can be written again")
         self._lost, self._told = None, False
-        self.head = kept.head
+        self.head, self.remarks = kept.head, kept.remarks
 
     def _is_lost(self, error: Exception) -> None:
         if self._lost is None:

@@ -66,6 +66,8 @@ class Act(enum.StrEnum):
     AUDIT_START = "audit.start"
     AUDIT_STOP = "audit.stop"
     AUDIT_TORN = "audit.torn"
+    AUDIT_REFUSE = "audit.refuse"
+    AUDIT_DISAGREE = "audit.disagree"
 
 
 class Phase(enum.StrEnum):
@@ -150,11 +152,15 @@ class Ask(Struct, frozen=True, array_like=True, tag=1, forbid_unknown_fields=Tru
 
 
 class Kept(Struct, frozen=True, array_like=True, tag=2):
-    """All notes of a packet are on the disk; ``sequence``: that of the first. ``head``: signed, over them too."""
+    """All notes of a packet are on the disk; ``sequence``: that of the first. ``head``: signed, over them too.
+
+    ``remarks``: entries that the audit has found within the hour, and that others do not bear out.
+    """
 
     number: int
     sequence: int
     head: str
+    remarks: int = 0
 
 
 class NotKept(Struct, frozen=True, array_like=True, tag=3):
