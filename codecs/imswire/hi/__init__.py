@@ -1,7 +1,7 @@
 """Handover records: PS-PDUs of TS 102 232-1 and what they carry of TS 33.108, TS 102 232-5 and TS 33.128."""
 
 from imswire.hi.errors import HiError
-from imswire.hi.iri_template import EpsTemplate, IriTemplate
+from imswire.hi.iri_template import CheckTemplate, EpsTemplate, IriTemplate
 from imswire.hi.numbers import (
     CcContents,
     CheckType,
@@ -63,6 +63,7 @@ __all__ = [
     "CcContents",
     "CcForm",
     "CcTemplate",
+    "CheckTemplate",
     "CheckType",
     "CinReset",
     "CommunicationId",

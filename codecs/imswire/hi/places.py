@@ -28,6 +28,9 @@ _IRI: Path = (2, 0, None)
 IRI_KIND: Final[Path] = (*_IRI, 0)
 IRI_CONTENTS: Final[Path] = (*_IRI, 2)
 
+# Of a PS-PDU with an integrity check.
+INTEGRITY_CHECK: Final[Path] = (2, 2, 0)
+
 # Of the parameters of TS 33.108: a time in UTC, a SIP message, the number of one communication.
 EPS_TIME: Final[Path] = (3, 1)
 EPS_SIP: Final[Path] = (30,)

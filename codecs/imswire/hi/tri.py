@@ -28,7 +28,7 @@ TRI_CLASSES: Final = (
 )  # in the order of their tags
 _TAGS: dict[type, int] = {cls: tag for tag, cls in enumerate(TRI_CLASSES)}
 
-_INTEGRITY = Sequence(
+INTEGRITY: Final = Sequence(
     v.IntegrityCheck,
     (
         must(0, "includedSequenceNumbers", "numbers", SequenceOf(Integer(0, (1 << 32) - 1))),
@@ -73,7 +73,7 @@ def _make(tag: int, inner: Any) -> Any:
 
 TRI: Final = Choice(
     (
-        must(TriTag.INTEGRITY_CHECK, "integrityCheck", "", _INTEGRITY),
+        must(TriTag.INTEGRITY_CHECK, "integrityCheck", "", INTEGRITY),
         must(TriTag.TEST_PDU, "testPDU", "", Null(v.TestPdu())),
         must(TriTag.PADDING_PDU, "paddingPDU", "", Octets(binary=True)),
         must(TriTag.KEEP_ALIVE, "keep-alive", "", Null(v.KeepAlive())),

@@ -85,6 +85,7 @@ class Assembler:
         self._flows: dict[CcStream, _Flow] = {}
         # By LIID, and whether a record belongs to no communication.
         self._forms: dict[tuple[str, bool], tuple[Intercept, hi.IriTemplate]] = {}
+        self._checks: dict[tuple[str, bool], tuple[Intercept, hi.CheckTemplate]] = {}
         self._due: dict[Interface, list[tuple[int, int, Chain]]] = {each: [] for each in INTERFACES}
         self._serial = 0
         self._now = 0
@@ -268,6 +269,7 @@ class Assembler:
         """What an intercept has in memory, which is over; its numbers are where ``recall`` finds them."""
         for isolated in (False, True):
             self._forms.pop((liid, isolated), None)
+            self._checks.pop((liid, isolated), None)
         for context in [each for each in self._contexts.values() if each.key.liid == liid]:
             del self._contexts[context.key]
             for stream in context.streams:
@@ -401,8 +403,16 @@ class Assembler:
         context = self._context(key.other(Kind.INTEGRITY))
         number, context.next = context.next, (context.next + 1) % NUMBERS
         context.used = at
-        head = header(self.intercepts[key.liid], key.cin, number, at, hi.Qualifier.TIME_OF_MEDIATION)
-        return Run(INTERFACE[key.kind], context.key, number, [hi.build(hi.PsPdu(head, check))], key, check.kind)
+        octets = self._check_form(key).pdu(key.cin or 0, number, at, check)
+        return Run(INTERFACE[key.kind], context.key, number, [octets], key, check.kind)
+
+    def _check_form(self, key: ContextKey) -> hi.CheckTemplate:
+        intercept, form = self.intercepts[key.liid], (key.liid, key.cin is None)
+        known = self._checks.get(form)
+        if known is None or known[0] is not intercept:  # none yet, or the intercept was changed
+            head = header(intercept, key.cin, 0, 0, hi.Qualifier.TIME_OF_MEDIATION)
+            known = self._checks[form] = intercept, hi.CheckTemplate(head, isolated=key.cin is None)
+        return known[1]
 
 
 def context_key(intercept: Intercept, cin: int | None, kind: Kind) -> ContextKey:

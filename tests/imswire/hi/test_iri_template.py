@@ -115,3 +115,33 @@ def test_out_of_range(values, name):
     made = hi.IriTemplate(HEADER, isolated=False)
     with pytest.raises(hi.HiError, match=name):
         made.pdu(*values)
+
+
+LAST = (1 << 32) - 1
+NUMBERS = [(), (0,), (127, 128), tuple(range(32_700, 32_900)), (LAST, 0), tuple(range(1_000))]
+
+
+def checked(header: hi.Header, cin: int | None, sequence: int, time: int, check: hi.IntegrityCheck) -> bytes:
+    head = replace(header, cid=replace(header.cid, cin=cin), sequence=sequence, time=time)
+    return hi.build(hi.PsPdu(replace(head, time_form=hi.TimeForm.MICROSECONDS), check))
+
+
+@pytest.mark.parametrize("header", [HEADER, FULL_HEADER])
+@pytest.mark.parametrize("isolated", [True, False])
+def test_integrity_checks_of_any_numbers(header, isolated):
+    made = hi.CheckTemplate(header, isolated=isolated)
+    signature = hi.IntegrityCheck((3, 4), hi.CheckType.SIGNATURE, hi.DataType.IRI, bytes(64), None, 2)
+    checks = [hi.IntegrityCheck(each, hi.CheckType.HASH, hi.DataType.CC, bytes(range(32))) for each in NUMBERS]
+    for check in [*checks, signature]:
+        for cin, sequence, time in ((0, 0, TIME), (7, 128, 0), (1 << 31, LAST, TIME + 999_999_999)):
+            found = made.pdu(cin, sequence, time, check)
+            assert found == checked(header, None if isolated else cin, sequence, time, check)
+
+
+def test_an_integrity_check_out_of_bounds():
+    made, good = hi.CheckTemplate(HEADER, isolated=False), hi.IntegrityCheck((1,), 1, 2, b"")
+    with pytest.raises(hi.HiError, match="integrityCheck.includedSequenceNumbers"):
+        made.pdu(0, 0, TIME, replace(good, numbers=(-1,)))
+    for cin, sequence, time in ((-1, 0, TIME), (0, 1 << 32, TIME), (0, 0, -1)):
+        with pytest.raises(hi.HiError, match="pSHeader"):
+            made.pdu(cin, sequence, time, good)
