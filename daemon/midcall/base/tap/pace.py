@@ -2,6 +2,8 @@
 
 The packets of a call that are taken together cost less than half of what each alone does, for what has to be fetched
 and to be written of the call besides. The ring keeps meanwhile what comes: a pause is a small part of what it holds.
+While the processor has time a packet is not to wait for others: a pause is no longer than the reading took, so that it
+grows with the load, and what is read in it becomes cheaper, until both fit.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ BUSY = 10_000
 LEAST = 0.01
 """Seconds over which that is looked at, at least: what comes at once may be little nevertheless."""
 PAUSE = 0.1
-"""Seconds from one reading to the next then: five packets of each voice."""
+"""Seconds from one reading to the next then, at most: five packets of each voice."""
 
 
 class PacedReader:
@@ -48,5 +50,6 @@ class PacedReader:
         count = self._read()
         if count > BUSY * max(now - self._since, LEAST):
             self._deafen()
-            self._pause = self._loop.call_at(now + PAUSE, self._listen)
+            ended = self._loop.time()
+            self._pause = self._loop.call_at(min(2 * ended - now, now + PAUSE), self._listen)
         self._since = now
