@@ -51,21 +51,26 @@ def _decompressed(encoding: bytes, body: bytes) -> bytes | None:
 
 
 def _in_parts(content_type: bytes, body: bytes) -> bytes | None:
-    """Depth and number of parts are bounded; parts are looked at in order."""
-    waiting = [(content_type, body, 0)]
+    """Depth and number of parts are bounded; parts are looked at in order. One that says that it is for something else
+    than the session is taken when there is no other.
+    """
+    waiting = [(content_type, body, True, 0)]
     looked_at = 0
+    other: bytes | None = None
     while waiting and looked_at < MAX_PARTS:
-        kind, octets, depth = waiting.pop(0)
+        kind, octets, of_session, depth = waiting.pop(0)
         looked_at += 1
         type_ = media_type(kind)
         if type_ == "application/sdp":
-            return octets
+            if of_session:
+                return octets
+            other = octets if other is None else other
         if type_.startswith("multipart/") and depth < MAX_DEPTH:
             boundary = _boundary(kind)
             if boundary:
                 parts = [(*part, depth + 1) for part in _parts(octets, boundary)]
                 waiting = parts + waiting
-    return None
+    return other
 
 
 def _boundary(content_type: bytes) -> bytes:
@@ -80,8 +85,10 @@ def _boundary(content_type: bytes) -> bytes:
     return b""
 
 
-def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Content type and content of the parts between delimiter lines (RFC 2046 5.1.1), decoded."""
+def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Content type and content of the parts between delimiter lines (RFC 2046 5.1.1), decoded, and whether a part is
+    for the session, as descriptions are that do not say otherwise (RFC 3261 20.11).
+    """
     end = b"\r\n" if b"\r\n" in body else b"\n"
     pieces = (end + body).split(end + b"--" + boundary, MAX_PARTS + 1)
     for piece in pieces[1:]:
@@ -91,14 +98,19 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
         if not blank:
             continue
         headers = _part_headers(head)
-        if _is_early_session(headers.get(b"content-disposition")):
+        disposition = headers.get(b"content-disposition")
+        if _is_early_session(disposition):
             continue
-        if headers.get(b"content-transfer-encoding", b"").lower() == b"base64":
+        coding = headers.get(b"content-transfer-encoding", b"").lower()
+        if coding == b"base64":
             try:
                 content = binascii.a2b_base64(content)
             except binascii.Error:
                 continue
-        yield headers.get(b"content-type", b"text/plain"), content
+        elif coding == b"quoted-printable":
+            content = binascii.a2b_qp(content)
+        of_session = disposition is None or media_type(disposition) == "session"
+        yield headers.get(b"content-type", b"text/plain"), content, of_session
 
 
 def _part_headers(head: bytes) -> dict[bytes, bytes]:

@@ -85,6 +85,10 @@ PART = "--b\r\nContent-Type: application/sdp\r\n"
         ("", PART + "Content-Disposition: Session;handling=required\r\n\r\nv=0\r\n--b--", b"v=0"),
         ("Content-Disposition: early-session;handling=optional\r\n", PART + "\r\nv=0\r\n--b--", None),
         ("", (PART + "\r\nv=0\r\no=x\r\n--b--").replace("\r", ""), b"v=0\no=x"),
+        ("", PART + "Content-Transfer-Encoding: Quoted-Printable\r\n\r\nv=3D0=\r\n1\r\n--b--", b"v=01"),
+        ("", PART + "Content-Disposition: render\r\n\r\nv=1\r\n" + PART + "\r\nv=0\r\n--b--", b"v=0"),
+        ("", PART + "\r\nv=0\r\n" + PART + "Content-Disposition: session\r\n\r\nv=1\r\n--b--", b"v=0"),
+        ("", PART + "Content-Disposition: icon\r\n\r\nv=1\r\n--b--", b"v=1"),
     ],
 )
 def test_parts_of_a_body(headers, body, expected):
