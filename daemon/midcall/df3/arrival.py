@@ -287,9 +287,10 @@ class Arrival:
         Unless it was handed over as captured it is looked at as if it had not been here yet.
         """
         content: list[Content] = []
+        fresh = [each for each in destination.streams.values() if each.doubt and not each.decrypted]
         for early in destination.take_early():
             packet = early.packet
-            if now - packet.time > self.limits.early:
+            if now - packet.time > self.limits.early or early.stream in fresh:
                 continue
             claims = [each for each in destination.standing(packet.time) if each.flow.secure and not each.control]
             if any(claim.dialog.plan.awaiting for claim in claims) and destination.hold(packet, self.limits):
@@ -301,6 +302,34 @@ class Arrival:
                     self._unsee(early)
                     content += opened
                     break
+        for stream in fresh:
+            content += self._once_more(destination, stream)
+        return content
+
+    def _once_more(self, destination: Destination, stream: Stream) -> list[Content]:
+        """The same for all that waits of a sender of whom no key has opened anything yet."""
+        content: list[Content] = []
+        left: list[MediaPacket] = []
+        for packet in stream.doubt.refuse():
+            claims = [each for each in destination.standing(packet.time) if each.flow.secure and not each.control]
+            if any(claim.dialog.plan.awaiting for claim in claims) and destination.hold(packet, self.limits):
+                stream.uncount(keyed=True)
+                continue
+            for claim in claims:
+                opened = self._open(destination, claim, packet)
+                if opened is not None:
+                    stream.uncount(keyed=True)
+                    content += opened
+                    break
+            else:
+                left.append(packet)
+        dialog = next((each.dialog for each in destination.claims if each.dialog.plan.dialog == stream.dialog), None)
+        if dialog is None or not left:
+            return content
+        if stream.decrypted:
+            return self._hand(destination, dialog, stream, left) + content
+        for packet in left:
+            content += self._hand(destination, dialog, stream, stream.doubt.take(0, packet, self.limits).believed)
         return content
 
     def _unsee(self, early: Early) -> None:
@@ -318,7 +347,8 @@ class Arrival:
         if not sources.speaks(destination, claims, claim, packet):
             return self._strange(destination, claim, packet)
         before = self._sort(destination, claim, claim.sources[stream.control].strangers.refuse())
-        if not stream.decrypted:
+        # Where others open, a new sender's key may be under way: it waits, as what a known sender's key does not open.
+        if not stream.decrypted and (stream.control or not claim.dialog.contexts or not destination.has_opened):
             return before + self._hand(destination, claim.dialog, stream, [packet])
         judged = stream.doubt.take(stream.decrypted, packet, self.limits)
         self._refuse(destination, claim, judged.refused)
