@@ -16,7 +16,7 @@ from midcall.cscf import choice, feedback, redirects, top_via
 from midcall.cscf.breadth import BREADTH
 from midcall.cscf.breadth import breadth as breadth_of
 from midcall.cscf.contexts import Contexts
-from midcall.cscf.large import Sending
+from midcall.cscf.large import MAYBE_LARGE, Large
 from midcall.cscf.names import Names
 from midcall.cscf.overload import Overload
 from midcall.cscf.routing import Destination, Plan, Router, Seals
@@ -79,8 +79,8 @@ class Proxy:
         self._contexts = Contexts(bound, self._to_tag, self._next_group, self._follow, self._elsewhere, overload)
         self.counts: Counter[str] = self._contexts.counts
         self._names = Names(choose)
-        self._sending = Sending(self._sender, self._names)
-        self._contexts.reached = self._sending.reached
+        self._large = Large(self._names, self._sender.has_door)
+        self._contexts.reached = self._large.reached
         self.heeded = True
         self.asserted: str | None = None
         self._waiting: BoundedTable[Resolve, list[tuple[Server, Destination]]] = BoundedTable("cscf.waiting", WAITING)
@@ -321,10 +321,11 @@ class Proxy:
         request, plan = server.request, server.plan
         if request is None or plan is None:
             return
+        over = partial(self._large.over, self._router.takes_large, now) if len(request.octets) > MAYBE_LARGE else None
         try:
-            sent = self._sending.request(
-                request, plan, target, server.listener, now, server.hop.host, self._router.takes_large,
-                via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth,
+            sent = self._sender.request(
+                request, plan, target, server.listener, partial(self._names.known, now), server.hop.host,
+                via=server.via, on_top=server.on_top, removed=server.removed, breadth=server.breadth, over=over,
             )  # fmt: skip
         except (Unsent, SipError) as error:
             self._contexts.unsent(server, error.status, now, out)

@@ -31,6 +31,9 @@ each lead to the next ones, would make ten million of it.
 """
 MOST_PIECES = 2 * (MAX_HEADERS - 32)
 """Names and values of a request that goes on: there is room for our lines, and for those of the next ones."""
+LARGE = 1_300
+"""Octets of a datagram, when nobody knows what the path takes (RFC 3261 18.1.1)."""
+LINE_END = "\r\n"
 
 
 class Unsent(Exception):
@@ -124,14 +127,14 @@ class Sender:
         on_top: str = "",
         removed: tuple[str, ...] = (),
         breadth: int = 0,
-        instead: Hop | None = None,
+        over: Callable[[Hop, Destination], Hop | None] | None = None,
     ) -> Sent | Resolve:
         """The request as it goes to a target, or the name that has to be looked up first.
 
         ``known`` gives the places of a name; ``back`` is the host that responses go to; ``via`` is the topmost Via with
         where the request came from; ``branch`` ours, if it is already chosen; ``on_top`` further lines; ``breadth``
-        another Max-Breadth; ``instead``: where it is sent this time, while its dialog goes the other way. Unsent;
-        SipError: it may not go on.
+        another Max-Breadth; ``over`` says where it goes instead of a place with UDP when it is too large for that,
+        while its dialog goes on there. Unsent; SipError: it may not go on.
         """
         leads = self.next_of(target.next)
         place = target.flow or leads.hop
@@ -146,15 +149,13 @@ class Sender:
         secure = (uri or message.request_uri or "")[:5].lower() == "sips:" or leads.secure
         if secure and place.transport != "tls":
             raise Unsent(480, "sips, and a next hop without TLS")  # RFC 5630 5.3
-        out = recorded = self._door(place, listener)
-        if instead is not None:
-            place, out = instead, self._door(instead, listener)
+        out = self._door(place, listener)
         seal = self._seals.of(message.call_id)
         branch = branch or self._branch(self._seals.of_way(message.call_id, back), loop_of(message))
         top = f"{self._vias[out]}{branch}{self._ends[out]}\r\n"
         if message.method in RECORDED:
-            top = f"{top}{self._recorded[recorded][secure]}{seal}>\r\n"
-            if recorded != listener:
+            top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
+            if out != listener:
                 top = f"{top}{self._recorded[listener][secure]}{seal}>\r\n"
         for route in target.routes:
             top += f"Route: {route}\r\n" if route[:1] == "<" else f"Route: <{route.strip('<>')}>\r\n"
@@ -166,6 +167,11 @@ class Sender:
             top = f"{top}Max-Breadth: {breadth}\r\n"
             if message.has(b"max-breadth"):
                 removed = (*removed, "max-breadth")
+        if over is not None and place.transport == "udp" and len(message.octets) + len(top) + len(on_top) > LARGE:
+            instead = over(place, target)
+            if instead is not None:
+                others, place, out = (place, *others), instead, self._door(instead, listener)
+                top = f"{self._vias[out]}{branch}{self._ends[out]}\r\n{top.partition(LINE_END)[2]}"
         change = hop.Change(
             (top + on_top).encode("utf-8", "surrogateescape"),
             None if uri is None else uri.encode("utf-8", "surrogateescape"),

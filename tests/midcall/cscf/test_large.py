@@ -6,9 +6,9 @@ import asyncio
 
 from imswire import sip
 from imswire.sip import SipMessage
-from midcall.cscf.large import LARGE
 from midcall.cscf.names import AVOIDED_WAY_FOR
 from midcall.cscf.routing import StaticRoute
+from midcall.cscf.sending import LARGE
 from midcall.cscf.timers import LONG, MS
 from midcall.cscf.values import Found, Hop, Out, Resolve, Spot
 from tests.midcall.cscf.live import run
