@@ -266,7 +266,7 @@ class Admf:
         return (
             now.mono >= min(self._mono, self._looked + LOOK_NS)
             or now.wall >= self._wall
-            or (not self._clock.steady(now) and not self.alarms.stands(AlarmKind.CLOCK))
+            or self._clock.steady(now) is self.alarms.stands(AlarmKind.CLOCK)
         )
 
     def next_deadline(self) -> int:
@@ -277,6 +277,8 @@ class Admf:
         """Windows that begin or end."""
         if not self._clock.steady(now):
             self._alarm(Notice(AlarmKind.CLOCK), "", now)
+        elif self.alarms.stands(AlarmKind.CLOCK):
+            self._clock_is_right(now)
         true = self._time(now)
         for identifier, force in list(self._force.items()):
             if isinstance(force, InForce) and force.over(true):
@@ -301,6 +303,17 @@ class Admf:
             self._steady = now
             return now
         return Instant(self._steady.wall + now.mono - self._steady.mono, now.mono)
+
+    def trust_clock(self, now: Instant) -> None:
+        """Somebody has looked: the wall clock is right as it is."""
+        self._clock.trust(now)
+        self._clock_is_right(now)
+
+    def _clock_is_right(self, now: Instant) -> None:
+        """Windows go by it again; those that have ended meanwhile by either clock stay ended."""
+        self._alarm(Notice(AlarmKind.CLOCK, over=True), "", now)
+        for identifier in list(self.book.records):
+            self._refresh(identifier, now)
 
     def trust(self, trust: TrustList, now: Instant) -> None:
         """Another trust list: what it does not approve of ends."""

@@ -31,6 +31,7 @@ class Command(enum.StrEnum):
     SHOW = "show"
     ALARMS = "alarms"
     HEALTH = "health"
+    CLOCK = "clock"
 
 
 MATRIX: dict[Command, frozenset[Role]] = {
@@ -42,6 +43,7 @@ MATRIX: dict[Command, frozenset[Role]] = {
     Command.SHOW: frozenset({Role.ADMINISTRATOR, Role.APPROVER}),
     Command.ALARMS: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
     Command.HEALTH: frozenset(Role),
+    Command.CLOCK: frozenset({Role.ADMINISTRATOR}),
 }
 SEES_NAMES = frozenset({Role.ADMINISTRATOR, Role.APPROVER})
 """Roles to which a list tells agencies and times; the others get handles and digests."""

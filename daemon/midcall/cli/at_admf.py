@@ -188,6 +188,14 @@ def health(service: Path) -> int:
     return DONE if all(found.elements.values()) else DONE_WITH_ERRORS
 
 
+@click.command()
+@click.option("--service", type=_FILE, metavar="FILE", required=True, help="Names the ADMF, and your certificate.")
+def clock(service: Path) -> int:
+    """Say that the clock of the ADMF's host is right, after it has jumped: windows go by it again. Look at it first."""
+    Service(service).ask(Command.CLOCK, wire.Nothing(), wire.Nothing)
+    return DONE
+
+
 def tell_elements(found: wire.Shown) -> list[str]:
     """Lines of ``show``."""
     lines = [f"status:        {found.status}", f"drafted by:    {found.drafted_by}"]
@@ -202,4 +210,4 @@ def _time(ns: int) -> str:
 
 def commands() -> tuple[Any, ...]:
     """Those that only an ADMF answers."""
-    return list_warrants, alarms, health
+    return list_warrants, alarms, health, clock

@@ -8,6 +8,7 @@ from msgspec import structs
 from imswire import x1
 from midcall.admf.book import Limits
 from midcall.admf.values import AlarmKind, Denied, Status
+from midcall.base.warrant.clock import SETTLED
 from midcall.events import Instant
 from tests.midcall import warrants
 from tests.midcall.admf.world import DF, LEO, POI, SECOND, World
@@ -243,6 +244,40 @@ def test_a_clock_that_jumps_lets_nothing_begin():
     with pytest.raises(Denied) as denied:
         world.activate()
     assert denied.value.code == "clock" and (AlarmKind.CLOCK, "", "") in world.alarms()
+
+
+@pytest.mark.parametrize("jump", [3_600 * SECOND, -3_600 * SECOND, 40 * 86_400 * SECOND])
+def test_a_clock_that_has_jumped_there_and_back_is_believed_after_a_minute(jump):
+    world = World()
+    world.approved(warrants.make())
+    world.go(jump, SECOND)
+    world.go(SECOND - jump, SECOND)
+    with pytest.raises(Denied):
+        world.activate()
+    world.go(SETTLED, SETTLED)
+    assert (AlarmKind.CLOCK, "", "") not in world.alarms()
+    world.activate()
+    world.settle()
+    assert world.core.status("W-1") is Status.ACTIVE
+
+
+@pytest.mark.parametrize("jump", [3_600 * SECOND, -3_600 * SECOND])
+def test_a_clock_that_was_put_right_is_believed_when_somebody_says_so(jump):
+    """And the windows go by it: an hour later, or earlier, than the monotonic clock would have had them."""
+    world = World()
+    world.active(warrants.make(end="2026-07-02T03:00:00Z"))
+    world.go(jump, SECOND)
+    assert (AlarmKind.CLOCK, "", "") in world.alarms() and world.core.status("W-1") is Status.ACTIVE
+    world.core.trust_clock(world.now)
+    assert (AlarmKind.CLOCK, "", "") not in world.alarms() and not world.core.due(world.now)
+    end = world.core.warrant("W-1").end_ns
+    left = end - world.now.wall
+    world.now = Instant(end - 1, world.now.mono + left - 1)
+    world.core.deadline(world.now)
+    assert world.core.status("W-1") is not Status.EXPIRED
+    world.now = Instant(end, world.now.mono + 1)
+    world.core.deadline(world.now)
+    assert world.core.status("W-1") is Status.EXPIRED
 
 
 def test_a_window_that_is_over_by_one_clock_does_not_come_back():

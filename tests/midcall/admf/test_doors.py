@@ -114,6 +114,15 @@ def test_an_auditor_reads_no_names(site: Site) -> None:
     site.run(test)
 
 
+def test_an_administrator_says_that_the_clock_is_right(site: Site) -> None:
+    async def test(site: Site) -> None:
+        site.admf.core.fault(AlarmKind.CLOCK, site.clock())
+        assert await site.done("lea", Command.CLOCK) == {}
+        assert not site.admf.core.alarms.stands(AlarmKind.CLOCK)
+
+    site.run(test)
+
+
 def test_an_operator_sees_the_same_whoever_is_under_surveillance(site: Site) -> None:
     async def test(site: Site) -> None:
         before = await site.done("olaf", Command.HEALTH)

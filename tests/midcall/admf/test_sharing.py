@@ -86,6 +86,19 @@ def test_what_has_begun_stays_where_it_is_when_a_df_is_added():
     assert all(len(held) > len(before.get(ne, ())) for ne, held in split(world).items())
 
 
+def test_the_tasks_of_a_df_that_is_taken_out_go_to_the_others():
+    """Which is said by who has stopped it: the ADMF orders nothing there any more."""
+    world = World(shared=dict(SHARED))
+    world.active(warrant())
+    kept, moved = world.held("df-2"), world.held("df-1")
+    del world.shared["df-1"], world.elements["df-1"]
+    world.restart()
+    world.settle()
+    assert world.held("df-2") == kept | moved == world.held(POI)
+    dids = {each.details.destinations.dids for each in world.elements[POI].element.tasks.values()}
+    assert dids == {(plan.x2_did(x2_of("df-2")),)} and world.core.status("W-1") is Status.ACTIVE
+
+
 def test_one_df_that_does_not_answer_holds_up_its_own_tasks_alone():
     world = World(shared=SHARED)
     world.down.add("df-1")

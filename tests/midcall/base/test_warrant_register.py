@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from midcall.base.warrant import ClockGuard, Known, Register, Revoked, Rule, Verified, register
-from midcall.base.warrant.clock import SLEW, TOLERANCE
+from midcall.base.warrant.clock import SETTLED, SLEW, TOLERANCE
 from midcall.events import Instant
 from tests.midcall import warrants as lab
 from tests.midcall.warrants import rule
@@ -150,3 +150,28 @@ def test_what_is_let_go_of_is_known_as_a_version_and_no_more():
         held.current("W-1")
     # It comes again with its task; an older one does not.
     assert isinstance(held.place(lab.signed(), lab.at()), Verified)
+
+
+@pytest.mark.parametrize("jump", [3_600 * SECOND, -3_600 * SECOND])
+def test_a_clock_that_was_wrong_for_a_time_is_believed_when_it_has_been_right_for_a_minute(jump):
+    clock = ClockGuard(Instant(10**18, 10**12))
+
+    def steady(wall: int, mono: int) -> bool:
+        return clock.steady(Instant(10**18 + wall, 10**12 + mono))
+
+    assert not steady(SECOND + jump, SECOND)
+    assert not steady(2 * SECOND, 2 * SECOND)
+    assert not steady(50 * SECOND + jump, 50 * SECOND), "gone again"
+    assert not steady(60 * SECOND, 60 * SECOND)
+    assert not steady(59 * SECOND + SETTLED, 59 * SECOND + SETTLED)
+    assert steady(60 * SECOND + SETTLED, 60 * SECOND + SETTLED)
+    assert steady(61 * SECOND + SETTLED, 61 * SECOND + SETTLED)
+    assert not steady(62 * SECOND + SETTLED + jump, 62 * SECOND + SETTLED)
+
+
+def test_time_alone_makes_no_room_for_a_clock_to_come_back_to_another_hour():
+    clock, day = ClockGuard(Instant(0, 0)), 86_400 * SECOND
+    assert not clock.steady(Instant(-3_600 * SECOND, SECOND))
+    # After a day slewing could explain 86 seconds; a clock that is back is back to the second.
+    for each in range(100):
+        assert not clock.steady(Instant(day - 60 * SECOND + each * SETTLED, day + each * SETTLED))

@@ -26,6 +26,7 @@ ACTS = {
     Command.SHOW: Act.WARRANT_READ,
     Command.ALARMS: Act.LI_STATUS,
     Command.HEALTH: Act.LI_STATUS,
+    Command.CLOCK: Act.CLOCK_TRUST,
 }
 ENDS = frozenset({Command.REVOKE})
 """What is done whether the audit can be written or not."""

@@ -64,6 +64,16 @@ class Desk:
     async def revoke(self, person: Person, asked: wire.Named) -> wire.Done:
         return await self._act(Command.REVOKE, person, asked.id, lambda _: self._core.revoke(asked.id))
 
+    async def clock(self, person: Person) -> wire.Nothing:
+        """Somebody has looked at the clock, and it is right."""
+        announced = await self._acts.announce(Command.CLOCK, person)
+        async with self._turn:
+            self._core.trust_clock(self._now())
+        announced.done()
+        self.keep()
+        self._woken()
+        return wire.Nothing()
+
     async def _act(
         self,
         command: Command,

@@ -66,6 +66,7 @@ class PeopleDoor:
             Command.LIST: lambda person, _: desk.list(person),
             Command.ALARMS: lambda person, _: desk.alarms(person),
             Command.HEALTH: lambda person, _: desk.health(person),
+            Command.CLOCK: lambda person, _: desk.clock(person),
         }
 
     def know(self, people: Mapping[str, Person]) -> None:

@@ -61,6 +61,7 @@ class Act(enum.StrEnum):
     LI_STATUS = "li.status"
     LI_EXPLAIN = "li.explain"
     LI_REFUSE = "li.refuse"
+    CLOCK_TRUST = "clock.trust"
     RECONCILE = "reconcile"
     ALARM = "alarm"
     AUDIT_START = "audit.start"

@@ -252,8 +252,7 @@ class Element:
 
     def due(self, now: Instant) -> bool:
         """Whether ``deadline`` has something to do."""
-        jumped = not self._clock.steady(now) and not self._jumped
-        return jumped or self._tasks.due(now) or self._is_silent(now)
+        return self._clock.steady(now) is self._jumped or self._tasks.due(now) or self._is_silent(now)
 
     def next_deadline(self) -> int | None:
         """Monotonic ns of the next thing that time alone brings, as far as the monotonic clock can say.
@@ -271,6 +270,9 @@ class Element:
         if not self._clock.steady(now) and not self._jumped:
             self._jumped = True
             draft.follow(*self.ne_fault(CLOCK, "the clock has jumped", now).follows)
+        elif self._jumped and self._clock.steady(now):
+            self._jumped = False
+            draft.follow(*self.ne_clear(CLOCK, now).follows)
         if self._is_silent(now):
             count = self._tasks.deactivate_all(self._latest, draft, Reason.SILENCE)
             draft.follow(NeIssue(NeIssueType.ALERT, f"no request for TIME_P2: {count} tasks are dropped"))

@@ -6,6 +6,7 @@ import pytest
 
 from imswire import x1
 from imswire.x1 import ErrorCode, TaskReportType
+from midcall.base.warrant.clock import SETTLED
 from midcall.base.x1_element import NeIssue, Reason, State, TaskIssue
 from midcall.events import Instant
 from tests.midcall import warrants
@@ -166,6 +167,17 @@ def test_with_a_clock_that_has_jumped_nothing_begins_and_what_is_far_from_its_en
     assert world.answer(x1.GetNEStatusRequest).ne.status is x1.NeStatus.FAULTS
     assert world.element.trust_clock(world.now).issues
     assert world.answer(x1.GetNEStatusRequest).ne.status is x1.NeStatus.OK
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_clock_that_is_back_for_a_minute_is_well_again(jump: int) -> None:
+    world = World(fail_safe=False)
+    assert any(isinstance(each, NeIssue) for each in world.go(jump, SECOND).issues)
+    assert not world.go(SECOND - jump, SECOND).issues
+    assert code(world.activate()) == ErrorCode.ACTIVATE_FAILED
+    (over,) = world.go(SETTLED).issues
+    assert isinstance(over, NeIssue) and over.code == ErrorCode.CLEARED
+    assert not world.look().issues and len(armed(world.activate())) == 1
 
 
 @pytest.mark.parametrize("jump", [10 * SECOND, -DAY, 40 * DAY])
