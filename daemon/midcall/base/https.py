@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 
 from midcall.base.collection import Collection
+from midcall.base.rates import network
 from midcall.base.tls import TlsError
 from midcall.base.tls_door import TlsDoor
 from midcall.base.tls_end import TlsEnd
@@ -97,7 +99,7 @@ class HttpsServer:
         self._limits = limits
         self._refusal = refusal
         self._stranger = stranger
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, bytes] = {}
         self._manager: web.Server | None = None
         self._door: TlsDoor | None = None
         self._collection = Collection()
@@ -135,13 +137,20 @@ class HttpsServer:
         self._collection.cancel()
 
     def enter(self, connection: Connection, transport: asyncio.BaseTransport) -> str | None:
-        """Count a connection and judge its certificate."""
-        self._open.add(connection)
+        """Count a connection and judge its certificate. One too many ends the oldest of the network that has most, if
+        that is another one's.
+        """
         written = cast(asyncio.Transport, transport)
+        whose = self._open[connection] = network(next(iter(written.get_extra_info("peername") or ()), None))
         if len(self._open) > self._limits.connections:
             self.refused += 1
-            written.abort()
-            return None
+            (most, _), *_ = Counter(self._open.values()).most_common(1)
+            if whose == most:
+                written.abort()
+                return None
+            oldest = next(each for each, theirs in self._open.items() if theirs == most)
+            if oldest.transport is not None:
+                oldest.transport.abort()
         if self._end.peers is None:
             return None
         try:
@@ -154,7 +163,7 @@ class HttpsServer:
             return None
 
     def leave(self, connection: Connection) -> None:
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         self._collection.soon()
 
     def unreadable(self, caller: str | None) -> web.Response:
