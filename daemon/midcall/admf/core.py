@@ -369,7 +369,10 @@ class Admf:
             else:
                 at = sharing.towards(link.at, under)
                 details = plan.task(at, force.warrant, force.octets, target)
-                link.want(xid, Wanted(details, plan.destination(at, force.warrant), force.digest))
+                place = plan.destination(at, force.warrant)
+                # A task that goes elsewhere now is not one that somebody has altered.
+                digest = force.digest if at is link.at else f"{force.digest} {place.did}"
+                link.want(xid, Wanted(details, place, digest))
 
     def _found(self, link: Link, xid: str, now: Instant) -> None:
         keep = link.found(xid)

@@ -21,7 +21,7 @@ LOOKED_AT = 300
 
 
 class Wanted(Struct, frozen=True):
-    """A task as it is to be, and the digest of the warrant that it stands under."""
+    """A task as it is to be; ``digest``: of the warrant that it stands under, with where a POI is to send it."""
 
     details: x1.TaskDetails
     destination: x1.DestinationDetails
