@@ -2,9 +2,9 @@
 
 Goals on a fast machine: 500 calls, 50 000 packets a second, for five minutes (``--calls 500 --seconds 300``; some 15 GB
 are written): none lost, 99 % of them in the LEMF's file 50 ms after the tap saw them. Each call has a warrant of its
-own, all talk in SRTP, and the LEMF writes its packets and its sound. What they say is recorded first (256 octets a
-packet), and played into one end of a wire between two network namespaces; the roles and the LEMF are at the other, and
-share this machine with the player. Needs the rights of root and iproute2.
+own, all talk in SRTP; the LEMF judges and stores all of it (and with ``--media`` makes pcap and WAV files too). What they
+say is recorded first (256 octets a packet), and played into one end of a wire between two network namespaces; the roles
+and the LEMF are at the other, and share this machine with the player. Needs the rights of root and iproute2.
 """
 
 from __future__ import annotations
@@ -144,15 +144,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long they talk")
+    parser.add_argument("--media", action="store_true", help="the LEMF makes files of media, too")
     arguments = parser.parse_args()
     with netns.wire() as (mirror, site), site.inside(), tempfile.TemporaryDirectory() as name:
-        measure(Path(name), mirror, arguments.calls, round(arguments.seconds * 1e9 / FRAME_NS))
+        frames = round(arguments.seconds * 1e9 / FRAME_NS)
+        measure(Path(name), mirror, arguments.calls, frames, media=arguments.media)
 
 
-def measure(folder: Path, mirror: netns.Namespace, calls: int, frames: int) -> None:
+def measure(folder: Path, mirror: netns.Namespace, calls: int, frames: int, *, media: bool) -> None:
     with ExitStack() as stack:
         crowd = stack.enter_context(closing(Crowd(folder, calls, interface=netns.INTERFACE)))
-        lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None))
+        lemf = stack.enter_context(LabLemf(folder / "lemf", folder / "pki", lambda _: None, media=media))
         address = lemf.address
         roles = {each: stack.enter_context(crowd.site.role(each)) for each in ROLES}
         for role in roles.values():

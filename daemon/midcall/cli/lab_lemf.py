@@ -22,24 +22,32 @@ LOOK_SECONDS = 0.001
 class LabLemf:
     """``midcall lemf`` with its output line by line to ``tell``; a context manager that begins it.
 
-    ``credentials`` are those of a replay that delivers to it; ``deliverers`` are the roles that may.
+    ``credentials`` are those of a replay that delivers to it; ``deliverers`` are the roles that may. ``media``: it
+    makes files of media.
     """
 
     def __init__(
-        self, folder: Path, pki: Path, tell: Callable[[str], None], deliverers: tuple[str, ...] = ("df",)
+        self,
+        folder: Path,
+        pki: Path,
+        tell: Callable[[str], None],
+        deliverers: tuple[str, ...] = ("df",),
+        *,
+        media: bool = True,
     ) -> None:
         LabPki(pki).make(ROLES)
         self._folder = folder
         self._pki = pki
         self._tell = tell
         self._peers = [option for name in deliverers for option in ("--peer", uri(name))]
+        self._options = [] if media else ["--no-media"]
         self._first: str | None = None
         self._known = threading.Event()
 
     def __enter__(self) -> LabLemf:
         arguments = ["--listen", "127.0.0.1:0", "--out", str(self._folder), *self._tls("lemf")]
         arguments += ["--crl", str(self._pki / "crl.pem"), *self._peers]
-        arguments += ["--integrity-key", str(self._pki / "integrity.pub")]
+        arguments += ["--integrity-key", str(self._pki / "integrity.pub"), *self._options]
         self._process = LabProcess("lemf", arguments, self._hear, self._known.set)
         return self
 

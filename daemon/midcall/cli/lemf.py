@@ -45,6 +45,7 @@ FILES_WANTED = 5 << 12
 )
 @click.option("--tls-1.2", "tls_1_2", is_flag=True, help="Take TLS 1.2 too (ECDHE and AEAD suites only).")
 @click.option("--limit-mb", type=click.IntRange(1, 1 << 30), default=DEFAULT_LIMIT >> 20, show_default=True)
+@click.option("--no-media", "plays", flag_value=False, default=True, help="Make no pcap and WAV files of calls.")
 @click.option("--misbehave", metavar="KIND[:N]", help=f"Tests only: {', '.join(Kind)}; of the first N connections.")
 def lemf(
     listen: str,
@@ -57,12 +58,14 @@ def lemf(
     keys: tuple[Path, ...],
     tls_1_2: bool,
     limit_mb: int,
+    plays: bool,
     misbehave: str | None,
 ) -> int:
     """Receive HI1, HI2 and HI3 (TS 102 232-1) from deliverers over mutual TLS, until SIGINT or SIGTERM.
 
     Every PS-PDU is validated; findings go to OUT/findings.jsonl. Each LIID has a folder with hi1.ber, hi2.ber and
-    hi3.ber as received, and a pcap and WAV files a call. On SIGHUP certificate, key, CA and CRL are read anew.
+    hi3.ber as received, and (without --no-media) a pcap and WAV files a call. On SIGHUP certificate, key, CA and CRL
+    are read anew.
     """
     host, port = _address(listen)
     fault = _misbehaviour(misbehave)
@@ -80,7 +83,7 @@ def lemf(
     # Nobody but the owner reads what was intercepted, media included.
     former = os.umask(0o077)
     try:
-        return _run(core, out, limit_mb, end, read, fault, host, port)
+        return _run(core, out, limit_mb, end, read, fault, host, port, plays)
     finally:
         os.umask(former)
 
@@ -94,6 +97,7 @@ def _run(
     fault: Misbehaviour | None,
     host: str,
     port: int,
+    plays: bool,
 ) -> int:
     try:
         files = Store(out, limit_mb << 20)
@@ -101,7 +105,7 @@ def _run(
         raise Failed(UNREADABLE, f"{out}: {reason(error)}") from None
     view = Screen(Console()) if sys.stdout.isatty() else Lines(_line)
     with _alone(out):
-        return asyncio.run(_serve(core, files, end, read, fault, view, host, port))
+        return asyncio.run(_serve(core, files, end, read, fault, view, host, port, plays))
 
 
 @contextlib.contextmanager
@@ -129,9 +133,10 @@ async def _serve(
     view: Screen | Lines,
     host: str,
     port: int,
+    plays: bool,
 ) -> int:
     try:
-        receiver = Receiver(core, files, end, fault, view.tell)
+        receiver = Receiver(core, files, end, fault, view.tell, plays=plays)
     except OSError as error:
         raise Failed(UNREADABLE, _why(error, str(files.out))) from None
     try:

@@ -73,6 +73,18 @@ def acknowledged(link: ssl.SSLSocket, *pdus: bytes) -> hi.PsPdu:
     return hi.parse(found[0])
 
 
+def test_without_files_of_media(pki, tmp_path):
+    sender = Sender()
+    pdus = [sender.iri(), *(sender.cc() for _ in range(20)), sender.check()]
+    with running(*options(pki, tmp_path / "out"), "--no-media") as (process, address):
+        deliver(pki, address, *pdus)
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=60)
+    assert " 0 files of media " in told
+    names = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert names == {"hi2.ber", "hi3.ber", "deliverers.jsonl", "findings.jsonl"}
+
+
 def test_a_delivery_from_start_to_end(pki, tmp_path):
     sender = Sender()
     pdus = [sender.iri(), *(sender.cc() for _ in range(20)), sender.check(), sender.signature()]

@@ -42,14 +42,22 @@ Tell = Callable[[str, str], None]
 
 
 class Receiver:
-    """All that one ``midcall lemf`` has: core, store, media, findings, links."""
+    """All that one ``midcall lemf`` has: core, store, media, findings, links. ``plays``: files of media are made."""
 
     def __init__(
-        self, lemf: Lemf, files: Store, end: TlsEnd, fault: Misbehaviour | None = None, tell: Tell | None = None
+        self,
+        lemf: Lemf,
+        files: Store,
+        end: TlsEnd,
+        fault: Misbehaviour | None = None,
+        tell: Tell | None = None,
+        *,
+        plays: bool = True,
     ) -> None:
         self.lemf = lemf
         self.store = files
         self.media = MediaFiles(files.folder, files.spend)
+        self._plays = plays
         self.end = end
         self.fault = fault
         self.links: dict[str, Deliverer] = {}
@@ -204,7 +212,7 @@ class Receiver:
         if batch.stored and self._writing is None:
             loop = asyncio.get_running_loop()
             self._writing = loop.call_at(max(loop.time(), self._written_at + WRITE_WITHIN), self._write)
-        for call, media in batch.media:
+        for call, media in batch.media if self._plays else ():
             self.media.write(call, media)
         for call in self.lemf.closed_calls:
             self.media.close(call)
