@@ -126,7 +126,7 @@ class Usual(Struct, frozen=True, gc=False):
 def usual(message: SipMessage) -> Usual | None:
     """None: it has to be judged in full. What is found here is FORWARD to both kinds of :func:`judge`."""
     layout, pieces = message.layout, message.pieces
-    if layout.usual is None or layout.basic is None:
+    if layout.usual is None or layout.basic is None or _has_lone_cr(message.octets, message.body_at):
         return None
     found = (_USUAL_SINGLE if b"reply-to" in layout.places else _USUAL)(b"\n".join(layout.usual(pieces)))
     if found is None:
@@ -208,13 +208,19 @@ def _check_form(message: SipMessage) -> None:
 
 
 def _check_lines(head: bytes) -> None:
-    """No blank line inside: others may see the end of the head there."""
+    """No blank line inside, and no CR alone: others may see the end of the head, or of a line, there."""
+    if _has_lone_cr(head, len(head)):
+        raise SipError("head", "a CR without LF, where others may see the end of a line")
     end = len(head) - 3
     usual = head.find(b"\n\r", 0, end) < 0 and head.find(b"\n\n", 0, end) < 0
     if usual and b"\n " not in head and b"\n\t" not in head:
         return
     if _BLANK_LINE.search(head, 0, end):
         raise SipError("head", "a blank line inside it, where others may see its end")
+
+
+def _has_lone_cr(octets: bytes, end: int) -> bool:
+    return octets.count(b"\r", 0, end) != octets.count(b"\r\n", 0, end)
 
 
 def _plain_vias(line: bytes) -> bool:

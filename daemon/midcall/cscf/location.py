@@ -80,11 +80,18 @@ class LocationTable:
             self._bindings.put(aor, tuple(bindings))
 
     def expire(self, now: int, most: int = 1_000) -> int:
-        """Let go of what is over among the oldest ``most``; how many addresses have no contact any more."""
-        over = [aor for aor, _ in zip(self._bindings, range(most), strict=False) if not self.bindings(aor, now)]
-        for aor in over:
-            self.put(aor, ())
-        return len(over)
+        """Let go of what is over among the ``most`` that were looked at longest ago; how many addresses have no contact
+        any more.
+        """
+        looked_at = [aor for aor, _ in zip(self._bindings, range(most), strict=False)]
+        over = 0
+        for aor in looked_at:
+            if self.bindings(aor, now):
+                self._bindings.touch(aor)
+            else:
+                self.put(aor, ())
+                over += 1
+        return over
 
     # What the router asks
 

@@ -15,6 +15,7 @@ from imswire.sip import SipError
 from midcall.base.tls_door import HANDSHAKES
 from midcall.config.cscf_tables import CscfLimits
 from midcall.cscf import contexts
+from midcall.cscf.location import SECOND, Binding, LocationTable
 from midcall.cscf.overload import VERY_LATE
 from midcall.cscf.registrar import Challenge
 from midcall.cscf.routing import StaticRoute
@@ -386,3 +387,37 @@ def test_a_name_is_asked_for_once():
         resolver.close()
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("Max-Forwards", "70"),
+        ("Call-ID", "call-1"),
+        ("Via", "z9hG4bKa1"),
+        ("From", ";tag=a"),
+        ("Content-Length", "Length: 0"),
+    ],
+)
+def test_nobody_hides_a_line_behind_half_a_line_end(place, value):
+    """A next hop that takes CR for the end of a line would see an identity that we have asserted."""
+    hidden = "\rP-Asserted-Identity:<sip:boss@home.example>"
+    whole = request("INVITE", "sip:bob@home.example", "Subject: a")
+    for text in (whole.replace(value, value + hidden, 1), whole.replace("Subject: a", "Subject: a" + hidden)):
+        stage = Stage()
+        assert [each.status for _, each in stage.say(text, ALICE)] == [400], place
+    stage = Stage()
+    invite = invited(stage)
+    assert stage.say(response(invite, 200, "Subject: a" + hidden), BOB) == []
+    assert stage.proxy.counts["bad responses"] == 1
+
+
+def test_registrations_that_are_over_go_however_many_hold():
+    """Those that are refreshed for ever do not keep the others from being looked at."""
+    table = LocationTable(3_000)
+    for number in range(2_000):
+        until = SECOND if number % 2 and number > 1_000 else 1 << 60
+        table.put(f"sip:{number}@home.example", [Binding("k", "sip:x@y", until, "c", 1)])
+    for _ in range(3):
+        table.expire(2 * SECOND, 1_000)
+    assert len(table) == 1_500 and not table.expire(2 * SECOND, 3_000)
