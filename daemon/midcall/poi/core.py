@@ -54,8 +54,8 @@ PASSING = frozenset({"ACK", "PRACK", "UPDATE"})
 class Journal(Protocol):
     """Who remembers what the cache is made of, so that a restart in the middle of calls loses no ticket."""
 
-    def message(self, call: Call, seen: SipSeen) -> None:
-        """A message that shaped a call."""
+    def message(self, call: Call, heard: Heard) -> None:
+        """A message that shaped a call; ``heard.kept`` is what may be kept of it."""
 
     def over(self, call: Call) -> None:
         """The call has ended: nothing of it is needed any more."""
@@ -216,7 +216,7 @@ class PointOfInterception:
         tracked = self._tracker.message(call, heard)
         news = self._learn(tracked, heard)
         if journal is not None and _shapes(heard, news=news) and self._lives(tracked, heard):
-            journal.message(call, heard.kept)
+            journal.message(call, heard)
         if self._census is not None:
             self._census(Subject(call, tracked.dialog).id, call.invited_at)
         if news:

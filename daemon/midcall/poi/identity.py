@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import chain
@@ -23,6 +24,8 @@ REMEMBERED_OCTETS = 512
 Hashes = tuple[bytes, ...]
 
 _QUOTE, _SEMICOLON = b'";'
+# What stands between its brackets is read by nobody otherwise.
+_PLAIN = re.compile("<([A-Za-z0-9:@.+_-]+)>").fullmatch
 
 
 class IdentityHasher:
@@ -86,6 +89,9 @@ def _bare(value: bytes) -> bytes:
 
 def _uri(text: str) -> str:
     """The URI of a name-addr; text that is none is taken for a URI."""
+    plain = _PLAIN(text)
+    if plain is not None:
+        return plain[1]
     try:
         return sip.parse_name_addr(text).uri
     except sip.SipError:

@@ -17,7 +17,7 @@ class Written:
     def __init__(self) -> None:
         self.calls: dict[object, int] = {}
 
-    def message(self, call, seen):
+    def message(self, call, heard):
         self.calls[call] = self.calls.get(call, 0) + 1
 
     def over(self, call):

@@ -23,6 +23,7 @@ from midcall.base.seal import SealError, SealKey
 from midcall.base.sqlite import connect, insert, read_only, transaction
 from midcall.events import Instant, SipSeen
 from midcall.poi.dialog import Call
+from midcall.poi.heard import Heard
 
 # What one call may write: a re-INVITE each half hour makes four rows.
 MESSAGES_OF_A_CALL = 256
@@ -80,7 +81,7 @@ class _Entry(Struct, eq=False, gc=False):
 class _Told(NamedTuple):
     """Messages that are to be written, with their places, and numbers of calls that are to be removed."""
 
-    fresh: list[tuple[_Entry, int, SipSeen]]
+    fresh: list[tuple[_Entry, int, SipSeen | Heard]]
     gone: list[int]
 
 
@@ -112,7 +113,7 @@ class SipJournal:
             for statement in _SCHEMA:
                 self._database.execute(statement)
         self._master = master
-        self._fresh: list[tuple[_Entry, int, SipSeen]] = []
+        self._fresh: list[tuple[_Entry, int, SipSeen | Heard]] = []
         self._gone: list[int] = []
         last = self._database.execute("SELECT max(id) FROM messages").fetchone()[0]
         self._next = 1 + (0 if last is None else last >> _PLACES)
@@ -125,16 +126,17 @@ class SipJournal:
 
     # What the cache tells
 
-    def message(self, call: Call, seen: SipSeen) -> None:
+    def message(self, call: Call, heard: Heard) -> None:
         entry = call.mark
         if not isinstance(entry, _Entry):
             entry = call.mark = _Entry(self._next)
             self._next += 1
-        octets = len(seen.octets)
+        octets = len(heard.seen.octets)
         if entry.messages >= MESSAGES_OF_A_CALL or entry.octets + octets > OCTETS_OF_A_CALL:
             self.lost += 1
             return
-        self._fresh.append((entry, entry.messages, seen))
+        # One without a body has no description to hold keys: it is looked through if it is still wanted then.
+        self._fresh.append((entry, entry.messages, heard.kept if heard.message.body else heard))
         entry.messages += 1
         entry.octets += octets
 
@@ -196,9 +198,9 @@ class SipJournal:
 
     def _write(self, told: _Told) -> None:
         groups: dict[_Entry, list[tuple[int, SipSeen]]] = {}
-        for entry, place, seen in told.fresh:
+        for entry, place, each in told.fresh:
             if not entry.over:
-                groups.setdefault(entry, []).append((place, seen))
+                groups.setdefault(entry, []).append((place, each if isinstance(each, SipSeen) else each.kept))
         rows: list[object] = []
         for entry, messages in groups.items():
             plain = _SEVERAL + _encode([_row(seen) for _, seen in messages])
