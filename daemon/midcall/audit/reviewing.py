@@ -118,7 +118,8 @@ class Review:
         """What it says, for others, and by itself."""
         self._look_at_clock(entry, log)
         self._roles.add(entry.role)
-        if entry.outcome is Outcome.UNKNOWN:
+        # What was to be destroyed when a POI was killed its next run announces, and destroys.
+        if entry.outcome is Outcome.UNKNOWN and entry.act is not Act.KEYS_DESTROY:
             of = entry.n if entry.of is None else entry.of
             self._kept.append((Remark(of, UNKNOWN, log), None))
         if entry.phase is Phase.OUTCOME:

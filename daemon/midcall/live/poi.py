@@ -55,14 +55,24 @@ class Journal(Protocol):
 
     async def save(self) -> None: ...
 
-    def rotate(self, groups: int = 1) -> None: ...
+    def rotate(self, groups: int = 1) -> tuple[int, ...]: ...
+
+    @property
+    def rotating(self) -> bool: ...
+
+
+class Destroying(Protocol):
+    """Keys of the cache that were announced to be destroyed; one of these is called in the end."""
+
+    def done(self, count: int = 0) -> None: ...
 
 
 class PoiService:
     """One instance. ``take`` is given every copy; ``arm`` and ``disarm`` follow X1. All in the loop's thread.
 
     ``accounts`` remembers what became of calls under tasks; ``committing`` is called before a commit,
-    and what it gives when all that was taken until then is safe.
+    and what it gives when all that was taken until then is safe. ``destroying`` is told of each epoch of the cache
+    whose key is to be destroyed, and what it gives when none of the octets that it sealed open any more.
     ``counts``: ``sip`` taken, ``broken`` no SIP, ``x2`` sent, ``unfit`` in no PDU, ``cache_faults`` of the disk.
     All that depends on the time goes by ``clock``, or by the times of the copies.
     """
@@ -90,6 +100,8 @@ class PoiService:
         self._armings: dict[str, Iterator[list[X2Event]]] = {}
         self._is_arming = asyncio.Event()
         self.committing: Callable[[], Callable[[], None]] = lambda: _nobody_waits
+        self.destroying: Callable[[int], Destroying] = lambda _epoch: _Untold()
+        self._destroying: list[Destroying] = []
 
     # In
 
@@ -227,13 +239,22 @@ class PoiService:
                 await asyncio.sleep(FLUSH_SECONDS)
                 with self._committing():
                     await journal.save()
+                self._prove(journal)
                 if time.monotonic() >= self._rotate_at:
                     self._rotate_at = time.monotonic() + ROTATE_SECONDS
                     with suppress(sqlite3.Error):
-                        journal.rotate(ROTATE_GROUPS)
+                        self._destroying += map(self.destroying, journal.rotate(ROTATE_GROUPS))
         finally:
             with self._committing():
                 journal.flush()
+            self._prove(journal)
+
+    def _prove(self, journal: Journal) -> None:
+        """Say of keys that were to be destroyed that they are."""
+        if self._destroying and not journal.rotating:
+            for each in self._destroying:
+                each.done()
+            self._destroying.clear()
 
     @contextmanager
     def _committing(self) -> Iterator[None]:
@@ -249,3 +270,10 @@ class PoiService:
 
 def _nobody_waits() -> None:
     pass
+
+
+class _Untold:
+    """Nothing is audited."""
+
+    def done(self, count: int = 0) -> None:
+        pass

@@ -283,8 +283,12 @@ class _RecordedJournal:
     async def save(self) -> None:
         await self._journal.save()
 
-    def rotate(self, groups: int = 1) -> None:
-        self._journal.rotate(groups)
+    def rotate(self, groups: int = 1) -> tuple[int, ...]:
+        return self._journal.rotate(groups)
+
+    @property
+    def rotating(self) -> bool:
+        return self._journal.rotating
 
 
 class _RecordedClient:

@@ -90,6 +90,11 @@ async def _poi(config: PoiConfig, frame: Frame, stop: asyncio.Event, audit: Audi
         inputs.clock,
     )
 
+    if audit is not None:
+        service.destroying = lambda epoch: audit.begin(
+            Act.KEYS_DESTROY, audit.digest(Kind.KEY, f"{config.nfid}/tickets/{epoch}")
+        )
+
     def arm(task: Task) -> None:
         inputs.armed(task)
         service.arm(task)

@@ -116,3 +116,16 @@ def test_room_on_the_disk(tmp_path: Path) -> None:
             assert not keeper.is_scarce(1) and keeper.is_scarce(1 << 62)
 
     asyncio.run(go())
+
+
+def test_one_group_is_so_many_notes_about(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with Place(tmp_path).running() as keeper:
+            door = AuditDoor(tmp_path / "other", keeper, {Role.POI: (0,)})
+            peer = doors._Peer(door._listener, 0)
+            ask = doors.Ask(1, (doors.Note(Act.ALARM, doors.Phase.EVENT, 1),) * 256)
+            door._waiting.extend([(peer, ask)] * 40)
+            assert [len(door._next()) for _ in range(4)] == [16, 16, 8, 0]
+            await door.close()
+
+    asyncio.run(go())

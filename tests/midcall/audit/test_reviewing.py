@@ -104,6 +104,8 @@ def test_roles_of_other_hosts_are_not_missed(tmp_path):
 def test_tasks_without_a_warrant_and_ends_that_nobody_knows(tmp_path):
     assert {reason for _, reason in remarks(tmp_path, HONEST, warrant=None)} == {UNSIGNED}
     assert remarks(tmp_path, HONEST[:1], outcome=Outcome.REFUSED) == []
+    gone = [(POI, Act.KEYS_DESTROY, INTENT), (POI, Act.KEYS_DESTROY, OUTCOME)]
+    assert remarks(tmp_path, gone, outcome=Outcome.UNKNOWN, of=0) == [], "the next run destroys them"
     ended = [(DF, Act.TASK_ACTIVATE, INTENT), (DF, Act.TASK_ACTIVATE, OUTCOME)]
     assert remarks(tmp_path, ended, outcome=Outcome.UNKNOWN, of=0)[-1] == (0, UNKNOWN)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 
+from midcall.audit.shell import files
+from midcall.base.audit_link import Act, Kind, digest
 from midcall.base.seal import SealKey
 from midcall.base.x2 import Encoder, Node
 from midcall.config.live_tables import TicketsTable
@@ -15,6 +18,7 @@ from midcall.live.poi import PoiService
 from midcall.live.roles import poi_limits
 from midcall.poi import PointOfInterception, missed
 from midcall.poi.shell.journal import SipJournal
+from tests.midcall.audit.place import SALT, Place
 
 XID = "00000000-0000-4000-8000-000000000001"
 INVITE = (
@@ -163,6 +167,41 @@ def test_the_keys_of_a_former_run_go_as_soon_as_its_calls_are_back(tmp_path, mon
     again = SipJournal(tmp_path / "cache.db", SealKey(bytes(32)))
     assert len(list(again.calls(now()))) == 3 and again.lost == 0
     again.close()
+
+
+def test_that_keys_are_destroyed_is_proved_by_the_audit(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "FLUSH_SECONDS", 0.001)
+    kept(tmp_path / "cache.db", 3)
+    journal, place = SipJournal(tmp_path / "cache.db", SealKey(bytes(32))), Place(tmp_path)
+    former, *_ = before = tuple(dict(journal._keys()))
+
+    def rows(phase: str) -> list[dict]:
+        lines = [json.loads(row) for file in files.read(place.log) for row in file.lines]
+        return [row for row in lines if row.get("act") == "keys.destroy" and row["phase"] == phase]
+
+    async def run() -> None:
+        async with place.running(), place.client() as audit:
+            poi = service(journal)
+            poi.destroying = lambda epoch: audit.begin(
+                Act.KEYS_DESTROY, audit.digest(Kind.KEY, f"poi-1/tickets/{epoch}")
+            )
+            keeping = asyncio.create_task(poi.keep())
+            await poi.recall()
+            while len(rows("outcome")) < len(before):
+                assert former in dict(journal._keys()) or rows("intent"), "no key goes that was not announced"
+                await asyncio.sleep(0.001)
+            assert former not in dict(journal._keys())
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(run())
+    journal.close()
+    intents, outcomes = rows("intent"), rows("outcome")
+    assert [row["object"] for row in intents] == [
+        digest(SALT, Kind.KEY, f"poi-1/tickets/{epoch}").hex() for epoch in before
+    ]
+    assert {row["of"] for row in outcomes} == {row["n"] for row in intents}
+    assert {row["outcome"] for row in outcomes} == {"done"}
 
 
 def test_what_is_kept_of_calls_is_nothing_for_the_collector(tmp_path):

@@ -268,20 +268,21 @@ class SipJournal:
 
     # New keys
 
-    def rotate(self, groups: int = 1) -> None:
+    def rotate(self, groups: int = 1) -> tuple[int, ...]:
         """Begin a new epoch: the next ``groups`` groups take live rows over to it, the last destroys the former keys.
 
-        One that is going on goes on. sqlite3.Error: nothing has begun.
+        The epochs whose keys these are. One that is going on goes on. sqlite3.Error: nothing has begun.
         """
         if self._rotation is not None:
-            return
+            return ()
         keys = dict(self._keys())
         self._epoch, self._key = self._new_epoch()
         self._rotation = _Rotation(keys, self._next << _PLACES, max(-(-self._rows // groups), ROTATED_TOGETHER))
+        return tuple(keys)
 
     @property
     def rotating(self) -> bool:
-        """Whether rows are still to be sealed anew."""
+        """Whether rows are still to be sealed anew, and former keys are there."""
         return self._rotation is not None
 
     def _reseal(self, rotation: _Rotation) -> None:
