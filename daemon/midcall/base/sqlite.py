@@ -24,16 +24,16 @@ _FULL = {sqlite3.SQLITE_FULL}
 _WRITING = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
-def connect(path: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+def connect(path: Path, mode: Literal["rw", "rwc"], page_octets: int = PAGE_OCTETS) -> sqlite3.Connection:
     """A connection that writes; sqlite3.Error when the file is missing (but for ``rwc``) or no database.
 
-    A new file is its owner's alone, and so are those that SQLite makes beside it.
+    A new file is its owner's alone, and so are those that SQLite makes beside it. ``page_octets`` is of a new file.
     """
     if mode == "rwc":
         _make(path)
     database = _open(path, f"mode={mode}")
     try:
-        database.execute(f"PRAGMA page_size={PAGE_OCTETS}")
+        database.execute(f"PRAGMA page_size={page_octets}")
         _log_ahead(database)
         database.execute("PRAGMA synchronous=FULL")
         database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")

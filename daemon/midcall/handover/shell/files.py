@@ -82,7 +82,8 @@ class Files:
         # What no hash covered yet of content that is no more on the disk, and the first row behind it.
         self._kept: tuple[int, dict[ContextKey, Chain]] = 0, {}
         # The log of events must fit into what is reserved for them; that of content is not to fill a small disk.
-        self._pages = max(min(CHECKPOINT_PAGES, reserve // 4 // PAGE_OCTETS), 16) if reserve else CHECKPOINT_PAGES
+        most = CHECKPOINT_PAGES * PAGE_OCTETS
+        self._log_octets = min(most, reserve // 4) if reserve else most
 
     def open(self, now: int) -> None:
         self.close()
@@ -97,7 +98,7 @@ class Files:
 
     def _checkpoint(self) -> None:
         for store in (self.events, self.content):
-            store.database.execute(f"PRAGMA wal_autocheckpoint={self._pages}")
+            store.set_log(self._log_octets)
 
     def reload(self, now: int) -> None:
         """Go on from what is on the disk, without opening anything: on a full disk nothing opens."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from midcall.base.seal import OVERHEAD, SealError
-from midcall.base.sqlite import connect, insert, is_full, transaction
+from midcall.base.sqlite import PAGE_OCTETS, connect, insert, is_full, transaction
 from midcall.handover.assembler import Assembler
 from midcall.handover.rows import Span, pack_numbers, pieces, split, unpack_spans
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
@@ -37,6 +37,10 @@ CREATE TABLE refused(handle INTEGER, interface TEXT, reason TEXT, count INTEGER,
 CREATE TABLE gone(id INTEGER PRIMARY KEY, handle INTEGER, spans BLOB, tags BLOB);
 """
 TAG_OCTETS = 16
+PAGES: dict[Interface, int] = {"hi2": PAGE_OCTETS, "hi3": 16_384}
+"""Octets of a page. Content comes in rows of 32 KB: each page costs a call of the system, and another one later."""
+LEAST_PAGES = 16
+"""Of a log, however small the disk: a commit has no fewer."""
 _COUNTED = "ON CONFLICT(context) DO UPDATE SET next = excluded.next, total = total + excluded.total"
 
 
@@ -126,6 +130,7 @@ class Store:
         self._next_context = self.meta("context")
         (pages,), (size,) = (self.database.execute(f"PRAGMA {p}").fetchone() for p in ("page_count", "page_size"))
         self.octets = pages * size
+        self._page_octets = size
 
     @staticmethod
     def create(
@@ -140,7 +145,7 @@ class Store:
         """A new file whose rows begin with ``first``, going on with the numbers of ``contexts``;
         rows from ``low`` on, in older files, are not covered by an integrity check yet.
         """
-        database = connect(path, "rwc")
+        database = connect(path, "rwc", PAGES[interface])
         try:
             with transaction(database):
                 schema = _SCHEMA + (_EVENTS_SCHEMA if interface == "hi2" else "")
@@ -154,6 +159,10 @@ class Store:
                 database.executemany("INSERT INTO meta VALUES(?,?)", meta.items())
         finally:
             database.close()
+
+    def set_log(self, octets: int) -> None:
+        """How long the log may be before it is copied into the file, about."""
+        self.database.execute(f"PRAGMA wal_autocheckpoint={max(octets // self._page_octets, LEAST_PAGES)}")
 
     def meta(self, name: str) -> int:
         found = self.database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
