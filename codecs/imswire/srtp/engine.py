@@ -102,15 +102,16 @@ def serves(policy: Policy) -> bool:
 class LibsrtpStream:
     """One SSRC under one master key; packets come without MKI. SRTCP is left to the reference."""
 
-    __slots__ = ("_key", "_policy", "_reference", "_roc", "_session", "_ssrc", "_start")
+    __slots__ = ("_key", "_policy", "_reference", "_roc", "_session", "_ssrc", "_start", "_tag")
 
     def __init__(self, policy: Policy, master: MasterKey, ssrc: int, roc: int) -> None:
         self._session = None
         symbols = _symbols()
         if symbols is None:
             raise SrtpError("the library lacks functions that are needed")
-        self._reference = ReferenceStream(policy, master, roc)
+        self._reference: ReferenceStream | None = None
         self._policy = policy
+        self._tag = policy.tag_length
         self._ssrc = ssrc
         self._start = roc
         self._roc = roc
@@ -140,7 +141,7 @@ class LibsrtpStream:
         _size[0] = octets
         status = _unprotect(self._session, _pointer, _length)
         if status == _OK:
-            clear: bytes = _octets[: _size[0]]
+            clear: bytes = _octets[: octets - self._tag]
             return clear
         return self._refusal(status, packet)
 
@@ -158,9 +159,8 @@ class LibsrtpStream:
     def _proves(self, packet: bytes, seq: int) -> bool:
         """Repeated packets are of the current counter, or of the one before it."""
         roc = self.roc
-        return self._reference.authentic(packet, roc, seq) or (
-            roc > 0 and self._reference.authentic(packet, roc - 1, seq)
-        )
+        reference = self._slow()
+        return reference.authentic(packet, roc, seq) or (roc > 0 and reference.authentic(packet, roc - 1, seq))
 
     @property
     def roc(self) -> int:
@@ -175,7 +175,16 @@ class LibsrtpStream:
         return self._roc
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | Refusal:
-        return self._reference.unprotect_rtcp(packet)
+        return Refusal.AUTH_FAILED if self._session is None else self._slow().unprotect_rtcp(packet)
+
+    def _slow(self) -> ReferenceStream:
+        """For SRTCP, and to tell a repeated packet from a forged one: its keys take longer to derive than all else."""
+        if self._reference is None:
+            octets, length = bytes(_ffi.buffer(self._key)), self._policy.key_length
+            master = MasterKey(octets[:length], octets[length : length + self._policy.salt_length])
+            self._reference = ReferenceStream(self._policy, master, self._start)
+            master.wipe()
+        return self._reference
 
     def close(self) -> None:
         """Free the session and overwrite the key; afterwards nothing proves right any more."""
@@ -185,7 +194,8 @@ class LibsrtpStream:
         _lib.srtp_dealloc(self._session)
         self._session = None
         _ffi.memmove(self._key, bytes(len(self._key)), len(self._key))
-        self._reference.close()
+        if self._reference is not None:
+            self._reference.close()
 
     def __del__(self) -> None:
         self.close()

@@ -16,7 +16,7 @@ from midcall.handover.values import NUMBERS, ContextKey, Kind
 class _Half(Protocol):
     """A running hash."""
 
-    def update(self, octets: bytes, /) -> None: ...
+    def update(self, octets: bytes | memoryview, /) -> None: ...
 
     def digest(self) -> bytes: ...
 
@@ -76,8 +76,9 @@ class Chain:
         if len(joined) < RELEASED:
             self._hash.update(joined)
         else:
-            for each in octets:
-                self._hash.update(each)
+            whole = memoryview(joined)
+            for at in range(0, len(joined), RELEASED - 1):
+                self._hash.update(whole[at : at + RELEASED - 1])
         if self.locate:
             while self.count > 1 << len(self._halves):
                 self._halves.append(hashlib.sha256())

@@ -58,3 +58,17 @@ def test_forged_copies_are_forgeries_and_true_copies_are_not():
     assert stream.unprotect(b"\x80" + bytes(8)) is srtp.Refusal.MALFORMED
     stream.close()
     assert stream.roc == 2
+
+
+def test_what_it_leaves_to_the_reference_is_made_when_it_is_needed():
+    master = srtp.MasterKey(bytes(range(16)), bytes(range(14)))
+    sender = srtp.Protector(srtp.AES_CM_128_HMAC_SHA1_80, master)
+    stream = srtp.open_stream(srtp.AES_CM_128_HMAC_SHA1_80, master, 1, engine="libsrtp")
+    rtp = sender.protect(b"\x80\0\0\1" + bytes(7) + b"\1" + bytes(20))
+    master.wipe()
+    assert isinstance(stream.unprotect(rtp), bytes) and stream._reference is None
+    assert stream.unprotect(rtp) is srtp.Refusal.REPLAYED and stream._reference is not None
+    report = b"\x80\xc9\0\1\0\0\0\1"
+    assert stream.unprotect_rtcp(sender.protect_rtcp(report)) == report
+    stream.close()
+    assert stream.unprotect_rtcp(sender.protect_rtcp(report)) is srtp.Refusal.AUTH_FAILED
