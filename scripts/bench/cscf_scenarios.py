@@ -36,6 +36,8 @@ from scripts.bench.cscf import SCENARIOS, TICKS, cpu, family, running, wait_for
 
 BUFFER = 4 << 20
 """SIPp's own is 64 KiB: 50 messages, which is what comes while the other end has the core."""
+SILENT_MS = 5_000
+"""A call that hears nothing for so long has failed: SIPp would wait for ever for what nobody sends again."""
 PASSWORD = "secret"  # noqa: S105 - of users that exist for a moment
 CSCF = """\
 [service]
@@ -317,7 +319,7 @@ def play(scenario: Scenario, transport: Transport, rate: int, seconds: float, *,
         own = free_port(transport.host)
         command = sipp(f"{scenario.file}-uac", transport, mode_of_caller, own)
         command += ["-s", "callee", "-r", str(rate), "-m", str(calls), "-l", str(8 * rate), "-fd", "1"]
-        command += ["-trace_stat", "-stf", str(path), "-timeout", str(int(3 * seconds) + 12)]
+        command += ["-trace_stat", "-stf", str(path), "-recv_timeout", str(SILENT_MS)]
         if scenario.digest:
             users = (
                 f"user{each};[authentication username=user{each} password={PASSWORD}]\n" for each in range(1, calls + 1)
@@ -328,8 +330,9 @@ def play(scenario: Scenario, transport: Transport, rate: int, seconds: float, *,
             command += ["-trace_err", "-error_file", str(folder / "uac.err")]
         before, callees, caller = cpu(processes), [cpu({each.pid}) for each in ends], _children()
         lost: dict[int, int] = {}
+        end = time.monotonic() + seconds + 2 * SILENT_MS / 1_000
         with running([*command, at(transport.host, to)], caller_core, folder / "uac.log") as program:
-            while program.poll() is None:
+            while program.poll() is None and time.monotonic() < end:
                 lost |= dropped([own, to, *ports])
                 time.sleep(0.1)
         caller = _children() - caller
@@ -337,7 +340,7 @@ def play(scenario: Scenario, transport: Transport, rate: int, seconds: float, *,
         callee = sum(cpu({each.pid}) - begun for each, begun in zip(ends, callees, strict=True))
         good, failed, again, reached = statistics(path, calls)
         told = [f"{name} {many}" for name, many in ({} if alone else counted(folder)).items() if name not in USUAL]
-        names = {own: "caller", to: "proxy"}
+        names = {own: "caller"} if alone else {own: "caller", to: "proxy"}
         told += [f"no room at {names.get(port, 'callee')} {many}" for port, many in lost.items() if many]
     ours, hers, his = (seconds / max(calls, 1) * 1e6 for seconds in (took, caller, callee))
     return Row(rate, reached, good, failed, again, ours, hers, his, ", ".join(told))
