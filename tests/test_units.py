@@ -90,10 +90,13 @@ def test_the_tap_alone_has_capabilities():
 
 
 def test_two_roles_may_call_bpf_and_three_have_a_folder_that_others_may_enter():
-    """DF to change the maps that it was given; tap, POI and audit have sockets there, and look at who comes."""
+    """DF to change the maps that it was given; tap, POI and audit have sockets there, and look at who comes.
+
+    Beside that the DF is to be back soonest.
+    """
     found = {role(unit): drop_ins(role(unit)) for unit in UNITS}
     assert {name: each for name, each in found.items() if each} == {
-        "df": {"SystemCallFilter": "bpf"},
+        "df": {"SystemCallFilter": "bpf", "RestartSec": "50ms"},
         "audit": {"RuntimeDirectoryMode": "0711", "PrivateUsers": "no"},
         "poi": {"RuntimeDirectoryMode": "0711", "PrivateUsers": "no"},
         "tap": {"SystemCallFilter": "bpf", "RuntimeDirectoryMode": "0711"},
