@@ -1,6 +1,8 @@
 """The ticket cache at scale: what a running dialog costs in memory, how fast one is found, what the collector takes,
 and a restart from the disk.
 
+``--alike``: dialogs of one target, of which its task reports some at a time: how long others wait meanwhile.
+
 Goals: at most 2 KB a dialog above the octets of its messages, with a million of them; a look-up of one identity below a
 millisecond; after a restart new copies are taken at once. Beside them, in the same run: a plain table of the same
 messages by Call-ID, and a look-up there; parsing the messages of a call. ``--dialogs 1000000`` takes 4 GB.
@@ -25,6 +27,7 @@ from midcall.base.x2 import Encoder, Node
 from midcall.events import Instant, SipSeen, Task
 from midcall.live.clock import now
 from midcall.live.poi import ROTATE_GROUPS, PoiService
+from midcall.live.roles import COLLECTED
 from midcall.poi import PointOfInterception
 from midcall.poi.dialog import Call
 from midcall.poi.limits import PoiLimits
@@ -227,12 +230,54 @@ async def _restarted(messages: list[SipSeen], dialogs: int, path: Path, master: 
     journal.close()
 
 
+async def alike(messages: list[SipSeen], dialogs: int) -> None:
+    """A task whose target is called in all dialogs."""
+    limits = PoiLimits(calls=dialogs + GROUP, octets=1 << 40)
+    core, at = PointOfInterception(HASH_KEY, HASH_KEY, limits=limits), now()
+    for number in range(dialogs):
+        for each in of_call(messages, number, at):
+            octets = each.octets.replace(b"sip:bc%07d@" % number, b"sip:hotline@")
+            core.sip_seen(SipSeen(octets, each.source, each.destination, at))
+    poi = PoiService(core, Encoder(Node("poi-1", "sip-1")), _Nobody())
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED)
+    going_on = asyncio.create_task(poi.arming(lambda _: None, lambda _: 0))
+    task, turns, worked = Task("00000000-0000-4000-8000-000000000001", ("sip:hotline@example.com",)), [], []
+    began, cpu = time.perf_counter_ns(), time.process_time_ns()
+    poi.arm(task)
+    armed = time.perf_counter_ns() - began
+    while poi.counts["x2"] < 2 * dialogs:
+        asked, used = time.perf_counter_ns(), time.process_time_ns()
+        await asyncio.sleep(0)
+        turns.append(time.perf_counter_ns() - asked)
+        worked.append(time.process_time_ns() - used)
+    cpu = time.process_time_ns() - cpu
+    show("dialogs of one target", f"{dialogs:,}")
+    show("its task is armed, and X1 answered, after", f"{armed / MILLI:,.1f} ms")
+    show(
+        "all are reported after",
+        f"{(time.perf_counter_ns() - began) / SECOND:,.1f} s",
+        f"{cpu / dialogs / MICRO:,.0f} us of CPU each",
+    )
+    longest = f"p99 {middle(turns, 0.99) / MILLI:.1f} ms; longest {max(worked) / MILLI:.1f} ms of CPU"
+    show("what others wait meanwhile", f"p50 {middle(turns) / MILLI:,.1f} ms", longest)
+    cpu = time.process_time_ns()
+    poi.disarm(task.xid)
+    show("its end, in one turn", f"{(time.process_time_ns() - cpu) / MILLI:,.1f} ms of CPU")
+    going_on.cancel()
+    await asyncio.gather(going_on, return_exceptions=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialogs", type=int, default=100_000, help="in memory")
     parser.add_argument("--stored", type=int, default=20_000, help="on the disk, for the restart")
+    parser.add_argument("--alike", type=int, default=5_000, help="dialogs of one target")
     arguments = parser.parse_args()
     messages = begun()
+    if arguments.alike:
+        asyncio.run(alike(messages, arguments.alike))
     if arguments.stored:
         with tempfile.TemporaryDirectory() as name:
             restart(messages, arguments.stored, Path(name))
