@@ -104,6 +104,15 @@ class Dialog(Parties, eq=False, gc=False):
         self._rounds = ()
         return self._ledger
 
+    def kept(self, limits: PoiLimits) -> Iterator[Kept]:
+        """What it keeps of messages, when everything that was agreed is read."""
+        exchanges = self.ledger(limits).exchanges
+        yield from self.negotiation.kept
+        for exchange in exchanges:
+            yield from (exchange.init, *(update.init for update in exchange.updates))
+            responses = exchange.response, *(update.response for update in exchange.updates)
+            yield from (each for each in responses if each is not None)
+
     def forget_exchange(self) -> None:
         """With that of its call."""
         self._rounds = ()
@@ -183,6 +192,13 @@ class Call(Parties, eq=False, gc=False, kw_only=True):
         self.forgotten = True
         for dialog in self.dialogs:
             dialog.forget_exchange()
+
+    def kept_octets(self, limits: PoiLimits) -> int:
+        """Of messages, and parts of them, that are kept now."""
+        found = {id(each): len(each.octets) for dialog in self.dialogs for each in dialog.kept(limits)}
+        if self.offer is not None:
+            found[id(self.offer)] = len(self.offer.octets)
+        return sum(found.values())
 
     @property
     def confirmed(self) -> bool:

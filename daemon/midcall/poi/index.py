@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -60,10 +61,25 @@ class IdentityIndex:
 
     def _learn_leg(self, call: Call, heard: Heard) -> None:
         hashes = self._identities.requested(heard.message)
-        if hashes and heard.branch not in call.legs and call.leg_count < self._limits.branches:
+        if hashes and heard.branch not in call.legs:
+            if call.leg_count >= self._limits.branches:
+                self._forget_leg(call)
             call.legs += (heard.branch, *hashes)
             for hashed in hashes:
                 self._enter(hashed, call)
+
+    def _forget_leg(self, call: Call) -> None:
+        """The oldest of those to whom most legs go: neither who is called last nor first is hidden behind others."""
+        branches = [each for each in call.legs if isinstance(each, str)]
+        legs = {branch: call.leg(branch) for branch in branches}
+        (most, _), *_ = Counter(legs.values()).most_common(1)
+        gone = next(branch for branch in branches if legs[branch] == most)
+        place = call.legs.index(gone)
+        call.legs = call.legs[:place] + call.legs[place + 1 + len(most) :]
+        others = set(call.leg_hashes).union(call.hashes, *(dialog.hashes for dialog in call.dialogs))
+        for hashed in most:
+            if hashed not in others:
+                self._drop(hashed, call)
 
     def learn(self, call: Call, dialog: Dialog, heard: Heard, sender: Match, contacts: tuple[Contact, ...]) -> bool:
         """Any message of a fork: what it asserts, and by which leg of the INVITE it answered; whether new."""

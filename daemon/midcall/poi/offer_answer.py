@@ -7,6 +7,7 @@ reads the session descriptions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from msgspec import Struct
@@ -75,6 +76,17 @@ class Negotiation(Struct, gc=False):
             if self.current is None or self.current.transaction != each[0]:
                 return each
         return None
+
+    @property
+    def kept(self) -> Iterator[Kept]:
+        """Messages that are kept for it."""
+        for round_ in (self.current, self._reverse):
+            if round_ is not None:
+                yield round_.offer
+                if round_.answer is not None:
+                    yield round_.answer
+        for _, offer in self._offers:
+            yield offer
 
     def forget(self) -> None:
         """What was offered and agreed goes; which transactions are settled stays known."""

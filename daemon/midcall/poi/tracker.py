@@ -102,9 +102,10 @@ class Tracker:
         if heard.is_request and heard.method == "INVITE" and not heard.to_tag:
             self._opening(tracked, heard)
             return tracked
-        forks = len(call.dialogs)
-        tracked.dialog = self._dialog(call, heard, heard.to_tag if tracked.side is Side.CALLER else heard.from_tag)
-        tracked.opened = len(call.dialogs) > forks
+        forks = call.dialogs
+        callee_tag = heard.to_tag if tracked.side is Side.CALLER else heard.from_tag
+        tracked.dialog = self._dialog(call, heard, callee_tag, tracked.ended)
+        tracked.opened = tracked.dialog is not None and tracked.dialog not in forks
         if heard.is_request:
             self._request(tracked, heard)
         else:
@@ -169,7 +170,7 @@ class Tracker:
             call.offer = self._keep(call, heard)
             tracked.session_changed = call.offer is not None
 
-    def _dialog(self, call: Call, heard: Heard, callee_tag: str) -> Dialog | None:
+    def _dialog(self, call: Call, heard: Heard, callee_tag: str, ended: list[Ended]) -> Dialog | None:
         """The fork that the message belongs to, opened by the first message that names it."""
         if not callee_tag:
             return None
@@ -177,7 +178,18 @@ class Tracker:
         if dialog is not None:
             return dialog
         opens = heard.method in OPENING if heard.is_request else heard.method == "INVITE" and 100 < heard.status < 300
+        if opens and len(call.dialogs) >= self.limits.forks and (heard.described or heard.status >= 200):
+            self._make_room(call, ended)
         return call.fork(callee_tag, self.limits) if opens else None
+
+    def _make_room(self, call: Call, ended: list[Ended]) -> None:
+        """Whoever is called can ring in as many names as he likes before he answers in one more: an early fork goes,
+        the oldest, of those that have agreed nothing if there are any.
+        """
+        early = [each for each in call.dialogs if each.state is State.EARLY]
+        if early:
+            gone = next((each for each in early if each.negotiation.current is None), early[0])
+            self._drop(call, gone, "crowded out", ended, keep_call=True)
 
     def _request(self, tracked: Tracked, heard: Heard) -> None:
         call, dialog = tracked.call, tracked.dialog
@@ -232,7 +244,10 @@ class Tracker:
         """The message as the cache keeps it; None when the call has used up its share."""
         seen = heard.kept
         if call.octets + len(seen.octets) > self.limits.octets_of_a_call:
-            return None
+            # What was replaced since is not kept any more.
+            self.calls.grew(call, call.kept_octets(self.limits) - call.octets)
+            if call.octets + len(seen.octets) > self.limits.octets_of_a_call:
+                return None
         for gone in self.calls.grew(call, len(seen.octets)):
             self._forget(gone, "evicted", self._evicted)
         self.calls.kept(call, seen.at.mono)
