@@ -22,7 +22,7 @@ TASKS = 100_000
 LOOK_SECONDS = 1.0
 CLEAR_SECONDS = 60.0
 PRODUCT = "product"
-DROPPED = "product of tasks that are not known, or outside of their windows, was dropped"
+DROPPED = "product was dropped: of tasks that are not known, outside of a window, or of somebody whom none is for"
 
 
 class Service(Protocol):
@@ -151,6 +151,6 @@ class AuditedKeys:
 
 
 def _dropped(service: Service) -> int:
-    """Product so far that no task had ordered in time, or that fell outside of every window."""
+    """Product so far that no task had ordered in time, or that was outside of its order."""
     _ = service.held_octets
     return int(service.counts["expired"]) + int(service.counts["outside"])

@@ -44,12 +44,12 @@ from midcall.events import (
 )
 from midcall.handover import gaps
 from midcall.handover.values import Gap
-from midcall.live import df_ladder, notices, tallies
+from midcall.live import df_ladder, notices
 from midcall.live.clock import Alarm, Clock, LoopClock
 from midcall.live.commits import CLOSING_SECONDS, Commits, NotWritten, OnTheWay, Writer
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
-from midcall.live.df_world import KeySource, Order, Tap
+from midcall.live.df_world import KeySource, Order, Tap, Who
 from midcall.live.foreign import ForeignSessions
 from midcall.live.held import HeldProduct
 from midcall.live.intercepts import InterceptJournal
@@ -64,7 +64,7 @@ _REPORT = 4
 
 
 class DfService:
-    """One instance. ``counts``: ``events``, ``outside`` a window, ``unknown`` XIDs held, ``expired`` of these,
+    """One instance. ``counts``: ``events``, ``outside`` an order, ``unknown`` XIDs held, ``expired`` of these,
     ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs,
     ``x3`` packets that POIs sent, ``passed`` of them handed over without a session, as the POIs of others send them.
     ``removed`` counts, by kind, what was taken out of records of events (:mod:`midcall.base.redaction.rules`).
@@ -125,10 +125,10 @@ class DfService:
 
     # Orders
 
-    def order(self, xid: str, agency: Agency, warrant: bytes | None, outlet: str = "") -> None:
+    def order(self, xid: str, agency: Agency, warrant: bytes | None, outlet: str = "", targets: Who = None) -> None:
         """A task from X1, verified; what came for it before is taken in now. ``outlet``: where its product goes."""
         running = self._changed(xid, agency)
-        order = self._orders[xid] = Order(agency, warrant)
+        order = self._orders[xid] = Order(agency, warrant, targets)
         self._outlets[agency.terms.liid] = outlet
         self._tallies.begin(xid)
         self._iri.order(xid, agency)
@@ -311,7 +311,7 @@ class DfService:
         except X2Error:
             self.counts["undecodable"] += 1
             return
-        if not isinstance(event, DialogReleased) and not self._orders[event.xid].covers(tallies.moment(event)):
+        if not self._orders[event.xid].admits(event, own=own):
             self.counts["outside"] += 1
             if not isinstance(event, Failure):
                 self.accounts.outside(event)

@@ -63,7 +63,7 @@ class DfOrders:
             owner = Owner(xid, agency).encode()
             outlet = self._outlets.order(intercept, each.destinations[0], _pin(each), owner)
             self._inputs.ordered(outlet, intercept, agency)
-            self._service.order(xid, agency, order.warrant, outlet)
+            self._service.order(xid, agency, order.warrant, outlet, order.task.targets)
         self._orders[xid] = order
 
     def _intercept(self, liid: str, xid: str, did: str) -> Intercept:

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from midcall.config import Network, Profile
 from midcall.df2 import Agency
-from midcall.events import Instant, Task, Terms
+from midcall.events import DialogId, DialogReleased, Instant, StartOfInterception, Task, Terms
+from midcall.live.df_world import Order
 from tests.midcall.live.recorded import datagrams
 from tests.midcall.live.test_live import ALICE, XID, Lab
 from tests.scenarios.world import World
@@ -58,6 +60,33 @@ def test_product_outside_of_the_window_that_the_df_knows(drill, start, end):
         await counted(lab, "outside", 1)
 
     drill(test)
+
+
+def test_product_of_somebody_whom_the_task_is_not_for(drill):
+    """A POI that was broken into calls somebody else's call the target's."""
+
+    async def test(lab: Lab) -> None:
+        now = time.time_ns()
+        agency = Agency(Terms("LI-1", now - SECOND, now + 3_600 * SECOND), Profile(), Network())
+        lab.df.order(XID, agency, b"x", targets=("sip:somebody@example.com",))
+        lab.poi.arm(Task(XID, (ALICE,), now - SECOND))
+        await counted(lab, "outside", 1)
+
+    drill(test)
+
+
+def test_an_order_admits_what_is_of_it():
+    dialog, at = DialogId("1", "a", "b"), Instant(5 * SECOND, 0)
+    start = StartOfInterception("x", "tel:+4612345", b"12345678", dialog, at, None, None, None)
+    agency = Agency(Terms("LI-1", SECOND, 9 * SECOND), Profile(), Network())
+    order = Order(agency, None, ("sip:+4612345@example.com;user=phone",))
+    assert order.admits(start, own=True), "the same number, written otherwise"
+    other = structs.replace(start, identity="tel:+4612346")
+    assert not order.admits(other, own=True)
+    assert order.admits(other, own=False), "another maker's words for whom it has matched are its own"
+    assert Order(agency, None).admits(other, own=True) and order.admits(structs.replace(start, identity=""), own=True)
+    assert not order.admits(structs.replace(start, at=Instant(9 * SECOND, 0)), own=True)
+    assert order.admits(DialogReleased("x", None, dialog, Instant(99 * SECOND, 0), "over"), own=True)
 
 
 def test_product_of_a_task_that_has_ended(drill):
