@@ -53,9 +53,17 @@ class CallTable:
     def add(self, call: Call) -> list[Call]:
         """Keep a new call; returns those that had to go for it (itself, when there is no room at all)."""
         siblings = self._siblings(call.call_id)
+        crowded: list[Call] = []
         if len(siblings) >= self._limits.calls_of_a_call_id:
             self.refused += 1
-            return [call]
+            idle = [each for each in siblings if each in self._unanswered]
+            if not idle:
+                return [call]
+            # Whoever calls under one Call-ID again and again hides none of these calls: one at which nobody rings goes.
+            gone = next((each for each in idle if not each.dialogs), idle[0])
+            self.remove(gone)
+            crowded.append(gone)
+            siblings = self._siblings(call.call_id)
         self._by_id[call.call_id] = _Siblings((*siblings, call)) if siblings else call
         self._octets += call.octets
         self._count += 1
@@ -63,7 +71,7 @@ class CallTable:
         self._waiting[call] = None
         if self._limits.max_age is not None:
             self._ageing[call] = None
-        return self._make_room()
+        return crowded + self._make_room()
 
     def kept(self, call: Call, mono: int) -> None:
         """Something of a call was kept (monotonic ns)."""

@@ -8,7 +8,7 @@ from midcall.events import Instant, SessionReport, Task
 from midcall.poi import MATCHING_ALL, PoiLimits, PointOfInterception
 from tests.midcall.poi.test_core import ALICE, BOB, SDP, Net
 
-LIMITS = PoiLimits(forks=4, branches=4, octets_of_a_call=20_000)
+LIMITS = PoiLimits(forks=4, branches=4, octets_of_a_call=20_000, calls_of_a_call_id=4)
 TARGET = "sip:target@example.com"
 
 
@@ -69,6 +69,31 @@ def test_a_target_among_many_legs(place):
     net.see("BYE sip:q SIP/2.0", to_tag="q", cseq="2 BYE")
     net.see("SIP/2.0 200 OK", to_tag="q", cseq="2 BYE")
     assert len(net.poi) == 0 and len(net.poi._index) == 0
+
+
+@pytest.mark.parametrize("place", [0, 2, 9])
+def test_a_call_among_others_of_one_call_id(place):
+    """Of as many callers' tags as anybody likes: where somebody rings, and what comes last, is a call."""
+    net = Net(point(TARGET))
+    events = []
+    for number in range(10):
+        who = TARGET if number == place else f"sip:x{number}@x"
+        first = {"body": SDP, "from_tag": f"a{number}", "callee": who, "branch": f"z9hG4bK{number}"}
+        events += net.see(f"INVITE {who} SIP/2.0", **first)
+        if number == place:
+            events += net.see("SIP/2.0 180 Ringing", **(first | {"to_tag": "q", "body": ""}))
+    tags = {"from_tag": f"a{place}", "callee": TARGET, "branch": f"z9hG4bK{place}"}
+    assert answers(events + net.see("SIP/2.0 200 OK", body=SDP, to_tag="q", **tags))
+    assert len(net.poi) == LIMITS.calls_of_a_call_id
+
+
+def test_no_answered_call_goes_for_another_of_its_call_id():
+    net = Net(point())
+    for number in range(9):
+        net.see(f"INVITE {BOB} SIP/2.0", body=SDP, from_tag=f"a{number}")
+        net.see("SIP/2.0 200 OK", body=SDP, from_tag=f"a{number}", to_tag="q")
+    tags = {each.caller_tag for each in net.poi._tracker.calls}
+    assert tags == {f"a{number}" for number in range(LIMITS.calls_of_a_call_id)}
 
 
 def test_what_was_replaced_takes_no_room():
