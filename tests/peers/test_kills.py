@@ -28,6 +28,8 @@ HOST = "127.0.0.1"
 LIMIT = 120
 UP = 500
 """Calls that are up when something dies."""
+DESCRIBED = 700
+"""Octets of a message of theirs with a description, at least."""
 RINGING = 200
 SECONDS_UP = 10
 CONFIG = """\
@@ -95,17 +97,24 @@ class Poi:
     def role(self) -> LabRole:
         return self._site.role("poi")
 
-    def messages(self) -> int:
-        """SIP messages with the offers, answers and tickets of running calls, on its disk."""
+    def rows(self) -> int:
+        """Rows with the offers, answers and tickets of running calls, on its disk: one or more of each."""
+        return self._of_rows("count(*)")
+
+    def octets(self) -> int:
+        """What these hold, sealed."""
+        return self._of_rows("coalesce(sum(length(sealed)), 0)")
+
+    def _of_rows(self, what: str) -> int:
         with closing(sqlite3.connect(f"file:{self._cache}?mode=ro", uri=True)) as database:
-            return int(database.execute("SELECT count(*) FROM messages").fetchone()[0])
+            return int(database.execute(f"SELECT {what} FROM messages").fetchone()[0])
 
     def all_kept(self) -> int:
         """As many as there are when no more come: all calls are up."""
-        found, before = self.messages(), -1
+        found, before = self.rows(), -1
         while found != before or not found:
             time.sleep(1)
-            found, before = self.messages(), found
+            found, before = self.rows(), found
         return found
 
 
@@ -161,15 +170,15 @@ def test_a_worker_is_killed_with_calls_up(peer, tmp_path):
         victim = stack.enter_context(proxy.worker(2))
         caller = Caller(peer, tmp_path, "held", proxy.port, UP, 250, "-d", str(1_000 * SECONDS_UP))
         kept = poi.all_kept()
-        assert kept >= 2 * UP
+        assert kept >= UP and poi.octets() >= 2 * UP * DESCRIBED
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         time.sleep(1)
-        assert poi.messages() == kept
+        assert poi.rows() == kept
         stack.enter_context(proxy.worker(2))
         result = caller.end()
         assert (result.successful, result.failed) == (UP, 0)
-        wait_for(lambda: poi.messages() == 0, "all calls have ended")
+        wait_for(lambda: poi.rows() == 0, "all calls have ended")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -214,4 +223,4 @@ def test_the_point_of_interception_stops_or_dies(peer, tmp_path, harm):
         result = caller.end()
         assert (result.successful, result.failed) == (rate * seconds, 0)
         assert result.retransmissions <= calm.retransmissions
-        wait_for(lambda: poi.messages() == 0, "it has caught up, and all calls have ended")
+        wait_for(lambda: poi.rows() == 0, "it has caught up, and all calls have ended")
