@@ -152,7 +152,7 @@ class Service:
             worker.message,
             worker.failed,
             StreamLimits(limits.connections, limits.each_host, limits.idle_seconds, limits.message_seconds),
-            self._me * CONNECTIONS,
+            self._me * CONNECTIONS + _first_connection(),
         )
         try:
             calls = Calls(self._seal)
@@ -253,6 +253,13 @@ class Service:
             "Copies for which there was no room.",
             lambda: 0 if worker.copies is None else sum(link.counts["dropped"] for link in worker.copies.links),
         )
+
+
+def _first_connection() -> int:
+    """Registrations outlive a run, and name the connections over which they came: no later run has their numbers, as
+    long as there are no more of them than milliseconds.
+    """
+    return time.time_ns() // 1_000_000 % (CONNECTIONS // 2)
 
 
 def _pauses(config: CscfConfig) -> dict[str, int]:

@@ -26,13 +26,13 @@ from midcall.cscf.trust import Peer
 from midcall.cscf.values import Found, Hop, Out, Resolve
 from tests.midcall.cscf import live
 from tests.midcall.cscf.stage import ALICE, BOB, CAROL, Stage, request, response
-from tests.midcall.cscf.test_claims import from_
+from tests.midcall.cscf.test_claims import credentials, from_
 from tests.midcall.cscf.test_registrar import Office
 from tests.midcall.cscf.test_service import SECONDS, Site, running
 from tests.midcall.cscf.test_trust import Overload as Load
 from tests.midcall.cscf.test_trust import gate, late, message
 
-HERE = "SIP/2.0/UDP 192.0.2.1:5060"
+HERE, TCP = "SIP/2.0/UDP 192.0.2.1:5060", "SIP/2.0/TCP 192.0.2.10"
 
 
 def invited(stage: Stage, text: str = "") -> sip.SipMessage:
@@ -421,3 +421,34 @@ def test_registrations_that_are_over_go_however_many_hold():
     for _ in range(3):
         table.expire(2 * SECOND, 1_000)
     assert len(table) == 1_500 and not table.expire(2 * SECOND, 3_000)
+
+
+def test_a_connection_of_a_former_run_is_nobodys(tmp_path):
+    """Registrations outlive the process, connections do not: the next one that comes is not who registered by its
+    number, and gets no calls of his.
+    """
+
+    async def go() -> None:
+        site = Site(tmp_path)
+        config = site.config(digest=True)
+        register = request("REGISTER", "sip:home.example", "Contact: <sip:alice@192.0.2.9>", via=TCP, call_id="r")
+        register = register.replace("To: <sip:bob@", "To: <sip:alice@")
+        async with running(config), live.stream(site.port) as phone:
+            phone.writer.write(register.encode())
+            await phone.until(b"SIP/2.0 401")
+            line = credentials(phone.messages[0], "REGISTER", "sip:home.example").replace("Proxy-", "")
+            again = register.replace("CSeq: 1", "CSeq: 2").replace("Contact:", f"{line}\r\nContact:")
+            phone.writer.write(again.replace("z9hG4bKa1", "z9hG4bKa2").encode())
+            await phone.until(b"SIP/2.0 200")
+            await asyncio.sleep(0.3)  # it is written
+        async with running(config) as service, live.stream(site.port) as stranger, live.caller() as caller:
+            assert len(service._built.location) == 1
+            stranger.writer.write(request("INVITE", "sip:192.0.2.99", via=TCP).encode())
+            await stranger.until(b"SIP/2.0 407")
+            text = request("INVITE", "sip:alice@home.example").replace("From: <sip:alice@home", "From: <sip:x@far")
+            caller.send(from_(caller, text), site.port)
+            await caller.until(b"SIP/2.0 100")
+            await stranger.lives()
+            assert stranger.statuses() == [407]
+
+    live.run(go())

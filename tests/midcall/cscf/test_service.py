@@ -370,11 +370,13 @@ def test_who_shows_a_certificate_is_known_to_all_workers(site):
             async with running(config, 1) as one:
                 friend = StreamAgent(*await asyncio.open_connection("127.0.0.1", site.tls, ssl=context))
                 await asks(friend)
+                assert one.worker.streams is not None
+                (number,) = one.worker.streams._connections
                 for _ in range(2):
                     async with running(config, 2) as two:
                         assert one.worker.mates is not None and two.worker.mates is not None
                         async with asyncio.timeout(SECONDS):
-                            while not two.worker.mates.names_of(1):
+                            while not two.worker.mates.names_of(number):
                                 await asyncio.sleep(0.001)
                         await asks(friend)
                         assert (
@@ -384,7 +386,7 @@ def test_who_shows_a_certificate_is_known_to_all_workers(site):
                     assert two.worker.mates is not None
                     friend.writer.close()
                     async with asyncio.timeout(SECONDS):
-                        while two.worker.mates.names_of(1) or len(one.worker.streams or ()):
+                        while two.worker.mates.names_of(number) or len(one.worker.streams or ()):
                             await asyncio.sleep(0.001)
 
     asyncio.run(go())
