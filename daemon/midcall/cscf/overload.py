@@ -35,6 +35,13 @@ ANEW = 60.0
 _SHED = Admission(503)
 
 
+def own(late: int, used: int, passed: int) -> int:
+    """How late a turn is by work of our own: all that it is late, or nothing when we had no core for most of the time
+    that has ``passed``, which refusing requests would not change. ``used``: of the processor; all in ns.
+    """
+    return late if 2 * used >= passed else 0
+
+
 class Overload:
     """Sheds a share of new requests that grows with the delay. ``choose`` gives a number from 0 to its argument - 1."""
 

@@ -59,7 +59,7 @@ class UdpDoor:
         self._send = self._socket.sendto
         self._count = 0
         self._together = 1
-        self._waited = 0
+        self._waited: int | None = None
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
 
     def _readable(self) -> None:
@@ -85,13 +85,16 @@ class UdpDoor:
         for level, kind, value in more:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
                 seconds, nanoseconds = _TIMESPEC.unpack(value)
-                self._waited = max(self._waited, time.time_ns() - seconds * 1_000_000_000 - nanoseconds)
+                waited = max(0, time.time_ns() - seconds * 1_000_000_000 - nanoseconds)
+                self._waited = waited if self._waited is None else min(waited, self._waited)
         return octets, address
 
     def waited(self) -> int:
-        """The longest that a datagram has waited since this was asked last, among those that were looked at; ns."""
-        waited, self._waited = self._waited, 0
-        return waited
+        """The shortest that a datagram has waited since this was asked last, among those that were looked at; ns. In a
+        queue that stands all have waited (RFC 8289 3.1); in one that is emptied at each turn the last ones have not.
+        """
+        waited, self._waited = self._waited, None
+        return waited or 0
 
     def send(self, octets: bytes, address: tuple[str, int]) -> bool:
         """False: it could not be sent. A full buffer drops it, as the network would."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from midcall.cscf.health import Health
+from midcall.cscf.overload import own
 from midcall.cscf.proxy import Proxy
 from midcall.cscf.shell.copies import Copies
 from midcall.cscf.shell.mates import Mates
@@ -34,6 +35,7 @@ class Worker:
         self.copies: Copies | None = None
         self.resolver = Resolver(self._resolved)
         self._observe = observe
+        self._turned = self._used = 0
 
     # In
 
@@ -126,10 +128,12 @@ class Worker:
 
     def _turn(self, late: int, turns: int) -> None:
         """What is due; ``late`` in ns."""
+        now, used = mono(), time.thread_time_ns()
+        late = own(late, used - self._used, now - self._turned)
+        self._turned, self._used = now, used
         for door in self.udp.values():
             late = max(late, door.waited())
         self._observe(late)
-        now = mono()
         due = self.proxy.next_deadline()
         if due is not None and due <= now:
             self._all(self.proxy.deadline(now))
