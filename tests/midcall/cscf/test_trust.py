@@ -9,7 +9,7 @@ from imswire import sip
 from midcall.cscf.digest import Digest, Secrets
 from midcall.cscf.feedback import Told
 from midcall.cscf.location import SECOND, Binding, LocationTable
-from midcall.cscf.overload import LATE, STANDING, VERY_LATE, Overload
+from midcall.cscf.overload import LATE, STANDING, VERY_LATE, Overload, own
 from midcall.cscf.routing import Destination, Plan
 from midcall.cscf.timers import MS
 from midcall.cscf.trust import Peer, Peers, TrustGate
@@ -127,6 +127,12 @@ def test_a_moment_is_no_overload():
         for delay in [VERY_LATE] * (STANDING - 1) + [0]:
             overload.observe(delay)
     assert overload.share == 0
+
+
+def test_who_waits_for_a_core_is_not_overloaded():
+    assert own(VERY_LATE, 30 * MS, 420 * MS) == 0
+    assert own(VERY_LATE, 400 * MS, 420 * MS) == VERY_LATE
+    assert own(0, 1, 20 * MS) == 0
 
 
 def test_what_is_shed():
