@@ -35,9 +35,9 @@ class Sweep:
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
 
-    def soon(self) -> None:
-        """From within a running loop."""
-        if memory.overwrites_freed(small=False) and not memory.overwrites_freed(small=True):
+    def soon(self, *, wanted: bool = True) -> None:
+        """From within a running loop, if it is ``wanted``."""
+        if wanted and memory.overwrites_freed(small=False) and not memory.overwrites_freed(small=True):
             self.cancel()
             self._task = asyncio.get_running_loop().create_task(self._run())
 

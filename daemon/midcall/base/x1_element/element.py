@@ -195,6 +195,8 @@ class Element:
         """The step's response is given: the same request will get the same."""
         if step.request is not None and step.response is not None:
             self._answers.keep(step.request, step.response)
+        if isinstance(step.request, x1.ActivateTaskRequest):
+            self._tasks.let_go(step.request.task.xid)
 
     def withdraw(self, xid: str, now: Instant) -> Step:
         """A task that was ordered cannot be carried out after all: it is gone; applied already."""

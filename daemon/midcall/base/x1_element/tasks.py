@@ -274,6 +274,11 @@ class Tasks:
         for _, held in step.moves:
             self._put(held)
 
+    def let_go(self, xid: str) -> None:
+        """What came with a task that is not held: it was refused."""
+        if xid not in self._held:
+            self._authorities.release(xid, self._held.keys())
+
     def _put(self, held: Held) -> None:
         self._held[held.details.xid] = held
         if held.state is State.ARMED:

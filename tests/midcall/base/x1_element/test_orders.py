@@ -444,3 +444,13 @@ def test_a_warrant_that_came_apart_from_tasks_stays_when_they_have_ended() -> No
         world.deactivate()
         world.restart()
         world.now = warrants.at(ns=SECOND)
+
+
+def test_a_warrant_of_a_task_that_was_refused_is_let_go_of() -> None:
+    world = World(unsigned="detached")
+    register = world.element._tasks._authorities._register
+    world.destination()
+    step = world.ask(x1.ActivateTaskRequest, task(targets=(x1.Impu("sip:bob@example.com"),)))
+    assert code(step) and register.warrant_of(XID) == "W-1"
+    world.element.answered(step)
+    assert register.warrant_of(XID) is None and "W-1" in register.known

@@ -340,6 +340,7 @@ class X1Service:
             self._more.set()
             assert step.response is not None
             if isinstance(step.response, x1.ErrorResponse):
+                self._sweep.soon()
                 li_log.warning("%s is refused: %s", type(request).__name__, step.response.error.description)
             return step.response
 
@@ -394,8 +395,7 @@ class X1Service:
         """Do what follows; by XID what becomes of tasks for which that failed."""
         faults: dict[str, Step] = {}
         self._audited.followed(step.follows)
-        if any(isinstance(each, Disarmed) for each in step.follows):
-            self._sweep.soon()
+        self._sweep.soon(wanted=any(isinstance(each, Disarmed) for each in step.follows))
         for each in step.follows:
             if isinstance(each, Issue):
                 continue
