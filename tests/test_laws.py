@@ -51,6 +51,7 @@ BOUNDED_TABLES: dict[str, str] = {
     "cscf.avoided": "daemon/midcall/cscf/names.py",
     "cscf.bindings": "daemon/midcall/cscf/location.py",
     "cscf.clients": "daemon/midcall/cscf/contexts.py",
+    "cscf.flows": "daemon/midcall/cscf/location.py",
     "cscf.kept_calls": "daemon/midcall/cscf/shell/mates.py",
     "cscf.large": "daemon/midcall/cscf/large.py",
     "cscf.lent_calls": "daemon/midcall/cscf/shell/mates.py",

@@ -12,6 +12,12 @@ from midcall.cscf.timers import MS
 from midcall.cscf.values import Hop
 
 SECOND = 1_000 * MS
+FLOWS_EACH = 2
+"""Places, of as many addresses of record, from which they registered: most have one."""
+SHARED_FLOW = 4
+"""Addresses of record that are remembered of one place: more than one is nobody in particular."""
+MORE = ""
+"""Stands for those that are not remembered."""
 
 
 class Binding(Struct, frozen=True, gc=False):
@@ -51,6 +57,7 @@ class LocationTable:
     def __init__(self, bound: int, users: frozenset[str] = frozenset(), kept: Kept = lambda _aor, _all: None) -> None:
         self._bindings: BoundedTable[str, tuple[Binding, ...]] = BoundedTable("cscf.bindings", bound)
         self._bound = self._bindings.reader()
+        self._flows: BoundedTable[Hop, tuple[str, ...]] = BoundedTable("cscf.flows", FLOWS_EACH * bound)
         self._users = users
         self._kept = kept
 
@@ -68,16 +75,31 @@ class LocationTable:
 
     def put(self, aor: str, bindings: Sequence[Binding]) -> None:
         """All that an address has from now on."""
+        self._hold(aor, tuple(bindings))
+        self._kept(aor, bindings)
+
+    def _hold(self, aor: str, bindings: tuple[Binding, ...]) -> None:
+        before = _sources(self._bindings.get(aor) or ())
         if bindings:
-            self._bindings.put(aor, tuple(bindings))
+            self._bindings.put(aor, bindings)
         else:
             self._bindings.pop(aor)
-        self._kept(aor, bindings)
+        now = _sources(bindings)
+        for source in before - now:
+            left = tuple(each for each in self._flows.get(source) or () if each != aor)
+            if any(left):
+                self._flows.put(source, left)
+            else:
+                self._flows.pop(source)
+        for source in now - before:
+            there = self._flows.get(source) or ()
+            if len(there) <= SHARED_FLOW:
+                self._flows.put(source, (*there, aor if len(there) < SHARED_FLOW else MORE))
 
     def recall(self, aor: str, bindings: Sequence[Binding]) -> None:
         """What a former run has kept."""
         if bindings and not self.is_full:
-            self._bindings.put(aor, tuple(bindings))
+            self._hold(aor, tuple(bindings))
 
     def expire(self, now: int, most: int = 1_000) -> int:
         """Let go of what is over among the ``most`` that were looked at longest ago; how many addresses have no contact
@@ -111,6 +133,20 @@ class LocationTable:
                 if each.source is not None and _same_flow(each.source, source):
                     return aor
         return None
+
+    def only_one_from(self, source: Hop, now: int) -> str | None:
+        """The address of record that has a binding from there, if it is the only one."""
+        found = self._flows.get(_flow(source)) or ()
+        return self.registered_from(source, now, found) if len(found) == 1 else None
+
+
+def _flow(source: Hop) -> Hop:
+    """A connection by its number, a datagram's source by its address."""
+    return Hop("tcp", "", 0, source.connection) if source.connection else source
+
+
+def _sources(bindings: Sequence[Binding]) -> set[Hop]:
+    return {_flow(each.source) for each in bindings if each.source is not None}
 
 
 def _same_flow(one: Hop, other: Hop) -> bool:

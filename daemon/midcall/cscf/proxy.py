@@ -243,8 +243,8 @@ class Proxy:
             self.heeded = plan.status > 0 and not admitted.status
             self._refuse(message, status, listener, source, now, out, admitted.extra)
             return
-        if admitted.on_top:
-            self.asserted = admitted.on_top.partition("<")[2].partition(">")[0]
+        if admitted.on_top or admitted.who:
+            self.asserted = admitted.who or admitted.on_top.partition("<")[2].partition(">")[0]
         self._contexts.open(server)
         try:
             self._serve(server, plan, admitted, now, out)

@@ -133,7 +133,9 @@ class TrustGate:
         if user is None and plan.outward:
             return REFUSED
         admission = _asserting(message, user)
-        return admission if user is not None else admission._replace(stranger=True)
+        if user is not None:
+            return admission
+        return admission._replace(stranger=True, who=self._location.only_one_from(source, now) or "")
 
     def _user_at(self, message: SipMessage, source: Hop, now: int) -> str | None:
         """The address of record of a user who sends from where it registered."""

@@ -100,7 +100,8 @@ class Admission(NamedTuple):
     """Whether a request may pass: ``status`` 0, or the answer with its further lines.
 
     ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325). ``stranger``: nobody
-    knows who sends it, so it does not take the room of those who are known.
+    knows who sends it, so it does not take the room of those who are known. ``who`` it is all the same, where it is
+    not said: somebody anonymous, by the place from which only one has registered.
     """
 
     status: int = 0
@@ -108,6 +109,7 @@ class Admission(NamedTuple):
     on_top: str = ""
     removed: tuple[str, ...] = ()
     stranger: bool = False
+    who: str = ""
 
 
 class Alias(NamedTuple):

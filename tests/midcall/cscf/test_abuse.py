@@ -452,3 +452,30 @@ def test_a_connection_of_a_former_run_is_nobodys(tmp_path):
             assert stranger.statuses() == [407]
 
     live.run(go())
+
+
+def test_who_alone_has_registered_from_a_place():
+    """However many others have come and gone; and nobody, while there may be another one."""
+    table = LocationTable(100)
+    names = [f"sip:{number}@home.example" for number in range(9)]
+
+    def register(aor: str, *sources: Hop) -> None:
+        table.put(aor, [Binding(f"{each}", "sip:x@y", SECOND, "c", 1, source=each) for each in sources])
+
+    stream = Hop("tcp", "192.0.2.10", 5060, 7)
+    register(names[0], ALICE, stream)
+    assert table.only_one_from(ALICE, 0) == table.only_one_from(stream, 0) == names[0]
+    assert table.only_one_from(ALICE, 2 * SECOND) is None and table.only_one_from(BOB, 0) is None
+    assert table.only_one_from(stream._replace(connection=8), 0) is None
+    register(names[1], ALICE)
+    assert table.only_one_from(ALICE, 0) is None and table.only_one_from(stream, 0) == names[0]
+    register(names[1], BOB)
+    assert table.only_one_from(ALICE, 0) == names[0] and table.only_one_from(BOB, 0) == names[1]
+    for each in names:
+        register(each, ALICE)
+    for gone in range(1, 8):
+        register(names[gone])
+        assert table.only_one_from(ALICE, 0) is None
+    register(names[0])
+    register(names[8])
+    assert len(table) == 0 and len(table._flows) == 0

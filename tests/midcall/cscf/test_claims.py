@@ -206,3 +206,29 @@ def test_the_number_of_a_user_is_that_users_in_every_domain(site):
             assert caller.heard() == [407, 407, 407, 100, 100]
 
     live.run(go())
+
+
+def test_who_hides_his_name_is_known_by_where_he_registered(site):
+    """To the point of interception, and to nobody else; where several have registered it is nobody in particular."""
+
+    async def go() -> None:
+        async with watched(site) as (proxy, eye), live.caller() as caller:
+            answering(proxy, "Content-Type: application/sdp")
+            table = proxy.service._built.location
+            place = Hop("udp", *caller.place)
+
+            def registered(user: str) -> None:
+                table.put(f"sip:{user}@home.example", [Binding("k", "sip:c@x", 1 << 62, "c", 1, source=place)])
+
+            registered("alice")
+            for number in range(2):
+                names = {"branch": f"z9hG4bK{number}", "call_id": f"c{number}"}
+                invite = request("INVITE", "sip:x@far.example", "Privacy: id", **names)
+                caller.send(from_(caller, invite, "sip:anonymous@anonymous.invalid"), proxy.port)
+                await caller.until(f"Call-ID: c{number}\r\n".encode())
+                await eye.has_seen(2 * number + 2)
+                registered("ben")
+            assert TARGET.encode() not in b"".join(each.octets for each in proxy.sink.got)
+            assert {event.dialog.call_id for event in eye.taken(SipReport) if event.dialog} == {"c0"}
+
+    live.run(go())
