@@ -136,9 +136,8 @@ class PointOfInterception:
 
     def _catch_up(self, found: Iterable[Subject], events: list[X2Event]) -> None:
         """Report a call that ran when tasks were ordered which have not come to it yet."""
-        for xid, begun in self._armings.items():
-            for subject in found:
-                self._match(subject, begun, events, running=True, under=xid)
+        for subject in found:
+            self._match(subject, events, self._armings)
 
     def disarm(self, xid: str, now: Instant) -> list[X2Event]:
         """End a task: whatever runs under it is released at ``now``."""
@@ -180,7 +179,7 @@ class PointOfInterception:
             self._watch = armed
         events: list[X2Event] = []
         for subject in () if call is None else subjects(call):
-            self._match(subject, now, events, running=True)
+            self._match(subject, events, now)
         return call, events
 
     def recalled(self) -> None:
@@ -220,7 +219,7 @@ class PointOfInterception:
         if self._census is not None:
             self._census(Subject(call, tracked.dialog).id, call.invited_at)
         if news:
-            self._match_tracked(tracked, at, events)
+            self._match_tracked(tracked, events)
         self._report(tracked, heard, events)
         if tracked.ended:
             self._over(tracked.ended, at, events)
@@ -271,16 +270,16 @@ class PointOfInterception:
         """Whether the call of a message is still there behind it."""
         return not tracked.ended or self._tracker.find(heard) is tracked.call
 
-    def _match_tracked(self, tracked: Tracked, now: Instant, events: list[X2Event]) -> None:
+    def _match_tracked(self, tracked: Tracked, events: list[X2Event]) -> None:
         """What is known of a call counts for all its forks."""
         call, dialog = tracked.call, tracked.dialog
         if not (self._watch.wants(call.hashes) or (dialog is not None and self._watch.wants(dialog.hashes))):
             return
-        started = self._match(Subject(call), now, events, running=False)
+        started = self._match(Subject(call), events, None)
         for each in call.dialogs if started else ():
-            self._match(Subject(call, each), now, events, running=False)
+            self._match(Subject(call, each), events, None)
         if dialog is not None:
-            started |= self._match(Subject(call, dialog), now, events, running=False)
+            started |= self._match(Subject(call, dialog), events, None)
         tracked.session_changed |= started
 
     def _report(self, tracked: Tracked, heard: Heard, events: list[X2Event]) -> None:
@@ -307,23 +306,22 @@ class PointOfInterception:
         hashes = call.leg(heard.branch)
         return [*self._watch.matches(hashes, Match.CALLEE, call.diverting)] if self._watch.wants(hashes) else []
 
-    def _match(
-        self, subject: Subject, now: Instant, events: list[X2Event], *, running: bool, under: str | None = None
-    ) -> bool:
-        """Begin to intercept a subject that has become a target's; ``running``: because a task was armed, that one
-        alone if it is named.
+    def _match(self, subject: Subject, events: list[X2Event], armed: Instant | dict[str, Instant] | None) -> bool:
+        """Begin to intercept a subject that has become a target's. ``armed``: it ran when tasks were armed, then, or
+        these alone, each at its time; None: it is no longer than they.
         """
         started = False
         call = subject.call
         for hashed, match in subject.identities:
             for watched in self._watch.matches((hashed,), match, call.diverting):
-                if (under is not None and watched.xid != under) or not self._watch.start(subject, watched):
+                at = armed.get(watched.xid) if isinstance(armed, dict) else armed
+                if (at is None and armed is not None) or not self._watch.start(subject, watched):
                     continue
                 started = True
                 self._tracker.calls.intercepted(call)
-                if running and (subject.dialog is not None or not call.dialogs) and _is_kept(subject):
-                    events.append(self._start_of_interception(subject, watched, now))
-                    events += self._session(subject, watched, now)
+                if at is not None and (subject.dialog is not None or not call.dialogs) and _is_kept(subject):
+                    events.append(self._start_of_interception(subject, watched, at))
+                    events += self._session(subject, watched, at)
         return started
 
     def _start_of_interception(self, subject: Subject, watched: Watched, now: Instant) -> StartOfInterception:
