@@ -17,7 +17,7 @@ from midcall.handover.shell.tail import Fresh, Tail
 from tests.midcall.handover.world import T0, cc, intercept, iri, keys, streams, unavailable
 
 ONE, OTHER = Path("cc-000001.db"), Path("cc-000002.db")
-SETTINGS = SpoolSettings(segment_octets=100_000, reserve_octets=0, retry_seconds=0.0)
+SETTINGS = SpoolSettings(segment_octets=250_000, reserve_octets=0, retry_seconds=0.0)
 
 
 def row(number: int, octets: bytes = b"pdu") -> Fresh:
@@ -175,3 +175,14 @@ def test_events_too(room: Room) -> None:
             assert here.read(1 << 20) == there.read(1 << 20)
     here.close()
     there.close()
+
+
+def test_a_file_that_was_left_before_it_had_a_row(room: Room) -> None:
+    room.write()
+    room.both()
+    for count in (1, 2, 3):
+        for _ in range(count):
+            room.spool.files.roll()
+        room.write()
+        assert sum(item.pdus for item in room.both()) == 10
+    assert room.lost == []

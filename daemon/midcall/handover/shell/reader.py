@@ -456,7 +456,8 @@ class Reader:
         for path in files if current.path not in files else behind:
             if path != current.path or _inode(path) != current.inode:
                 file = _open(path, path != files[-1])
-                if file is not None and file.first > current.first:
+                # One that was left before it had a row begins where the next one does.
+                if file is not None and (file.first, path.name) > (current.first, current.path.name):
                     return file
                 if file is not None:
                     file.database.close()
