@@ -69,6 +69,9 @@ def taken() -> Iterator[int]:
             # The list itself may have grown the process, too.
             expected += 8 * count + 4_096
             yield total
+    while held:
+        held.pop()
+        yield total
 
 
 def _objects(size: int, count: int) -> list[object]:
