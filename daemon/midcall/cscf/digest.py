@@ -80,6 +80,11 @@ class Digest:
             break
         return Verdict("", self._challenges(now, stale, proxy=proxy))
 
+    def asked_for(self, value: str) -> bool:
+        """Whether credentials are for this realm."""
+        fields = _fields(value)
+        return fields is not None and fields.get("realm") == self._realm
+
     def _challenges(self, now: int, stale: bool, *, proxy: bool) -> bytes:
         header = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         nonce = self._nonce(now)

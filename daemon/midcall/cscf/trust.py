@@ -134,7 +134,7 @@ class TrustGate:
             return REFUSED
         admission = _asserting(message, user)
         if user is not None:
-            return admission
+            return admission if self._digest is None else _without_credentials(message, admission, self._digest)
         return admission._replace(stranger=True, who=self._location.only_one_from(source, now) or "")
 
     def _user_at(self, message: SipMessage, source: Hop, now: int) -> str | None:
@@ -176,6 +176,14 @@ def unasserted(message: SipMessage) -> SipMessage:
     for name in ASSERTED:
         editor.remove(name)
     return sip.parse(editor.octets())
+
+
+def _without_credentials(message: SipMessage, admission: Admission, digest: Digest) -> Admission:
+    """Those for us are for nobody else, who could look for the password (RFC 3261 22.3); beside others they stay."""
+    lines = message.lines("Proxy-Authorization")
+    if len(lines) != 1 or not digest.asked_for(lines[0]):
+        return admission
+    return admission._replace(removed=(*admission.removed, "proxy-authorization"))
 
 
 def _own(forms: Sequence[str], user: str) -> str | None:

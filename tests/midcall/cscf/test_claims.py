@@ -185,6 +185,7 @@ def test_a_user_with_a_password_is_asserted_and_nobody_else(site):
                 await caller.until(b"SIP/2.0 200" if who == TARGET else b"SIP/2.0 403")
             (passed,) = proxy.sink.got
             assert passed.lines("P-Asserted-Identity") == (f"<{TARGET}>",)
+            assert not passed.has(b"proxy-authorization")  # nobody else may look for the password
             assert all(event.dialog is None or event.dialog.call_id == "c0" for event in eye.taken(SipReport))
 
     live.run(go())

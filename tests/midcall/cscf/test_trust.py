@@ -95,6 +95,20 @@ def test_users_of_ours_are_asked_who_they_are():
     assert gate(digest=True).admit(sip.parse(stranger.encode()), HOME, ALICE, 0).status == 0
 
 
+@pytest.mark.parametrize(
+    ("lines", "stay"),
+    [
+        (('Proxy-Authorization: Digest realm="home.example"',), False),
+        (('Proxy-Authorization: Digest realm="far.example"',), True),
+        (('Proxy-Authorization: Digest realm="home.example"', 'Proxy-Authorization: Digest realm="far.example"'), True),
+        (("Proxy-Authorization: Basic x",), True),
+    ],
+)
+def test_credentials_for_us_go_no_further(lines, stay):
+    carol = Hop("udp", "192.0.2.30", 5060)
+    assert ("proxy-authorization" in admitted(gate(digest=True), OUT, carol, *lines, user="carol").removed) is not stay
+
+
 # Overload
 
 
