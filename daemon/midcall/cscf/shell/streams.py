@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ssl
+import sys
+import termios
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import cast
@@ -22,6 +26,8 @@ PONG = b"\r\n"
 CONNECT_SECONDS = 5.0
 CROWDED = 10
 """With less than one part in so many left of the room for connections, there is not much."""
+BULK = 16_384
+"""Octets that come at once when more may be waiting: messages one by one are smaller."""
 WAITING = 64
 """Messages that wait for a connection to be made."""
 
@@ -59,6 +65,8 @@ class Connection(asyncio.Protocol):
         self.alias: Hop | None = None  # where it takes requests, as it says
         self.made = 0.0
         self.used = hop is not None  # whether a whole message has come by it
+        self._late = False  # whether more was waiting when it was looked at last,
+        self._looked = 0  # at that time, in ns
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -76,6 +84,7 @@ class Connection(asyncio.Protocol):
             transport.abort()  # type: ignore[attr-defined]  # of every transport that is one
 
     def data_received(self, octets: bytes) -> None:
+        began = time.monotonic_ns() if len(octets) >= BULK else 0
         self.heard = self._streams.time()
         if octets == PING and not self._framer.pending:
             self.send(PONG)
@@ -88,9 +97,28 @@ class Connection(asyncio.Protocol):
             self.begun = self.heard
         for message in messages:
             self._streams.take(message, self._listener, self.hop)
+        if began or self._late:
+            self._look(len(octets), began)
         if self._framer.fault is not None:
             self._streams.counts["broken streams"] += 1
             self.close()
+
+    def _look(self, octets: int, began: int) -> None:
+        """How long what waits in the kernel will have waited, since these octets took so long, with all that had its
+        turn between them and those before.
+        """
+        waiting = self._waiting() if began else 0
+        now = time.monotonic_ns()
+        took = now - (self._looked if self._late else began)
+        self._late, self._looked = waiting > 0, now
+        self._streams.late(self.hop.connection, waiting * took // octets)
+
+    def _waiting(self) -> int:
+        """Octets that have come and were not read."""
+        end = None if self._transport is None else self._transport.get_extra_info("socket")
+        if end is None or end.fileno() < 0:
+            return 0
+        return int.from_bytes(fcntl.ioctl(end.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         self._streams.closed(self)
@@ -158,6 +186,7 @@ class Streams:
         self._connections: dict[int, Connection] = {}
         self._to: dict[Hop, Connection] = {}
         self._hosts: Counter[bytes] = Counter()
+        self._lates: dict[int, int] = {}  # of those connections among them by which more comes than is read
         self._waiting: dict[Hop, list[tuple[bytes, str]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.told: Callable[[int, frozenset[str]], None] = lambda _connection, _names: None
@@ -241,6 +270,7 @@ class Streams:
     def closed(self, connection: Connection) -> None:
         if self._connections.pop(connection.hop.connection, None) is None:
             return
+        self._lates.pop(connection.hop.connection, None)
         if connection.names:
             self.told(connection.hop.connection, frozenset())
         host = network(connection.hop.host)
@@ -278,6 +308,17 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._connections)
+
+    def late(self, connection: int, waited: int) -> None:
+        """How long what comes by a connection waits for its turn, in ns."""
+        if waited:
+            self._lates[connection] = waited
+        else:
+            self._lates.pop(connection, None)
+
+    def waited(self) -> int:
+        """The longest of these; 0: what comes is read."""
+        return max(self._lates.values(), default=0)
 
     # Out
 

@@ -133,6 +133,8 @@ class Worker:
         self._turned, self._used = now, used
         for door in self.udp.values():
             late = max(late, door.waited())
+        if self.streams is not None:
+            late = max(late, self.streams.waited())
         self._observe(late)
         due = self.proxy.next_deadline()
         if due is not None and due <= now:
