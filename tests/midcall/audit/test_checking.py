@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from midcall.audit import lines
-from midcall.audit.checking import first_bad
+from midcall.audit.checking import LogFile, first_bad
 from midcall.audit.lines import Begin, Entry, HeadLine
+from midcall.audit.opening import BadLog, opened
 from tests.midcall.audit import made
 
 GROUPS = (3, 1, 2, 5, 4)
@@ -277,3 +278,11 @@ def test_a_head_over_nothing_new_that_is_gone(tmp_path):
         )
         found = made.check(folder).found
         assert found is not None and found.kind == "cut" and said in found.reason
+
+
+@pytest.mark.parametrize("changed", [{"first": 2}, {"before": "no head"}])
+def test_a_file_that_goes_on_from_nowhere(changed):
+    """Nothing but a head proves where a file that is not the first one begins."""
+    begin = lines.encode(Begin(made.LOG, lines.VERSION, **{"first": 0, "previous": lines.FIRST} | changed))
+    with pytest.raises(BadLog, match="line 1"):
+        opened(made.KEY, LogFile("x.log", changed.get("first", 0), [begin + b"\n"]))
