@@ -2,9 +2,9 @@
 
 Goals on a fast machine: 500 calls, 50 000 packets a second, for five minutes (``--calls 500 --seconds 300``; some 15 GB
 are written): none lost, 99 % of them in the LEMF's file 50 ms after the tap saw them. Each call has a warrant of its
-own, all talk in SRTP; the LEMF judges and stores all of it (and with ``--media`` makes pcap and WAV files too). What they
-say is recorded first (256 octets a packet), and played into one end of a wire between two network namespaces; the roles
-and the LEMF are at the other, and share this machine with the player. Needs the rights of root and iproute2.
+own, all talk in SRTP; the LEMF judges and stores all of it (and with ``--media`` makes pcap and WAV files too). What
+they say is recorded first (256 octets a packet), and played into one end of a wire between two network namespaces; the
+roles and the LEMF are at the other, and share this machine with the player. Needs the rights of root and iproute2.
 """
 
 from __future__ import annotations
