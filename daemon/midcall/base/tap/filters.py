@@ -116,7 +116,9 @@ def _headers(carriers: Iterable[int]) -> list[Line]:
         ("jlt", "r8", 20, "drop"),
         ("add", "r8", "r7"),
         ("stdw", "r10", _KEY, 0),
-        ("stw", "r10", _KEY + 8, int.from_bytes(_MAPPED[8:], sys.byteorder, signed=True)),
+        # Not in one: Linux 6.1 tracks such a value, and lets only CAP_PERFMON write behind it in the same slot.
+        ("sth", "r10", _KEY + 8, int.from_bytes(_MAPPED[8:10], sys.byteorder, signed=True)),
+        ("sth", "r10", _KEY + 10, int.from_bytes(_MAPPED[10:], sys.byteorder, signed=True)),
         *_load_bytes("r7", 16, _KEY + 12, 4),
         ("ldb", "r7", 9),
         ("mov", "r9", "r0"),
