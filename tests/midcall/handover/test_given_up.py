@@ -24,8 +24,7 @@ from midcall.handover.values import INTERFACES, Gap
 from tests.midcall.handover.ledger import Ledger
 from tests.midcall.handover.world import SECOND, T0, cc, intercept, iri, keys, streams, unavailable
 
-# A file without any row has 100 000 octets.
-SETTINGS = SpoolSettings(segment_octets=200_000, reserve_octets=0, retry_seconds=0.0)
+SETTINGS = SpoolSettings(segment_octets=100_000, reserve_octets=0, retry_seconds=0.0)
 
 
 class Killed(BaseException):

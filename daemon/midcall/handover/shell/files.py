@@ -17,15 +17,17 @@ from midcall.base.seal import SealError
 from midcall.base.sqlite import CHECKPOINT_PAGES, PAGE_OCTETS, read_only, transaction, unlink
 from midcall.handover.assembler import Assembler, Recall
 from midcall.handover.integrity import Chain
+from midcall.handover.settings import SpoolSettings
 from midcall.handover.shell.folder import Folder
 from midcall.handover.shell.keys import KeyForeign, KeyGone, KeyStore
 from midcall.handover.shell.segments import given_up, trim
-from midcall.handover.shell.store import KnownContext, Store, Unborn, encode_key
+from midcall.handover.shell.store import LARGE_PAGE_OCTETS, KnownContext, Store, Unborn, encode_key
 from midcall.handover.shell.tail import Tail
 from midcall.handover.values import INTERFACES, NUMBERS, ContextKey, Gap, Interface, Kind, Run
 
 # Row numbers of files behind one whose last row cannot be told begin anew, far behind it.
 _GENERATION = 1 << 40
+_LARGE_SEGMENT = 8 << 20
 # What the events' file notes of interceptions under this name and their handle.
 _ACTIVE = "active "
 # And of intercepts.
@@ -68,7 +70,7 @@ class Files:
         make: Callable[[Recall], Assembler],
         chained: bool,
         signed: bool,
-        reserve: int,
+        settings: SpoolSettings,
     ) -> None:
         self.folder = folder
         self.number = 0
@@ -79,11 +81,13 @@ class Files:
         self._chained = chained
         self._signed = signed
         self._open = False
+        # A file without any row has six pages.
+        self._page = LARGE_PAGE_OCTETS if settings.segment_octets >= _LARGE_SEGMENT else PAGE_OCTETS
         # What no hash covered yet of content that is no more on the disk, and the first row behind it.
         self._kept: tuple[int, dict[ContextKey, Chain]] = 0, {}
         # The log of events must fit into what is reserved for them; that of content is not to fill a small disk.
         most = CHECKPOINT_PAGES * PAGE_OCTETS
-        self._log_octets = min(most, reserve // 4) if reserve else most
+        self._log_octets = min(most, settings.reserve_octets // 4) or most
 
     def open(self, now: int) -> None:
         self.close()
@@ -203,7 +207,8 @@ class Files:
         kept = {context.id for context in contexts}
         waiting = [] if old is None else [each for each in old.unsigned() if each[0] in kept]
         following = 1 if old is None else old.next_context
-        Store.create(path, "hi3", first, following, contexts, waiting, first if old is None else old.low)
+        low = first if old is None else old.low
+        Store.create(path, "hi3", first, following, contexts, waiting, low, self._page)
         self.folder.sync()
 
     def _recall(self, key: ContextKey) -> int:
@@ -330,7 +335,7 @@ class Files:
         old.close()
         unlink(old.path)
         path = self.folder.segment("hi3", number)
-        Store.create(path, "hi3", first, following, contexts, waiting)
+        Store.create(path, "hi3", first, following, contexts, waiting, page_octets=self._page)
         self.folder.sync()
         self.content = self._store(path, "hi3")
         self._checkpoint()

@@ -94,7 +94,7 @@ class Spool:
             self._assembler,
             self._integrity.enabled,
             sign is not None,
-            self.settings.reserve_octets,
+            self.settings,
         )
         try:
             self._begin(now)

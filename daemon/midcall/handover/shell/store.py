@@ -37,8 +37,8 @@ CREATE TABLE refused(handle INTEGER, interface TEXT, reason TEXT, count INTEGER,
 CREATE TABLE gone(id INTEGER PRIMARY KEY, handle INTEGER, spans BLOB, tags BLOB);
 """
 TAG_OCTETS = 16
-PAGES: dict[Interface, int] = {"hi2": PAGE_OCTETS, "hi3": 16_384}
-"""Octets of a page. Content comes in rows of 32 KB: each page costs a call of the system, and another one later."""
+LARGE_PAGE_OCTETS = 16_384
+"""Of large files of content, whose rows have 32 KB: each page costs a call of the system, and another one later."""
 LEAST_PAGES = 16
 """Of a log, however small the disk: a commit has no fewer."""
 _COUNTED = "ON CONFLICT(context) DO UPDATE SET next = excluded.next, total = total + excluded.total"
@@ -141,11 +141,12 @@ class Store:
         contexts: Iterable[KnownContext] = (),
         unsigned: Iterable[tuple[int, int, bytes]] = (),
         low: int | None = None,
+        page_octets: int = PAGE_OCTETS,
     ) -> None:
         """A new file whose rows begin with ``first``, going on with the numbers of ``contexts``;
         rows from ``low`` on, in older files, are not covered by an integrity check yet.
         """
-        database = connect(path, "rwc", PAGES[interface])
+        database = connect(path, "rwc", page_octets)
         try:
             with transaction(database):
                 schema = _SCHEMA + (_EVENTS_SCHEMA if interface == "hi2" else "")
