@@ -14,6 +14,7 @@ __all__ = ["pytest_addoption", "pytest_runtest_protocol", "pytest_sessionfinish"
 # Folders of tests that wait for other programs: they begin first, so that no worker is left alone with them at the end.
 _LONG = ("tests/peers/", "tests/midcall/live/", "tests/midcall/cli/", "tests/midcall/test_")
 
+_PROOF = bool(os.environ.get("MIDCALL_PROOF"))
 # What is measured in the short form; the long form measures all, at three times the time (tests/gates.py).
 _MEASURED = "tests/imswire/"
 
@@ -22,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The same order in all workers; files stay together."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
     for item in items:
-        if not os.environ.get("MIDCALL_PROOF") and not item.nodeid.startswith(_MEASURED):
+        if not _PROOF and not item.nodeid.startswith(_MEASURED):
             item.add_marker(pytest.mark.no_cover)
 
 
@@ -31,4 +32,4 @@ settings.register_profile("short", deadline=None, derandomize=True, suppress_hea
 settings.register_profile(
     "proof", deadline=None, max_examples=10_000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("proof" if os.environ.get("MIDCALL_PROOF") else "short")
+settings.load_profile("proof" if _PROOF else "short")

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from pylibsrtp import Policy, Session, _binding
 
 from imswire import inet
-from scripts.bench.voices import CLEAR, FRAME_NS, HEADER, PROTECTED, VOICE, Voice
+from scripts.bench.voices import FRAME_NS, PROTECTED, Slot, Voice, protect
 
 SLICES = 10
 """In which the packets of a frame go: one each two milliseconds."""
@@ -43,7 +43,6 @@ _TPACKET_V2 = 1
 # struct tpacket2_hdr: status, octets of the packet, octets kept.
 _HEAD = Struct("=III").pack_into
 _REQUEST = Struct("=4I").pack
-_RTP = Struct("!BBHII").pack_into
 
 
 class Played(NamedTuple):
@@ -106,21 +105,14 @@ def slots(voices: Sequence[Voice], frames: int) -> Iterator[bytearray]:
     packets = bytearray(SLOT * len(voices))
     base = _binding.ffi.from_buffer("char[]", packets)
     sessions = [Session(Policy(key=each.key, ssrc_type=Policy.SSRC_SPECIFIC, ssrc_value=each.ssrc)) for each in voices]
-    spoken = []
+    spoken: list[Slot] = []
     for at, each, session in zip(range(0, len(packets), SLOT), voices, sessions, strict=True):
         _HEAD(packets, at, _SEND_REQUEST, LENGTH, LENGTH)
         packets[at + FRAME_AT : at + SLOT] = inet.udp_frame(*each.origin, each.address, each.port, bytes(PROTECTED))
         packets[at + _UDP_CHECKSUM_AT : at + RTP_AT] = bytes(2)  # none
         spoken.append((at + RTP_AT, base + at + RTP_AT, session._srtp[0], each.kind, each.sequence, each.ssrc))
-    protect, length = _binding.lib.srtp_protect, _binding.ffi.new("int *")
     for frame in range(frames):
-        for at, rtp, session, kind, sequence, ssrc in spoken:
-            number = sequence + frame
-            _RTP(packets, at, 0x80, kind, number & 0xFFFF, 160 * number & 0xFFFFFFFF, ssrc)
-            packets[at + HEADER : at + CLEAR] = VOICE
-            length[0] = CLEAR
-            if protect(session, rtp, length):
-                raise RuntimeError("libsrtp protects nothing")
+        protect(packets, spoken, frame)
         yield packets
 
 

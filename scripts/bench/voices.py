@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pylibsrtp import Policy, Session, _binding
 
@@ -41,6 +41,24 @@ class Voice(NamedTuple):
     origin: tuple[bytes, int] = (b"\x7f\0\0\1", 9)
 
 
+Slot = tuple[int, Any, Any, int, int, int]
+"""Where a packet of a voice is to stand: place in the buffer, the same as a pointer; then its session of libsrtp,
+payload type, first sequence number, SSRC.
+"""
+
+
+def protect(packets: bytearray, slots: Iterable[Slot], frame: int) -> None:
+    """Write the packet of each voice in one frame, protected. RuntimeError."""
+    srtp_protect, length = _binding.lib.srtp_protect, _binding.ffi.new("int *")
+    for at, pointer, session, kind, sequence, ssrc in slots:
+        number = sequence + frame
+        _RTP(packets, at, 0x80, kind, number & 0xFFFF, 160 * number & 0xFFFFFFFF, ssrc)
+        packets[at + HEADER : at + CLEAR] = VOICE
+        length[0] = CLEAR
+        if srtp_protect(session, pointer, length):
+            raise RuntimeError("libsrtp protects nothing")
+
+
 class Voices:
     """``sent`` counts packets, ``late`` frames that began one frame behind their time; ``times`` is when each began,
     wall ns.
@@ -63,7 +81,6 @@ class Voices:
         self._messages = bytearray(_MMSGHDR.size * count)
         packets, names, vectors, self._at = map(_address, (self._packets, self._names, self._vectors, self._messages))
         slots = _binding.ffi.cast("char *", packets)
-        self._length = _binding.ffi.new("int *")
         self._voices = [
             (SLOT * place, slots + SLOT * place, session._srtp[0], each.kind, each.sequence, each.ssrc)
             for place, (each, session) in enumerate(zip(voices, self._sessions, strict=True))
@@ -77,15 +94,7 @@ class Voices:
 
     def _protect(self, first: int, end: int) -> None:
         """The next packet of some of them into their slots."""
-        packets, length, frame = self._packets, self._length, self._frame
-        protect = _binding.lib.srtp_protect
-        for at, slot, session, kind, sequence, ssrc in self._voices[first:end]:
-            number = sequence + frame
-            _RTP(packets, at, 0x80, kind, number & 0xFFFF, 160 * number & 0xFFFFFFFF, ssrc)
-            packets[at + HEADER : at + CLEAR] = VOICE
-            length[0] = CLEAR
-            if protect(session, slot, length):
-                raise RuntimeError("libsrtp protects nothing")
+        protect(self._packets, self._voices[first:end], self._frame)
 
     def _send(self, first: int, end: int) -> None:
         while first < end:

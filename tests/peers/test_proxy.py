@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from midcall.base.lab_pki import LabPki
+from scripts.bench.cscf_scenarios import BUFFER, DIGEST, TRUSTED, at
 
 pytestmark = pytest.mark.peer
 Peer = Callable[[str], Path]
@@ -29,8 +30,6 @@ PROOF = bool(os.environ.get("MIDCALL_PROOF"))
 CALLS, RATE = (5_000, 500) if PROOF else (20, 40)
 GENTLE = (1_000, 100) if PROOF else (CALLS, RATE)
 """For what goes through a shim of ours as well."""
-BUFFER = 4 << 20
-"""SIPp's own holds 64 KiB: some 50 messages, which come while it waits for a core, and what is more is lost."""
 LIMIT = 60
 HOST = {"4": "127.0.0.1", "6": "::1"}
 MODES = {"udp": "u1", "tcp": "t1"}
@@ -47,14 +46,6 @@ seal = "seal"
 [[cscf.route]]
 domain = "ims.example"
 hops = [{{ uri = "{hop}" }}]
-[[cscf.peer]]
-network = "127.0.0.0/8"
-trusted = true
-relay = true
-[[cscf.peer]]
-network = "::1"
-trusted = true
-relay = true
 """
 TLS = """\
 [[cscf.listen]]
@@ -63,12 +54,6 @@ address = "{address}"
 certificate = "{folder}/cscf.pem"
 key = "cscf.key"
 clients = "none"
-"""
-DIGEST = """\
-[cscf.digest]
-realm = "ims.example"
-users = "users"
-algorithms = ["MD5"]
 """
 KAMAILIO = """\
 debug=0
@@ -99,10 +84,6 @@ request_route {{
     t_relay();
 }}
 """
-
-
-def at(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -170,8 +151,7 @@ def site_of(
         hashes = {name: hashlib.md5(f"{name}:ims.example:{word}".encode()).hexdigest() for name, word in users.items()}
         secret.write_text("".join(f"{name}:ims.example::{md5}\n" for name, md5 in hashes.items()))
         secret.chmod(0o600)
-        text = text.partition("[[cscf.peer]]")[0] + DIGEST
-    config.write_text(text)
+    config.write_text(text + (TRUSTED if users is None else DIGEST))
     return [Path(sys.executable).parent / "midcall", "run", "--config", str(config)], port
 
 

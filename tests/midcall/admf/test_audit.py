@@ -41,6 +41,14 @@ class Audited:
         self.place = Place(folder)
         self.client = AuditClient(AuditLink(path=self.place.socket, role=Role.ADMF, salt=SALT))
 
+    @classmethod
+    async def new(cls, folder: Path) -> Audited:
+        folder.mkdir()
+        audit = cls(folder)
+        await audit.begin()
+        await audit.client.start()
+        return audit
+
     async def begin(self) -> None:
         self.keeper = self.place.keeper()
         await self.keeper.start()
@@ -59,13 +67,8 @@ class Audited:
 
 
 def test_every_act_is_there_before_and_after(site: Site, tmp_path: Path) -> None:
-    folder = tmp_path / "audit"
-    folder.mkdir()
-
     async def all_of_it() -> None:
-        audit = Audited(folder)
-        await audit.begin()
-        await audit.client.start()
+        audit = await Audited.new(tmp_path / "audit")
 
         async def test(site: Site) -> None:
             await site.active(warrants.make())
@@ -99,13 +102,8 @@ def test_every_act_is_there_before_and_after(site: Site, tmp_path: Path) -> None
 
 @pytest.mark.proof
 def test_without_the_audit_nothing_begins_and_what_ends_ends(site: Site, tmp_path: Path) -> None:
-    folder = tmp_path / "audit"
-    folder.mkdir()
-
     async def all_of_it() -> None:
-        audit = Audited(folder)
-        await audit.begin()
-        await audit.client.start()
+        audit = await Audited.new(tmp_path / "audit")
 
         async def test(site: Site) -> None:
             await site.active(warrants.make())
@@ -151,13 +149,8 @@ def test_a_role_without_an_audit_says_so(site: Site, caplog: pytest.LogCaptureFi
 
 
 def test_what_the_audit_finds_by_itself_is_an_alarm_for_an_hour(site: Site, tmp_path: Path) -> None:
-    folder = tmp_path / "audit"
-    folder.mkdir()
-
     async def all_of_it() -> None:
-        audit = Audited(folder)
-        await audit.begin()
-        await audit.client.start()
+        audit = await Audited.new(tmp_path / "audit")
 
         async def test(site: Site) -> None:
             stop = asyncio.Event()
