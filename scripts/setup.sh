@@ -87,8 +87,8 @@ setup() {
         sha256sum)
     [[ -f $stamp && $(<"$stamp") == "$digest" ]] && return
     say "installing requirements/$kind.txt into .venv"
-    # The lock files are complete: nothing is left to resolve.
-    retry .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
+    # The lock files are complete: nothing is left to resolve. What is never imported need not be compiled.
+    retry .venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes --no-deps \
         -r requirements/build.txt -r "requirements/$kind.txt"
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
         --no-index -e .

@@ -7,9 +7,21 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.gates import pytest_addoption, pytest_runtest_protocol, pytest_sessionfinish, pytest_terminal_summary
+from tests.gates import (
+    pytest_addoption,
+    pytest_runtest_call,
+    pytest_runtest_protocol,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 
-__all__ = ["pytest_addoption", "pytest_runtest_protocol", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_runtest_call",
+    "pytest_runtest_protocol",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
 
 # Folders of tests that wait for other programs: they begin first, so that no worker is left alone with them at the end.
 _LONG = ("tests/peers/", "tests/midcall/live/", "tests/midcall/cli/", "tests/midcall/test_")
@@ -29,12 +41,14 @@ _REPEATS = (
     "tests/midcall/handover/test_kills.py",
     "tests/midcall/handover/test_spool_machine.py",
     "tests/midcall/kms/test_public_key.py",
+    "tests/midcall/lemf/test_media_together.py",
     "tests/midcall/lemf/test_numbers.py",
     "tests/midcall/lemf/test_outliers.py",
     "tests/midcall/lemf/test_short_way.py",
     "tests/midcall/lemf/test_tampering.py",
     "tests/midcall/lemf/test_turns.py",
     "tests/midcall/live/test_restarts.py",
+    "tests/midcall/live/test_system.py",
     "tests/midcall/test_delivery.py",
     "tests/midcall/test_shipped.py",
     "tests/peers/",

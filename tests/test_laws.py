@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -131,14 +132,17 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Full names of everything that a module imports anywhere in it."""
+    found: set[str] = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute here"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
 
 
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
@@ -172,7 +176,7 @@ def test_only_a_shell_asks_the_time_opens_a_file_or_prints(path: Path) -> None:
 
 def test_construct_stays_inside_mikey() -> None:
     """The public face of imswire.mikey is typed values: nobody else meets a Container."""
-    users = {path for path in sources(CODECS) + sources(DAEMON) if "construct" in set(imports(path))}
+    users = {path for path in sources(CODECS) + sources(DAEMON) if "construct" in imports(path)}
     assert {path.parent for path in users} == {CODECS / "imswire" / "mikey"}
 
 
