@@ -6,6 +6,7 @@ function was told is what is armed.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -202,7 +203,11 @@ class X1(RuleBasedStateMachine):
             assert all(self.ordered[xid] == details for xid, details in held.items())
 
 
+long = bool(os.environ.get("MIDCALL_PROOF"))
 X1.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=2_000 if long else 150,
+    stateful_step_count=50 if long else 30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 TestX1 = X1.TestCase
