@@ -127,6 +127,7 @@ class Book:
             raise Denied("form", str(error)) from None
         if person.plain in self._signers(read):
             raise Denied("own", "who has drafted it does not approve it")
+        self._signed(read)
         former = self._records.get(signed.id)
         count = sum(bool(each.papers) for each in self._records.values())
         if former is None and count >= self._limits.warrants:
@@ -201,6 +202,15 @@ class Book:
             raise Denied("twice", "this person has approved it already")
         if not envelope.verifies(read, signature, approver.key):
             raise Denied("signature", "the signature is wrong")
+
+    def _signed(self, read: Envelope) -> None:
+        """Whom a draft names as having approved it has. Denied."""
+        for each in read.signatures:
+            approver = self._trust.approver(envelope.signer(each))
+            if approver is None:
+                raise Denied("key", "it is signed by a key that the trust list does not have")
+            if not envelope.verifies(read, each, approver.key):
+                raise Denied("signature", "a signature in it is wrong")
 
     def _signers(self, read: Envelope) -> frozenset[str]:
         """Persons of the trust list under whose keys a file says that it is signed. Denied."""

@@ -74,6 +74,7 @@ def test_every_act_is_there_before_and_after(site: Site, tmp_path: Path) -> None
             await site.active(warrants.make())
             await site.refused("lea", Command.DRAFT, draft(warrants.make()))
             await site.done("aud", Command.LIST)
+            assert await site.refused("aud", Command.APPROVE) == await site.refused("ann", Command.DRAFT) == "role"
             await site.done("lea", Command.REVOKE, wire.Named("W-1"))
             await site.until(lambda: not site.held("poi") | site.held("df"))
             await site.until(lambda: not any(each.element.destinations for each in site.services.values()))
@@ -89,10 +90,13 @@ def test_every_act_is_there_before_and_after(site: Site, tmp_path: Path) -> None
         assert done[:8] == begun[:8] == people + elements
         assert begun[8:11] == ["warrant.draft", "warrant.read", "warrant.revoke"]
         assert sorted(done[8:]) == sorted(["warrant.read", "warrant.revoke"] + 2 * ["task.deactivate"] + _GONE)
-        assert [row["act"] for row in rows if row["outcome"] == "refused"] == ["warrant.draft"]
+        refused = [row["act"] for row in rows if row["outcome"] == "refused"]
+        assert refused == ["warrant.draft", "li.refuse", "li.refuse"]
         own = digest(SALT, Kind.WARRANT, "W-1").hex()
         assert all(row["object"] == own for row in rows if row["act"] == "warrant.approve" and row["phase"] == "intent")
         lea = digest(SALT, Kind.PERSON, "lea").hex()
+        denied = [row["actor"] for row in rows if row["act"] == "li.refuse"]
+        assert denied == [digest(SALT, Kind.PERSON, each).hex() for each in ("aud", "ann")]
         assert all(row["actor"] == lea for row in rows if row["act"] == "warrant.activate" and row["phase"] == "intent")
         text = json.dumps(rows)
         assert "alice" not in text and "W-1" not in text and "Lea" not in text

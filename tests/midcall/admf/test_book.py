@@ -55,6 +55,17 @@ def test_a_person_with_two_keys_is_one_person():
     assert code(world.approve, warrant, ANN, "second") == "twice"
 
 
+def test_a_draft_brings_no_signature_that_is_not_one():
+    """It would show approvals that nobody gave, and those persons could not give theirs."""
+    world = World()
+    theirs = envelope.read(warrants.signed(warrants.make(), "Ann", "Ben"))
+    other = envelope.read(draft(warrants.make(id="W-2")))
+    forged = envelope.write(envelope.Envelope(other.payload, theirs.signatures))
+    assert code(world.core.draft, forged, LEA, world.now) == "signature"
+    assert code(world.core.draft, warrants.signed(warrants.make(), "Ann", "Zoe"), LEA, world.now) == "key"
+    assert world.core.book.records == {}
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"revoked": "true"}, {"valid_until": "2026-07-01T00:00:00Z"}, {"valid_from": "2026-07-03T00:00:00Z"}],

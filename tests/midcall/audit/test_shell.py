@@ -186,6 +186,25 @@ def test_who_is_refused_a_thousand_times_fills_no_disk(place, monkeypatch):
     assert said == [(403, 0, True), (500, 0, True), (403, 999, False), (403, 0, True)]
 
 
+def test_who_is_refused_often_does_not_hide_others(place, monkeypatch):
+    monkeypatch.setattr(clients, "OFTEN_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "OFTEN_ACTORS", 3)
+    actors = [bytes([number]) * 32 for number in range(1, 6)]
+
+    async def go():
+        async with place.running(), place.client() as client:
+            for _ in range(3):
+                for actor in actors:
+                    client.refused(Act.LI_REFUSE, actor=actor)
+            await asyncio.sleep(0.1)
+            await told(client)
+
+    asyncio.run(go())
+    said = [(row["actor"][:2], row["count"]) for row in entries(place) if row["act"] == "li.refuse"]
+    # Beyond the limit they are counted together: 6 of two actors, of whom the first was told.
+    assert said == [("01", 0), ("02", 0), ("03", 0), ("04", 0), ("01", 2), ("02", 2), ("03", 2), ("", 5)]
+
+
 def test_users_that_may_not_write(place, monkeypatch):
     monkeypatch.setattr(clients, "WAIT_SECONDS", 0.05)
 

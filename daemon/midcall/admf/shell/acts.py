@@ -32,6 +32,8 @@ ENDS = frozenset({Command.REVOKE})
 """What is done whether the audit can be written or not."""
 TELLS = frozenset({Command.ALARMS, Command.HEALTH})
 """What tells, without a target in it, that something is wrong: also when it is the audit."""
+MARK_DIGITS = 16
+"""Of the SHA-256 of a certificate, in the log of the LI plane."""
 
 
 class Announced(Protocol):
@@ -72,11 +74,14 @@ class Acts:
             return client.begin(act, held, actor=actor)
         return await client.intent(act, held, actor=actor)
 
-    def stranger(self, command: str) -> None:
-        """Somebody asked who may not."""
-        li_log.warning("%s: refused to somebody who may not ask it", command if command in set(Command) else "?")
-        if self._client is not None:
-            self._client.refused(Act.LI_REFUSE)
+    def stranger(self, command: str, person: Person | None, certificate: bytes | None) -> None:
+        """Somebody asked who may not: a person of another role, or who has that certificate (its SHA-256)."""
+        extra = {"certificate": certificate.hex()[:MARK_DIGITS] if certificate else ""}
+        asked = command if command in set(Command) else "?"
+        li_log.warning("%s: refused to somebody who may not ask it", asked, extra=extra)
+        client = self._client
+        if client is not None:
+            client.refused(Act.LI_REFUSE, actor=client.digest(Kind.PERSON, person.plain) if person else certificate)
 
     async def order(self, act: Act, ne: str, subject: str, *, ends: bool, warrant: str = "") -> Announced:
         """A request to an element, under which warrant where that is known; one that ``ends`` something does not wait.

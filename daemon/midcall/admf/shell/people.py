@@ -15,7 +15,7 @@ from aiohttp import web
 
 from midcall.admf import wire
 from midcall.admf.roles import Command, Person
-from midcall.admf.shell.acts import Acts, NotAudited
+from midcall.admf.shell.acts import MARK_DIGITS, Acts, NotAudited
 from midcall.admf.shell.desk import Desk
 from midcall.admf.shell.reports import certificate
 from midcall.admf.shell.store import StoreError
@@ -32,7 +32,6 @@ from midcall.events import Instant
 CONNECTIONS = 64
 CERTIFICATES = 1_024
 BODY_SECONDS = 5.0
-MARK_DIGITS = 16
 PATHS = {wire.path(each): each for each in Command}
 T = TypeVar("T")
 li_log = logging.getLogger("midcall.li.admf")
@@ -85,7 +84,7 @@ class PeopleDoor:
         person = None if caller is None else self._people.get(canonical(caller))
         command = PATHS.get(request.path)
         if der is None or person is None or command is None or not person.may(command):
-            self._acts.stranger(command or "")
+            self._acts.stranger(command or "", person, None if der is None else hashlib.sha256(der).digest())
             return https.closing(_json(403, _NOT_YOURS))
         mark = hashlib.sha256(der)
         if not self._rates.take(mark.digest(), self._now().mono):

@@ -51,6 +51,8 @@ WAITING: Final = 65_536
 ROLLED_BACK: Final = "it has gone back behind what it has answered"
 GRACE_SECONDS: Final = 900.0
 OFTEN_SECONDS: Final = 1.0
+OFTEN_ACTORS: Final = 64
+"""Of whom what is refused is told apart within that time; the others are told of together."""
 li_log = logging.getLogger("midcall.li.audit")
 
 
@@ -132,6 +134,9 @@ class Intent:
             self._later = None
 
 
+_Often = tuple[Act, int, bytes | None]
+
+
 class AuditClient:
     """One writer. ``start`` before, ``close`` after use, both in the loop that uses it.
 
@@ -151,7 +156,7 @@ class AuditClient:
         self._task: asyncio.Task[None] | None = None
         self._lost: float | None = time.monotonic()
         self._told = False
-        self._often: dict[tuple[Act, int], int] = {}
+        self._often: dict[_Often, int] = {}
         self._at: tuple[str, int] | None = None
         self._rolled_back = False
 
@@ -218,21 +223,25 @@ class AuditClient:
         actor: bytes | None = None,
         code: int = 0,
     ) -> None:
-        """Tell of something that was refused: of many in one second the first, then how many more there were.
+        """Tell of something that was refused: of many by one actor in one second the first, then how many more.
 
         Who is refused could otherwise fill the disk of the audit.
         """
-        if (act, code) in self._often:
-            self._often[act, code] += 1
+        key = act, code, actor
+        if key not in self._often and len(self._often) >= OFTEN_ACTORS:
+            key = act, code, None
+        if key in self._often:
+            self._often[key] += 1
             return
-        self._often[act, code] = 0
+        self._often[key] = 0
         self.event(act, held, warrant=warrant, actor=actor, outcome=Outcome.REFUSED, code=code)
-        asyncio.get_running_loop().call_later(OFTEN_SECONDS, self._more_refused, act, code)
+        asyncio.get_running_loop().call_later(OFTEN_SECONDS, self._more_refused, key)
 
-    def _more_refused(self, act: Act, code: int) -> None:
-        count = self._often.pop((act, code))
+    def _more_refused(self, key: _Often) -> None:
+        act, code, actor = key
+        count = self._often.pop(key)
         if count:
-            self.event(act, outcome=Outcome.REFUSED, code=code, count=count)
+            self.event(act, actor=actor, outcome=Outcome.REFUSED, code=code, count=count)
 
     def put(self, note: Note) -> None:
         self._put(_Waiting(note, None))

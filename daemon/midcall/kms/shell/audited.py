@@ -42,11 +42,13 @@ class KeyAudit:
             self._given.put(digest, True)
         return intent
 
-    def refused(self, xid: str | None, code: int) -> None:
-        """Nothing was given; ``code``: the status of the answer."""
-        if self._client is not None:
-            held = None if xid is None else self._client.digest(Kind.TASK, xid)
-            self._client.refused(Act.KEYS_GIVE, held, code=code)
+    def refused(self, xid: str | None, code: int, caller: str | None = None) -> None:
+        """Nothing was given; ``code``: the status of the answer; ``caller``: the element that asked, when it is one."""
+        client = self._client
+        if client is not None:
+            held = None if xid is None else client.digest(Kind.TASK, xid)
+            actor = None if caller is None else client.digest(Kind.ELEMENT, caller)
+            client.refused(Act.KEYS_GIVE, held, actor=actor, code=code)
 
     def managed(self, act: Act = Act.KEYS_MANAGE) -> None:
         """Keys have changed: those of tickets, or those of subscribers."""

@@ -194,7 +194,7 @@ class XkDoor:
         self, caller: str, stop: _Stop, asked: xk.Request | None = None, granted: Granted | None = None
     ) -> web.Response:
         self._told(caller, stop.code, asked, granted, stop.rule)
-        self._desk.audit.refused(None if asked is None else asked.xid, stop.code.status)
+        self._desk.audit.refused(None if asked is None else asked.xid, stop.code.status, caller)
         transaction = None if asked is None else asked.transaction
         refusal = xk.Refusal(code=stop.code, reason=stop.reason[:512], rule=stop.rule, transaction=transaction)
         response = https.response(stop.code.status, xk.write(refusal), KIND)
