@@ -108,9 +108,13 @@ class Review:
 
     def weigh(self, entry: Entry, log: int = 0) -> None:
         """Whether what was noted until now bears it out."""
-        if entry.phase is Phase.OUTCOME or not entry.object or entry.outcome is Outcome.REFUSED:
+        if entry.phase is Phase.OUTCOME or not entry.object:
             return
+        refused = entry.outcome is Outcome.REFUSED
         for rule in RULES:
+            # An order that was refused was given all the same: by the ADMF, or by who has its certificate.
+            if refused and rule.needs is not Role.ADMF:
+                continue
             if (rule.role, rule.act) == (entry.role, entry.act) and not self._bears_out(rule, entry):
                 self._kept.append((Remark(entry.n, rule.reason, log), rule.needs))
 

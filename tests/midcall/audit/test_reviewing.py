@@ -81,6 +81,23 @@ def test_somebody_orders_who_is_not_the_admf(tmp_path):
     assert [n for n, _ in remarks(tmp_path, elsewhere)] == [1, 3]
 
 
+@pytest.mark.parametrize(("ordered", "found"), [(False, [1, 2]), (True, [2])])
+def test_an_order_that_was_refused_was_given_by_somebody(tmp_path, ordered, found):
+    """With a certificate of the ADMF and no warrant: nothing begins, and it is told."""
+    admf = Writer(Role.ADMF, 1, b"admf" * 4)
+    ledger, log = made.ledger(), tmp_path / "log"
+    log.mkdir()
+    octets = ledger.place.begin()
+    asked = Note(Act.TASK_ACTIVATE if ordered else Act.WARRANT_READ, INTENT, 1, X, W)
+    ledger.add(asked, admf, Instant(1, 1))
+    for writer, act, held in ((POI, Act.TASK_ACTIVATE, X), (DF, Act.TASK_MODIFY, b"y" * 32)):
+        ledger.add(Note(act, EVENT, 1, held, W, outcome=Outcome.REFUSED, code=3_000), writer, Instant(1, 1))
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
+    review = Review()
+    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
+    assert [each.n for each in review.remarks()] == found
+
+
 def test_another_object_is_another_one(tmp_path):
     log = write(tmp_path, HONEST)
     review = Review()
