@@ -76,7 +76,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """In a worker of xdist pytest-cov measures twice, and keeps one of the two: the other would go on here."""
-    if item.get_closest_marker("no_cover"):
+    if hasattr(item.config, "workerinput") and item.get_closest_marker("no_cover"):
         while (beneath := coverage.Coverage.current()) is not None:
             beneath.stop()
     return (yield)

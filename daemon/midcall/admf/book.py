@@ -30,7 +30,7 @@ from midcall.base.warrant import (
     verify,
 )
 from midcall.base.warrant.envelope import Envelope, Signature
-from midcall.base.warrant.trust import plain
+from midcall.base.warrant.trust import Approver, plain
 from midcall.events import Instant
 
 HOUR = 3_600 * SECOND
@@ -189,10 +189,7 @@ class Book:
 
     def _signs(self, read: Envelope, signature: Signature, person: Person, now: Instant) -> None:
         """The person's own key, listed and valid, over exactly this; and nobody signs twice."""
-        try:
-            approver = self._trust.approver(envelope.signer(signature))
-        except FormError as error:
-            raise Denied("form", str(error)) from None
+        approver = self._approver(signature)
         signers = self._signers(read)
         if approver is None or approver.name != person.plain:
             raise Denied("key", "the signature is not by a key of whom the certificate names")
@@ -206,7 +203,7 @@ class Book:
     def _signed(self, read: Envelope) -> None:
         """Whom a draft names as having approved it has. Denied."""
         for each in read.signatures:
-            approver = self._trust.approver(envelope.signer(each))
+            approver = self._approver(each)
             if approver is None:
                 raise Denied("key", "it is signed by a key that the trust list does not have")
             if not envelope.verifies(read, each, approver.key):
@@ -214,11 +211,15 @@ class Book:
 
     def _signers(self, read: Envelope) -> frozenset[str]:
         """Persons of the trust list under whose keys a file says that it is signed. Denied."""
+        found = map(self._approver, read.signatures)
+        return frozenset(each.name for each in found if each is not None)
+
+    def _approver(self, signature: Signature) -> Approver | None:
+        """Under whose key a signature says that it is. Denied."""
         try:
-            found = [self._trust.approver(envelope.signer(each)) for each in read.signatures]
+            return self._trust.approver(envelope.signer(signature))
         except FormError as error:
             raise Denied("form", str(error)) from None
-        return frozenset(each.name for each in found if each is not None)
 
     def _approved(self, record: Record, version: int, paper: Paper, now: Instant) -> Record:
         """With what follows when enough persons have signed."""

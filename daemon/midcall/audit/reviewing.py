@@ -60,6 +60,8 @@ RULES = (
         Role.KMS, Act.KEYS_GIVE, Role.DF, Act.KEYS_ASK, "the KMS gives keys that the DF has not asked for", open=True
     ),
 )
+_ORDERS = tuple(rule for rule in RULES if rule.needs is Role.ADMF)
+"""What was refused was given all the same: by the ADMF, or by who has its certificate."""
 _OPENS = frozenset((rule.needs, rule.before) for rule in RULES if rule.open)
 _ENDS = (Act.TASK_DEACTIVATE, Act.TASK_DEACTIVATE_ALL)
 _ENDED = frozenset({Act.TASK_ACTIVATE, Act.TASK_ARM})
@@ -110,11 +112,7 @@ class Review:
         """Whether what was noted until now bears it out."""
         if entry.phase is Phase.OUTCOME or not entry.object:
             return
-        refused = entry.outcome is Outcome.REFUSED
-        for rule in RULES:
-            # An order that was refused was given all the same: by the ADMF, or by who has its certificate.
-            if refused and rule.needs is not Role.ADMF:
-                continue
+        for rule in _ORDERS if entry.outcome is Outcome.REFUSED else RULES:
             if (rule.role, rule.act) == (entry.role, entry.act) and not self._bears_out(rule, entry):
                 self._kept.append((Remark(entry.n, rule.reason, log), rule.needs))
 

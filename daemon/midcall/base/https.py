@@ -28,6 +28,8 @@ from midcall.base.tls_end import TlsEnd
 LINGER_SECONDS = 0.25
 """How long a body that nobody wants is still read, so that the answer is not lost with it."""
 MAX_HEAD = 8_190
+MARK_DIGITS = 16
+"""Of the SHA-256 of a certificate, in a log."""
 _log = logging.getLogger("midcall.https")
 
 
@@ -183,6 +185,13 @@ def response(status: int, octets: bytes | bytearray = b"", kind: str = "applicat
     """An answer that nobody on the way keeps, and that does not tell which software gave it."""
     headers = {"Cache-Control": "no-store", "Server": "-"}
     return web.Response(status=status, body=octets, content_type=kind, headers=headers)
+
+
+def certificate(request: web.BaseRequest) -> bytes | None:
+    """DER form of that of who asks."""
+    transport = request.transport
+    ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
+    return None if ssl_object is None else ssl_object.getpeercert(binary_form=True)
 
 
 def closing(response: web.Response) -> web.Response:

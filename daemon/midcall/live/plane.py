@@ -44,7 +44,6 @@ CONNECTIONS = 16
 CERTIFICATES = 256
 BODY_SECONDS = 5.0
 STOP_SECONDS = 0.3
-MARK_DIGITS = 16
 CALL_OCTETS = 8
 NOT_EXPLAINED = msgspec.json.encode(NotExplained())
 log = logging.getLogger("midcall.li.plane")
@@ -191,14 +190,12 @@ class LiPlane:
         return msgspec.json.encode(found)
 
     def _told(self, caller: str, mark: bytes, outcome: str, **more: str | int) -> None:
-        log.info("%s", outcome, extra={"caller": caller, "certificate": mark.hex()[:MARK_DIGITS], **more})
+        log.info("%s", outcome, extra={"caller": caller, "certificate": mark.hex()[: https.MARK_DIGITS], **more})
 
 
 def _certificate(request: web.BaseRequest) -> bytes | None:
     """What names a certificate, whatever other names are in it."""
-    transport = request.transport
-    ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
-    octets = None if ssl_object is None else ssl_object.getpeercert(binary_form=True)
+    octets = https.certificate(request)
     return None if octets is None else hashlib.sha256(octets).digest()
 
 

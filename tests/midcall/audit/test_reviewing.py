@@ -34,23 +34,29 @@ HONEST = [
 
 
 def write(folder: Path, acts: list[tuple[Writer, Act, Phase]], **changed: object) -> Path:
+    fields = {"object": X, "warrant": W} | changed
+    return keep(folder, [(writer, Note(act, phase, 1, **fields)) for writer, act, phase in acts])  # type: ignore[arg-type]
+
+
+def keep(folder: Path, notes: list[tuple[Writer, Note]]) -> Path:
     log = folder / "log"
     log.mkdir(exist_ok=True)
     ledger = made.ledger()
     octets = ledger.place.begin()
-    for writer, act, phase in acts:
-        fields = {"object": X, "warrant": W} | changed
-        ledger.add(Note(act, phase, 1, **fields), writer, Instant(1, 1))  # type: ignore[arg-type]
-    octets += ledger.seal(Instant(1, 1))
-    (log / f"{0:020d}.log").write_bytes(octets)
+    for writer, note in notes:
+        ledger.add(note, writer, Instant(1, 1))
+    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
     return log
 
 
-def remarks(folder: Path, acts: list[tuple[Writer, Act, Phase]], **changed: object) -> list[tuple[int, str]]:
+def look(log: Path) -> list[tuple[int, str]]:
     review = Review()
-    checked = Checker(made.KEY, on_entry=review.entry).check(files.read(write(folder, acts, **changed)))
-    assert checked.found is None
+    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
     return [(each.n, each.reason) for each in review.remarks()]
+
+
+def remarks(folder: Path, acts: list[tuple[Writer, Act, Phase]], **changed: object) -> list[tuple[int, str]]:
+    return look(write(folder, acts, **changed))
 
 
 def test_an_honest_site(tmp_path):
@@ -85,32 +91,19 @@ def test_somebody_orders_who_is_not_the_admf(tmp_path):
 def test_an_order_that_was_refused_was_given_by_somebody(tmp_path, ordered, found):
     """With a certificate of the ADMF and no warrant: nothing begins, and it is told."""
     admf = Writer(Role.ADMF, 1, b"admf" * 4)
-    ledger, log = made.ledger(), tmp_path / "log"
-    log.mkdir()
-    octets = ledger.place.begin()
-    asked = Note(Act.TASK_ACTIVATE if ordered else Act.WARRANT_READ, INTENT, 1, X, W)
-    ledger.add(asked, admf, Instant(1, 1))
+    notes = [(admf, Note(Act.TASK_ACTIVATE if ordered else Act.WARRANT_READ, INTENT, 1, X, W))]
     for writer, act, held in ((POI, Act.TASK_ACTIVATE, X), (DF, Act.TASK_MODIFY, b"y" * 32)):
-        ledger.add(Note(act, EVENT, 1, held, W, outcome=Outcome.REFUSED, code=3_000), writer, Instant(1, 1))
-    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
-    review = Review()
-    assert Checker(made.KEY, on_entry=review.entry).check(files.read(log)).found is None
-    assert [each.n for each in review.remarks()] == found
+        notes.append((writer, Note(act, EVENT, 1, held, W, outcome=Outcome.REFUSED, code=3_000)))
+    assert [n for n, _ in look(keep(tmp_path, notes))] == found
 
 
 def test_another_object_is_another_one(tmp_path):
-    log = write(tmp_path, HONEST)
-    review = Review()
-    Checker(made.KEY, on_entry=review.entry).check(files.read(log))
-    assert list(review.remarks()) == []
-    ledger = made.ledger()
-    octets = ledger.place.begin()
-    for number, (writer, act, phase) in enumerate(HONEST):
-        ledger.add(Note(act, phase, 1, b"y" * 32 if number == 5 else X, W), writer, Instant(1, 1))
-    (log / f"{0:020d}.log").write_bytes(octets + ledger.seal(Instant(1, 1)))
-    review = Review()
-    Checker(made.KEY, on_entry=review.entry).check(files.read(log))
-    assert [each.n for each in review.remarks()] == [5]
+    assert remarks(tmp_path, HONEST) == []
+    notes = [
+        (writer, Note(act, phase, 1, b"y" * 32 if number == 5 else X, W))
+        for number, (writer, act, phase) in enumerate(HONEST)
+    ]
+    assert [n for n, _ in look(keep(tmp_path, notes))] == [5]
 
 
 def test_roles_of_other_hosts_are_not_missed(tmp_path):

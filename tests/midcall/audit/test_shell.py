@@ -188,7 +188,7 @@ def test_who_is_refused_a_thousand_times_fills_no_disk(place, monkeypatch):
 
 def test_who_is_refused_often_does_not_hide_others(place, monkeypatch):
     monkeypatch.setattr(clients, "OFTEN_SECONDS", 0.05)
-    monkeypatch.setattr(clients, "OFTEN_ACTORS", 3)
+    monkeypatch.setattr(clients, "OFTEN_APART", 3)
     actors = [bytes([number]) * 32 for number in range(1, 6)]
 
     async def go():

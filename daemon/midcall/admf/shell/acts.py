@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from midcall.admf.roles import Command, Person
 from midcall.base.audit_link import Act, AuditClient, Intent, Kind, NotAudited
+from midcall.base.https import MARK_DIGITS
 from midcall.base.warrant import TrustList
 
 li_log = logging.getLogger("midcall.li.admf")
@@ -32,8 +33,6 @@ ENDS = frozenset({Command.REVOKE})
 """What is done whether the audit can be written or not."""
 TELLS = frozenset({Command.ALARMS, Command.HEALTH})
 """What tells, without a target in it, that something is wrong: also when it is the audit."""
-MARK_DIGITS = 16
-"""Of the SHA-256 of a certificate, in the log of the LI plane."""
 
 
 class Announced(Protocol):

@@ -15,9 +15,8 @@ from aiohttp import web
 
 from midcall.admf import wire
 from midcall.admf.roles import Command, Person
-from midcall.admf.shell.acts import MARK_DIGITS, Acts, NotAudited
+from midcall.admf.shell.acts import Acts, NotAudited
 from midcall.admf.shell.desk import Desk
-from midcall.admf.shell.reports import certificate
 from midcall.admf.shell.store import StoreError
 from midcall.admf.values import Denied
 from midcall.base import https
@@ -80,15 +79,15 @@ class PeopleDoor:
         await self._server.stop(seconds)
 
     async def _handle(self, request: web.BaseRequest, caller: str | None) -> web.StreamResponse:
-        der = certificate(request)
+        der = https.certificate(request)
+        mark = None if der is None else hashlib.sha256(der).digest()
         person = None if caller is None else self._people.get(canonical(caller))
         command = PATHS.get(request.path)
-        if der is None or person is None or command is None or not person.may(command):
-            self._acts.stranger(command or "", person, None if der is None else hashlib.sha256(der).digest())
+        if mark is None or person is None or command is None or not person.may(command):
+            self._acts.stranger(command or "", person, mark)
             return https.closing(_json(403, _NOT_YOURS))
-        mark = hashlib.sha256(der)
-        if not self._rates.take(mark.digest(), self._now().mono):
-            li_log.warning("too many questions", extra={"certificate": mark.hexdigest()[:MARK_DIGITS]})
+        if not self._rates.take(mark, self._now().mono):
+            li_log.warning("too many questions", extra={"certificate": mark.hex()[: https.MARK_DIGITS]})
             return https.closing(https.response(429))
         if request.method != "POST":
             return https.response(405)

@@ -55,7 +55,7 @@ class ReportDoor:
         await self._server.stop(seconds)
 
     async def _handle(self, request: web.BaseRequest, caller: str | None) -> web.StreamResponse:
-        der = certificate(request)
+        der = https.certificate(request)
         if caller is None or der is None:
             return https.closing(https.response(403))
         try:
@@ -110,13 +110,6 @@ class ReportDoor:
         if header.ne_identifier not in self._known:
             return ErrorCode.NE_UNEXPECTED
         return None if header.admf_identifier == self._admf else ErrorCode.ADMF_UNEXPECTED
-
-
-def certificate(request: web.BaseRequest) -> bytes | None:
-    """DER form of that of who asks."""
-    transport = request.transport
-    ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
-    return None if ssl_object is None else ssl_object.getpeercert(binary_form=True)
 
 
 def _no_http(caller: str | None) -> web.Response:

@@ -51,8 +51,8 @@ WAITING: Final = 65_536
 ROLLED_BACK: Final = "it has gone back behind what it has answered"
 GRACE_SECONDS: Final = 900.0
 OFTEN_SECONDS: Final = 1.0
-OFTEN_ACTORS: Final = 64
-"""Of whom what is refused is told apart within that time; the others are told of together."""
+OFTEN_APART: Final = 64
+"""Acts, codes and actors of what is refused that are told apart within that time; other actors are told of together."""
 li_log = logging.getLogger("midcall.li.audit")
 
 
@@ -228,7 +228,7 @@ class AuditClient:
         Who is refused could otherwise fill the disk of the audit.
         """
         key = act, code, actor
-        if key not in self._often and len(self._often) >= OFTEN_ACTORS:
+        if key not in self._often and len(self._often) >= OFTEN_APART:
             key = act, code, None
         if key in self._often:
             self._often[key] += 1

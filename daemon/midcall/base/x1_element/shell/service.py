@@ -457,9 +457,7 @@ class X1Service:
         return https.response(200, await self.answer(bytes(octets), peer), KIND)
 
     def _peer(self, request: web.BaseRequest) -> tuple[Peer | None, bytes]:
-        transport = request.transport
-        ssl_object = None if transport is None else transport.get_extra_info("ssl_object")
-        der = None if ssl_object is None else ssl_object.getpeercert(binary_form=True)
+        der = https.certificate(request)
         if der is None:
             return None, b""
         peer = self._peers.get(der)
