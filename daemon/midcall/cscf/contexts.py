@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from imswire import sip
 from imswire.sip import SipMessage, hop
@@ -24,6 +24,9 @@ Follow = Callable[[Server, SipMessage, int], bool]
 Elsewhere = Callable[[Client, int, Outs], None]
 """Sends what a branch sent to the next of its other places."""
 
+
+ANSWERED = (b'SIP;cause=200;text="Call completed elsewhere"',)
+"""Why a branch is cancelled when another has answered (RFC 3326 2, TS 24.229 5.4.3.3)."""
 
 HELD_OCTETS = 1 << 30
 """Of messages that transactions keep: many times what calls of the usual size need."""
@@ -231,7 +234,7 @@ class Contexts:
         if message is not None and 200 <= status < 300:
             server.waiting.clear()
             self.respond(server, status, self._returned(server, message), now, out)
-            self.cancel(server, now, out)
+            self.cancel(server, now, out, ANSWERED)
             return
         if server.decided:
             return
@@ -310,10 +313,13 @@ class Contexts:
 
     # CANCEL (RFC 3261 9, 16.10)
 
-    def cancel(self, server: Server, now: int, out: Outs) -> None:
-        """End what is pending of an INVITE: at once where a provisional response came, else when one comes."""
+    def cancel(self, server: Server, now: int, out: Outs, why: Sequence[bytes] = ()) -> None:
+        """End what is pending of an INVITE: at once where a provisional response came, else when one comes. ``why``:
+        values of Reason, by which a telephone tells a call that was missed from one that somebody else took (RFC 3326).
+        """
         if not server.invite:
             return
+        server.why = tuple(why)
         for client in server.clients:
             if not client.pending or client.cancelling:
                 continue
@@ -324,7 +330,7 @@ class Contexts:
     def _send_cancel(self, client: Client, now: int, out: Outs) -> None:
         self._run(now, "cancelled", LONG, client)
         cancel = Client(client.server, _of_cancel(client.branch), client.listener, client.hop, b"")
-        cancel.octets = companion(client.octets, "CANCEL")
+        cancel.octets = companion(client.octets, "CANCEL", None, client.server.why)
         cancel.invite, cancel.alone = False, True
         self._send(cancel, now, out)
 
@@ -424,7 +430,7 @@ def _of_cancel(branch: str) -> str:
     return "CANCEL " + branch
 
 
-def companion(octets: bytes, method: str, response: SipMessage | None = None) -> bytes:
+def companion(octets: bytes, method: str, response: SipMessage | None = None, why: Sequence[bytes] = ()) -> bytes:
     """The CANCEL of a request that was sent (RFC 3261 9.1), or the ACK of its ``response`` (17.1.1.3)."""
     request = sip.parse(octets)
     uri = (request.request_uri or "").encode("utf-8", "surrogateescape")
@@ -437,6 +443,7 @@ def companion(octets: bytes, method: str, response: SipMessage | None = None) ->
         b"To: " + (to or request.raw(b"to") or b""),
         b"Call-ID: " + (request.raw(b"call-id") or b""),
         b"CSeq: %d %b" % (request.cseq.number, method.encode()),
+        *(b"Reason: " + each for each in why),
         b"Content-Length: 0",
     ]
     return b"\r\n".join(lines) + b"\r\n\r\n"

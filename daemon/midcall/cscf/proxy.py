@@ -402,7 +402,9 @@ class Proxy:
     def _cancel(
         self, server: Server, message: SipMessage, top: TopVia, listener: int, source: Hop, now: int, out: Outs
     ) -> None:
-        """A CANCEL is answered by itself, and ends what is pending of its INVITE (RFC 3261 9.2, 16.10)."""
+        """A CANCEL from the hop that sent the INVITE (RFC 3261 22.1) ends what is pending of it (9.2, 16.10)."""
+        if source.host != server.hop.host:
+            raise SipError("CANCEL", "of what somebody else has sent", 481)
         octets = hop.answer(
             message, 200, "OK", top_via=top_via.with_source(top, source), to_tag=self._to_tag(message.call_id)
         )
@@ -411,7 +413,7 @@ class Proxy:
             return
         server.cancelled = True
         server.waiting.clear()
-        self._contexts.cancel(server, now, out)
+        self._contexts.cancel(server, now, out, message.raws(b"reason"))
         if not any(client.pending for client in server.clients):
             self._contexts.answer(server, 487, now, out)
 
@@ -490,8 +492,7 @@ class Proxy:
 
     def _unreadable(self, octets: bytes, error: SipError, listener: int, source: Hop, now: int, out: Outs) -> None:
         self._unheeded("unreadable")
-        start = octets.lstrip(b"\r\n")[:16].upper()
-        if start.startswith((b"SIP/", b"ACK ")):
+        if octets.lstrip(b"\r\n")[:16].upper().startswith((b"SIP/", b"ACK ")):
             return
         message = hop.readable(octets)
         if message is not None:

@@ -40,13 +40,13 @@ class Server:
     ``hears``: the sender keeps to what it is told of our load; ``held``: a target is overloaded (RFC 7339).
     ``recurses``: 3xx of the targets that are tried now are followed, and ``redirects`` are the URIs that were.
     ``breadth``: Max-Breadth of each branch, 0 where it stays as it came (RFC 5393). ``decided``: a final response went
-    back. ``octets``: octets of messages that are kept for it.
+    back. ``octets``: octets of messages that are kept for it. ``why``: what its CANCELs say of their reason.
     """
 
     __slots__ = (
         "breadth", "cancelled", "clients", "decided", "hears", "held", "hop", "interval", "invite", "key", "last",
         "listener", "method", "octets", "on_top", "phase", "plan", "recurses", "redirects", "removed", "request",
-        "unresolved", "via", "waiting",
+        "unresolved", "via", "waiting", "why",
     )  # fmt: skip
 
     def __init__(self, key: Key, request: SipMessage, via: bytes | None, listener: int, hop: Hop) -> None:
@@ -74,6 +74,7 @@ class Server:
         self.cancelled = False
         self.decided = False
         self.octets = 0
+        self.why: tuple[bytes, ...] = ()
 
     @property
     def reliable(self) -> bool:
