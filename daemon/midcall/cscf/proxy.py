@@ -491,9 +491,9 @@ class Proxy:
         out.append(Out(listener, source if top is None else top_via.back(top, source), octets))
 
     def _unreadable(self, octets: bytes, error: SipError, listener: int, source: Hop, now: int, out: Outs) -> None:
-        self._unheeded("unreadable")
+        self._unheeded("unreadable" if octets.strip(b"\r\n\0") else "keep-alives")
         if octets.lstrip(b"\r\n")[:16].upper().startswith((b"SIP/", b"ACK ")):
             return
         message = hop.readable(octets)
-        if message is not None:
+        if message is not None and message.has(b"via"):  # nothing else says that an answer is wanted, and where
             self._refuse(message, error.status, listener, source, now, out)

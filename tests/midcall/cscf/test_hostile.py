@@ -17,7 +17,7 @@ from midcall.base.metrics import Metrics
 from midcall.base.tls_door import HANDSHAKES
 from midcall.config.cscf_tables import CscfLimits, CscfPeer
 from tests.midcall.cscf import live
-from tests.midcall.cscf.stage import request
+from tests.midcall.cscf.stage import ALICE, Stage, request
 from tests.midcall.cscf.test_service import SECONDS, Site, running
 
 FLOOD = 5_000 if os.environ.get("MIDCALL_PROOF") else 200
@@ -195,6 +195,26 @@ def test_header_bombs(site, name):
             await good.good_request(proxy.port)
 
     live.run(go())
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"\0",
+        b"\0\0\0\0",
+        b"jaK",
+        bytes.fromhex("00010000 2112a442") + b"t" * 12,
+        b"GET / X\r\n\r\n",
+    ],
+)
+def test_what_is_no_message_is_not_answered(octets):
+    """Keep-alives of telephones, STUN, and what asks for nothing: without Via there is no answer (RFC 3261 8.2.6.2)."""
+    stage = Stage()
+    assert stage.say(octets, ALICE) == [] and not stage.proxy.heeded
+    assert dict(stage.proxy.counts) == {"unreadable" if octets.strip(b"\r\n\0") else "keep-alives": 1}
 
 
 def test_a_loop_of_vias(site):
