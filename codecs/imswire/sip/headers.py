@@ -12,7 +12,8 @@ from imswire.sip.grammar import is_token, number, split
 Parameters = tuple[tuple[str, str | None], ...]
 
 MAX_PARAMETERS = 256
-MAX_CSEQ = (1 << 31) - 1
+MAX_CSEQ = (1 << 32) - 1
+"""RFC 3261 20.16; a dialog begins below 2^31 (8.1.1.5), and may count on from there."""
 MAX_PORT = 65_535
 
 _NOT_BARE = frozenset(' \t",?')
@@ -173,7 +174,7 @@ def _sent_by(text: str) -> tuple[str, int | None]:
 
 
 def parse_cseq(text: str) -> CSeq:
-    """CSeq: a number below 2^31 and a method."""
+    """CSeq: a number below 2^32 and a method."""
     return cseq_of(text.encode("utf-8", "surrogateescape"))
 
 
@@ -197,7 +198,7 @@ def _cseq(text: str) -> CSeq:
         raise SipError("CSeq", "not a number and a method")
     count = number(parts[0], MAX_CSEQ)
     if count is None:
-        raise SipError("CSeq", "the number is 2^31 or more")
+        raise SipError("CSeq", "the number is 2^32 or more")
     if not is_token(parts[1].encode("utf-8", "surrogateescape")):
         raise SipError("CSeq", "bad method")
     return CSeq(count, parts[1])
