@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
-from imswire import sip
+from imswire import inet, sip
+from imswire.inet import InetError
 from imswire.sip import SipError, SipMessage, SipUri, TelUri
 from midcall.base.remembered import remembered
 from midcall.cscf.top_via import transport_of
@@ -142,7 +143,8 @@ class Router:
     ) -> None:
         self._domains = frozenset(domain.lower().rstrip(".") for domain in domains)
         self._heads = frozenset(f"<{uri}" for each in listeners for uri in (each.uri, each.secure_uri))
-        self._ours = frozenset((each.host.lower(), each.port) for each in listeners)
+        self._ours = frozenset((_canonical(each.host), each.port) for each in listeners)
+        self._ports = frozenset(each.port for each in listeners)
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
         self._single = {
@@ -154,17 +156,28 @@ class Router:
         self._alive = alive
         self._choose = choose
         self.is_ours = remembered(self._is_ours, 4_096)
+        self._leads_here = remembered(self._is_our_route, 4_096)
 
     def _is_ours(self, uri: str) -> bool:
         """Whether a URI leads to this proxy itself, without any user."""
-        try:
-            parsed = sip.parse_uri(uri)
-        except SipError:
+        parsed = _sip_uri(uri)
+        return parsed is not None and parsed.user is None and self._is_door(parsed)
+
+    def _is_door(self, uri: SipUri) -> bool:
+        port = uri.port if uri.port is not None else _default_port(uri)
+        return (_canonical(uri.host), port) in self._ours
+
+    def _is_our_route(self, uri: str) -> bool:
+        """Whether a Route leads to this proxy: to one of its doors, whatever user is named there (sip:orig@..., TS
+        24.229 5.2.7.2), or to a domain that is served here, which is how phones are told their outbound proxy.
+        """
+        parsed = _sip_uri(uri)
+        if parsed is None:
             return False
-        if not isinstance(parsed, SipUri) or parsed.user is not None:
-            return False
-        port = parsed.port if parsed.port is not None else _default_port(parsed)
-        return (parsed.host.strip("[]").lower(), port) in self._ours
+        if self._is_door(parsed):
+            return True
+        is_elsewhere = parsed.param("maddr") is not None or parsed.port not in (None, *self._ports)
+        return self.is_local(parsed.host) and not is_elsewhere
 
     def takes_large(self, host: str) -> bool:
         """Whether a host is one of the hops to which what is too large for UDP goes over TCP."""
@@ -195,7 +208,7 @@ class Router:
                 seal = tail[:-1]  # as it was given
             else:
                 sealed, seal = _unmark(_address(routes[popped]))
-                if not self.is_ours(sealed):
+                if not self._leads_here(sealed):
                     break
             popped += 1
             inside = inside or (seal != "" and self._is_inside(seal, message))
@@ -292,6 +305,26 @@ class Router:
         return named or ((Destination(uri, uri),),)
 
 
+def _sip_uri(text: str) -> SipUri | None:
+    """None: it is none."""
+    try:
+        parsed = sip.parse_uri(text)
+    except SipError:
+        return None
+    return parsed if isinstance(parsed, SipUri) else None
+
+
+def _canonical(host: str) -> str:
+    """The same text for one IPv6 address, however it is written (RFC 5954 4.1); names in lower case."""
+    bare = host.strip("[]").lower()
+    if ":" not in bare:
+        return bare
+    try:
+        return inet.text(inet.pack(bare))
+    except InetError:
+        return bare
+
+
 def _hop_of(route: StaticRoute, hop: str) -> Destination:
     return Destination(hop, recurses=route.recurse, known=True, large=route.large)
 
@@ -355,7 +388,7 @@ def _read(text: str) -> _Asked:
         return _Asked(number, 404 if isinstance(uri, TelUri) else 416)
     port = uri.port if uri.port is not None else _default_port(uri)
     maddr = (uri.param("maddr") or "").strip("[]").lower()
-    return _Asked(number, 0, uri.host.strip("[]").lower(), port, maddr, sip.identities(text), uri.user is None)
+    return _Asked(number, 0, _canonical(uri.host), port, maddr, sip.identities(text), uri.user is None)
 
 
 _asked = remembered(_read, 8_192)

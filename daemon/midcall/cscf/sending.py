@@ -256,6 +256,9 @@ def next_of(text: str, transports: Sequence[Transport] = tuple(PORTS)) -> Next:
     if not isinstance(uri, SipUri):
         raise SipError("URI", "names no host", 416)
     transport = transport_of_uri(uri)
+    said = uri.param("transport")
+    if said and top_via.transport_of(said) is None:
+        raise SipError("URI", "a transport that is not spoken here", 503)
     host = (uri.param("maddr") or uri.host).strip("[]").lower()
     place = None
     try:

@@ -102,6 +102,56 @@ def test_16_4_a_foreign_route_is_not_removed():
     assert hop == CAROL and on.values("Route") == ("<sip:192.0.2.30;lr>",) and on.request_uri == "sip:x@far.example"
 
 
+@pytest.mark.parametrize(
+    "route",
+    [
+        "sip:orig@192.0.2.1:5060;lr",
+        "sip:term@192.0.2.1;lr;x=y",
+        "sip:home.example;lr",
+        "sip:orig@HOME.example.:5060;transport=tcp;lr",
+        "sips:home.example;lr",
+        "sip:[2001:DB8:0::1];lr",
+    ],
+)
+def test_16_4_all_that_names_us_is_removed(route):
+    """A Service-Route may have a user (TS 24.229 5.2.7.2), and who is told "home.example" as outbound proxy says so."""
+    stage = Stage()
+    ((hop, on),) = forwarded(stage, request("INVITE", "sip:bob@home.example", f"Route: <{route}>"))
+    assert hop == BOB and on.values("Route") == ()
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "sip:orig@192.0.2.1:5099;lr",
+        "sip:home.example:5099;lr",
+        "sip:home.example;maddr=192.0.2.30;lr",
+        "sip:other.home.example;lr",
+        "tel:+49301",
+    ],
+)
+def test_16_4_what_names_another_is_not(route):
+    stage = Stage()
+    stage.say(request("INVITE", "sip:bob@home.example", f"Route: <{route}>"), ALICE)
+    assert stage.gate.asked[-1][1].routes == 0 and stage.gate.asked[-1][1].outward
+
+
+def test_3263_4_1_a_transport_that_we_do_not_have_is_not_another():
+    """What speaks SIP over WebSockets at that port hears no datagrams; another branch may lead on."""
+    stage = Stage()
+    assert answered(stage, request(uri="sip:x@192.0.2.30;transport=ws")) == [100, 500]
+    stage.bind("bob", "sip:bob@192.0.2.20:8080;transport=sctp")
+    ((hop, _),) = forwarded(stage, request(branch="z9hG4bK2", call_id="2"))
+    assert hop == BOB
+
+
+@pytest.mark.parametrize(("cseq", "goes"), [(2**31, True), (2**32 - 1, True), (2**32, False)])
+def test_20_16_a_dialog_counts_to_the_end_of_32_bits(cseq, goes):
+    """Less than 2^31 is where it begins (8.1.1.5)."""
+    text = request("INFO", "sip:bob@192.0.2.20", to_tag="b", cseq=cseq)
+    assert bool(forwarded(Stage(), text)) is goes
+
+
 def test_16_4_maddr_that_is_ours_is_taken_away():
     ((hop, on),) = forwarded(Stage(FAR), request(uri="sip:bob@far.example:5060;maddr=192.0.2.1;user=ip"))
     assert hop == FAR_HOP and on.request_uri == "sip:bob@far.example;user=ip"
