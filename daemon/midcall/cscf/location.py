@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from imswire import sip
+from imswire.sip import SipUri
 from midcall.base.bounded import BoundedTable
+from midcall.base.remembered import remembered
 from midcall.cscf.routing import Contact
 from midcall.cscf.timers import MS
 from midcall.cscf.values import Hop
 
 SECOND = 1_000 * MS
+Place = tuple[str, str, int]
+"""User, host and port of a Contact; 0: it names none."""
 FLOWS_EACH = 2
 """Places, of as many addresses of record, from which they registered: most have one."""
 SHARED_FLOW = 4
@@ -60,6 +66,7 @@ class LocationTable:
         self._flows: BoundedTable[Hop, tuple[str, ...]] = BoundedTable("cscf.flows", FLOWS_EACH * bound)
         self._users = users
         self._kept = kept
+        self._by_flow: Counter[Place] = Counter()
 
     @property
     def is_full(self) -> bool:
@@ -79,7 +86,13 @@ class LocationTable:
         self._kept(aor, bindings)
 
     def _hold(self, aor: str, bindings: tuple[Binding, ...]) -> None:
-        before = _sources(self._bindings.get(aor) or ())
+        held = self._bindings.get(aor) or ()
+        before = _sources(held)
+        self._by_flow.update(_by_flow(bindings))
+        for place in _by_flow(held):
+            self._by_flow[place] -= 1
+            if not self._by_flow[place]:
+                del self._by_flow[place]
         if bindings:
             self._bindings.put(aor, bindings)
         else:
@@ -123,6 +136,18 @@ class LocationTable:
         found = self.bindings(aor, now)
         return [Contact(each.uri, each.path, each.q, each.source if each.by_flow else None) for each in found]
 
+    def has_flow(self, uri: str) -> bool:
+        """Whether somebody has such a contact who is not where it says, but where its registration came from."""
+        return bool(self._by_flow) and _place(uri) in self._by_flow
+
+    def flow(self, aors: Sequence[str], uri: str, now: int) -> Hop | None:
+        """The way to such a contact of one of these addresses of record."""
+        for aor in aors:
+            for each in self.bindings(aor, now) if self._bound(aor) is not None else ():
+                if each.by_flow and each.source is not None and _place(each.uri) == _place(uri):
+                    return each.source
+        return None
+
     def is_known(self, aor: str) -> bool:
         return aor in self._users or aor in self._bindings
 
@@ -138,6 +163,19 @@ class LocationTable:
         """The address of record that has a binding from there, if it is the only one."""
         found = self._flows.get(_flow(source)) or ()
         return self.registered_from(source, now, found) if len(found) == 1 else None
+
+
+def _read_place(text: str) -> Place:
+    """What names a device in its Contact, whatever else stands there. SipError."""
+    uri = sip.parse_uri(text)
+    return (uri.user or "", uri.host.lower(), uri.port or 0) if isinstance(uri, SipUri) else (text, "", 0)
+
+
+_place = remembered(_read_place, 4_096)
+
+
+def _by_flow(bindings: Sequence[Binding]) -> list[Place]:
+    return [_place(each.uri) for each in bindings if each.by_flow]
 
 
 def _flow(source: Hop) -> Hop:

@@ -74,6 +74,10 @@ class Location(Protocol):
 
     def contacts(self, aor: str, now: int) -> Sequence[Contact]: ...
 
+    def has_flow(self, uri: str) -> bool: ...
+
+    def flow(self, aors: Sequence[str], uri: str, now: int) -> Hop | None: ...
+
     def is_known(self, aor: str) -> bool: ...
 
 
@@ -217,8 +221,17 @@ class Router:
         if rest:
             return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside, more=True)
         if inside:
-            return Plan(((Destination(uri),),), changed, popped, last, True)
+            flow = self._flow(uri, message, now)
+            return Plan(((Destination(uri, flow=flow, known=flow is not None),),), changed, popped, last, True)
         return self._first(message, uri, now, changed, popped, last=last)
+
+    def _flow(self, uri: str, message: SipMessage, now: int) -> Hop | None:
+        """How a user is reached in a dialog whose own Contact leads nowhere, from behind a NAT: as he is called (RFC
+        5626 5.3). To names him at both ends; a contact that somebody else has registered is no way to him.
+        """
+        if not self._location.has_flow(uri):
+            return None
+        return self._location.flow(sip.identities(message.to.uri), uri, now)
 
     def _is_inside(self, seal: str, message: SipMessage) -> bool:
         """Whether a request belongs to a dialog that went through here; one that would begin another does not."""

@@ -34,6 +34,13 @@ class Users:
     def contacts(self, aor: str, now: int) -> Sequence[Contact]:
         return self.bound.get(aor, ())
 
+    def has_flow(self, uri: str) -> bool:
+        return any(each.flow and each.uri == uri for contacts in self.bound.values() for each in contacts)
+
+    def flow(self, aors: Sequence[str], uri: str, now: int) -> Hop | None:
+        found = [each.flow for aor in aors for each in self.bound.get(aor, ()) if each.uri == uri]
+        return found[0] if found else None
+
     def is_known(self, aor: str) -> bool:
         return aor in self.bound
 
