@@ -426,16 +426,14 @@ class Proxy:
 
     def _response(self, message: SipMessage, now: int, out: Outs) -> None:
         usual = verdict.usual(message)
-        if usual is None:
+        if usual is None or not self._sender.is_ours(usual.sent_by):
             self._unusual(message, now, out)
-        elif self._sender.is_ours(usual.sent_by):
-            self._answered(message, usual.branch, usual.method, now, out, returns=usual.next_by != "")
         else:
-            self._unheeded("foreign responses")
+            self._answered(message, usual.branch, usual.method, now, out, returns=usual.next_by != "")
 
     def _unusual(self, message: SipMessage, now: int, out: Outs) -> None:
         """A response that has to be judged in full, and may say something of the load of a next hop."""
-        if not self._sender.is_ours((message.first("Via") or "").partition(";")[0]):
+        if not self._sender.is_ours(top_via.read(message).place):
             self._unheeded("foreign responses")
             return
         if verdict.judge_response(message).action is not verdict.Action.FORWARD:

@@ -104,7 +104,7 @@ class Sender:
         head = message.octets
         if not any(ours in head for ours in self._octets):
             return False
-        ours = [via for via in message.values("Via") if self.is_ours(via.partition(";")[0])]
+        ours = [via for via in message.values("Via") if self.is_ours(via.partition(";")[0].rstrip())]
         return len(ours) >= PASSES or (bool(ours) and any(f".{loop_of(message)}" in via for via in ours))
 
     def is_ours(self, sent_by: str) -> bool:
@@ -158,7 +158,7 @@ class Sender:
             if out != listener:
                 top = f"{top}{self._recorded[listener][secure]}{seal}>\r\n"
         for route in target.routes:
-            top += f"Route: {route}\r\n" if route[:1] == "<" else f"Route: <{route.strip('<>')}>\r\n"
+            top += f"Route: {route}\r\n" if "<" in route else f"Route: <{route}>\r\n"
         routes, behind = plan.routes, None
         if leads.strict and plan.more:
             # RFC 3261 16.6 6: a strict router is sent its own URI, and the other one behind all routes.

@@ -26,6 +26,11 @@ class TopVia(Struct, frozen=True, gc=False):
     params: tuple[tuple[str, str | None], ...] | None
     """None: branch and rport are all that it has."""
 
+    @property
+    def place(self) -> str:
+        """host:port, however it was written: with space, folded, without the usual port (RFC 3261 18.2.1, 25.1)."""
+        return f"{bracketed(self.host)}:{self.port}"
+
     def value(self, name: str) -> str | None:
         """A parameter; "" without a value, None when it is not there."""
         for each, value in self.params or ():

@@ -253,6 +253,22 @@ def test_16_6_6_and_7_a_path_is_followed():
     assert on.values("Route") == ("<sip:192.0.2.30;lr>", "<sip:192.0.2.31;lr>")
 
 
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ('"Edge, 1 <a>" <sip:192.0.2.30;lr>;x=y', '"Edge, 1 <a>" <sip:192.0.2.30;lr>;x=y'),
+        ("Edge <sip:192.0.2.30;lr>", "Edge <sip:192.0.2.30;lr>"),
+        ("sip:192.0.2.30;lr", "<sip:192.0.2.30;lr>"),
+    ],
+)
+def test_16_6_6_a_path_may_have_a_name(path, route):
+    """RFC 3327 4: it is a name-addr, and Route has to be one."""
+    stage = Stage()
+    stage.bind("path", "sip:p@10.0.0.1", path=(path,))
+    ((hop, on),) = forwarded(stage, request(uri="sip:path@home.example"))
+    assert hop.host == CAROL.host and on.values("Route") == (route,)
+
+
 def test_16_6_7_all_addresses_of_a_name_are_tried():
     """RFC 3263 4.3: the next one when the first does not answer."""
     stage = Stage(StaticRoute((("sip:edge.far.example", 1),), domain="far.example"))

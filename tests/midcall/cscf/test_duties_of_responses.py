@@ -44,6 +44,19 @@ def test_16_7_1_a_response_finds_its_branch_by_branch_and_method():
     assert said(stage.say(response(invite, 200), BOB)) == [200]
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["SIP / 2.0 / UDP  192.0.2.1 : 5060 ; ", "SIP/2.0/UDP\r\n 192.0.2.1:5060\r\n ;", "SIP/2.0/UDP 192.0.2.1;"],
+)
+def test_16_7_1_our_via_may_come_back_in_other_words(written):
+    """With space, folded, or without the usual port: it is the same Via (RFC 3261 7.3.1, 25.1)."""
+    stage = Stage()
+    (invite,) = called(stage)
+    text = response(invite, 486)
+    assert "SIP/2.0/UDP 192.0.2.1:5060;" in text
+    assert said(stage.say(text.replace("SIP/2.0/UDP 192.0.2.1:5060;", written), BOB)) == ["ACK", 486]
+
+
 def test_16_7_2_only_101_to_199_move_timer_c():
     stage = Stage()
     (invite,) = called(stage)
