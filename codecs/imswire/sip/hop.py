@@ -227,16 +227,23 @@ def _has_tag(message: SipMessage) -> bool:
 
 
 def readable(octets: bytes) -> SipMessage | None:
-    """What a request that cannot be read says of where its answer goes: its headers behind another start line.
+    """What a request that cannot be read says of where its answer goes: the headers that an answer has (RFC 3261
+    8.2.6.2), behind another start line.
 
-    None: not even they can be told apart.
+    None: there is no Via, or they cannot be told apart.
     """
-    head, _, _ = octets.lstrip(b"\r\n").partition(b"\r\n\r\n")
-    lines = [line for line in head.split(b"\r\n")[1:] if not _LENGTH.match(line)]
+    head, _, _ = octets[:_LOOKED_AT].lstrip(b"\r\n").partition(b"\r\n\r\n")
+    lines = [match[0] for match in _ANSWERED(head + b"\r\n")]
+    if not any(line[:1] in b"Vv" for line in lines):
+        return None  # nothing else says that an answer is wanted, and where
     try:
         return parse(b"\r\n".join([b"OPTIONS sip:unreadable SIP/2.0", *lines]) + b"\r\n\r\n")
     except SipError:
         return None
 
 
-_LENGTH = re.compile(rb"(?i)(content-length|l)[ \t]*:")
+_ANSWERED = re.compile(
+    rb"(?i)(?<=\r\n)(?:via|v|from|f|to|t|call-id|i|cseq)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*(?=\r\n)"
+).finditer
+_LOOKED_AT = 8_192
+"""Octets: the headers of an answer stand there, but for one who wants work done for nothing."""

@@ -493,5 +493,5 @@ class Proxy:
         if octets.lstrip(b"\r\n")[:16].upper().startswith((b"SIP/", b"ACK ")):
             return
         message = hop.readable(octets)
-        if message is not None and message.has(b"via"):  # nothing else says that an answer is wanted, and where
+        if message is not None:
             self._refuse(message, error.status, listener, source, now, out)

@@ -209,5 +209,16 @@ def test_what_cannot_be_read_can_be_answered(name):
     assert message is not None and sip.parse(hop.answer(message, 400, "Bad Request")).status == 400
 
 
-def test_nothing_can_be_answered_without_headers():
-    assert hop.readable(b"INVITE sip:a SIP/2.0\r\n" + b"a: b\r\n" * 2_000) is None
+def test_a_line_that_is_no_header_hides_none_of_an_answer():
+    """Nor does one that cannot stand there at all: it is told 400 (RFC 3261 16.3), instead of nothing."""
+    broken = INVITE.replace(b"\r\n", b"\r\nno header\r\n\0: x\r\nCall-ID\r\n", 1)
+    with pytest.raises(sip.SipError):
+        sip.parse(broken)
+    message = hop.readable(broken)
+    assert message is not None
+    assert hop.answer(message, 400, "Bad Request") == hop.answer(sip.parse(INVITE), 400, "Bad Request")
+
+
+@pytest.mark.parametrize("lines", [b"a: b\r\n" * 2_000, b"X-Via: SIP/2.0/UDP a\r\nFrom: <sip:a@b>\r\n", b""])
+def test_nothing_can_be_answered_without_headers(lines):
+    assert hop.readable(b"INVITE sip:a SIP/2.0\r\n" + lines) is None
