@@ -17,6 +17,8 @@ from midcall.base.remembered import remembered
 from midcall.cscf.top_via import transport_of
 from midcall.cscf.values import PORTS, Hop, Listener, Transport
 
+ANY = "*"
+"""Of the static route for all domains that have none of their own, and for services (RFC 5031), which have none."""
 MARK = ";mc="
 """Parameter of our URIs in Record-Route: the seal of the call to which they were given."""
 MARK_DIGITS = 16
@@ -268,6 +270,8 @@ class Router:
             for route in self._by_prefix:
                 if asked.number.startswith(route.prefix):
                     return self._static(route)
+        if asked.service and ANY in self._by_domain:
+            return self._static(self._by_domain[ANY])
         if asked.status:
             return (), asked.status
         host, port = asked.host, asked.port
@@ -283,7 +287,7 @@ class Router:
             known = any(self._location.is_known(aor) for aor in aors)
             return (), 480 if known else 404
         if found is None:
-            found = self._by_domain.get("*")
+            found = self._by_domain.get(ANY)
         return self._static(found) if found is not None else ((), 0)
 
     def _static(self, route: StaticRoute) -> tuple[tuple[tuple[Destination, ...], ...], int]:
@@ -383,7 +387,9 @@ def _loose(routes: Sequence[str], request_uri: str | None) -> Destination:
 
 
 class _Asked(NamedTuple):
-    """What a Request-URI asks for; ``status``: what becomes of it when no number leads on; ``empty``: no user."""
+    """What a Request-URI asks for; ``status``: what becomes of it when no number leads on; ``empty``: no user;
+    ``service``: an emergency call or the like.
+    """
 
     number: str
     status: int
@@ -392,13 +398,14 @@ class _Asked(NamedTuple):
     maddr: str = ""
     aors: tuple[str, ...] = ()
     empty: bool = False
+    service: bool = False
 
 
 def _read(text: str) -> _Asked:
     uri = sip.parse_uri(text)
     number = _number(uri) or ""
     if not isinstance(uri, SipUri):
-        return _Asked(number, 404 if isinstance(uri, TelUri) else 416)
+        return _Asked(number, 404 if isinstance(uri, TelUri) else 416, service=text[:12].lower() == "urn:service:")
     port = uri.port if uri.port is not None else _default_port(uri)
     maddr = (uri.param("maddr") or "").strip("[]").lower()
     return _Asked(number, 0, _canonical(uri.host), port, maddr, sip.identities(text), uri.user is None)

@@ -6,6 +6,7 @@ Those that :mod:`tests.midcall.cscf.test_proxy` shows in passing are not repeate
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from imswire.sip import parse
 from midcall.cscf.routing import StaticRoute
@@ -251,6 +252,15 @@ def test_16_6_6_and_7_a_path_is_followed():
     ((hop, on),) = forwarded(stage, request(uri="sip:path@home.example"))
     assert hop == CAROL and on.request_uri == "sip:p@10.0.0.1"
     assert on.values("Route") == ("<sip:192.0.2.30;lr>", "<sip:192.0.2.31;lr>")
+
+
+@pytest.mark.parametrize("uri", ["urn:service:sos", "URN:service:sos.police"])
+def test_16_5_an_emergency_call_goes_where_all_goes(uri):
+    """It has no domain; a P-CSCF that sends it here without Route hears 416 only where there is no way at all."""
+    ((hop, on),) = forwarded(Stage(structs.replace(FAR, domain="*")), request(uri=uri))
+    assert hop == FAR_HOP and on.request_uri == uri
+    assert answered(Stage(FAR), request(uri=uri)) == [416]
+    assert answered(Stage(structs.replace(FAR, domain="*")), request(uri="mailto:bob@home.example")) == [416]
 
 
 @pytest.mark.parametrize(
