@@ -439,13 +439,22 @@ _SEPARATORS = str.maketrans("", "", "-.()")
 def _groups(contacts: Sequence[Contact]) -> tuple[tuple[Destination, ...], ...]:
     """Contacts of one weight are tried in parallel, the heavier ones first (RFC 3261 16.6)."""
     weights = sorted({each.q for each in contacts}, reverse=True)
-    return tuple(
-        tuple(
-            Destination(
-                _address(each.path[0]) if each.path else each.uri, each.uri, each.path, each.flow, known=not each.path
-            )
-            for each in contacts
-            if each.q == weight
-        )
-        for weight in weights
+    return tuple(tuple(_registered(each) for each in contacts if each.q == weight) for weight in weights)
+
+
+def _registered(contact: Contact) -> Destination:
+    uri = _request_uri(contact.uri)
+    return Destination(
+        _address(contact.path[0]) if contact.path else uri, uri, contact.path, contact.flow, known=not contact.path
     )
+
+
+def _as_request_uri(text: str) -> str:
+    """Without what a Contact may have and a Request-URI may not: headers and method (RFC 3261 16.6 2, 19.1.1)."""
+    uri = sip.parse_uri(text)
+    if not isinstance(uri, SipUri) or not (uri.headers or uri.param("method") is not None):
+        return text
+    return str(structs.replace(uri, headers="", params=tuple(e for e in uri.params if e[0].lower() != "method")))
+
+
+_request_uri = remembered(_as_request_uri, 8_192)

@@ -254,6 +254,22 @@ def test_16_6_6_and_7_a_path_is_followed():
     assert on.values("Route") == ("<sip:192.0.2.30;lr>", "<sip:192.0.2.31;lr>")
 
 
+@pytest.mark.parametrize(
+    ("contact", "uri"),
+    [
+        ("sip:c@192.0.2.30?Subject=x&Route=%3Csip:a%3E", "sip:c@192.0.2.30"),
+        ("sip:c@192.0.2.30;method=BYE;ob?a=b", "sip:c@192.0.2.30;ob"),
+        ("sip:c?a=b@192.0.2.30;x", "sip:c?a=b@192.0.2.30;x"),
+    ],
+)
+def test_16_6_2_what_a_request_uri_may_not_have_is_removed(contact, uri):
+    """A Contact may have it (table 1 of 19.1.1); whoever is sent it refuses it with 400, as we do."""
+    stage = Stage()
+    stage.bind("carol", contact)
+    ((hop, on),) = forwarded(stage, request(uri="sip:carol@home.example"))
+    assert hop == CAROL and on.request_uri == uri
+
+
 @pytest.mark.parametrize("uri", ["urn:service:sos", "URN:service:sos.police"])
 def test_16_5_an_emergency_call_goes_where_all_goes(uri):
     """It has no domain; a P-CSCF that sends it here without Route hears 416 only where there is no way at all."""
