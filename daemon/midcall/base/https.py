@@ -17,6 +17,7 @@ from typing import Any, cast
 import aiohttp
 from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpVersion11
 from msgspec import Struct
 
 from midcall.base.collection import Collection
@@ -204,6 +205,7 @@ async def body(request: web.BaseRequest, most: int, seconds: float | None) -> by
     """The body of a request; ``seconds`` None: its caller bounds the time. TooLong, TooSlow."""
     if (request.content_length or 0) > most or request.headers.get("Content-Encoding"):
         raise TooLong
+    await _go_on(request)
     if seconds is None:
         return await _whole(request, most)
     try:
@@ -211,6 +213,14 @@ async def body(request: web.BaseRequest, most: int, seconds: float | None) -> by
             return await _whole(request, most)
     except TimeoutError:
         raise TooSlow from None
+
+
+async def _go_on(request: web.BaseRequest) -> None:
+    """Who waits for leave to send the body gets it (RFC 9110 10.1.1)."""
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # It is no part of the answer, whose head is still to come.
+        request.writer.output_size = 0
 
 
 async def _whole(request: web.BaseRequest, most: int) -> bytearray:
