@@ -154,12 +154,12 @@ def kms_protection(message: MikeyMessage, psk: bytes, phase: int) -> Protection:
     return Protection(psk, header.prf, header.csb_id, phase, randi, randr)
 
 
-def check_asked(message: MikeyMessage, psk: bytes, kms: bytes) -> Asked:
-    """Check V of a REQUEST_INIT_PSK or RESOLVE_INIT_PSK; ``kms`` stands in when the message does not name it."""
+def check_asked(message: MikeyMessage, psk: bytes, kms: bytes, who: bytes = b"") -> Asked:
+    """Check V of a REQUEST_INIT_PSK or RESOLVE_INIT_PSK; ``kms`` and ``who`` stand in for IDRkms and who asks."""
     resolving = message.header.data_type == DataType.RESOLVE_INIT_PSK
-    who = message.identity(IdRole.RESPONDER if resolving else IdRole.INITIATOR)
+    asker = message.identity(IdRole.RESPONDER if resolving else IdRole.INITIATOR)
     named = message.identity(IdRole.KMS)
-    tail = _data(who) + (kms if named is None else named.data)
+    tail = (who if asker is None else asker.data) + (kms if named is None else named.data)
     _check(message, kms_protection(message, psk, 1), tail)
     return Asked(message, kms_protection(message, psk, 2))
 

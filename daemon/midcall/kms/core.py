@@ -9,16 +9,17 @@ from collections.abc import Set
 
 from msgspec import structs
 
-from imswire import mikey, sip
-from imswire.mikey import certificates, exchange, exchange_pk, prf
+from imswire import mikey
+from imswire.mikey import exchange, prf
 from imswire.mikey import values as v
 from imswire.mikey.numbers import SALTED, TGKS, KeyType
 from imswire.mikey.ticket import read_data
 from imswire.xk import Code
 from midcall.base.bounded import BoundedTable
+from midcall.kms.askers import certified, nobody, proved, shared
 from midcall.kms.foreign import ForeignKeys
 from midcall.kms.identities import forms, text
-from midcall.kms.store import KmsStore, PeerKms, Subscriber, TicketProtectionKey
+from midcall.kms.store import KmsStore, PeerKms, TicketProtectionKey
 from midcall.kms.values import (
     Asker,
     Draw,
@@ -45,7 +46,7 @@ class Kms:
     """One KMS; two at work share nothing but their store."""
 
     def __init__(self, store: KmsStore, foreign: ForeignKeys | None = None, max_life: int | None = None) -> None:
-        """``max_life``: tickets that would be valid for longer (ns) are not issued; their TPK may be gone by then."""
+        """``max_life``: the longest that a ticket is issued for (ns); its TPK may be gone by then."""
         self._store = store
         self._foreign = foreign
         self._max_life = max_life
@@ -112,9 +113,9 @@ class Kms:
             message = mikey.parse(octets)
             resolving = message.header.data_type == mikey.DataType.RESOLVE_INIT_PSK
             who = message.identity(mikey.IdRole.RESPONDER if resolving else mikey.IdRole.INITIATOR)
-            if who is not None and (resolving or message.header.data_type == mikey.DataType.REQUEST_INIT_PSK):
-                psk, _, _ = self._shared(message, who)
-                exchange.check_asked(message, psk, self._kms.data)
+            if resolving or message.header.data_type == mikey.DataType.REQUEST_INIT_PSK:
+                psk, _, _ = shared(self._store, message, who)
+                proved(self._store, self._kms, message, who, psk)
                 protection = exchange.kms_protection(message, psk, 1)
         except (mikey.MikeyError, KmsRefusal):
             protection = None
@@ -135,13 +136,16 @@ class Kms:
         data = mikey.PolicyData.read(wish)
         if not data.responders:
             raise KmsRefusal("the wished policy names no responder", mikey.ErrorNo.INVALID_TP_PAR)
-        self._short_enough(data, now)
+        end = self._end(data, now)
         session = _wished(data.kemac, suite, draw)
         contradiction = mikey.contradiction(wish.flags, session)
         if contradiction is not None:
             raise KmsRefusal(f"the wished policy contradicts itself: {contradiction}", mikey.ErrorNo.INVALID_TP_PAR)
+        data = structs.replace(data, kms=self._kms, initiator=initiator, kemac=None)
         granted = structs.replace(
-            wish, tp_data=structs.replace(data, kms=self._kms, initiator=initiator, kemac=None).write()
+            wish,
+            flags=structs.replace(wish.flags, k=end is not data.end),
+            tp_data=structs.replace(data, end=end).write(),
         )
         tpk = self._store.tpks[0]
         # RFC 6043 12.1: a RAND as long as the longest key that is derived with it.
@@ -163,12 +167,18 @@ class Kms:
             question.asked, suite, timestamp=timestamp, kms=self._kms, ticket=ticket, keys=(*mpks, *session)
         )
 
-    def _short_enough(self, data: mikey.PolicyData, now: int) -> None:
+    def _end(self, data: mikey.PolicyData, now: int) -> v.Timestamp | None:
+        """The wished end, or the latest that a ticket of now may have: none outlives its key."""
         if self._max_life is None:
-            return
-        end = None if data.end is None else data.end.unix_ns
-        if end is None or end - now > self._max_life:
-            raise KmsRefusal("the ticket would live longer than its key", mikey.ErrorNo.INVALID_TP_PAR)
+            return data.end
+        begin, end = (None if each is None else each.unix_ns for each in (data.start, data.end))
+        if begin is not None and begin - now > self._max_life:
+            raise KmsRefusal("the ticket would begin after its key", mikey.ErrorNo.INVALID_TP_PAR)
+        return (
+            v.Timestamp.ntp_utc_32((now + self._max_life) // 1_000_000_000)
+            if end is None or end - now > self._max_life
+            else data.end
+        )
 
     def _resolve(self, question: Question, now: int, draw: Draw) -> bytes:
         """Ticket Resolve (RFC 6043 4.2.3), for a responder of the ticket or an authorised node."""
@@ -375,51 +385,20 @@ class Kms:
 
     def _asked(self, message: mikey.MikeyMessage, who: v.Idr | None, now: int, askers: Set[Asker]) -> Question:
         """A request that proved right and is fresh, and what kind of party sent it."""
-        if who is None:
-            raise KmsRefusal("the message does not say who asks", mikey.ErrorNo.INVALID_ID)
         peer: PeerKms | None = None
         if message.header.data_type in (mikey.DataType.REQUEST_INIT_PK, mikey.DataType.RESOLVE_INIT_PK):
-            asked, asker = self._certified(message, who, now), Asker.USER
+            if who is None:
+                raise nobody()
+            asked, asker = certified(self._store, self._kms, message, who, now), Asker.USER
         else:
-            psk, asker, peer = self._shared(message, who)
-            asked = exchange.check_asked(message, psk, self._kms.data)
+            psk, asker, peer = shared(self._store, message, who)
+            asked, who = proved(self._store, self._kms, message, who, psk)
         if asker not in askers:
             raise KmsRefusal("who asks is not answered here", mikey.ErrorNo.AUTH_FAILURE)
         self._fresh(message, now)
-        return Question(asked, asker, who, peer)
-
-    def _certified(self, message: mikey.MikeyMessage, who: v.Idr, now: int) -> exchange.Asked:
-        """Who asks by a certificate that names the identity of the message."""
-        if self._store.public_key is None:
-            raise KmsRefusal("this KMS has no certificate of its own", mikey.ErrorNo.UNSUPPORTED_MESSAGE)
-        signed = exchange_pk.check_asked(message, self._store.public_key, self._kms.data, now)
-        named = {form for uri in certificates.uris(signed.certificate) for form in sip.identities(uri)}
-        if not named & forms(who):
-            raise KmsRefusal("the certificate is not that of the identity", mikey.ErrorNo.INVALID_CERT)
-        return signed.asked
-
-    def _shared(self, message: mikey.MikeyMessage, who: v.Idr) -> tuple[bytes, Asker, PeerKms | None]:
-        """The key shared with who asks, and what kind of party that is."""
-        psk_id = message.identity(mikey.IdRole.PSK)
-        name = b"" if psk_id is None else psk_id.data
-        node, subscriber, peer = self._store.node(name), self._store.subscriber(name), self._store.peer(name)
-        if node is not None:
-            if text(who) != node.identity:
-                raise KmsRefusal("the identity is not the node's", mikey.ErrorNo.INVALID_ID)
-            return node.psk, Asker.NODE, None
-        if peer is not None:
-            # It asks for one of its users, and has checked who that is (RFC 6043 8).
-            return peer.psk, Asker.PEER, peer
-        if subscriber is None:
-            raise KmsRefusal("who asks is not known", mikey.ErrorNo.AUTH_FAILURE)
-        if not self._is(subscriber, who):
-            raise KmsRefusal("the identity is not the subscriber's", mikey.ErrorNo.INVALID_ID)
-        return subscriber.psk, Asker.USER, None
-
-    @staticmethod
-    def _is(subscriber: Subscriber, who: v.Idr) -> bool:
-        named = forms(who)
-        return any(named & set(sip.identities(name)) for name in subscriber.identities)
+        owner = None if asked.psk_id else self._store.named(text(who))
+        account = asked.psk_id or (b"" if owner is None else owner.psk_id) or who.data
+        return Question(asked, asker, who, account, peer)
 
     def _fresh(self, message: mikey.MikeyMessage, now: int) -> None:
         """RFC 6043 3.7, 5.4: inside the skew, and not seen before; only authenticated messages come here."""

@@ -84,7 +84,7 @@ class KmsStore:
     def _clear(self) -> None:
         self.subscribers: list[Subscriber] = []
         self._by_psk_id: dict[bytes, Subscriber] = {}
-        self._by_identity: dict[str, frozenset[str]] = {}
+        self._by_identity: dict[str, Subscriber] = {}
 
     def without_subscribers(self) -> KmsStore:
         """The same KMS before it knows any; who makes it adds them."""
@@ -97,8 +97,7 @@ class KmsStore:
         self.subscribers.append(subscriber)
         if subscriber.psk_id:
             self._by_psk_id[subscriber.psk_id] = subscriber
-        known = subscriber.forms
-        self._by_identity |= dict.fromkeys(known, known)
+        self._by_identity |= dict.fromkeys(subscriber.forms, subscriber)
 
     def with_tpks(self, tpks: tuple[TicketProtectionKey, ...]) -> KmsStore:
         """The same KMS after its ticket protection keys have changed."""
@@ -117,6 +116,10 @@ class KmsStore:
     def subscriber(self, psk_id: bytes) -> Subscriber | None:
         return self._by_psk_id.get(psk_id)
 
+    def named(self, identity: str) -> Subscriber | None:
+        """Whose identity this is."""
+        return next((found for form in sip.identities(identity) if (found := self._by_identity.get(form))), None)
+
     def node(self, psk_id: bytes) -> AuthorisedNode | None:
         return self._nodes.get(psk_id)
 
@@ -131,5 +134,6 @@ class KmsStore:
         """Canonical forms of every identity of the user that ``identity`` names; without a record its own."""
         forms = set(sip.identities(identity))
         for form in tuple(forms):
-            forms |= self._by_identity.get(form, frozenset())
+            known = self._by_identity.get(form)
+            forms |= frozenset() if known is None else known.forms
         return frozenset(forms)

@@ -62,21 +62,21 @@ class Asker(enum.Enum):
 
 
 class Question(Struct, frozen=True):
-    """A Ticket Request or Ticket Resolve that proved right and is fresh. ``peer``: the KMS that sent it."""
+    """A Ticket Request or Ticket Resolve that proved right and is fresh.
+
+    ``account``: what rates are counted by, the name of the asker's key, however the message has it; ``peer``: the KMS
+    that sent it.
+    """
 
     asked: exchange.Asked
     asker: Asker
     who: v.Idr
+    account: bytes
     peer: PeerKms | None = None
 
     @property
     def message(self) -> mikey.MikeyMessage:
         return self.asked.message
-
-    @property
-    def account(self) -> bytes:
-        """What rates are counted by: the name of the key, or the certified identity."""
-        return self.asked.psk_id or self.who.data
 
 
 class Forwarded(Struct, frozen=True):

@@ -141,6 +141,26 @@ def test_requests_that_are_refused(changes, reason):
         World().ask(request(World(), **changes))
 
 
+@pytest.mark.parametrize(("hours", "granted", "changed"), [(1, 1, False), (2, 2, False), (3, 2, True), (None, 2, True)])
+def test_a_ticket_ends_with_its_key_at_the_latest(hours, granted, changed):
+    """RFC 6043 6.10: no TRe is no end; what the KMS grants in its place is told by flag K."""
+    world, hour = World(), 3600 * 10**9
+    end = None if hours is None else v.Timestamp.ntp_utc_32((BEGIN + hours * hour) // 10**9)
+    wish = structs.replace(mikey.PolicyData.read(policy(world)), end=end)
+    asked = request(world, policy=policy(world, tp_data=wish.write()))
+    user = world.users["alice"]
+    store = KmsStore(
+        lab.KMS_IDENTITY, (TicketProtectionKey(TPK_ID, world.tpk),), (Subscriber((user.uri,), user.psk_id, user.psk),)
+    )
+    bound = Kms(store, max_life=2 * hour)
+    got = exchange.open_answer(bound.answer(asked, BEGIN, world.draw), asked, user.psk).ticket.policy
+    assert mikey.PolicyData.read(got).end.unix_ns == (BEGIN + granted * hour) // 10**9 * 10**9
+    assert got.flags.k is changed
+    late = structs.replace(wish, start=v.Timestamp.ntp_utc_32((BEGIN + 3 * hour) // 10**9))
+    with pytest.raises(KmsRefusal, match="begin after its key"):
+        bound.answer(request(world, policy=policy(world, tp_data=late.write())), BEGIN, world.draw)
+
+
 def test_a_message_counts_once():
     world = World()
     asked = request(world)
