@@ -69,9 +69,8 @@ class DfService:
     ``x3`` packets that POIs sent, ``passed`` of them handed over without a session, as the POIs of others send them.
     ``removed`` counts, by kind, what was taken out of records of events (:mod:`midcall.base.redaction.rules`).
 
-    ``foreign``: names of the peers whose POIs are not ours.
-    ``mark_key`` (up to 64 octets, the same in every run) keys the marks by which a repeated event is known. All that
-    depends on the time goes by ``clock``.
+    ``foreign``: peers whose POIs are not ours. ``mark_key`` (up to 64 octets, the same in every run) keys the marks by
+    which a repeated event is known. All that depends on the time goes by ``clock``.
     """
 
     def __init__(
@@ -308,8 +307,9 @@ class DfService:
     def _event(self, pdu: x2x3.Pdu, octets: bytes, *, own: bool) -> None:
         try:
             event = decode(pdu, self._owner) if own else foreign_event(pdu, self._clock.now())
-        except X2Error:
+        except X2Error as error:
             self.counts["undecodable"] += 1
+            self.accounts.unreadable(str(error))
             return
         if not self._orders[event.xid].admits(event, own=own):
             self.counts["outside"] += 1
@@ -323,7 +323,7 @@ class DfService:
         if isinstance(event, Failure):
             self._write([structs.replace(each, mark=mark) for each in self._iri.failure(event)])
             return
-        for each in (event,) if own else self._sessions.take(event, self._clock.now()):
+        for each in (event,) if own else self._sessions.take(event, self._clock.now(), self._orders[event.xid].targets):
             if own and self._communications.is_told(each, mark):
                 continue
             self.accounts.event(each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -36,6 +37,7 @@ SUMS = (
     "malformed",
 )
 """What is summed up over the streams of media."""
+log = logging.getLogger("midcall.li.x2")
 
 
 class Media(Struct, frozen=True):
@@ -125,9 +127,17 @@ class DfAccounts:
     def __init__(self) -> None:
         self._accounts: Accounts[Account] = Accounts(Account)
         self._asked: dict[int, ForkAccount] = {}
+        self._unreadable = False
+
+    def unreadable(self, reason: str) -> None:
+        """X2 of a task that is lost since nobody can read it."""
+        if not self._unreadable:
+            log.warning("X2 under a task cannot be read and is lost: %s (told once, until some can be read)", reason)
+        self._unreadable = True
 
     def event(self, event: X2Event) -> None:
         """An X2 event that is taken in."""
+        self._unreadable = False
         if event.dialog is None:
             return
         account = self._accounts.of(event.dialog.call_id, event.xid)

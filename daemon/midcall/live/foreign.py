@@ -79,45 +79,55 @@ class ForeignSessions:
     def recall(self, report: SessionReport, now: Instant) -> None:
         """A session of a former run goes on."""
         kept = [_told(each.octets, now) for each in (report.offer, report.answer) if each is not None]
-        self._see(report.xid, report.identity, report.correlation, kept, joined=True)
+        self._see(report.xid, (report.identity,), report.correlation, kept, joined=True)
 
-    def take(self, event: X2Event, now: Instant) -> list[X2Event]:
-        """The event with its dialog and side, and behind it what follows for the session."""
+    def take(self, event: X2Event, now: Instant, targets: Iterable[str] | None = None) -> list[X2Event]:
+        """The event with its dialog and side, and behind it what follows for the session.
+
+        Followed are calls of the identity that the POI says has matched, and of the ``targets`` of the task, which a
+        POI need not say, or says in a form of its own.
+        """
+        whose = (getattr(event, "identity", ""), *sorted(targets or ()))
         if isinstance(event, SipReport):
-            return self._sip(event, now)
+            return self._sip(event, whose, now)
         if isinstance(event, StartOfInterception):
-            return [event, *self._start(event, now)]
+            follows = self._start(event, whose, now)
+            about = next((each for each in follows if isinstance(each, SessionReport)), None)
+            return [structs.replace(event, identity=_named(event, about)), *follows]
         return [event]
 
-    def _sip(self, event: SipReport, now: Instant) -> list[X2Event]:
+    def _sip(self, event: SipReport, whose: tuple[str, ...], now: Instant) -> list[X2Event]:
         seen = structs.replace(event.seen, at=Instant(event.seen.at.wall, now.mono))
-        found = self._see(event.xid, event.identity, event.correlation, [seen], joined=False)
+        found = self._see(event.xid, whose, event.correlation, [seen], joined=False)
         about = next((each for each in found if isinstance(each, SipReport)), None)
         follows: list[X2Event] = [each for each in found if not isinstance(each, SipReport)]
         if event.correlation is not None:
-            follows += self._superseded(event, seen, opened=any(isinstance(each, SessionReport) for each in follows))
+            follows += self._superseded(
+                event, whose, seen, opened=any(isinstance(each, SessionReport) for each in follows)
+            )
         if about is not None:
             event = structs.replace(
                 event,
+                identity=_named(event, about),
                 correlation=event.correlation or about.correlation,
                 dialog=about.dialog,
                 target=about.target if event.target is None else event.target,
             )
         return [event, *follows]
 
-    def _start(self, event: StartOfInterception, now: Instant) -> list[X2Event]:
+    def _start(self, event: StartOfInterception, whose: tuple[str, ...], now: Instant) -> list[X2Event]:
         made = not (event.offer or event.answer or _NO_HALF).head
         messages = _made(event) if made else [_whole(each) for each in (event.offer, event.answer) if each is not None]
         at = Instant(event.at.wall, now.mono)
         seen = [_told(each, at) for each in messages]
-        found = self._see(event.xid, event.identity, event.correlation, seen, joined=True)
+        found = self._see(event.xid, whose, event.correlation, seen, joined=True)
         if made:
             self._made.put((event.xid, event.correlation), _made_id(event.xid, event.correlation))
         # What was on offer before it was agreed is no session any more.
         reports = [each for each in found if isinstance(each, SessionReport)]
         return [*(each for each in found if isinstance(each, DialogFault)), *reports[-1:]]
 
-    def _superseded(self, event: SipReport, seen: SipSeen, *, opened: bool) -> list[X2Event]:
+    def _superseded(self, event: SipReport, whose: tuple[str, ...], seen: SipSeen, *, opened: bool) -> list[X2Event]:
         """A call of which only descriptions were told has a message of its own that opens or ends it."""
         assert event.correlation is not None
         if not opened and not seen.octets.startswith(b"BYE "):
@@ -127,20 +137,27 @@ class ForeignSessions:
             return []
         bye = [_message(first, call_id, "2 BYE") for first in (f"BYE {_NOBODY} SIP/2.0", "SIP/2.0 200 OK")]
         over = [_told(each, seen.at) for each in bye]
-        found = self._see(event.xid, event.identity, event.correlation, over, joined=True)
+        found = self._see(event.xid, whose, event.correlation, over, joined=True)
         return [each for each in found if isinstance(each, DialogReleased)]
 
     def _see(
-        self, xid: str, identity: str, correlation: bytes | None, messages: Iterable[SipSeen], *, joined: bool
+        self,
+        xid: str,
+        whose: tuple[str, ...],
+        correlation: bytes | None,
+        messages: Iterable[SipSeen],
+        *,
+        joined: bool,
     ) -> list[X2Event]:
         """What a point of interception makes of messages that came for a task."""
         task = self._tasks.setdefault(xid, _Task())
         events: list[X2Event] = []
         for seen in messages:
-            if identity and identity not in task.identities and len(task.identities) < IDENTITIES:
-                task.identities.add(identity)
-                with suppress(ValueError):  # no identity that a message could name
-                    events += task.core.arm(Task(xid, (identity,)), seen.at)
+            for identity in whose:
+                if identity and identity not in task.identities and len(task.identities) < IDENTITIES:
+                    task.identities.add(identity)
+                    with suppress(ValueError):  # no identity that a message could name
+                        events += task.core.arm(Task(xid, (identity,)), seen.at)
             with suppress(sip.SipError):
                 events += task.core.sip_seen(seen)
                 call_id = sip.parse(seen.octets).call_id
@@ -161,6 +178,11 @@ class ForeignSessions:
             began = Instant(event.invited_at.wall - OLDEST_CALL, event.invited_at.mono)
             event = structs.replace(event, invited_at=began)
         return event
+
+
+def _named(event: SipReport | StartOfInterception, about: SipReport | SessionReport | None) -> str:
+    """Whom an event is about: in the POI's words, where a message could have them, else as the call is known."""
+    return event.identity if about is None or sip.identities(event.identity) else about.identity
 
 
 def _told(octets: bytes, at: Instant) -> SipSeen:

@@ -62,7 +62,7 @@ class DfOrders:
             agency = Agency(each.terms, self._config.profile, network)
             owner = Owner(xid, agency).encode()
             outlet = self._outlets.order(intercept, each.destinations[0], _pin(each), owner)
-            self._inputs.ordered(outlet, intercept, agency)
+            self._inputs.ordered(outlet, intercept, agency, order.task.targets)
             self._service.order(xid, agency, order.warrant, outlet, order.task.targets)
         self._orders[xid] = order
 

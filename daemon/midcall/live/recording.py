@@ -71,7 +71,7 @@ class DfInputs:
     def keys(self, source: KeySource) -> KeySource:
         return source
 
-    def ordered(self, outlet: str, intercept: Intercept, agency: Agency) -> None:
+    def ordered(self, outlet: str, intercept: Intercept, agency: Agency, targets: tuple[str, ...]) -> None:
         """Before the service has it."""
 
     def ended(self, xid: str, at: Instant, *, changed: bool = False) -> None:
@@ -107,8 +107,8 @@ class RecordedDf(DfInputs):
     def keys(self, source: KeySource) -> KeySource:
         return _RecordedKeys(self._trace, source)
 
-    def ordered(self, outlet: str, intercept: Intercept, agency: Agency) -> None:
-        self._trace.write(trace.Ordered(outlet, intercept, agency))
+    def ordered(self, outlet: str, intercept: Intercept, agency: Agency, targets: tuple[str, ...]) -> None:
+        self._trace.write(trace.Ordered(outlet, intercept, agency, targets))
 
     def ended(self, xid: str, at: Instant, *, changed: bool = False) -> None:
         self._trace.write(trace.Ended(xid, at, changed))

@@ -196,7 +196,7 @@ class DfReplay:
         match record:
             case trace.Ordered():
                 self._outlets.order(record.outlet, record.intercept)
-                service.order(record.intercept.xid, record.agency, None, record.outlet)
+                service.order(record.intercept.xid, record.agency, None, record.outlet, record.targets)
             case trace.Ended():
                 service.end(record.xid, record.at, changed=record.changed)
             case trace.Taken():

@@ -74,11 +74,12 @@ class Woken(Struct, frozen=True, tag="due", array_like=True):
 
 
 class Ordered(Struct, frozen=True, tag="order", array_like=True):
-    """DF: a task from X1; ``outlet`` is the name of where its product goes."""
+    """DF: a task from X1; ``outlet`` is the name of where its product goes, ``targets`` whom it is for."""
 
     outlet: str
     intercept: Intercept
     agency: Agency
+    targets: tuple[str, ...] | None = None
 
 
 class Ended(Struct, frozen=True, tag="end", array_like=True):

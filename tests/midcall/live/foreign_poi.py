@@ -56,14 +56,21 @@ class Poi:
         self._peer = peer
         self._sequence = 0
 
-    async def x2(self, make: Callable[[x2x3.X2Head], Pdu], xid: str = XID, *, matched: bool = True) -> None:
+    async def x2(
+        self,
+        make: Callable[[x2x3.X2Head], Pdu],
+        xid: str = XID,
+        *,
+        matched: bool = True,
+        words: str = x2x3.target("impu", ALICE),
+    ) -> None:
         head = x2x3.X2Head(
             xid=x2x3.xid_octets(xid),
             nfid=b"other",
             ipid=b"sip",
             sequence=self._sequence,
             time=time.time_ns(),
-            matched=(x2x3.target("impu", ALICE),) if matched else (),
+            matched=(words,) if matched else (),
             correlation=CALL,
         )
         self._sequence += 1
@@ -116,13 +123,18 @@ def parted(wire: list[inet.Datagram]) -> tuple[list[inet.Datagram], list[inet.Da
 
 
 def run(
-    world: World, test: Callable[[Poi], Coroutine], terms: Terms | None = None, peer: str = PEER, **options
+    world: World,
+    test: Callable[[Poi], Coroutine],
+    terms: Terms | None = None,
+    peer: str = PEER,
+    targets: tuple[str, ...] | None = None,
+    **options,
 ) -> Agencies:
     agencies = Agencies()
 
     async def whole() -> None:
         df = DfService(Keys(world), agencies, foreign=(PEER,), **options)
-        order(df, XID, terms or Terms("LI-1"))
+        order(df, XID, terms or Terms("LI-1"), targets)
         await test(Poi(df, peer))
         await df.close()
 
@@ -130,8 +142,8 @@ def run(
     return agencies
 
 
-def order(df: DfService, xid: str, terms: Terms) -> None:
-    df.order(xid, Agency(terms, Profile(), Network()), b"signed")
+def order(df: DfService, xid: str, terms: Terms, targets: tuple[str, ...] | None = None) -> None:
+    df.order(xid, Agency(terms, Profile(), Network()), b"signed", targets=targets)
 
 
 def is_over(df: DfService, message: inet.Datagram, call_id: str = "") -> bool:

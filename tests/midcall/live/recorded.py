@@ -161,8 +161,9 @@ class Site:
         agency = Agency(Terms(liid, start, **terms), self.profile, NETWORK)
         intercept = Intercept(liid, xid, NETWORK.operator, NETWORK.element, NETWORK.country, None, DID)
         self.spool.assembler.intercepts[liid] = intercept
-        self.inputs.ordered(DID, intercept, agency)
-        self.df.order(xid, agency, b"signed", DID)
+        targets = (f"sip:{OWNERS[xid]}@example.com",)
+        self.inputs.ordered(DID, intercept, agency, targets)
+        self.df.order(xid, agency, b"signed", DID, targets)
 
     def change(self, xid: str = ALICE, **terms: Any) -> None:
         """The task is another one from now on."""

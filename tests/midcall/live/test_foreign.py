@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from midcall.ue.call import Call
 from tests.imswire.sip.torture import TORTURE
 from tests.midcall.base.test_x2 import EVENTS
 from tests.midcall.live.foreign_poi import (
+    ALICE,
     CALL,
     OTHER,
     XID,
@@ -286,7 +288,71 @@ def test_media_count_for_the_task_that_they_came_for():
     assert agencies.rtp() == clear and agencies.rtp("LI-2") == clear[:10]
 
 
-def test_events_without_a_matched_target_are_delivered_and_followed_by_nobody():
+@pytest.mark.parametrize(
+    "words",
+    [
+        None,
+        "<impi>alice@example.com</impi>",
+        "<e164Number>15550001</e164Number>",
+        "<targetIdentifier><impu>sip:alice@example.com</impu></targetIdentifier>",
+    ],
+    ids=["none", "another identifier", "a number", "more than one element"],
+)
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_matched_target_in_no_words_of_a_message_is_that_of_the_task(words, runs):
+    """Attribute 17 may be missing, and may have an identifier that no SIP message names."""
+    world, wire, clear = call()
+    begin, media, end = parted(wire)
+    said = {"matched": False} if words is None else {"words": words}
+
+    async def whole(poi: Poi) -> None:
+        if runs:
+            answer = next(each.payload for each in begin if each.payload.startswith(b"SIP/2.0 200"))
+            await poi.x2(start_with_heads(begin[0].payload, answer), **said)
+        for each in () if runs else begin:
+            await poi.sip(each, **said)
+        await poi.x3(media)
+        for each in end:
+            await poi.sip(each, **said)
+        assert poi.df.counts["passed"] == 0 and is_over(poi.df, end[0])
+
+    agencies = run(world, whole, targets=(ALICE,))
+    assert_intercepted(agencies, clear)
+    assert len(agencies.told()) == (1 + len(end) if runs else len(begin) + len(end))
+
+
+def test_a_call_that_is_not_of_the_target_of_its_task_is_followed_by_nobody():
+    world, wire, _ = call()
+    begin, media, _ = parted(wire)
+
+    async def whole(poi: Poi) -> None:
+        for each in begin:
+            await poi.sip(each, matched=False)
+        await poi.x3(media)
+        assert poi.df.counts["questions"] == 0 and poi.df.counts["passed"] == len(media)
+
+    assert len(run(world, whole, targets=("sip:carol@example.com",)).told()) >= len(begin)
+
+
+def test_what_cannot_be_read_is_told_once_until_something_can(caplog):
+    world, wire, _ = call()
+    begin, *_ = parted(wire)
+
+    async def whole(poi: Poi) -> None:
+        for each in ("lost", "lost", begin[0], "lost"):
+            if isinstance(each, str):
+                await poi.x2(lambda head: head.pdu(2, 1, b"no ASN.1"))
+            else:
+                await poi.sip(each)
+        assert poi.df.counts["undecodable"] == 3
+
+    with caplog.at_level(logging.WARNING, "midcall.li.x2"):
+        run(world, whole)
+    lines = [each.getMessage() for each in caplog.records if each.name == "midcall.li.x2"]
+    assert len(lines) == 2 and all("cannot be read" in each and "no ASN.1" not in each for each in lines)
+
+
+def test_events_without_any_target_are_delivered_and_followed_by_nobody():
     world, wire, _ = call()
     begin, media, _ = parted(wire)
 

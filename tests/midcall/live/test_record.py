@@ -203,6 +203,29 @@ def test_what_a_poi_sends_again_is_no_second_event(tmp_path):
     assert (tmp_path / "again" / DID / "hi2.ber").read_bytes() == (tmp_path / "live" / "hi2.ber").read_bytes()
 
 
+def test_an_event_of_somebody_else_than_the_order_is_for(tmp_path):
+    world = one_call(1)
+    before, *rest = thirds(datagrams(world))
+
+    async def run() -> None:
+        site = Site(tmp_path, world)
+        site.activate()
+        site.say(before)
+        await site.settle()
+        sent = [each for each in records(tmp_path / "poi.trace") if isinstance(each, trace.Sent)]
+        invite = next(octets for each in sent for octets in each.octets if b"INVITE sip:" in octets)
+        await site.bring(invite.replace(b">sip:alice@", b">sip:carol@"))
+        assert site.df.counts["outside"] == 1
+        for each in rest:
+            site.say(each)
+        await site.stop()
+
+    asyncio.run(run())
+    found = again(tmp_path / "df.trace", tmp_path / "again")
+    assert found.errors == []
+    assert (tmp_path / "again" / DID / "hi2.ber").read_bytes() == (tmp_path / "live" / "hi2.ber").read_bytes()
+
+
 def test_media_that_a_poi_sends_by_x3_and_product_before_its_order(tmp_path):
     world = one_call(1)
     before, *rest = thirds(datagrams(world))
