@@ -130,7 +130,8 @@ def _services(named: tuple[ServiceType, ...], scope: _Scope) -> tuple[ServiceTyp
     if named:
         whole = scope.settings.separable or set(named) == set(given)
         if not set(named) <= set(given) or not whole:
-            raise Refusal(ErrorCode.SERVICE_TYPE)
+            together = "" if scope.settings.separable else ", together"
+            raise Refusal(ErrorCode.SERVICE_TYPE, f"given are {', '.join(sorted(given))}{together}")
         given = tuple(dict.fromkeys(named))
     if scope.authority is not None and not set(given) <= set(scope.authority.verified.warrant.services):
         raise scope.refuse("listOfServiceTypes: the signed warrant does not name all services that would be given")

@@ -255,6 +255,11 @@ def test_mediation_that_names_what_is_not_there(details: Any, wrong: ErrorCode) 
     assert code(World(df_settings()).activate(df_task(mediation=(details,)))) == wrong
 
 
+def test_what_is_given_is_said_where_a_service_is_not() -> None:
+    alone = mediation(scoping=(x1.ServiceScopingOptions((ServiceType.VOICE,)),))
+    assert "given are messaging, voice, together" in text(World(df_settings()).activate(df_task(mediation=(alone,))))
+
+
 def test_services_apart_where_the_element_can() -> None:
     world = World(df_settings(separable=True))
     voice = mediation(scoping=(x1.ServiceScopingOptions((ServiceType.VOICE,)),))
