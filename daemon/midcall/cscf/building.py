@@ -11,10 +11,11 @@ from midcall.config.cscf_tables import CscfConfig, CscfListen
 from midcall.config.process import address
 from midcall.cscf.digest import Digest, Find
 from midcall.cscf.location import Kept, LocationTable
+from midcall.cscf.marks import Seals
 from midcall.cscf.overload import Overload
 from midcall.cscf.proxy import Proxy
 from midcall.cscf.registrar import Challenge, Policy, Registrar
-from midcall.cscf.routing import Router, Seals, StaticRoute
+from midcall.cscf.routing import Router, StaticRoute
 from midcall.cscf.trust import Peer, Peers, TrustGate, user_of
 from midcall.cscf.values import Hop, Listener
 
@@ -142,7 +143,7 @@ def parts(config: CscfConfig, fixed: Fixed, secrets: Find, former: Digest | None
         peers = Peers((Peer(each.network, each.name, each.trusted, each.relay) for each in config.peer), fixed.names)
     except ValueError as error:
         raise Unusable(f"cscf.peer: {error}") from None
-    gate = TrustGate(peers, fixed.location, router.is_local, fixed.overload, digest, config.domains)
+    gate = TrustGate(peers, fixed.location, router.is_local, fixed.overload, digest, config.domains, router.is_bound)
     registrar = Registrar(
         fixed.location,
         fixed.listeners,

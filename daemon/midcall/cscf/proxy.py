@@ -17,9 +17,10 @@ from midcall.cscf.breadth import BREADTH
 from midcall.cscf.breadth import breadth as breadth_of
 from midcall.cscf.contexts import Contexts
 from midcall.cscf.large import MAYBE_LARGE, Large
+from midcall.cscf.marks import Seals
 from midcall.cscf.names import Names
 from midcall.cscf.overload import Overload
-from midcall.cscf.routing import Destination, Plan, Router, Seals
+from midcall.cscf.routing import Destination, Plan, Router
 from midcall.cscf.sending import Sender, Unsent
 from midcall.cscf.top_via import TopVia
 from midcall.cscf.transactions import Client, Server
@@ -245,6 +246,7 @@ class Proxy:
             return
         if admitted.on_top or admitted.who:
             self.asserted = admitted.who or admitted.on_top.partition("<")[2].partition(">")[0]
+        server.mark = self._seals.of_sender(message) if admitted.afar else ""
         self._contexts.open(server)
         try:
             self._serve(server, plan, admitted, now, out)
@@ -454,7 +456,7 @@ class Proxy:
         if client is not None and not (returns or client.alone):
             self._unheeded("bad responses")
         elif client is not None:
-            self._contexts.response(client, message, now, out)
+            self._contexts.response(client, self._seals.turned(message, client.server.mark), now, out)
         else:
             self._late(message, branch, out)
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
-from imswire import inet, sip
-from imswire.inet import InetError
+from imswire import sip
 from imswire.sip import SipError, SipMessage, SipUri, TelUri
 from midcall.base.remembered import remembered
+from midcall.cscf.marks import MARK, Seals, address, canonical, place_of, unmarked
 from midcall.cscf.top_via import transport_of
 from midcall.cscf.values import PORTS, Hop, Listener, Transport
 
 ANY = "*"
 """Of the static route for all domains that have none of their own, and for services (RFC 5031), which have none."""
-MARK = ";mc="
-"""Parameter of our URIs in Record-Route: the seal of the call to which they were given."""
-MARK_DIGITS = 16
-SEALS = 24_576
-"""Seals that are remembered: a call has three."""
 _LOOSE = 2  # of our URIs one after another: in through one listener, out through another (RFC 5658)
 
 
@@ -49,7 +41,8 @@ class Plan(Struct, frozen=True, gc=False):
 
     ``routes`` of ours are taken from the top of Route, ``last_route`` from its end (RFC 3261 16.4). ``inside``: the
     request belongs to a dialog that went through here. ``outward``: it goes where its sender wants, to no user and no
-    route of ours. ``status``: there is no target, and this is the answer. ``more``: routes are left.
+    route of ours. ``status``: there is no target, and this is the answer. ``more``: routes are left. ``marks``:
+    those in its routes that are ours.
     """
 
     groups: tuple[tuple[Destination, ...], ...] = ()
@@ -60,6 +53,7 @@ class Plan(Struct, frozen=True, gc=False):
     outward: bool = False
     status: int = 0
     more: bool = False
+    marks: tuple[str, ...] = ()
 
 
 class Contact(NamedTuple):
@@ -97,40 +91,6 @@ class StaticRoute(Struct, frozen=True):
     large: bool = False
 
 
-class Seals:
-    """Seals of calls: 64 bits of keyed BLAKE2b over the Call-ID, so that no state is kept for them.
-
-    Each is good for one thing: that in Record-Route shows that a call went through here, that in Via where its
-    responses go, and that in our To tags, which any stranger is told, nothing but that they are ours.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self._blake = hashlib.blake2b(key=key, digest_size=MARK_DIGITS // 2, person=b"midcall.cscf")
-        self.of = remembered(self._of, SEALS)  # a call has many messages
-
-    def of_tag(self, call_id: str) -> str:
-        return self.of(f"\n{call_id}")  # no Call-ID begins so
-
-    def of_way(self, call_id: str, host: str) -> str:
-        """Of a call whose responses go to a host."""
-        return self.of(f"{host}\n{call_id}")
-
-    def _of(self, call_id: str) -> str:
-        blake = self._blake.copy()
-        blake.update(call_id.encode("utf-8", "surrogateescape"))
-        return blake.hexdigest()
-
-    def fits(self, seal: str, call_id: str) -> bool:
-        return _same(seal, self.of(call_id))
-
-    def fits_way(self, seal: str, call_id: str, host: str) -> bool:
-        return _same(seal, self.of_way(call_id, host))
-
-
-def _same(seal: str, right: str) -> bool:
-    return seal.isascii() and hmac.compare_digest(seal, right)
-
-
 class Router:
     """Reads no clock and keeps nothing; ``alive`` says whether a next hop answers, ``choose`` gives a number below
     its argument.
@@ -149,7 +109,7 @@ class Router:
     ) -> None:
         self._domains = frozenset(domain.lower().rstrip(".") for domain in domains)
         self._heads = frozenset(f"<{uri}" for each in listeners for uri in (each.uri, each.secure_uri))
-        self._ours = frozenset((_canonical(each.host), each.port) for each in listeners)
+        self._ours = frozenset((canonical(each.host), each.port) for each in listeners)
         self._ports = frozenset(each.port for each in listeners)
         self._by_domain = {route.domain.lower(): route for route in static if route.domain}
         self._by_prefix = sorted((route for route in static if route.prefix), key=lambda each: -len(each.prefix))
@@ -171,7 +131,7 @@ class Router:
 
     def _is_door(self, uri: SipUri) -> bool:
         port = uri.port if uri.port is not None else _default_port(uri)
-        return (_canonical(uri.host), port) in self._ours
+        return (canonical(uri.host), port) in self._ours
 
     def _is_our_route(self, uri: str) -> bool:
         """Whether a Route leads to this proxy: to one of its doors, whatever user is named there (sip:orig@..., TS
@@ -202,29 +162,33 @@ class Router:
             return self._first(message, uri, now)
         routes = message.values("Route")
         inside, popped, last = False, 0, False
+        marks: tuple[str, ...] = ()
         if MARK in uri:
-            sealed, seal = _unmark(uri)
+            sealed, mark = unmarked(uri)
             if routes and self.is_ours(sealed):
                 # A strict router put our URI here, and the Request-URI behind all routes.
-                uri, routes, last = _address(routes[-1]), routes[:-1], True
-                inside = self._is_inside(seal, message)
+                uri, routes, last = address(routes[-1]), routes[:-1], True
+                marks = (mark,)
         while popped < _LOOSE and popped < len(routes):
             head, _, tail = routes[popped].partition(MARK)
             if head in self._heads and tail[-1:] == ">":
-                seal = tail[:-1]  # as it was given
+                mark = tail[:-1]  # as it was given
             else:
-                sealed, seal = _unmark(_address(routes[popped]))
+                sealed, mark = unmarked(address(routes[popped]))
                 if not self._leads_here(sealed):
                     break
             popped += 1
-            inside = inside or (seal != "" and self._is_inside(seal, message))
+            marks += (mark,)
+        inside = message.to_tag is not None and any(self._seals.fits(each, message.call_id) for each in marks)
         changed = uri if last else None
         rest = routes[popped:]
         if rest:
-            return Plan(((_loose(rest, changed),),), changed, popped, last, inside, not inside, more=True)
+            groups = ((_loose(rest, changed),),)
+            return Plan(groups, changed, popped, last, inside, not inside, more=True, marks=marks)
         if inside:
             flow = self._flow(uri, message, now)
-            return Plan(((Destination(uri, flow=flow, known=flow is not None),),), changed, popped, last, True)
+            target = Destination(uri, flow=flow, known=flow is not None)
+            return Plan(((target,),), changed, popped, last, True, marks=marks)
         return self._first(message, uri, now, changed, popped, last=last)
 
     def _flow(self, uri: str, message: SipMessage, now: int) -> Hop | None:
@@ -235,9 +199,10 @@ class Router:
             return None
         return self._location.flow(sip.identities(message.to.uri), uri, now)
 
-    def _is_inside(self, seal: str, message: SipMessage) -> bool:
-        """Whether a request belongs to a dialog that went through here; one that would begin another does not."""
-        return self._seals.fits(seal, message.call_id) and message.to_tag is not None
+    def is_bound(self, message: SipMessage, plan: Plan) -> bool:
+        """Whether a request inside a dialog goes where its mark leads (RFC 3261 16.12): its sender got it for that."""
+        to = place_of(plan.groups[0][0].next)
+        return any(self._seals.leads(mark, message.call_id, to) for mark in plan.marks)
 
     def _first(
         self,
@@ -331,17 +296,6 @@ def _sip_uri(text: str) -> SipUri | None:
     return parsed if isinstance(parsed, SipUri) else None
 
 
-def _canonical(host: str) -> str:
-    """The same text for one IPv6 address, however it is written (RFC 5954 4.1); names in lower case."""
-    bare = host.strip("[]").lower()
-    if ":" not in bare:
-        return bare
-    try:
-        return inet.text(inet.pack(bare))
-    except InetError:
-        return bare
-
-
 def _hop_of(route: StaticRoute, hop: str) -> Destination:
     return Destination(hop, recurses=route.recurse, known=True, large=route.large)
 
@@ -366,24 +320,9 @@ def transport_of_uri(uri: SipUri) -> Transport:
     return "tls" if uri.scheme == "sips" else "udp"
 
 
-def _address(route: str) -> str:
-    bare = _BARE(route)
-    return bare[1] if bare is not None else sip.parse_name_addr(route, "Route").uri
-
-
-_BARE = re.compile(r"<([A-Za-z0-9:;=@.+_-]++)>").fullmatch
-
-
-def _unmark(uri: str) -> tuple[str, str]:
-    """A URI without the seal, and the seal."""
-    head, mark, tail = uri.partition(MARK)
-    seal, semicolon, rest = tail.partition(";")
-    return (head + semicolon + rest, seal) if mark else (uri, "")
-
-
 def _loose(routes: Sequence[str], request_uri: str | None) -> Destination:
     """RFC 3261 16.6 6, 7: to the topmost Route; where that is a strict router, it becomes the Request-URI."""
-    return Destination(_address(routes[0]), request_uri)
+    return Destination(address(routes[0]), request_uri)
 
 
 class _Asked(NamedTuple):
@@ -408,7 +347,7 @@ def _read(text: str) -> _Asked:
         return _Asked(number, 404 if isinstance(uri, TelUri) else 416, service=text[:12].lower() == "urn:service:")
     port = uri.port if uri.port is not None else _default_port(uri)
     maddr = (uri.param("maddr") or "").strip("[]").lower()
-    return _Asked(number, 0, _canonical(uri.host), port, maddr, sip.identities(text), uri.user is None)
+    return _Asked(number, 0, canonical(uri.host), port, maddr, sip.identities(text), uri.user is None)
 
 
 _asked = remembered(_read, 8_192)
@@ -445,7 +384,7 @@ def _groups(contacts: Sequence[Contact]) -> tuple[tuple[Destination, ...], ...]:
 def _registered(contact: Contact) -> Destination:
     uri = _request_uri(contact.uri)
     return Destination(
-        _address(contact.path[0]) if contact.path else uri, uri, contact.path, contact.flow, known=not contact.path
+        address(contact.path[0]) if contact.path else uri, uri, contact.path, contact.flow, known=not contact.path
     )
 
 

@@ -18,7 +18,8 @@ from imswire.sip.verdict import MAGIC_COOKIE
 from midcall.base.remembered import remembered
 from midcall.cscf import top_via
 from midcall.cscf.feedback import SUPPORT
-from midcall.cscf.routing import MARK, Destination, Plan, Seals, transport_of_uri
+from midcall.cscf.marks import MARK, Seals
+from midcall.cscf.routing import Destination, Plan, transport_of_uri
 from midcall.cscf.values import PORTS, Hop, Listener, Resolve, Transport
 
 RECORDED = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE"})
@@ -150,13 +151,13 @@ class Sender:
         if secure and place.transport != "tls":
             raise Unsent(480, "sips, and a next hop without TLS")  # RFC 5630 5.3
         out = self._door(place, listener)
-        seal = self._seals.of(message.call_id)
         branch = branch or self._branch(self._seals.of_way(message.call_id, back), loop_of(message))
         top = f"{self._vias[out]}{branch}{self._ends[out]}\r\n"
         if message.method in RECORDED:
-            top = f"{top}{self._recorded[out][secure]}{seal}>\r\n"
+            mark = self._seals.of_sender(message)
+            top = f"{top}{self._recorded[out][secure]}{mark}>\r\n"
             if out != listener:
-                top = f"{top}{self._recorded[listener][secure]}{seal}>\r\n"
+                top = f"{top}{self._recorded[listener][secure]}{mark}>\r\n"
         for route in target.routes:
             top += f"Route: {route}\r\n" if "<" in route else f"Route: <{route}>\r\n"
         routes, behind = plan.routes, None

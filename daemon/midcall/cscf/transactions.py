@@ -41,12 +41,13 @@ class Server:
     ``recurses``: 3xx of the targets that are tried now are followed, and ``redirects`` are the URIs that were.
     ``breadth``: Max-Breadth of each branch, 0 where it stays as it came (RFC 5393). ``decided``: a final response went
     back. ``octets``: octets of messages that are kept for it. ``why``: what its CANCELs say of their reason.
+    ``mark``: that which its responses bring back to somebody unknown; "" for others.
     """
 
     __slots__ = (
         "breadth", "cancelled", "clients", "decided", "hears", "held", "hop", "interval", "invite", "key", "last",
-        "listener", "method", "octets", "on_top", "phase", "plan", "recurses", "redirects", "removed", "request",
-        "unresolved", "via", "waiting", "why",
+        "listener", "mark", "method", "octets", "on_top", "phase", "plan", "recurses", "redirects", "removed",
+        "request", "unresolved", "via", "waiting", "why",
     )  # fmt: skip
 
     def __init__(self, key: Key, request: SipMessage, via: bytes | None, listener: int, hop: Hop) -> None:
@@ -75,6 +76,7 @@ class Server:
         self.decided = False
         self.octets = 0
         self.why: tuple[bytes, ...] = ()
+        self.mark = ""
 
     @property
     def reliable(self) -> bool:

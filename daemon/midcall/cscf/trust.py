@@ -79,7 +79,8 @@ class TrustGate:
     """Lets pass: what belongs to a dialog of ours, what a peer may send, what comes from or goes to a user of ours.
 
     ``digest``: users of ours who do not send from where they registered are asked who they are; None: nobody is asked.
-    ``domains`` are ours.
+    ``domains`` are ours. ``bound``: whether a request inside a dialog goes where that leads; in one of his own a
+    stranger sends nowhere else.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class TrustGate:
         overload: Overload,
         digest: Digest | None,
         domains: Iterable[str] = (),
+        bound: Callable[[SipMessage, Plan], bool] = lambda _message, _plan: False,
     ) -> None:
+        self._bound = bound
         self._domains = tuple(domains)
         self._peers = peers
         self._location = location
@@ -113,6 +116,8 @@ class TrustGate:
         """Whether the request may pass, and what it asserts on its way."""
         peer = self._peers.of(source)
         if plan.inside:
+            if peer is None and self._user_at(message, source, now) is None and not self._bound(message, plan):
+                return REFUSED
             return ADMITTED if peer is not None and peer.trusted else _asserting(message, None)
         if self._overload.share > 0:
             hears = peer is not None and peer.trusted and _hears(message)
@@ -123,6 +128,7 @@ class TrustGate:
         if peer is not None and (peer.relay or not plan.outward):
             return ADMITTED if peer.trusted else _asserting(message, None)
         user = self._user_at(message, source, now)
+        afar = user is None
         if user is None and self._digest is not None and self._claims_to_be_ours(message):
             said = self._digest.judge(message, now, proxy=True)
             if not said.user:
@@ -134,8 +140,10 @@ class TrustGate:
             return REFUSED
         admission = _asserting(message, user)
         if user is not None:
-            return admission if self._digest is None else _without_credentials(message, admission, self._digest)
-        return admission._replace(stranger=True, who=self._location.only_one_from(source, now) or "")
+            if self._digest is not None:
+                admission = _without_credentials(message, admission, self._digest)
+            return admission._replace(afar=True) if afar else admission
+        return admission._replace(stranger=True, who=self._location.only_one_from(source, now) or "", afar=True)
 
     def _user_at(self, message: SipMessage, source: Hop, now: int) -> str | None:
         """The address of record of a user who sends from where it registered."""

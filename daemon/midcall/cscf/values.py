@@ -101,7 +101,8 @@ class Admission(NamedTuple):
 
     ``on_top`` and ``removed``: lines that it gets and headers that it loses on the way (RFC 3325). ``stranger``: nobody
     knows who sends it, so it does not take the room of those who are known. ``who`` it is all the same, where it is
-    not said: somebody anonymous, by the place from which only one has registered.
+    not said: somebody anonymous, by the place from which only one has registered. ``afar``: it comes neither from a
+    peer nor from where a user has registered.
     """
 
     status: int = 0
@@ -110,6 +111,7 @@ class Admission(NamedTuple):
     removed: tuple[str, ...] = ()
     stranger: bool = False
     who: str = ""
+    afar: bool = False
 
 
 class Alias(NamedTuple):

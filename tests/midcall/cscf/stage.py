@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from imswire import sip
 from imswire.sip import SipMessage
+from midcall.cscf.marks import Seals
 from midcall.cscf.overload import Overload
 from midcall.cscf.proxy import Proxy
-from midcall.cscf.routing import Contact, Plan, Router, Seals, StaticRoute
+from midcall.cscf.routing import Contact, Plan, Router, StaticRoute
 from midcall.cscf.timers import MS
 from midcall.cscf.values import Admission, Hop, Listener, Out, Outs, Resolve
 
@@ -80,9 +81,9 @@ class Stage:
         self.gate = OpenGate()
         self.now = 0
         seals = Seals(KEY)
-        router = Router(DOORS, (domain,), static, self.users, seals)
+        self.router = Router(DOORS, (domain,), static, self.users, seals)
         self.overload = Overload(lambda _: 0)
-        self.proxy = Proxy(DOORS, router, self.gate, NoHome(), seals, run, bound, self.overload)
+        self.proxy = Proxy(DOORS, self.router, self.gate, NoHome(), seals, run, bound, self.overload)
         self.bind("bob", "sip:bob@192.0.2.20")
 
     def bind(self, user: str, *uris: str, q: int = 1_000, path: tuple[str, ...] = (), flow: Hop | None = None) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from imswire import sip
 from midcall.cscf.location import SECOND, Binding, LocationTable
-from midcall.cscf.routing import Plan, Router, Seals
+from midcall.cscf.marks import Seals
+from midcall.cscf.routing import Plan, Router
 from midcall.cscf.values import Hop
 from tests.midcall.cscf.stage import ALICE, BOB, DOORS, KEY, Stage, request, response
 

@@ -24,6 +24,11 @@ AT_HOME = "sip:alice@home.example"
 FORGED = "P-Asserted-Identity: <sip:forged@x>"
 
 
+def bound(_message: sip.SipMessage, _plan: Plan) -> bool:
+    """A request inside a dialog goes where that leads."""
+    return True
+
+
 def gate(*peers: Peer, digest: bool = False, names: frozenset[str] = frozenset()) -> TrustGate:
     location = LocationTable(10)
     location.put(
@@ -31,8 +36,9 @@ def gate(*peers: Peer, digest: bool = False, names: frozenset[str] = frozenset()
     )
     desk = Digest("home.example", b"k" * 32, lambda _: Secrets({})) if digest else None
     return TrustGate(
-        Peers(peers, lambda _: names), location, lambda host: host == "home.example", Overload(lambda _: 0), desk
-    )
+        Peers(peers, lambda _: names), location, lambda host: host == "home.example", Overload(lambda _: 0), desk,
+        bound=bound,
+    )  # fmt: skip
 
 
 def admitted(
@@ -49,7 +55,7 @@ def test_strangers_reach_users_of_ours_and_nobody_else():
 
 def test_a_stranger_asserts_nothing():
     found = admitted(gate(), HOME, ALICE, FORGED, "P-Preferred-Identity: <sip:y@x>")
-    assert found == Admission(removed=("p-asserted-identity", "p-preferred-identity"), stranger=True)
+    assert found == Admission(removed=("p-asserted-identity", "p-preferred-identity"), stranger=True, afar=True)
     assert admitted(gate(), INSIDE, ALICE, FORGED).removed == ("p-asserted-identity",)
 
 
@@ -173,7 +179,7 @@ def test_strangers_are_shed_first():
 
 def test_a_loaded_gate_lets_dialogs_go_on():
     overload = late(Overload(lambda _: 0), VERY_LATE)
-    loaded = TrustGate(Peers(()), LocationTable(1), lambda _: True, overload, None)
+    loaded = TrustGate(Peers(()), LocationTable(1), lambda _: True, overload, None, bound=bound)
     assert loaded.admit(message(), INSIDE, ALICE, 0).status == 0
     assert loaded.admit(message(), HOME, ALICE, 0).status == 503
 
