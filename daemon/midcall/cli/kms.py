@@ -54,15 +54,23 @@ def add(config: Path, lines: Path) -> int:
     LIST (-: standard input) has a line of JSON each: {"identities": ["sip:..."], "psk_id": "...", "psk": "hex"}.
     """
     added = list(_read(lines))
+    replaced = put(config, added, _shown(lines))
+    click.echo(f"{len(added) - replaced} added, {replaced} replaced")
+    return DONE
+
+
+def put(config: Path, added: list[tuple[int, Subscriber]], named: str) -> int:
+    """Add subscribers, each with the number of its line in the list ``named``; returns how many of them were replaced.
+
+    Failed: nothing was done.
+    """
     with _store(config) as store:
         known = {each.psk_id: each for each in store.subscribers()}
-        _require_apart(lines, added, known)
+        _require_apart(named, added, known)
         with _announced(config, len(added)):
             for start in range(0, len(added), TOGETHER):
                 store.put_subscribers(each for _, each in added[start : start + TOGETHER])
-    replaced = sum(each.psk_id in known for _, each in added)
-    click.echo(f"{len(added) - replaced} added, {replaced} replaced")
-    return DONE
+    return sum(each.psk_id in known for _, each in added)
 
 
 @kms.command()
@@ -164,14 +172,14 @@ def _shown(path: Path) -> str:
     return "standard input" if str(path) == "-" else str(path)
 
 
-def _require_apart(path: Path, added: list[tuple[int, Subscriber]], known: dict[bytes, Subscriber]) -> None:
+def _require_apart(named: str, added: list[tuple[int, Subscriber]], known: dict[bytes, Subscriber]) -> None:
     """An identity is one subscriber's: whose tickets a warrant opens must not depend on who was added last."""
     own = {each.psk_id for _, each in added}
     holders = {form: name for name, each in known.items() if name not in own for form in each.forms}
     for number, each in added:
         for form in each.forms:
             if holders.setdefault(form, each.psk_id) != each.psk_id:
-                raise Failed(UNREADABLE, f"{_shown(path)}: line {number}: an identity is another subscriber's")
+                raise Failed(UNREADABLE, f"{named}: line {number}: an identity is another subscriber's")
 
 
 # The store

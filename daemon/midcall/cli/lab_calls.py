@@ -169,7 +169,8 @@ class LiveCall:
     """One call between two users, by steps, or as a whole in a thread of its own.
 
     ``failed`` is what ended it before its time; ``tell`` is told what happens between the users, and at the KMS. With
-    ``proxy`` both register there, and SIP goes through it; without one it is copied to ``agent``.
+    ``proxy`` both register there, and SIP goes through it; without one it is copied to ``agent``. ``call_id``: another
+    one than that of its number.
     """
 
     def __init__(
@@ -182,14 +183,15 @@ class LiveCall:
         tell: Tell = _nothing,
         *,
         proxy: Place | None = None,
+        call_id: str = "",
     ) -> None:
         self.wire = Loopback(agent, stop, proxy)
         self.failed: Exception | None = None
         self._ask = ask
         self._tell = tell
-        self._talks, self._over = threading.Event(), threading.Event()
+        self._talks, self._over, self._ended = threading.Event(), threading.Event(), threading.Event()
         alice, bob = (self._party(user, 2 * number + place) for place, user in enumerate(pair, 1))
-        call_id = f"demo-{number + 1}@example.com"
+        call_id = call_id or f"demo-{number + 1}@example.com"
         self.call = (
             Call(self.wire, self._asked, alice, bob, call_id, _now())
             if proxy is None
@@ -228,6 +230,14 @@ class LiveCall:
         self.call.hang_up()
         self._tell(f"{self.call.caller.uri} hangs up: BYE, 200 OK")
 
+    def leave(self) -> None:
+        """Both are registered no more, as far as they were."""
+        if isinstance(self.call, ProxiedCall):
+            self.call.now = _now()
+            for party in (self.call.caller, self.call.callee):
+                self.call.register(party, 0)
+            self._tell(f"{self.call.caller.uri} and {self.call.callee.uri} leave the proxy")
+
     def media(self) -> list[tuple[int, bytes]]:
         """Every packet of media so far: when it was sent, wall ns, and its RTP in clear."""
         return [(at, clear) for at, (_, _, clear) in zip(self.wire.media, self.call.sent, strict=False)]
@@ -242,6 +252,11 @@ class LiveCall:
     def until_talk(self) -> None:
         """Wait until both talk, or it has failed."""
         self._talks.wait()
+
+    def until_failed(self, seconds: float) -> None:
+        """Let them talk for a while, or until it has failed."""
+        # Not by the thread: a join that a signal breaks off takes it for ended (CPython bpo-45274).
+        self._ended.wait(seconds)
 
     def end(self) -> None:
         """Let it hang up."""
@@ -269,6 +284,7 @@ class LiveCall:
             self.failed = why
         finally:
             self._talks.set()
+            self._ended.set()
 
     def _asked(self, octets: bytes) -> bytes:
         begun = time.monotonic()

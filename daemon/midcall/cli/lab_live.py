@@ -117,8 +117,8 @@ class Live:
         ask, stop = self._site.kms(), threading.Event()
         calls: list[LiveCall] = []
         for number, pair in enumerate(self._users.pairs):
-            told = {} if number else {"tell": self._tell}
-            call = LiveCall(number, pair, ask, None, stop, proxy=self._site.proxy, **told)
+            tell = _nothing if number else self._tell
+            call = LiveCall(number, pair, ask, None, stop, tell, proxy=self._site.proxy)
             stack.callback(call.close)
             calls.append(call)
         for number, call in enumerate(calls):
@@ -203,6 +203,10 @@ class Live:
             self._tell(f"the LEMF has {len(content)} packets, octet for octet what was said from then on, and no other")
         else:
             self.faults.append(f"the LEMF has {len(content)} packets, of which {len(said)} were said from then on")
+
+
+def _nothing(_: str) -> None:
+    """What happens in calls that are not the target's."""
 
 
 def _ms(nanoseconds: int) -> str:

@@ -15,6 +15,7 @@ from midcall.ue.wire import Wire
 # 2025-01-01T00:00:00Z in ns.
 BEGIN = 1_735_689_600_000_000_000
 KMS_IDENTITY = "kms.example.com"
+DOMAIN = "example.com"
 
 Draw = Callable[[int], bytes]
 
@@ -34,10 +35,12 @@ def seeded(seed: str) -> Draw:
     return draw
 
 
-def user(name: str, draw: Draw, suite: Suite = SUITE_128) -> TicketUser:
-    """sip:NAME@example.com with a key of its own."""
+def user(
+    name: str, draw: Draw, suite: Suite = SUITE_128, *, domain: str = DOMAIN, kms: str = KMS_IDENTITY
+) -> TicketUser:
+    """sip:NAME@DOMAIN with a key of its own."""
     psk_id = f"psk-{name}".encode()
-    return TicketUser(f"sip:{name}@example.com", psk_id, draw(suite.octets), KMS_IDENTITY, draw, suite)
+    return TicketUser(f"sip:{name}@{domain}", psk_id, draw(suite.octets), kms, draw, suite)
 
 
 def party(user_: TicketUser, number: int, **options: object) -> Party:

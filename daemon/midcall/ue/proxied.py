@@ -32,20 +32,23 @@ class ProxiedCall(Call):
         self._asked: dict[str, SipMessage] = {}
         self._routes: dict[int, list[str]] = {}
         self._targets: dict[int, str] = {}
+        self._registers = 0
 
-    def register(self, party: Party) -> None:
-        """REGISTER and its 200 (RFC 3261 10.2). ConnectionError: it was refused."""
+    def register(self, party: Party, expires: int = EXPIRES) -> None:
+        """REGISTER and its 200, for so many seconds, 0: no more (RFC 3261 10.2). ConnectionError: it was refused."""
         domain = party.uri.partition("@")[2]
+        self._registers += 1
+        number = self._registers
         lines = [
             f"REGISTER sip:{domain} SIP/2.0",
-            self._via(party, f"REGISTER{party.tag}"),
+            self._via(party, f"REGISTER{number}"),
             "Max-Forwards: 70",
             f"From: <{party.uri}>;tag={party.tag}r",
             f"To: <{party.uri}>",
             f"Call-ID: register-{party.tag}-{self.call_id}",
-            "CSeq: 1 REGISTER",
+            f"CSeq: {number} REGISTER",
             f"Contact: <{self._contact(party)}>",
-            f"Expires: {EXPIRES}",
+            f"Expires: {expires}",
         ]
         answer = self._go(party, party, lines)
         if answer.status != 200:

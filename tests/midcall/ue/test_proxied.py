@@ -75,3 +75,16 @@ def test_a_registration_that_is_refused():
     made = call(ThroughTheCore(403))
     with pytest.raises(ConnectionError, match="403"):
         made.register(made.caller)
+
+
+def test_a_registration_that_ends():
+    proxy = ThroughTheCore()
+    asked: list[SipMessage] = []
+    through = proxy.through
+    made = call(proxy)
+    proxy.through = lambda *given: (asked.append(sip.parse(given[-1])), through(*given))[1]  # type: ignore[method-assign]
+    made.register(made.caller)
+    made.register(made.caller, 0)
+    assert [each.first("Expires") for each in asked] == ["3600", "0"]
+    assert [str(each.cseq) for each in asked] == ["1 REGISTER", "2 REGISTER"]
+    assert len({each.first("Via") for each in asked}) == 2 and len({each.first("Call-ID") for each in asked}) == 1
