@@ -128,6 +128,8 @@ class Admf:
 
     def revoke(self, identifier: str) -> Act:
         record = self.book.revoke(identifier)
+        if not record.papers:
+            return Act(record, self.book.records[identifier].last, outcome="withdrawn before approval")
         return Act(record, max(record.ordered, default=record.last))
 
     def enter(self, act: Act, now: Instant) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from midcall import config
-from midcall.base.warrant import FormError, Revocation, Warrant, value
+from midcall.base.warrant import FormError, Revocation, Warrant, envelope, value
 from midcall.cli.fail import USAGE, Failed, read_text, reason
 from midcall.config import Country, Liid
 
@@ -87,10 +87,11 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def warrant(path: Path, document: Path | None, former: Warrant | None) -> Warrant:
     """A warrant from a template; with ``former`` the next version of that one. Failed(USAGE) says what is wrong."""
+    text = read_text(path, config.MAX_OCTETS)
     try:
-        draft = config.read(read_text(path, config.MAX_OCTETS), Draft)
+        draft = config.read(text, Draft)
     except config.ConfigError as error:
-        raise Failed(USAGE, f"{path}: {error}") from None
+        raise Failed(USAGE, f"{path}: {_drafted(text) or error}") from None
     if former is not None and draft.id not in (None, former.id):
         raise Failed(USAGE, f"{path}: id: not that of the warrant which it is to supersede")
     try:
@@ -135,6 +136,16 @@ def revocation(former: Warrant | Revocation, reference: str) -> Revocation:
         return msgspec.convert(members, Revocation)
     except msgspec.ValidationError as error:
         raise Failed(USAGE, f"--revoke: {value.without_values(error)}") from None
+
+
+def _drafted(text: str) -> str:
+    """What to say of the file of a draft or a warrant in the place of a template; empty: it is none."""
+    try:
+        signatures = len(envelope.read(text.encode()).signatures)
+    except FormError:
+        return ""
+    what = f"a warrant's file with {signatures} signatures" if signatures else "a draft that was made already"
+    return f"is no template (TOML), but {what}: show and approve take it, and draft --supersede for a next version"
 
 
 def _target(draft: DraftTarget, former: Warrant | None) -> dict[str, Any]:

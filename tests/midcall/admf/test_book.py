@@ -213,7 +213,9 @@ def test_a_draft_that_nobody_approved_can_be_thrown_away():
     world.approve(warrants.make(), ANN)
     other = warrants.make(id="W-2")
     assert code(world.draft, other) == "limit"
-    world.revoke()
+    act = world.core.revoke("W-1")
+    assert (act.version, act.outcome) == (1, "withdrawn before approval")
+    world.enter(act)
     world.restart()
     assert "W-1" not in world.core.book.records and not world.disk.records
     world.approved(other)

@@ -209,3 +209,14 @@ def test_what_is_wrong_is_said_before_anybody_is_asked(site: Site, tmp_path: Pat
         assert await people.run("lea", "show", "W-9") == (4, "refused: unknown: no such warrant")
 
     site.run(test)
+
+
+def test_a_draft_that_is_withdrawn(site: Site) -> None:
+    async def test(site: Site) -> None:
+        people = People(site)
+        await people.run("lea", "draft", people.template())
+        withdrawn = (0, "W-1 version 1: withdrawn before approval; Cancelled\n")
+        assert await people.run("lea", "revoke", "W-1") == withdrawn
+        assert await people.run("lea", "list") == (0, "")
+
+    site.run(test)

@@ -307,3 +307,13 @@ def test_what_was_signed_by_hand_is_shown_as_text(tmp_path):
     path = tmp_path / "w.json"
     path.write_bytes(lab.signed(lab.make(agency="Größe")))
     assert "Größe" in midcall("warrant", "show", path).stdout
+
+
+def test_a_file_that_is_drafted_already_is_no_template(folder):
+    draft(folder, folder / "w.toml", "--order", folder / "order.pdf")
+    again = draft(folder, folder / "w.json", out="other.json")
+    assert again.returncode == 2 and "w.json: is no template (TOML), but a draft that was made already" in again.stderr
+    midcall("warrant", "approve", folder / "w.json", "--key", folder / "A.key", "--yes")
+    again = draft(folder, folder / "w.json", out="other.json")
+    assert "a warrant's file with 1 signatures" in again.stderr and "draft --supersede" in again.stderr
+    assert not (folder / "other.json").exists()
