@@ -157,7 +157,7 @@ def _text(*parts: tuple[str, str]) -> Text:
 
 # Records of a hand-over
 
-_SHOWN = 96  # characters of one value
+_SHOWN = 96  # characters of octets, and of a text of several lines; a text of one is shown whole
 
 
 def record(found: Record) -> Iterator[Text]:
@@ -174,8 +174,11 @@ def record(found: Record) -> Iterator[Text]:
     if not found.content:
         for offset, path, value in found.members:
             name = path.removeprefix("payload.")
-            yield _text(
-                (f"{found.offset + offset:10}    ", "dim"), (shown(name), "green"), (f" = {shown(value)[:_SHOWN]}", "")
-            )
+            yield _text((f"{found.offset + offset:10}    ", "dim"), (shown(name), "green"), (f" = {_value(value)}", ""))
     for finding in found.findings:
         yield _text((f"{'':12}! ", "bold red"), (shown(finding), ""))
+
+
+def _value(value: str) -> str:
+    text = shown(value)
+    return text[:_SHOWN] if value.startswith("0x") or "\\n" in text else text

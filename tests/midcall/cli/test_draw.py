@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from midcall.cli import draw
+from midcall.inspection.records import Record
 
 MESSAGE = {"frame": 1, "seconds": 0.5, "what": "INVITE", "keys": []}
 
@@ -78,3 +79,22 @@ def test_colours_only_on_a_terminal_that_wants_them(monkeypatch):
     assert not draw.console().is_terminal and draw.console().width == 100
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert draw.console().is_terminal
+
+
+@pytest.mark.parametrize(
+    ("value", "whole"),
+    [
+        (
+            "17 records of content are missing, from 2026-11-28T00:14:37.792Z to 2026-11-28T00:15:00.717Z: buffer full",
+            True,
+        ),
+        ("0x" + "ab" * 100, False),
+        ("INVITE sip:bob@example.com SIP/2.0\\r\\n" + "x" * 100, False),
+    ],
+)
+def test_why_content_is_missing_is_told_whole(value, whole):
+    """With its times, which stand behind the numbers."""
+    path = "payload.iRIPayloadSequence[0].iRIContents.ePSIRI.iRI-EPS-Parameters.ccUnavailableReason"
+    found = Record(1, 0, 300, "LI-1", 1, 0, "IRI report", False, [(20, path, value)], [])
+    line = list(draw.record(found))[1].plain
+    assert line.endswith(f" = {value}") is whole and len(line.partition(" = ")[2]) == (len(value) if whole else 96)
