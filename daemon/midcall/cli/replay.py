@@ -28,18 +28,42 @@ from midcall.report import Report
 MAX_SECONDS = 10 * 366 * 24 * 3600
 
 
-class _Targets(click.ParamType[str]):
-    name = "URI"
+class _Targets(click.ParamType[tuple[str, ...]]):
+    """Whoever may look at the processes of a host reads their arguments: a file, or standard input, hides a target."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not sip.identities(str(value)):
+    name = "URI|@FILE|-"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        if value == "-":
+            return self._listed("standard input", sys.stdin.read(config_file.MAX_OCTETS + 1), param, ctx)
+        if value.startswith("@"):
+            try:
+                return self._listed(value[1:], read_text(Path(value[1:]), config_file.MAX_OCTETS), param, ctx)
+            except Failed as failed:
+                self.fail(str(failed), param, ctx)
+        if not sip.identities(value):
             self.fail(f"{value!r} is no SIP, TEL or URN identity", param, ctx)
-        return str(value)
+        return (value,)
+
+    def _listed(
+        self, named: str, text: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """One a line; what is wrong is told by its line alone."""
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+        found = [(number, line) for number, line in lines if line and not line.startswith("#")]
+        for number, line in found:
+            if not sip.identities(line):
+                self.fail(f"{named}: line {number}: no SIP, TEL or URN identity", param, ctx)
+        if not found:
+            self.fail(f"{named}: no identity in it", param, ctx)
+        return tuple(line for _, line in found)
 
 
 @click.command()
 @click.argument("captures", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="CAPTURE|TRACE...")
-@click.option("--target", "targets", type=_Targets(), multiple=True, help="Identity; repeatable.")
+@click.option("--target", "named", type=_Targets(), multiple=True, help="Identity, or where to read some; repeatable.")
 @click.option("--activate-at", type=float, metavar="S", help="Seconds after the first packet (default: throughout).")
 @click.option("--deactivate-at", type=float, metavar="S", help="Seconds after the first packet (default: never).")
 @click.option("--kms-keys", type=click.Path(path_type=Path), help="KEYS.toml of the KMS.")
@@ -55,7 +79,7 @@ class _Targets(click.ParamType[str]):
 def replay(
     context: click.Context,
     captures: tuple[Path, ...],
-    targets: tuple[str, ...],
+    named: tuple[tuple[str, ...], ...],
     activate_at: float | None,
     deactivate_at: float | None,
     kms_keys: Path | None,
@@ -81,6 +105,7 @@ def replay(
         return traces.run(captures, out)
     if len(captures) > 1:
         raise click.UsageError(f"one capture at a time, not {len(captures)}; several are for traces")
+    targets = tuple(each for some in named for each in some)
     if not targets:
         raise click.UsageError("Missing option '--target'.")
     if kms_keys is None:

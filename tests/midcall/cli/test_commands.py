@@ -89,6 +89,34 @@ def test_replay(made, tmp_path):
     assert world.tpk.hex() not in everything
 
 
+def test_a_target_that_no_argument_names(made, tmp_path, monkeypatch):
+    """From a file, and from standard input; the product is the same."""
+    folder, call, _ = made
+    (tmp_path / "targets").write_text("# of the order\n\nsip:nobody@example.com\nsip:alice@example.com\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO("sip:alice@example.com\n"))
+    for name, target in (("file", f"@{tmp_path / 'targets'}"), ("stdin", "-")):
+        done = replay(folder, tmp_path / name, "--target", target, "--activate-at", 1)
+        assert done.returncode == 0, done.stderr
+        assert payloads(tmp_path / name / "media.pcap") == truth(call, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sip:a@example.com\nsecret name\n", "line 2: no SIP, TEL or URN identity"),
+        ("# none\n", "no identity in it"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_names_no_target(made, tmp_path, text, says):
+    folder, _, _ = made
+    if text is not None:
+        (tmp_path / "targets").write_text(text)
+    done = replay(folder, tmp_path / "out", "--target", f"@{tmp_path / 'targets'}")
+    assert done.returncode == 2 and says in done.stderr and "secret" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_runs_leave_the_same_octets(made, tmp_path):
     folder, _, _ = made
     for name in ("one", "two"):
