@@ -16,7 +16,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ NAMES = ("cscf", "poi", "tap", "df", "kms", "admf", "audit", "lemf")
 DONE, FAULT = 0, 1
 # Roles that are given nothing that could be run again.
 UNRECORDED = frozenset({"kms", "tap", "audit"})
+FIRST = "audit"
+"""Is there before the others of a process begin, and until they have ended, as its unit is on a host: they tell it what
+they do.
+"""
 
 _log = logging.getLogger("midcall.service")
 _li_log = logging.getLogger("midcall.li.service")
@@ -217,7 +221,9 @@ class _Process:
         self._notifier = Notifier()
         self._metrics = Metrics()
         self._frames: dict[str, Frame] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._last = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._one_ready = asyncio.Event()
         self._all_ready = asyncio.Event()
         self._wanted = asyncio.Event()
         self._reloads = {"done": 0, "refused": 0}
@@ -250,21 +256,41 @@ class _Process:
     async def _supervise(self, runs: Mapping[str, Run], place: Callable[[str], str]) -> None:
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(each) for each in self._helpers()]
-            for name, run in runs.items():
+            for name in sorted(runs, key=lambda each: each != FIRST):
                 config = config_file.placed(getattr(self._config, name), place)
                 self._watch(name, config)
-                self._tasks.append(group.create_task(self._role(run, config, self._frames[name])))
+                stop = self._last if name == FIRST else self._stop
+                self._tasks[name] = group.create_task(self._role(runs[name], config, self._frames[name], stop))
+                if name == FIRST:
+                    await self._until_ready()
+                if self._stop.is_set():
+                    break
             await self._stop.wait()
             self._notifier.stopping()
             _log.info("stopping")
-            late = (await asyncio.wait(self._tasks, timeout=self._config.service.stop_seconds))[1]
-            for task in late:
-                task.cancel()
+            late = await self._ended(task for name, task in self._tasks.items() if name != FIRST)
+            self._last.set()
+            late += await self._ended(task for name, task in self._tasks.items() if name == FIRST)
             if late:
                 self._status = FAULT
                 _log.error("not stopped in time, and cut off", extra={"seconds": self._config.service.stop_seconds})
             for helper in helpers:
                 helper.cancel()
+
+    async def _ended(self, tasks: Iterable[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
+        """Wait for the end of roles; those that had to be cut off."""
+        ending = list(tasks)
+        late = (await asyncio.wait(ending, timeout=self._config.service.stop_seconds))[1] if ending else set()
+        for task in late:
+            task.cancel()
+        return list(late)
+
+    async def _until_ready(self) -> None:
+        """The first role is, or the process is to stop."""
+        waits = [asyncio.create_task(each.wait()) for each in (self._one_ready, self._stop)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
 
     def _helpers(self) -> Iterator[Coroutine[Any, Any, None]]:
         yield self._reload()
@@ -272,10 +298,10 @@ class _Process:
         if self._notifier.pause is not None:
             yield self._live(self._notifier.pause)
 
-    async def _role(self, run: Run, config: Struct, frame: Frame) -> None:
+    async def _role(self, run: Run, config: Struct, frame: Frame, stop: asyncio.Event) -> None:
         """No exception is lost, and none keeps the others from stopping as they should."""
         try:
-            await run(config, frame, self._stop)
+            await run(config, frame, stop)
             if not self._stop.is_set():
                 self._failed(frame, "ended by itself")
         except RoleError as error:
@@ -292,6 +318,7 @@ class _Process:
         _log.error("a role has failed; its log has the reason")
 
     def _ready(self) -> None:
+        self._one_ready.set()
         if all(frame.is_ready for frame in self._frames.values()) and not self._all_ready.is_set():
             # What is there now stays, without what is nobody's any more: that may have been keys.
             gc.collect()
@@ -342,7 +369,7 @@ class _Process:
         """The first time politely."""
         if self._stop.is_set():
             self._status = FAULT
-            for task in self._tasks:
+            for task in self._tasks.values():
                 task.cancel()
         self._stop.set()
 

@@ -125,6 +125,44 @@ def test_several_roles_in_one_process_say_that_they_are_a_laboratory(house, capf
     assert "toy, other run in one process: for laboratories" in capfd.readouterr().err
 
 
+def test_the_audit_is_there_before_the_others_begin_and_until_they_have_ended(house, monkeypatch):
+    """``other`` stands for it; it takes a while."""
+    monkeypatch.setattr(service, "FIRST", "other")
+    begun = []
+
+    async def first(config: Toy, frame: Frame, stop: asyncio.Event) -> None:
+        await asyncio.sleep(0.05)
+        begun.append(frame.role)
+        await house.toy(config, frame, stop)
+        begun.append("end of other")
+
+    async def then(config: Toy, frame: Frame, stop: asyncio.Event) -> None:
+        begun.append(frame.role)
+        await house.toy(config, frame, stop)
+        await asyncio.sleep(0.05)
+        begun.append("end of toy")
+
+    house.roles |= {"toy": lambda: then, "other": lambda: first}
+    house.write("[toy]\n[other]\n")
+
+    async def both_ready() -> None:
+        await until(lambda: len(house.frames) == 2)
+
+    assert house.run(both_ready) == 0 and begun == ["other", "toy", "end of toy", "end of other"]
+
+
+def test_without_the_audit_the_others_do_not_begin(house, monkeypatch):
+    monkeypatch.setattr(service, "FIRST", "other")
+
+    async def refuses(config: Toy, frame: Frame, stop: asyncio.Event) -> None:
+        raise RoleError("the log is not what was written")
+
+    house.roles |= {"other": lambda: refuses}
+    house.write("[toy]\n[other]\n")
+    assert house.run() == 1 and not house.seen
+    assert "the log is not what was written" in house.said(house.li)
+
+
 # Failure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -127,6 +128,8 @@ def test_from_nothing_to_the_second_half_of_a_call(page):
         assert re.search(r"(\d+) packets, \1 decrypted", page.run(explain.replace("CALL-ID", identifier)))
         assert "version 1: ended at all elements" in page.run(end)
         assert lab.poll() is None
+    logs = [json.loads(each) for each in (page.folder / "out/lab/li.log").read_text().splitlines()]
+    assert [each for each in logs if each["level"] in ("error", "critical")] == [], "all went well"
     received = page.folder / "received/liid-LI-2026-0001"
     assert (page.folder / "received/findings.jsonl").read_text() == ""
     for name in ("from-target", "to-target"):
