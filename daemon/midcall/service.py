@@ -62,6 +62,7 @@ def _kms() -> Run:
                 frame.log.info(RENEWED, extra={"connections_ended": ended})
 
             frame.on_reload(reload)
+            frame.need(lambda: running.desk.audit.answers)
             frame.ready()
 
         with faults():
@@ -332,13 +333,17 @@ class _Process:
             return "stopping"
         if not self._all_ready.is_set():
             return "starting"
-        return "ok" if all(frame.healthy() for frame in self._frames.values()) else "ill"
+        if not all(frame.healthy() for frame in self._frames.values()):
+            return "ill"
+        return "ok" if all(frame.whole() for frame in self._frames.values()) else "degraded"
 
     def _show(self) -> None:
         started = time.time()
         self._metrics.gauge("info", "Version that runs.", lambda: {__version__: 1}, "version")
         self._metrics.gauge("start_time_seconds", "When the process started, since 1970.", lambda: started)
-        self._metrics.gauge("healthy", "1: all doors are open.", lambda: self.health() == "ok")
+        self._metrics.gauge(
+            "healthy", "1: all doors are open, and what it needs is there.", lambda: self.health() == "ok"
+        )
         left = "Until the first certificate, CA or revocation list of this process runs out."
         self._metrics.gauge("certificates_seconds_left", left, self._expiry.seconds_left)
         self._metrics.counter("reloads", "Configurations that were read anew.", lambda: self._reloads, "outcome")

@@ -242,6 +242,7 @@ async def run(config: AdmfConfig, frame: Frame, stop: asyncio.Event) -> None:
     service = AdmfService(config, Acts(audit))
     if audit is not None:
         await audit.start()
+        frame.need(lambda: audit.answers)
     await service.start()
 
     async def reload(new: AdmfConfig) -> None:

@@ -60,6 +60,7 @@ class Frame:
         self.reload: Reload | None = None
         self._ready = ready
         self._checks: list[Callable[[], bool]] = []
+        self._needs: list[Callable[[], bool]] = []
 
     def ready(self) -> None:
         """All doors are open. The service manager hears of it when every role of the process has said so."""
@@ -77,6 +78,15 @@ class Frame:
     def watch(self, check: Callable[[], bool]) -> None:
         """While ``check`` gives False the process is ill: no sign of life reaches the service manager."""
         self._checks.append(check)
+
+    def need(self, check: Callable[[], bool]) -> None:
+        """While ``check`` gives False the process works, and something that it needs is not there: the operator is
+        told. What it depends on must be the same whatever is intercepted.
+        """
+        self._needs.append(check)
+
+    def whole(self) -> bool:
+        return all(check() for check in self._needs)
 
     def healthy(self) -> bool:
         return all(check() for check in self._checks)

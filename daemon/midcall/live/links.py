@@ -101,6 +101,7 @@ async def audited(
     client = AuditClient(link)
     client.event(Act.CONFIGURATION_READ, client.digest(Kind.FILE, msgspec.json.encode(config)))
     await client.start()
+    frame.need(lambda: client.answers)
     try:
         yield client
     finally:

@@ -65,6 +65,30 @@ def test_an_ill_role_gives_no_sign_of_life(house, manager, monkeypatch):
     assert house.run(fall_ill) == 0
 
 
+def test_a_role_that_lacks_something_lives_and_the_operator_is_told(house, manager, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    there = False
+
+    async def run(config: Toy, frame: Frame, stop: asyncio.Event) -> None:
+        frame.need(lambda: there)
+        frame.ready()
+        house.ready.set()
+        await stop.wait()
+
+    house.roles["toy"] = lambda: run
+
+    async def lack() -> None:
+        nonlocal there
+        heard = await asyncio.to_thread(lambda: {manager.recv(1_024) for _ in range(3)})
+        assert heard == {b"READY=1", b"WATCHDOG=1"}
+        status, text = await asyncio.to_thread(ask, house.port(), "/health")
+        assert status == 503 and json.loads(text)["status"] == "degraded"
+        there = True
+        assert (await asyncio.to_thread(ask, house.port(), "/health"))[0] == 200
+
+    assert house.run(lack) == 0
+
+
 def test_a_watchdog_of_another_process_is_not_ours(house, manager, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "1000")
     monkeypatch.setenv("WATCHDOG_PID", "1")

@@ -45,6 +45,10 @@ WAIT_SECONDS: Final = 0.8
 PAUSE_SECONDS: Final = 0.2
 PROBE_SECONDS: Final = 2.0
 """How often the audit is asked whether it can write, when nothing else is asked."""
+LOOK_SECONDS: Final = 4.0
+SEEN_SECONDS: Final = 1.0
+"""Between two looks for the operator's plane, and after which of it what was seen is told there: the same however much
+is done, so that nobody sees there when something is."""
 ANSWER_SECONDS: Final = 5.0
 WAITING: Final = 65_536
 """Notes that nobody waits for, until the audit is there; of more the oldest are given up, and counted."""
@@ -159,6 +163,9 @@ class AuditClient:
         self._often: dict[_Often, int] = {}
         self._at: tuple[str, int] | None = None
         self._rolled_back = False
+        self._looker: asyncio.Task[None] | None = None
+        self._looks = False
+        self._seen = self._answers = True
 
     # Acts
 
@@ -258,6 +265,11 @@ class AuditClient:
         return self._lost is None
 
     @property
+    def answers(self) -> bool:
+        """Whether it could at the last look: of the clock alone, and not of what is done here."""
+        return self._answers
+
+    @property
     def waiting(self) -> int:
         """Notes that are not kept yet."""
         return len(self._queue)
@@ -272,12 +284,12 @@ class AuditClient:
     async def start(self) -> bool:
         """Begin; whether the audit is there at once. Where it is not, nobody waits for it here."""
         self._task = asyncio.create_task(self._keep_connected())
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WAIT_SECONDS):
                 while self._lost is not None and not self._told:
                     await asyncio.sleep(0.005)
-        except TimeoutError:
-            return False
+        self._seen = self._answers = self.writable
+        self._looker = asyncio.create_task(self._look())
         return self.writable
 
     async def close(self, seconds: float = 0.3) -> None:
@@ -287,10 +299,11 @@ class AuditClient:
             async with asyncio.timeout(seconds):
                 while self._queue:
                     await asyncio.sleep(0.005)
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in (self._task, self._looker):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         if self._queue:
             li_log.error("%d notes never reached the audit", len(self._queue))
 
@@ -313,6 +326,19 @@ class AuditClient:
             except (OSError, TimeoutError, EOFError, msgspec.MsgspecError) as error:
                 self._is_lost(error)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _look(self) -> None:
+        """What the next answer says, or that there is none, is told when its time has come."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS - SEEN_SECONDS)
+            self._looks = True
+            self._more.set()
+            await asyncio.sleep(SEEN_SECONDS)
+            self._answers = self._seen
+
+    def _is_seen(self, there: bool) -> None:
+        if self._looks:
+            self._looks, self._seen = False, there
 
     async def _talk(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -351,6 +377,7 @@ class AuditClient:
                 # Nothing is given to it, and it is asked again: it may be begun anew.
                 raise EOFError(ROLLED_BACK)
             self._is_there(found)
+            self._is_seen(True)
             return found
         self._is_lost(NotAudited(found.reason))
         return None
@@ -410,6 +437,7 @@ class AuditClient:
         self.head, self.remarks = kept.head, kept.remarks
 
     def _is_lost(self, error: Exception) -> None:
+        self._is_seen(False)
         if self._lost is None:
             self._lost = time.monotonic()
         if not self._told and not self._closed:

@@ -65,6 +65,11 @@ class KeyAudit:
         if self._client is not None:
             self._client.event(act, self._client.digest(Kind.FILE, trust.digest))
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is none, or it could be written at the last look."""
+        return self._client is None or self._client.answers
+
     async def start(self) -> None:
         if self._client is not None:
             await self._client.start()
