@@ -2,7 +2,7 @@
 
 from imswire.srtp.errors import Refusal, SrtpError
 from imswire.srtp.keys import MasterKey
-from imswire.srtp.packet import RtpHeader, is_rtcp, rtp_header, rtp_payload
+from imswire.srtp.packet import RtpHeader, is_plain_rtcp, is_rtcp, rtp_header, rtp_payload
 from imswire.srtp.policy import (
     AEAD_AES_128_GCM,
     AEAD_AES_256_GCM,
@@ -44,6 +44,7 @@ __all__ = [
     "SdesKey",
     "SrtpError",
     "Unprotector",
+    "is_plain_rtcp",
     "is_rtcp",
     "locate_mki",
     "open_stream",

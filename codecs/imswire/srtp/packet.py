@@ -63,3 +63,13 @@ def rtp_payload(packet: bytes, header: RtpHeader) -> bytes:
 def is_rtcp(packet: bytes) -> bool:
     """RTCP by its packet type, 192 to 223, which no RTP packet has where both share a port (RFC 5761 4)."""
     return len(packet) >= 8 and packet[0] & 0xC0 == VERSION_BITS and 192 <= packet[1] <= 223
+
+
+def is_plain_rtcp(packet: bytes) -> bool:
+    """RTCP in clear: packets of it from one end to the other (RFC 3550 6.1). SRTCP has its index and tag behind them,
+    and packets from the second on are encrypted (RFC 3711 3.4).
+    """
+    at, end = 0, len(packet)
+    while at + 4 <= end and packet[at] & 0xC0 == VERSION_BITS and 192 <= packet[at + 1] <= 223:
+        at += 4 + 4 * int.from_bytes(packet[at + 2 : at + 4], "big")
+    return at == end >= 8

@@ -249,7 +249,7 @@ class Arrival:
         There is no tag to tell whose it is, so its source has to: see :meth:`_as_captured`.
         """
         standing = [claim for claim in claims if claim.until is None]
-        control = srtp.is_rtcp(packet.payload)
+        control, plain = srtp.is_rtcp(packet.payload), srtp.is_plain_rtcp(packet.payload)
         waiting = next((claim for claim in standing if claim.dialog.plan.awaiting and claim.flow.secure), None)
         if waiting is not None:
             if not destination.hold(packet, self.limits):
@@ -258,27 +258,35 @@ class Arrival:
             return []
         known = destination.streams.get(stream_key(packet.payload))
         if not standing:
-            if known is not None:
+            if known is not None and not (plain and known.flow.secure):
                 self._count(known, packet, known.open or not known.flow.secure)
             elif control and claims:
-                claims[0].dialog.dropped["rtcp_failed" if claims[0].flow.secure else "foreign"] += 1
+                reason = "rtcp_in_clear" if plain else "rtcp_failed"
+                claims[0].dialog.dropped[reason if claims[0].flow.secure else "foreign"] += 1
             return []
         claims = [claim for claim in standing if known is None or claim.flow is known.flow] or standing
         claim = next((claim for claim in claims if claim.flow.secure), claims[0])
         if not (claim.flow if known is None else known.flow).secure:
             return self._strange(destination, claim, packet)
-        if control and not claim.dialog.plan.encrypted:
+        captured = claim.dialog.plan.encrypted
+        if plain and not (captured and sources.speaks(destination, standing, claim, packet)):
+            # No key could have opened it, and no tag says whose it is: of the session's media nothing is missing.
+            claim.dialog.dropped["rtcp_in_clear"] += 1
+            return []
+        if control and not captured:
             claim.dialog.dropped["rtcp_failed"] += 1
             self._miss(claim.dialog, [packet])
             return []
         stream = known or self._stream(destination, claim, packet)
-        keyed = stream.open or any(each.dialog.contexts for each in standing)
+        keyed = not plain and (stream.open or any(each.dialog.contexts for each in standing))
         self._count(stream, packet, keyed)
         if not control and destination.has_opened:
             destination.note(Early(claim, stream, packet, keyed), self.limits)
-        if not claim.dialog.plan.encrypted:
+        if not captured:
             self._miss(claim.dialog, [packet])
             return []
+        if plain:
+            return self._hand(destination, claim.dialog, stream, [packet])
         return self._as_captured(destination, standing, claim, stream, packet)
 
     def again(self, destination: Destination, now: int) -> list[Content]:

@@ -88,7 +88,7 @@ class TappedDialog:
     ``recalled``: rollover counters of its streams from a former run. ``dropped`` counts, by reason, packets to its
     destinations that belong to no stream: ``not_rtp``; ``foreign``, RTP and RTCP in clear from a source that the
     session does not name; ``too_many_ssrcs`` and ``too_many_held``, beyond the bounds; ``rtcp_failed``, SRTCP that no
-    key opened.
+    key opened; ``rtcp_in_clear``, RTCP that is no SRTCP, at places of encrypted media.
     ``let_go`` counts streams that made room for others: how many, their packets, and those that were handed over.
     ``missing`` is what the agency is to be told.
     """

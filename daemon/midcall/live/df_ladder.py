@@ -141,7 +141,8 @@ def _armed(found: ForkAccount, media: Media, at: At) -> Rung:
 def _packets(found: ForkAccount, media: Media) -> Rung:
     counts = {"seen": media.seen, "held": media.held} | {f"dropped_{name}": n for name, n in media.dropped.items()}
     if media.seen:
-        return Rung("packets", State.DONE, f"{media.seen} seen at the dialog's places", counts=counts)
+        said = "; ".join(filter(None, (f"{media.seen} seen at the dialog's places", _dropped(media))))
+        return Rung("packets", State.DONE, said, counts=counts)
     said = "none was seen: held, silent, or on a way that neither tap nor X3 is on"
     waits = not found.ended and (not found.answered or found.pending)
     return Rung("packets", State.WAITING if waits else State.MISSING, said, Reason.NO_PACKETS, counts)
@@ -160,9 +161,14 @@ def _content(found: ForkAccount, media: Media) -> Rung:
         return Rung("content", State.MISSING, f"no key opens them: {said}", Reason.TAG_FAILURES, counts)
     if media.sums.get("without_key"):
         return Rung("content", State.MISSING, f"there is no key for them: {said}", Reason.WITHOUT_KEY, counts)
-    dropped = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in media.dropped.items())
-    said = "; ".join(filter(None, (said, f"dropped: {dropped}" if dropped else "")))
+    said = "; ".join(filter(None, (said, _dropped(media))))
     return Rung("content", State.MISSING, said, Reason.DROPPED, counts)
+
+
+def _dropped(media: Media) -> str:
+    """What of the packets belongs to no stream; empty: all do."""
+    dropped = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in media.dropped.items())
+    return f"dropped: {dropped}" if dropped else ""
 
 
 def _handed_over(media: Media, product: Product) -> Rung:

@@ -52,3 +52,35 @@ def test_anything_else_raises_only_its_error(packet):
         assert header.length <= len(packet) and isinstance(srtp.rtp_payload(packet, header), bytes)
     except srtp.SrtpError:
         pass
+
+
+SENDER_REPORT = bytes.fromhex("80c80006cafebabe") + bytes(20)
+DESCRIPTION = bytes.fromhex("81ca0003cafebabe") + b"\1\5a@b.c\0"[:8]
+EMPTY_BYE = bytes.fromhex("80cb0000")
+
+
+@pytest.mark.parametrize(
+    ("packet", "plain"),
+    [
+        (SENDER_REPORT, True),
+        (SENDER_REPORT + DESCRIPTION, True),
+        (SENDER_REPORT + EMPTY_BYE, True),
+        (EMPTY_BYE, False),
+        (SENDER_REPORT[:-4], False),
+        (SENDER_REPORT + bytes(4), False),
+        (SENDER_REPORT + b"\x80\x60\0\0", False),
+        (PLAIN, False),
+        (b"", False),
+    ],
+)
+def test_rtcp_in_clear_is_rtcp_from_one_end_to_the_other(packet, plain):
+    assert srtp.is_plain_rtcp(packet) is plain
+
+
+@given(index=st.integers(0, 300), wanted=st.sampled_from([SENDER_REPORT, SENDER_REPORT + DESCRIPTION]))
+@pytest.mark.parametrize(
+    "policy", [srtp.AES_CM_128_HMAC_SHA1_80, srtp.AES_CM_128_HMAC_SHA1_32, srtp.AEAD_AES_128_GCM], ids=lambda p: p.name
+)
+def test_srtcp_is_none(policy, index, wanted):
+    master = srtp.MasterKey(bytes([index % 256]) * policy.key_length, bytes(policy.salt_length))
+    assert not srtp.is_plain_rtcp(srtp.Protector(policy, master).protect_rtcp(wanted))

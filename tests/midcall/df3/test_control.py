@@ -202,6 +202,47 @@ def test_where_it_is_not_wanted_it_is_counted_and_told():
     assert handed(df3, *secured(report())) == [] and dropped(df3) == {"rtcp_failed": 1}
 
 
+@pytest.mark.parametrize("keys", [True, False])
+def test_in_clear_beside_encrypted_media_it_is_named_so_and_nothing_is_missing(keys):
+    """As of telephones that encrypt their media alone: no key could open it, and no tag says whose it is."""
+    df3 = tapped(secure=True, keys=keys)
+    heard = media(df3, *protected(2))
+    assert handed(df3, report(1), **OWN_PORT) == [] and handed(df3, report(2), to=CALLEE) == []
+    assert dropped(df3) == {"rtcp_in_clear": 2}
+    assert all(each.auth_failed == 0 and not each.control for each in df3.look("x", DIALOG).streams)
+    assert handed(df3, *secured(report(3)), **OWN_PORT) == ([report(3)] if keys else [])
+    ends(df3)
+    missing = [each.reason for each in df3.take_failures() if each.missing]
+    assert missing == [] if keys else (heard == [] and len(missing) == 1)
+
+
+def test_in_clear_before_the_keys_come_and_while_the_dialog_ends():
+    df3 = tapped(secure=True, keys=False, awaiting=True)
+    assert handed(df3, report(1)) == [] and df3.look("x", DIALOG).held == 1
+    assert df3.plan(plan(context()), NOW) == [] and dropped(df3) == {"rtcp_in_clear": 1}
+    assert handed(df3, *secured(report(2))) == [report(2)]
+    df3.close("x", DIALOG, Instant(SECOND, 0), linger=True)
+    assert handed(df3, report(3)) == [] and dropped(df3) == {"rtcp_in_clear": 2}
+
+
+def test_in_clear_it_goes_over_as_captured_where_that_is_wanted():
+    df3 = tapped(secure=True, encrypted=True)
+    assert handed(df3, report(1), **OWN_PORT) == [report(1)]
+    (stream,) = df3.look("x", DIALOG).streams
+    assert (stream.auth_failed, stream.unopened, stream.encrypted, stream.decrypted) == (0, 1, 1, 0)
+
+
+def test_in_clear_from_elsewhere_it_does_not_wait_to_be_missed():
+    """Also where SRTP goes over as captured, and where SRTCP of its sender was opened."""
+    df3 = tapped(secure=True, encrypted=True)
+    assert len(media(df3, *protected(2))) == 2
+    assert handed(df3, *secured(report(1)), **OWN_PORT) == [report(1)]
+    assert handed(df3, *(report(number) for number in range(2, 62)), **THIRD) == []
+    assert handed(df3, report(62), **OWN_PORT) == [report(62)] and ends(df3) == []
+    (finished,) = df3.take_finished()
+    assert finished.dropped == {"rtcp_in_clear": 60} and df3.take_failures() == []
+
+
 @pytest.mark.parametrize("count", [10, 60])
 def test_as_captured_from_where_the_media_turn_out_to_come_from(count):
     """Before it is known it waits: media from an address that the session does not name are believed late."""

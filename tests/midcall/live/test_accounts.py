@@ -199,6 +199,13 @@ def test_rungs_of_content(media, changed, reason):
     assert found["content"] == reason and found["packets"] == ("done", None)
 
 
+def test_what_was_dropped_is_named_where_there_is_content_too():
+    media = Media(2, sums={"packets": 3, "decrypted": 3}, dropped={"rtcp_in_clear": 2})
+    found = df_ladder.fork(1, Account(), planned(), media, At(Terms("LI-1"), True, Product(True)))
+    (said,) = [each.said for each in found.rungs if each.name == "packets"]
+    assert said == "5 seen at the dialog's places; dropped: 2 rtcp in clear"
+
+
 def test_rungs_of_the_hand_over():
     assert ladder(planned(), has_media=False)["armed"] == ("missing", "no-tap")
     down = Product(False, "refused")
