@@ -222,7 +222,10 @@ class Link(Holdings):
         return Ask(x1.ModifyTaskRequest if there else x1.ActivateTaskRequest, (wanted.details,))
 
     def _end(self, xid: str, held: x1.TaskDetails | None) -> Ask:
-        """X1 has no message for a revocation: it comes in place of the warrant, and is refused as what it is."""
+        """X1 has no message for a revocation: it comes in place of the warrant, and the task is deactivated after it.
+
+        There are elements that refuse it as what it is.
+        """
         octets = self.revoked.get(xid)
         if octets is None or held is None:
             return Ask(x1.DeactivateTaskRequest, (xid,), ends=True)
@@ -277,7 +280,8 @@ class Link(Holdings):
 
     def _refusal(self, ask: Ask, response: x1.ErrorResponse, now: Instant) -> Iterator[Outcome]:
         code, subject = response.error.code, ask.subject
-        if ask.kind is x1.ModifyTaskRequest and self.revoked.pop(subject, None) is not None:
+        if ask.kind is x1.ModifyTaskRequest and ask.ends:
+            self.revoked.pop(subject, None)
             return
         if code == ErrorCode.KEEPALIVE_UNSUPPORTED:
             self._alive = PING
@@ -309,7 +313,8 @@ class Link(Holdings):
         if ask.kind in (x1.ActivateTaskRequest, x1.ModifyTaskRequest):
             (details,) = ask.members
             assert self.held is not None
-            self.revoked.pop(subject, None)
+            if ask.ends:
+                self.revoked.pop(subject, None)
             self.held[subject] = details
             self.failed.discard(subject)
             (self.waiting.discard if response.ok is x1.Ok.COMPLETED else self.waiting.add)(subject)

@@ -392,6 +392,8 @@ class Element:
     def _modify(self, request: Request, draft: Draft) -> Response:
         assert isinstance(request, x1.ModifyTaskRequest)
         held = self._tasks.modify(request, draft)
+        if held.state is State.FAILED:
+            return x1.acknowledgement(request, draft.now.wall)  # it brought a revocation, and that is done
         if held.state is State.ARMED and self._faults.forget(request.task.xid):
             draft.follow(TaskIssue(request.task.xid, TaskReportType.ALL_CLEAR, int(ErrorCode.CLEARED)))
         return _acknowledged(request, held, draft)

@@ -34,6 +34,14 @@ class Authority(Struct, frozen=True):
     octets: bytes
 
 
+def dids(details: TaskDetails) -> set[str]:
+    """The destinations that a task names."""
+    named = {*details.destinations.dids}
+    for each in details.mediation:
+        named.update(() if each.destinations is None else each.destinations.dids)
+    return named
+
+
 class _Scope(Struct, frozen=True):
     """What a task may do: by the warrant, or without one as ordered."""
 

@@ -25,7 +25,7 @@ from midcall.base.warrant import ClockGuard, Known, Refused, Revoked, Rule, Trus
 from midcall.base.x1_element.authorities import Authorities, digest
 from midcall.base.x1_element.destinations import Lookup
 from midcall.base.x1_element.draft import Draft
-from midcall.base.x1_element.orders import Authority, order
+from midcall.base.x1_element.orders import Authority, dids, order
 from midcall.base.x1_element.retries import Stops
 from midcall.base.x1_element.settings import SECOND, Settings
 from midcall.base.x1_element.values import (
@@ -40,6 +40,7 @@ from midcall.base.x1_element.values import (
     Order,
     Reason,
     Refusal,
+    RevokedRefusal,
     State,
     Step,
     TaskIssue,
@@ -123,7 +124,13 @@ class Tasks:
             raise Refusal(ErrorCode.MODIFY_FAILED, "messageTimestamp: before a later order")
         try:
             judged = self._ordered(details, draft, ErrorCode.MODIFY_FAILED)
-        except Refusal:
+        except Refusal as refused:
+            under = "" if former.order is None else former.order.warrant_id
+            if isinstance(refused, RevokedRefusal) and refused.warrant == under:
+                # As its ADMF wants it: X1 has no other message that brings a revocation. It is not armed again.
+                ended = structs.replace(former, state=State.FAILED, why=Rule.REVOKED)
+                draft.move(ended, former, Reason.WARRANT)
+                return ended
             # The warrant that came with it may be one under which the task is another, or none.
             self._review(former, draft)
             raise
@@ -163,7 +170,7 @@ class Tasks:
 
     def uses(self, did: str) -> bool:
         """Whether a task names a destination."""
-        return any(did in _dids(held.details) for held in self._held.values())
+        return any(did in dids(held.details) for held in self._held.values())
 
     def redirect(self, changed: DestinationDetails, draft: Draft) -> None:
         """A destination is about to be another one. Refusal (6001): a task that names it cannot be honoured then."""
@@ -173,7 +180,7 @@ class Tasks:
             return changed if did == changed.did else self._lookup(did)
 
         for held in self._held.values():
-            if held.state in _LIVE and changed.did in _dids(held.details):
+            if held.state in _LIVE and changed.did in dids(held.details):
                 try:
                     judged = self._judge(held.details, draft.now, fail, lookup=lookup)
                 except Refusal as refused:
@@ -314,7 +321,7 @@ class Tasks:
     def _require(self, outcome: object, octets: bytes, details: TaskDetails, fail: ErrorCode) -> None:
         """The warrant in a task has to be the task's."""
         if isinstance(outcome, Revoked):
-            raise Refusal(fail, f"signed warrant: {Rule.REVOKED}")
+            raise RevokedRefusal(fail, f"signed warrant: {Rule.REVOKED}", outcome.id)
         if isinstance(outcome, Refused):
             ahead = self._authorities.ahead(details.xid)
             if outcome.begins is None:
@@ -468,13 +475,6 @@ def _signed(details: TaskDetails) -> bytes | None:
         return signed_warrant(details.extensions)
     except X1Error:
         return None
-
-
-def _dids(details: TaskDetails) -> set[str]:
-    named = {*details.destinations.dids}
-    for each in details.mediation:
-        named.update(() if each.destinations is None else each.destinations.dids)
-    return named
 
 
 def _ended(held: Held, now: Instant) -> bool:

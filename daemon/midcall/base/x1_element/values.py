@@ -34,6 +34,14 @@ class ClockRefusal(Refusal):
     """Nothing is known to be wrong but the clock."""
 
 
+class RevokedRefusal(Refusal):
+    """A revocation came in place of a warrant; ``warrant`` is the id of what it ends."""
+
+    def __init__(self, code: ErrorCode, detail: str, warrant: str) -> None:
+        super().__init__(code, detail)
+        self.warrant = warrant
+
+
 class Reason(enum.StrEnum):
     """Why a task is armed no longer."""
 

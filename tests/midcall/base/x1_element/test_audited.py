@@ -232,6 +232,21 @@ def test_what_ran_runs_again_after_a_restart_without_an_audit(house):
     assert [type(each) for each in house.at.follows] == [DestinationSet, Armed]
 
 
+def test_a_revocation_does_not_wait_for_the_audit(house):
+    """Though it comes in a message that modifies."""
+
+    async def test(service, client, audit):
+        await client.ask(x1.CreateDestinationRequest, destination())
+        await client.ask(x1.ActivateTaskRequest, task())
+        async with audit():
+            answer = await client.ask(x1.ModifyTaskRequest, task(warrants.signed(warrants.revocation(2))))
+            assert isinstance(answer, x1.Acknowledgement) and isinstance(house.at.follows[-1], Disarmed)
+            assert isinstance(await client.ask(x1.ModifyTaskRequest, task()), x1.ErrorResponse)
+
+    house.run(test)
+    assert set(_pair("task.modify")) <= set(house.acts())
+
+
 def test_placed_warrants(house):
     house.at.settings = lab.settings(unsigned="detached")
 

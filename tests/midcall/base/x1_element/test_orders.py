@@ -360,6 +360,21 @@ def test_a_revocation_that_is_placed_ends_the_task() -> None:
     assert world.state() is State.FAILED
 
 
+def test_a_revocation_in_a_modification_ends_the_task_and_is_acknowledged() -> None:
+    """As the task's ADMF wants it, who need not be told of it by a report; another's is refused."""
+    world = World()
+    world.activate()
+    step = world.modify(task(warrants.signed(warrants.revocation(2))))
+    assert done(step) and [each.reason for each in disarmed(step)] == [Reason.WARRANT] and not step.issues
+    assert world.state() is State.FAILED and any(isinstance(each, KeepKnown) for each in step.changes)
+    assert code(world.modify(task(signed(version=3, supersedes=1)))) == ErrorCode.MODIFY_FAILED
+    assert ok(world.deactivate())
+    other = World()
+    other.activate()
+    away = warrants.signed(structs.replace(warrants.revocation(2), id="W-2"))
+    assert code(other.modify(task(away))) == ErrorCode.MODIFY_FAILED and other.state() is State.ARMED
+
+
 def test_a_task_waits_for_a_detached_warrant() -> None:
     world = World(unsigned="detached")
     step = world.activate(task(b""))

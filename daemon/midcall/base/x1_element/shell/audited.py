@@ -21,6 +21,7 @@ from midcall.base.x1_element.values import (
     Follow,
     KeepTask,
     NeIssue,
+    State,
     Step,
     TaskIssue,
 )
@@ -77,6 +78,8 @@ class Audited:
         if ends is not None:
             return client.begin(ends, held, warrant=warrant, actor=actor)
         assert opens is not None
+        if isinstance(request, x1.ModifyTaskRequest) and _is_ended(request.task.xid, step):
+            return client.begin(opens, held, warrant=warrant, actor=actor)
         try:
             return await client.intent(opens, held, warrant=warrant, actor=actor)
         except NotAudited:
@@ -162,6 +165,11 @@ class Audited:
     def _digest(self, kind: Kind, identifier: str) -> bytes:
         assert self._client is not None
         return self._client.digest(kind, identifier)
+
+
+def _is_ended(xid: str, step: Step) -> bool:
+    """Whether what was ordered has brought the revocation of a task's warrant."""
+    return any(each == xid and held.state is State.FAILED for each, held in step.moves)
 
 
 def _code(response: x1.Response | None) -> int:
