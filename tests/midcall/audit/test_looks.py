@@ -14,8 +14,8 @@ from tests.midcall.audit.place import Place
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOOK_SECONDS", 1.0)
-    monkeypatch.setattr(client, "SEEN_SECONDS", 0.4)
+    monkeypatch.setattr(client, "LOOK_SECONDS", 1.5)
+    monkeypatch.setattr(client, "SEEN_SECONDS", 0.7)
 
 
 async def busy(writer: AuditClient, over: asyncio.Event) -> None:
@@ -51,7 +51,7 @@ def test_who_does_much_and_who_does_nothing_tell_it_at_the_same_moment(tmp_path)
                 await audit.enter_async_context(place.running())
                 back = await asyncio.gather(*(turns(each, True) for each in writers))
                 for first, second in (gone, back):
-                    assert abs(first - second) < 0.3, "the looks began so far apart, a look takes a second"
+                    assert abs(first - second) < 0.3, "between two looks there are 1.5 s"
             over.set()
             await acts
 
