@@ -32,7 +32,7 @@ def made(tmp_path_factory):
     (folder / "calls.pcap").write_bytes(lab.write_capture(world.wire))
     users = [{"identity": u.uri, "psk_id": u.psk_id.decode(), "psk": u.psk} for u in world.users.values()]
     (folder / "KEYS.toml").write_text(keyfile.example(lab.KMS_IDENTITY, {TPK_ID.decode(): world.tpk}, users))
-    (folder / "config.toml").write_text("[delivery]\ngive_up_seconds = 1\n[profile]\nhi1 = true\n")
+    (folder / "config.toml").write_text("[delivery]\ngive_up_seconds = 3\n[profile]\nhi1 = true\n")
     lab_pki.main([str(folder / "pki")])
     lab_pki.main([str(folder / "other-pki")])
     return folder, call

@@ -39,7 +39,7 @@ def made(tmp_path_factory):
     users = [{"identity": u.uri, "psk_id": u.psk_id.decode(), "psk": u.psk} for u in world.users.values()]
     (folder / "KEYS.toml").write_text(keyfile.example(ue.KMS_IDENTITY, {TPK_ID.decode(): world.tpk}, users))
     (folder / "trust.toml").write_text(lab.trust_text(lab.entry(lab.ANN, **VALID), lab.entry(lab.BEN, **VALID)))
-    (folder / "config.toml").write_text('[warranted]\nliid = "CONFIG"\n[delivery]\ngive_up_seconds = 1\n')
+    (folder / "config.toml").write_text('[warranted]\nliid = "CONFIG"\n[delivery]\ngive_up_seconds = 3\n')
     lab_pki.main([str(folder / "pki")])
     return folder, call
 
