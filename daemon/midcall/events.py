@@ -66,7 +66,8 @@ class Task(Struct, frozen=True):
 
     ``window`` is the warrant's: from its start on and before its end (wall ns; None: open). ``role`` and ``local`` are
     conditions of the match (TS 103 221-1 callPartyRole, nonLocalIdentifier; None: any): which part the target has in
-    a call, and whether the identity is one of this network.
+    a call, and whether the identity is one of this network. ``services``: those that the task is for, of ``voice`` and
+    ``messaging``; None: both.
     """
 
     xid: str
@@ -75,13 +76,15 @@ class Task(Struct, frozen=True):
     end: int | None = None
     role: Literal["originating", "terminating", "forwarded-to"] | None = None
     local: bool | None = None
+    services: tuple[str, ...] | None = None
 
 
 class Terms(Struct, frozen=True):
     """What a warrant allows under one XID: window in wall ns (None: open), and what may be disclosed in it.
 
     ``content`` False: events only, no content, body or key. ``keys_to_lemf``: the agency decrypts; else content
-    is handed over in clear. ``encrypted``: SRTP that no key opens is handed over as captured.
+    is handed over in clear. ``encrypted``: SRTP that no key opens is handed over as captured. ``services``: those that
+    it is for, of ``voice`` and ``messaging``; None: both.
     """
 
     liid: str
@@ -91,6 +94,7 @@ class Terms(Struct, frozen=True):
     keys_to_lemf: bool = False
     location: bool = True
     encrypted: bool = True
+    services: tuple[str, ...] | None = None
 
 
 class DialogId(Struct, frozen=True, gc=False):

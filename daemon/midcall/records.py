@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 
 from imswire.hi.hi1 import NotificationKind
 from midcall.base import owner_only
+from midcall.base.services import narrower
 from midcall.config import ReplayConfig
 from midcall.df2 import Agency, Communications, IriMediation, KeysFound, notifications
 from midcall.df3 import Content, ContentRecords
@@ -101,6 +102,7 @@ class Records:
             keys_to_lemf=warranted.keys == "keys-to-lemf",
             location=warranted.location,
             encrypted=profile.on_key_failure == "encrypted",
+            services=narrower(warranted.services),
         )
         self._agency = Agency(terms, profile, self.config.network)
         self._iri.order(self.xid, self._agency)

@@ -210,7 +210,7 @@ class Replay:
         self._armed = True
         self._df2.order(XID, terms)
         self._at = Instant.of_capture(at)
-        self._x2(self._poi.arm(Task(XID, self._targets, start, end), self._at))
+        self._x2(self._poi.arm(Task(XID, self._targets, start, end, services=terms.services), self._at))
 
     def _disarmed(self, at: int) -> None:
         self._armed = False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from msgspec import Struct, structs
@@ -24,8 +24,8 @@ from midcall.events import Instant
 from midcall.replay import Window
 
 NO_AUTHORITY = "none (lab)"
-# What a replay gives and cannot leave out: calls, and messages beside them.
-SERVICES = {"voice", "messaging"}
+# What a replay gives: calls, and messages beside them.
+SERVICES: tuple[Literal["voice", "messaging"], ...] = ("voice", "messaging")
 
 
 class Authority(Struct, frozen=True):
@@ -53,11 +53,14 @@ def checked(
     first = _first_packet(capture)
     verified = _verified(read_octets(warrant), read_trust(trust), first, window, element)
     held = verified.warrant
-    if missing := SERVICES - set(held.services):
-        _refuse(f"does not list {', '.join(sorted(missing))}, and a replay cannot leave it out")
+    services = tuple(each for each in SERVICES if each in held.services)
+    if not services:
+        _refuse(f"lists neither {' nor '.join(SERVICES)}, and a replay gives nothing else")
     liid = _liid(held, targets)
     config = chosen.config
-    terms = Warranted(liid=liid, scope=held.scope, keys=held.keys or "decrypt", location=held.location)
+    terms = Warranted(
+        liid=liid, scope=held.scope, keys=held.keys or "decrypt", location=held.location, services=services
+    )
     config = structs.replace(config, warranted=terms, network=structs.replace(config.network, country=held.country))
     told = {
         "id": held.id,

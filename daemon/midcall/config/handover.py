@@ -18,12 +18,14 @@ class Warranted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``liid``: up to 25 characters of a-z A-Z 0-9 - _ . (TS 102 232-1 5.2.2). ``scope``: ``iri`` gives events only,
     without any content, body or key. ``keys``: ``decrypt`` hands content over in clear, ``keys-to-lemf`` hands over
     the session keys and SRTP as captured. Without ``location`` the headers and bodies that tell it are left out.
+    ``services``: what is given, calls (``voice``) and messages.
     """
 
     liid: Liid = "LAB-1"
     scope: Literal["iri", "iri+cc"] = "iri+cc"
     keys: Literal["decrypt", "keys-to-lemf"] = "decrypt"
     location: bool = True
+    services: Annotated[tuple[Literal["voice", "messaging"], ...], Meta(min_length=1)] = ("voice", "messaging")
 
 
 class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,8 @@ LAST = 0xFFFF_FFFF
 class Communication(Struct, frozen=True, gc=False):
     """What the records of a communication rest on, besides the events themselves: for who goes on after a restart.
 
-    ``dialogs`` are those that the agency has heard of, each with the mark of the first event.
+    ``dialogs`` are those that the agency has heard of, each with the mark of the first event. ``services``: what it was
+    known to be of, where its order is not for all.
     """
 
     correlation: bytes
@@ -28,6 +29,7 @@ class Communication(Struct, frozen=True, gc=False):
     identity: str
     target: Side | None
     dialogs: tuple[tuple[DialogId, bytes], ...] = ()
+    services: tuple[str, ...] = ()
 
 
 class _Known:

@@ -80,9 +80,9 @@ _Key = tuple[str, DialogId]
 class _Dialog:
     """An intercepted dialog as DF2 follows it."""
 
-    def __init__(self, report: SessionReport) -> None:
+    def __init__(self, report: SessionReport, services: tuple[str, ...] | None) -> None:
         self.report = report
-        self.media = SessionMedia(report)
+        self.media = SessionMedia(report, services)
         self.bundles: BoundedTable[bytes, int] = BoundedTable("df2.bundles", BUNDLES_KNOWN)
         self._bundles = 0
         self.contexts: dict[int, list[CryptoContext]] = {}
@@ -174,6 +174,8 @@ class Mediation:
         contexts = []
         for session in answer.keys:
             media, sender = place(exchange, session.cs_id)
+            if not dialog.media.is_of(media):
+                continue
             self._order += 1
             contexts.append(CryptoContext(bundle, self._order, media, sender, session))
         newest = max((context.key.generation for context in contexts), default=0)
@@ -182,7 +184,8 @@ class Mediation:
             dialog.contexts[bundle] = recent
             for old in sorted(dialog.contexts)[:-BUNDLES]:
                 del dialog.contexts[old]
-        outputs += self._tell(key, dialog, bundle, exchange, answer.keys, now)
+        told = tuple(each for each in answer.keys if dialog.media.is_of(place(exchange, each.cs_id)[0]))
+        outputs += self._tell(key, dialog, bundle, exchange, told, now)
         return [*outputs, self._plan(dialog, now)]
 
     def _tell(
@@ -210,17 +213,19 @@ class Mediation:
         key = (report.xid, report.dialog)
         dialog = self._dialogs.get(key)
         outputs: list[Output] = []
+        services = self._terms[report.xid].services
         if dialog is None:
-            dialog = _Dialog(report)
+            dialog = _Dialog(report, services)
             outputs += self._crowded_out(self._dialogs.put(key, dialog), report.at)
         else:
-            dialog.report, dialog.media = report, SessionMedia(report)
+            dialog.report, dialog.media = report, SessionMedia(report, services)
         self._order = dialog.sdes.learn(dialog.media.sdes, self._order)
         for frame, reason, keys in dialog.media.faults:
             outputs += self._fail(key, report.correlation, report.at, frame, reason, keys=keys)
         queries: list[Output] = []
         for exchange in report.exchanges:
-            queries += self._ask(key, dialog, exchange)
+            if dialog.media.is_of(exchange.media):
+                queries += self._ask(key, dialog, exchange)
         outputs += self._without_ticket(key, dialog)
         outputs.append(self._plan(dialog, report.at))
         if report.dialog.callee_tag:

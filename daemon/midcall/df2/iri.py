@@ -13,6 +13,7 @@ from imswire import sip
 from imswire.hi import EpsTemplate, eps
 from midcall.base import redaction
 from midcall.base.bounded import BoundedTable
+from midcall.base.services import VOICE, covers
 from midcall.df2 import forms
 from midcall.df2.communications import Communication, Communications
 from midcall.df2.core import KeysFound
@@ -134,13 +135,13 @@ class IriMediation:
 
     # Restarts
 
-    def state(self, xid: str, correlation: bytes) -> Communication:
-        """What a later run needs to go on with a communication. KeyError: no such task."""
+    def state(self, xid: str, correlation: bytes, services: tuple[str, ...] = ()) -> Communication:
+        """What a later run needs to go on with a communication of these ``services``. KeyError: no such task."""
         liid, cin = self._agencies[xid].terms.liid, self._cin(xid, correlation)
         who = self._subjects.get((xid, cin)) or _NOBODY
         answered, ended = self._phases.state(liid, cin)
         dialogs = self._communications.dialogs(xid, correlation)
-        return Communication(correlation, cin, answered, ended, who.identity, who.target, dialogs)
+        return Communication(correlation, cin, answered, ended, who.identity, who.target, dialogs, services)
 
     def recall(self, xid: str, state: Communication) -> None:
         """Go on with a communication of a former run. KeyError: no such task."""
@@ -248,7 +249,7 @@ def _rules(agency: Agency) -> redaction.Rules:
     return redaction.Rules(
         location=not terms.location,
         content=not terms.content,
-        sdes=in_clear or not terms.content,
+        sdes=in_clear or not terms.content or not covers(terms.services, VOICE),
         ticket=in_clear and agency.profile.ticket == "remove",
         mikey=in_clear,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from imswire import inet, sdp, sip
 from imswire.sdp import Endpoint
+from midcall.base.services import covers, of_line
 from midcall.df2.sdes import OfferedKey, announced
 from midcall.events import CryptoContext, Kept, MediaFlow, SessionReport, Side, TicketExchange
 
@@ -17,14 +18,16 @@ DTLS = "keyed by DTLS-SRTP, which only its two ends can open"
 class SessionMedia:
     """The flows of a dialog, read from the messages of one report, and what is wrong with them.
 
-    A fault is the frame, the reason, and whether it leaves media without keys.
+    A fault is the frame, the reason, and whether it leaves media without keys. Without lines of other ``services``
+    than those of its order.
     """
 
-    def __init__(self, report: SessionReport) -> None:
+    def __init__(self, report: SessionReport, services: tuple[str, ...] | None = None) -> None:
         self.faults: list[tuple[int, str, bool]] = []
         self.parties: tuple[str, ...] = ()
         self.sdes: list[OfferedKey] = []
         self._report = report
+        self._services = services
         self._offer = self._read(report.offer)
         self._answer = self._read(report.answer)
         self.flows = tuple(self._flows())
@@ -32,6 +35,12 @@ class SessionMedia:
     @property
     def answered(self) -> bool:
         return self._report.answer is not None
+
+    def is_of(self, media: int | None) -> bool:
+        """Whether keys of an m-line (None: of all of them) are for any media that its order is for."""
+        if self._services is None:
+            return True
+        return bool(self.flows) if media is None else any(flow.media == media for flow in self.flows)
 
     def _read(self, message: Kept | None) -> sdp.SessionDescription | None:
         if message is None:
@@ -54,6 +63,8 @@ class SessionMedia:
             if line.rejected or (self._answer is not None and (other is None or other.rejected)):
                 continue
             if not line.proto.upper().endswith(("AVP", "AVPF")):
+                continue
+            if not covers(self._services, of_line(line.kind, line.proto)):
                 continue
             decided = line if other is None else other
             if decided.proto.upper() in sdp.DTLS_PROFILES:

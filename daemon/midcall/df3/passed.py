@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from imswire import hi, inet, sdp, x2x3
 from midcall.base.bounded import BoundedTable
+from midcall.base.services import covers, of_line
 from midcall.base.x2_link.media import X3Packet
 from midcall.config import Profile
 from midcall.df3.records import describe, form
@@ -34,18 +35,22 @@ _Key = tuple[bytes, bytes, int, bytes, bool]
 
 
 class _Passed(Struct, frozen=True, gc=False):
-    """One stream: what its records have in common, of which description, and whether it is encrypted."""
+    """One stream: what its records have in common, of which description, whether it is encrypted, and of a service
+    (None: it is not said) that the order is for.
+    """
 
     described: bytes | None
     records: CcStream
     secure: bool
+    covered: bool
 
 
 class PassedContent:
     """``cin`` numbers a communication by XID and correlation.
 
     ``dropped`` counts, by reason, packets that are no content: ``outside`` the window, ``scope`` of events only,
-    ``not_rtp``, ``kept_back``: encrypted, where the agency's profile wants none such.
+    ``not_rtp``, ``service``: of none that the order is for, ``kept_back``: encrypted, where the agency's profile wants
+    none such.
     """
 
     def __init__(self, cin: Callable[[str, bytes], int]) -> None:
@@ -92,6 +97,9 @@ class PassedContent:
             self.dropped[reason] += 1
             return None
         stream = self._stream(xid, each, order)
+        if not stream.covered:
+            self.dropped["service"] += 1
+            return None
         if stream.secure:
             self._tell(xid, each, terms)
             if not (terms.encrypted or terms.keys_to_lemf):
@@ -115,7 +123,9 @@ class PassedContent:
             described = describe(place, line.kind, line.codecs, secure=secure, control=control).encode()
         direction = _DIRECTIONS.get(each.direction, hi.Direction.INDETERMINATE)
         shape = form(profile, terms.liid, each.correlation, described)
-        found = _Passed(each.sdp, CcStream(terms.liid, self._cin(xid, each.correlation), direction, shape), secure)
+        covered = covers(terms.services, None if line is None else of_line(line.kind, line.proto))
+        cin = self._cin(xid, each.correlation) if covered else 0
+        found = _Passed(each.sdp, CcStream(terms.liid, cin, direction, shape), secure, covered)
         self._streams.put(key, found)
         return found
 

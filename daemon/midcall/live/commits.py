@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from midcall.events import Cc, EventRecord
+from msgspec import structs
+
+from midcall.events import Cc, EventRecord, Hi1Record
 from midcall.live.intercepts import InterceptJournal
 
 # How long a disk that takes nothing is waited for at the end.
 CLOSING_SECONDS = 1.0
 # What a tap has seen and nobody has read yet is not older than this.
 UNREAD_NS = 250_000_000
+MARK_OCTETS = 16
 
 
 class Writer(Protocol):
@@ -24,6 +28,13 @@ class Writer(Protocol):
         """``before`` is called in the writer's thread, before any of them is written."""
 
     def cc(self, records: Sequence[Cc]) -> asyncio.Future[list[bool]]: ...
+
+
+def addressed(record: EventRecord, outlet: str) -> EventRecord:
+    """With where it goes as things stand now, and with a mark of its own where nothing makes it a second time."""
+    if isinstance(record, Hi1Record):
+        return record
+    return structs.replace(record, mark=record.mark or secrets.token_bytes(MARK_OCTETS), outlet=outlet)
 
 
 class NotWritten(Exception):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from msgspec import structs
 
 from imswire import x2x3
 from imswire.x2x3 import exchange
+from midcall.base.services import Coverage
 from midcall.base.tls import canonical
 from midcall.base.x1_element import Intercepted
 from midcall.base.x2 import X2Error, decode
@@ -46,7 +46,7 @@ from midcall.handover import gaps
 from midcall.handover.values import Gap
 from midcall.live import df_ladder, notices
 from midcall.live.clock import Alarm, Clock, LoopClock
-from midcall.live.commits import CLOSING_SECONDS, Commits, NotWritten, OnTheWay, Writer
+from midcall.live.commits import CLOSING_SECONDS, MARK_OCTETS, Commits, NotWritten, OnTheWay, Writer, addressed
 from midcall.live.df_account import DfAccounts
 from midcall.live.df_ladder import Product
 from midcall.live.df_world import KeySource, Order, Tap, Who
@@ -59,14 +59,14 @@ from midcall.live.tallies import Tallies
 
 # How often counters of streams are noted, and that the service is at work: what a gap begins with may be so late.
 REMEMBER_SECONDS = 0.5
-MARK_OCTETS = 16
 _REPORT = 4
 
 
 class DfService:
-    """One instance. ``counts``: ``events``, ``outside`` an order, ``unknown`` XIDs held, ``expired`` of these,
-    ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over, ``recalled`` dialogs,
-    ``x3`` packets that POIs sent, ``passed`` of them handed over without a session, as the POIs of others send them.
+    """One instance. ``counts``: ``events``, ``outside`` an order, ``uncovered`` by its services, ``unknown`` XIDs
+    held, ``expired`` of these, ``undecodable``, ``questions`` to the KMS, ``content`` packets handed over,
+    ``recalled`` dialogs, ``x3`` packets that POIs sent, ``passed`` of them handed over without a session, as the POIs
+    of others send them.
     ``removed`` counts, by kind, what was taken out of records of events (:mod:`midcall.base.redaction.rules`).
 
     ``foreign``: peers whose POIs are not ours. ``mark_key`` (up to 64 octets, the same in every run) keys the marks by
@@ -100,6 +100,7 @@ class DfService:
         self._owner = owner
         self.know_foreign(foreign)
         self._sessions = ForeignSessions()
+        self._coverage = Coverage()
         self._orders: dict[str, Order] = {}
         self._changing: dict[str, Instant] = {}
         self._outlets: dict[str, str] = {}
@@ -132,6 +133,7 @@ class DfService:
         self._tallies.begin(xid)
         self._iri.order(xid, agency)
         self._df2.order(xid, agency.terms)
+        self._coverage.order(xid, agency.terms.services)
         self._content.order(xid, agency.terms, agency.profile)
         self._passed.order(xid, agency.terms, agency.profile)
         if self._journal is not None:
@@ -161,8 +163,9 @@ class DfService:
         """With a session that runs already; the KMS is asked anew."""
         if self._foreign:
             self._sessions.recall(report, report.at)
-        self.accounts.event(report)
-        self._follow(self._df2.x2(report))
+        if self._coverage.of(report) is not None:
+            self.accounts.event(report)
+            self._follow(self._df2.x2(report))
 
     def end(self, xid: str, now: Instant, *, changed: bool = False) -> None:
         """The task is over: nothing of it is content or an event any more.
@@ -178,6 +181,7 @@ class DfService:
             self._tallies.end(xid)
             self._content.end(xid)
             self._iri.end(xid)
+            self._coverage.end(xid)
         self._write(self._notices.ended(xid, now.wall, changed=changed))
 
     def _cease(self, xid: str, now: Instant) -> None:
@@ -215,6 +219,7 @@ class DfService:
                 self._journal.over(xid, state.correlation)
             for state in held.going_on():
                 self._iri.recall(xid, state)
+                self._coverage.recall(xid, state.correlation, state.services)
             for report, counters in held.dialogs if order.covers(now.wall) else ():
                 self._df3.recall(xid, report.dialog, counters)
                 self._go_on(structs.replace(report, at=now))
@@ -316,14 +321,22 @@ class DfService:
             if not isinstance(event, Failure):
                 self.accounts.outside(event)
             return
+        if own or isinstance(event, Failure):
+            found: Sequence[X2Event | Failure] = (event,)
+        else:
+            found = self._sessions.take(event, self._clock.now(), self._orders[event.xid].targets)
+        covered = [each for one in found if (each := self._coverage.of(one)) is not None]
+        if not covered:
+            self.counts["uncovered"] += 1
+            return
         self.counts["events"] += 1
         self._tallies.event(event, len(octets))
         # A POI that had no answer sends the same again: that is no second event.
         mark = hashlib.blake2b(octets, digest_size=MARK_OCTETS, key=self._mark_key).digest()
-        if isinstance(event, Failure):
-            self._write([structs.replace(each, mark=mark) for each in self._iri.failure(event)])
-            return
-        for each in (event,) if own else self._sessions.take(event, self._clock.now(), self._orders[event.xid].targets):
+        for each in covered:
+            if isinstance(each, Failure):
+                self._write([structs.replace(record, mark=mark) for record in self._iri.failure(each)])
+                continue
             if own and self._communications.is_told(each, mark):
                 continue
             self.accounts.event(each)
@@ -350,7 +363,8 @@ class DfService:
         elif isinstance(event, DialogReleased):
             journal.released(xid, event.dialog)
         if event.correlation is not None:
-            journal.communication(xid, self._iri.state(xid, event.correlation))
+            services = self._coverage.kinds(xid, event.correlation)
+            journal.communication(xid, self._iri.state(xid, event.correlation, services))
         self.commits.put()
 
     # Between the cores
@@ -410,14 +424,7 @@ class DfService:
 
     def _write(self, records: Sequence[EventRecord]) -> None:
         if records:
-            self.commits.put([self._addressed(each) for each in records])
-
-    def _addressed(self, record: EventRecord) -> EventRecord:
-        """With where it goes as things stand now, and with a mark of its own where nothing makes it a second time."""
-        if isinstance(record, Hi1Record):
-            return record
-        mark = record.mark or secrets.token_bytes(MARK_OCTETS)
-        return structs.replace(record, mark=mark, outlet=self._outlets.get(record.liid, ""))
+            self.commits.put([addressed(each, self._outlets.get(each.liid, "")) for each in records])
 
     def _arrange(self) -> None:
         """Let the tap pass what is planned, and nothing else; note what is over."""
@@ -457,15 +464,8 @@ class DfService:
     def explain(self, call_id: str, products: Mapping[str, Product]) -> tuple[TaskLadder, ...]:
         """Why there is, or is not, content for a call: one ladder a task. ``products``: by LIID."""
         has_media = self._tap is not None or self.counts["x3"] > 0
-        ladders = []
-        for xid, account in self.accounts.find(call_id).items():
-            order = self._orders.get(xid)
-            if order is None:
-                continue
-            terms = order.agency.terms
-            at = df_ladder.At(terms, has_media, products.get(terms.liid) or Product(False))
-            ladders.append(df_ladder.task(xid, account, at, self._df3))
-        return tuple(ladders)
+        terms = {xid: order.agency.terms for xid, order in self._orders.items()}
+        return tuple(df_ladder.tasks(self.accounts.find(call_id), terms, products, self._df3, has_media=has_media))
 
     # Time
 

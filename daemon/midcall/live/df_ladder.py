@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
@@ -28,6 +28,21 @@ class At(Struct, frozen=True):
     terms: Terms
     has_media: bool
     product: Product
+
+
+def tasks(
+    accounts: Mapping[str, Account],
+    terms: Mapping[str, Terms],
+    products: Mapping[str, Product],
+    df3: ContentMediation,
+    *,
+    has_media: bool,
+) -> Iterator[TaskLadder]:
+    """A call under each task that is ordered; ``products``: by LIID."""
+    for xid, account in accounts.items():
+        if xid in terms:
+            at = At(terms[xid], has_media, products.get(terms[xid].liid) or Product(False))
+            yield task(xid, account, at, df3)
 
 
 def task(xid: str, account: Account, at: At, df3: ContentMediation) -> TaskLadder:

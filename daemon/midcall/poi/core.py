@@ -14,6 +14,7 @@ from typing import Protocol
 
 from imswire import sip
 from midcall.base.bounded import BoundedTable
+from midcall.base.services import Coverage
 from midcall.events import (
     DialogFault,
     DialogId,
@@ -93,6 +94,7 @@ class PointOfInterception:
         self._tracker = Tracker(self.limits)
         self._index = IdentityIndex(self._identities, self.limits)
         self._watch = Watch(self._hasher)
+        self._coverage = Coverage()
         self._registrations = Registrations(self._identities, self.limits.registrations)
         self._missed: Missed | None = None
         # When tasks were ordered that have not come to all running calls yet.
@@ -118,6 +120,7 @@ class PointOfInterception:
         if task.local is not None and any(self._home.owns(target) != task.local for target in task.targets):
             raise ValueError(f"task {task.xid}: a target is not where the task says that it is")
         hashed = self._watch.arm(task)
+        self._coverage.order(task.xid, task.services)
         self._armings[task.xid] = now
         return self._running(task.xid, now, hashed)
 
@@ -127,6 +130,7 @@ class PointOfInterception:
             events: list[X2Event] = []
             if call is not None and call in self._tracker.calls:
                 self._catch_up(subjects(call), events)
+                events = self._coverage.all_of(events)
             if events or looked_at % LOOKED_AT == 0:
                 yield events
                 if self._armings.get(xid) is not begun:
@@ -149,13 +153,15 @@ class PointOfInterception:
                 events.append(DialogReleased(xid, call.correlation, subject.id, now, "task ended"))
             if not self._watch.follows(call):
                 self._tracker.released(call)
+        events = self._coverage.all_of(events)
+        self._coverage.end(xid)
         return events
 
     # SIP
 
     def sip_seen(self, seen: SipSeen) -> list[X2Event]:
         """Take in one message; raises SipError when it is none."""
-        return self._take(Heard(seen, sdes=self._sdes), self._journal)
+        return self._coverage.all_of(self._take(Heard(seen, sdes=self._sdes), self._journal))
 
     def recall(self, messages: Iterable[SipSeen], now: Instant) -> tuple[Call | None, list[X2Event]]:
         """Take in the journal of one call, and behind it what came for it meanwhile: these messages are reported to
@@ -180,7 +186,7 @@ class PointOfInterception:
         events: list[X2Event] = []
         for subject in () if call is None else subjects(call):
             self._match(subject, events, now)
-        return call, events
+        return call, self._coverage.all_of(events)
 
     def recalled(self) -> None:
         """No more calls of a former run come back."""
@@ -196,7 +202,7 @@ class PointOfInterception:
 
     def _take(self, heard: Heard, journal: Journal | None) -> list[X2Event]:
         at = heard.seen.at
-        events = self.deadline(at) if self._tracker.due(at.mono) else []
+        events = self._due(at) if self._tracker.due(at.mono) else []
         if not heard.seen.heeded:
             # Nobody got it: it is no part of a call, whatever it says of one.
             if heard.is_request:
@@ -238,6 +244,9 @@ class PointOfInterception:
 
     def deadline(self, now: Instant) -> list[X2Event]:
         """Whatever is due at ``now``."""
+        return self._coverage.all_of(self._due(now))
+
+    def _due(self, now: Instant) -> list[X2Event]:
         events: list[X2Event] = []
         self._over(self._tracker.deadline(now), now, events)
         for call in self._tracker.take_aged():

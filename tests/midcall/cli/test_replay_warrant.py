@@ -106,6 +106,14 @@ def test_events_only(made, tmp_path):
     assert payloads(out / "media.pcap") == []
 
 
+@pytest.mark.parametrize("service", ["voice", "messaging"])
+def test_its_services_alone(made, tmp_path, service):
+    out = tmp_path / "out"
+    assert replay(made, out, services=[service, "data"]).returncode == 0
+    assert (report(out)["handover"]["hi3_pdus"] > 0) is (payloads(out / "media.pcap") != []) is (service == "voice")
+    assert (b"call-1@lab" in (out / "hi2.ber").read_bytes()) is (service == "voice")
+
+
 def test_keys_for_the_agency(made, tmp_path):
     assert replay(made, tmp_path / "decrypt").returncode == 0
     assert replay(made, tmp_path / "keys", keys="keys-to-lemf").returncode == 0
@@ -122,8 +130,7 @@ def test_keys_for_the_agency(made, tmp_path):
         ({"target": (ALICE, "sip:bob@example.com")}, (), "is not a target of it"),
         ({"target": "sip:alice@example.com:5070"}, (), "is not a target of it"),
         ({"elements": ["poi-2"]}, (), "element: this element"),
-        ({"services": ["messaging"]}, (), "does not list voice"),
-        ({"services": ["voice"]}, (), "does not list messaging"),
+        ({"services": ["data"]}, (), "lists neither voice nor messaging"),
         ({"end": "2025-12-31T00:00:00Z"}, (), "length: "),
         (
             {"start": "2024-12-31T00:00:00Z", "end": BEGIN},

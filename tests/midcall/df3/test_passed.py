@@ -136,3 +136,16 @@ def test_streams_are_bounded_and_a_task_that_is_over_has_no_content(monkeypatch)
     assert len(passed.of([packet(port=port) for port in range(4_000, 4_010)])) == 10
     passed.end(XID)
     assert passed.of([packet()]) == [] and not passed.dropped
+
+
+@pytest.mark.parametrize(("services", "content_of"), [(None, 4), (("voice",), 3), (("messaging",), 0)])
+def test_media_of_the_services_of_the_order_alone(services, content_of):
+    """What no description names is of none."""
+    passed = content(services=services)
+    text = SDP + b"m=text 4010 RTP/AVP 98\r\n"
+    given = [packet(), packet(RTCP, 4_007), packet(port=4_002), packet(port=4_010, sdp=text)]
+    assert len(passed.of(given)) == content_of
+    assert passed.dropped["service"] == len(given) - content_of
+    assert len(passed.of([packet(sdp=None, of=LATER)])) == (services is None)
+    told = {each.correlation for each in passed.take_failures()}
+    assert told == (set() if services == ("messaging",) else {CALL})

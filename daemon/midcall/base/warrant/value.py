@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from imswire import sip
+from midcall.base.services import narrower
 from midcall.config import Country, Liid
 from midcall.events import Task, Terms
 
@@ -160,7 +161,8 @@ class Warrant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     def task(self, target: Target) -> Task:
         """The task of a target, as a POI arms it."""
-        return Task(target.xid, (target.identity,), self.start_ns, self.end_ns)
+        services = narrower(self.services)
+        return Task(target.xid, (target.identity,), self.start_ns, self.end_ns, services=services)
 
     def terms(self, target: Target, *, encrypted: bool = True) -> Terms:
         """What may be disclosed of it; ``encrypted`` is the agency's wish, not the warrant's."""
@@ -172,6 +174,7 @@ class Warrant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
             keys_to_lemf=self.keys == "keys-to-lemf",
             location=self.location,
             encrypted=encrypted,
+            services=narrower(self.services),
         )
 
 

@@ -19,6 +19,7 @@ from imswire.x1 import (
     TaskDetails,
 )
 from imswire.x1.extensions import WARRANT
+from midcall.base.services import narrower
 from midcall.base.warrant import Target, Verified
 from midcall.base.x1_element import destinations, targets
 from midcall.base.x1_element.destinations import CONTENT, EVENTS, KINDS, Lookup
@@ -84,7 +85,8 @@ def order(
         whereto = destinations.chosen(details.destinations, KINDS[details.delivery], lookup, settings, fail)
         mediated, windows = (), [_bounds(each, scope) for each in details.mediation]
     start, end = _hull(windows, scope)
-    task = Task(details.xid, (identity,) if identity else (), start, end, subject.role, subject.local)
+    given = narrower(_mentioned(details, services, scope))
+    task = Task(details.xid, (identity,) if identity else (), start, end, subject.role, subject.local, given)
     if authority is None:
         return Order(task, details.delivery, whereto, mediated)
     verified = authority.verified
@@ -133,17 +135,25 @@ def _identity(subject: targets.Subject, scope: _Scope, pending: bool) -> str | N
 
 
 def _services(named: tuple[ServiceType, ...], scope: _Scope) -> tuple[ServiceType, ...]:
-    """What is given of the target. Refusal (3050)."""
+    """What is given of the target: what the task names, or all that the warrant does. Refusal (3050)."""
     given = scope.settings.services
-    if named:
-        whole = scope.settings.separable or set(named) == set(given)
-        if not set(named) <= set(given) or not whole:
-            together = "" if scope.settings.separable else ", together"
-            raise Refusal(ErrorCode.SERVICE_TYPE, f"given are {', '.join(sorted(given))}{together}")
-        given = tuple(dict.fromkeys(named))
-    if scope.authority is not None and not set(given) <= set(scope.authority.verified.warrant.services):
+    if not set(named) <= set(given):
+        raise Refusal(ErrorCode.SERVICE_TYPE, f"given are {', '.join(sorted(given))}")
+    allowed = set(given) if scope.authority is None else set(scope.authority.verified.warrant.services)
+    if not set(named) <= allowed or allowed.isdisjoint(given):
         raise scope.refuse("listOfServiceTypes: the signed warrant does not name all services that would be given")
-    return given
+    return tuple(dict.fromkeys(named)) or tuple(each for each in given if each in allowed)
+
+
+def _mentioned(details: TaskDetails, services: tuple[ServiceType, ...], scope: _Scope) -> set[ServiceType]:
+    """What any of its LIIDs is for: no more is given of the target."""
+    found: set[ServiceType] = set()
+    for each in details.mediation:
+        named = {service for option in each.scoping for service in option.services}
+        if not named <= set(services):
+            raise scope.refuse("serviceScopingOptions: more services than the task's")
+        found |= named or set(services)
+    return found or set(services)
 
 
 def _mediated(
@@ -185,7 +195,7 @@ def _one(
     named = details.destinations if each.destinations is None else each.destinations
     whereto = destinations.chosen(named, kinds, lookup, scope.settings, scope.fail)
     if scope.authority is None:
-        terms = Terms(each.liid, start, end, content=CONTENT in kinds, location=location)
+        terms = Terms(each.liid, start, end, content=CONTENT in kinds, location=location, services=narrower(services))
         return Mediated(terms, services, whereto, (None,) * len(whereto))
     warrant = scope.authority.verified.warrant
     terms = Terms(
@@ -195,6 +205,7 @@ def _one(
         content=CONTENT in kinds,
         keys_to_lemf=warrant.keys == "keys-to-lemf",
         location=location and warrant.location,
+        services=narrower(services),
     )
     return Mediated(terms, services, whereto, tuple(destinations.pin(d, warrant, scope.fail) for d in whereto))
 

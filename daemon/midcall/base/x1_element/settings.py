@@ -28,9 +28,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wait for one that is placed apart (``detached``), or ``accept`` it on the ADMF's word.
 
     ``deliveries``: delivery types that it gives (default: those of its role). ``services``: what it gives of a target,
-    all of it together unless ``separable``. ``conditions``: which of callPartyRole and nonLocalIdentifier it looks at.
-    ``hash_contexts``: those under which hashed identifiers are understood. ``destinations_of_a_task`` and
-    ``liids_of_a_task``: how many it serves at once.
+    together or apart. ``conditions``: which of callPartyRole and nonLocalIdentifier it looks at. ``hash_contexts``:
+    those under which hashed identifiers are understood. ``destinations_of_a_task`` and ``liids_of_a_task``: how many it
+    serves at once.
 
     ``keepalive`` False refuses Keepalive (1070). After ``silence`` without a request of the ADMF (TIME_P2) all tasks
     are dropped; ``fail_safe`` False turns that off. After a restart tasks are armed at once when the ADMF was heard
@@ -45,7 +45,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unsigned: Literal["refuse", "detached", "accept"] = "refuse"
     deliveries: tuple[DeliveryType, ...] = ()
     services: Annotated[tuple[ServiceType, ...], Meta(min_length=1)] = (ServiceType.VOICE, ServiceType.MESSAGING)
-    separable: bool = False
     conditions: tuple[Literal["callPartyRole", "nonLocalIdentifier"], ...] = ()
     hash_contexts: tuple[HashContext, ...] = ()
     destinations_of_a_task: Count = 1

@@ -430,13 +430,15 @@ def test_the_samples_of_the_schema() -> None:
     steps = [scscf.send(each) for each in reports if isinstance(each, x1.Request)]
     codes = [None if ok(each) else code(each) for each in steps]
     assert codes == [ErrorCode.UNSUPPORTED] * 3 + [None, None]
-    df = World(df_settings(**given, separable=True), at)
+    df = World(df_settings(**given), at)
     df.destination(place("19867c20-8c94-473e-b9cd-8b72b7b05fd4"))
     df.destination(lemf("19867c20-8c94-473e-b9cd-8b72b7b05fd5"))
     (request,) = mediation
     assert isinstance(request, x1.Request)
     step = df.send(request)
-    assert done(step) and armed(step)[0].order.mediated[0].terms.liid == "SE-2024-000001"
+    assert done(step)
+    (mediated,) = armed(step)[0].order.mediated
+    assert (mediated.terms.liid, mediated.terms.services) == ("SE-2024-000001", ("voice",))
     for each in steps:
         assert each.response is not None
         x1.build_response([each.response])

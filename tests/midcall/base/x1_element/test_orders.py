@@ -154,7 +154,7 @@ def test_without_a_warrant_nobody_says_whom_a_digest_means() -> None:
         ({"product_id": OTHER_XID}, ErrorCode.ACTIVATE_FAILED),
         ({"traffic_policies": (OTHER_XID,)}, ErrorCode.OBJECT_UNKNOWN),
         ({"services": (ServiceType.DATA,)}, ErrorCode.SERVICE_TYPE),
-        ({"services": (ServiceType.VOICE,)}, ErrorCode.SERVICE_TYPE),
+        ({"services": (ServiceType.VOICE, ServiceType.DATA)}, ErrorCode.SERVICE_TYPE),
         ({"destinations": ListOfDids((OTHER_DID,))}, ErrorCode.DID_UNKNOWN),
         ({"destinations": ListOfDids((), (DID,))}, ErrorCode.OBJECT_UNKNOWN),
         ({"destinations": ListOfDids()}, ErrorCode.ACTIVATE_FAILED),
@@ -173,10 +173,6 @@ def test_an_extension_of_another_owner_refuses_the_task() -> None:
     other = x1.Extension("owner", (ForeignElement.parse(b'<a xmlns="urn:a"/>'),))
     step = World().activate(task(extensions=(*extended(signed()), other)))
     assert code(step) == ErrorCode.ACTIVATE_FAILED
-
-
-def test_all_services_together_are_what_is_given() -> None:
-    assert done(World().activate(task(services=(ServiceType.MESSAGING, ServiceType.VOICE))))
 
 
 def test_a_destination_has_to_take_what_is_delivered() -> None:
@@ -248,24 +244,11 @@ def test_mediation_that_cannot_be_honoured(given: Any) -> None:
     [
         (mediation(traffic_policies=(OTHER_XID,)), ErrorCode.OBJECT_UNKNOWN),
         (mediation(destinations=ListOfDids((OTHER_DID,))), ErrorCode.DID_UNKNOWN),
-        (mediation(scoping=(x1.ServiceScopingOptions((ServiceType.VOICE,)),)), ErrorCode.SERVICE_TYPE),
+        (mediation(scoping=(x1.ServiceScopingOptions((ServiceType.RCS,)),)), ErrorCode.SERVICE_TYPE),
     ],
 )
 def test_mediation_that_names_what_is_not_there(details: Any, wrong: ErrorCode) -> None:
     assert code(World(df_settings()).activate(df_task(mediation=(details,)))) == wrong
-
-
-def test_what_is_given_is_said_where_a_service_is_not() -> None:
-    alone = mediation(scoping=(x1.ServiceScopingOptions((ServiceType.VOICE,)),))
-    assert "given are messaging, voice, together" in text(World(df_settings()).activate(df_task(mediation=(alone,))))
-
-
-def test_services_apart_where_the_element_can() -> None:
-    world = World(df_settings(separable=True))
-    voice = mediation(scoping=(x1.ServiceScopingOptions((ServiceType.VOICE,)),))
-    (one,) = armed(world.activate(df_task(mediation=(voice,))))
-    assert one.order.mediated[0].services == (ServiceType.VOICE,)
-    assert code(world.modify(df_task(mediation=(voice,), services=(ServiceType.MESSAGING,)))) == ErrorCode.MODIFY_FAILED
 
 
 # The warrant
@@ -278,7 +261,7 @@ def test_services_apart_where_the_element_can() -> None:
         ({"targets": [{"liid": "LI-1", "xid": XID, "identity": "sip:bob@example.com"}]}, "this target"),
         ({"targets": [{"liid": "LI-2", "xid": XID, "identity": ALICE}]}, "LIID"),
         ({"scope": "iri", "keys": None}, "events only"),
-        ({"services": ["voice"]}, "services"),
+        ({"services": ["data"]}, "services"),
         ({"destinations": [{"host": "b.example.com", "port": 7443, "certificate": warrants.DIGEST}]}, "destination"),
         ({"destinations": [{"host": "lemf.example.com", "port": 1, "certificate": warrants.DIGEST}]}, "destination"),
         ({"elements": ["poi-1"]}, "element"),
