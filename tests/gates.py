@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import coverage
@@ -47,20 +49,34 @@ def percent(data: coverage.Coverage, files: list[Path], contexts: list[str] | No
 
 def findings() -> list[str]:
     """What is below its floor, one line each."""
-    data = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
-    data.load()
-    below = []
-    for package, floor in PACKAGE_FLOORS.items():
-        share = percent(data, sorted((ROOT / package).rglob("*.py")), None)
-        if share < floor:
-            below.append(f"{package}: {share:.1f} % covered, floor {floor:.0f} %")
-    for module in modules():
+    packages, own = [*PACKAGE_FLOORS], [*modules()]
+    # Each reads files of its own.
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        whole = processes.map(_package_finding, packages)
+        parts = processes.map(_module_findings, [own[half::2] for half in range(2)])
+        return [line for lines in (*whole, *parts) for line in lines]
+
+
+def _package_finding(package: str) -> list[str]:
+    share, floor = percent(_data(), sorted((ROOT / package).rglob("*.py")), None), PACKAGE_FLOORS[package]
+    return [] if share >= floor else [f"{package}: {share:.1f} % covered, floor {floor:.0f} %"]
+
+
+def _module_findings(own: list[Path]) -> list[str]:
+    data, below = _data(), []
+    for module in own:
         # Importing happens in no test's context: the empty one.
         share = percent(data, [module], ["^$", f"^{re.escape(own_tests(module))}$"])
         if share < MODULE_FLOOR:
             name = module.relative_to(ROOT)
             below.append(f"{name}: {share:.1f} % covered by {own_tests(module)}, floor {MODULE_FLOOR:.0f} %")
     return below
+
+
+def _data() -> coverage.Coverage:
+    data = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
+    data.load()
+    return data
 
 
 @pytest.hookimpl(wrapper=True)
