@@ -64,8 +64,8 @@ class Seals:
 
     def of_sender(self, request: SipMessage) -> str:
         """The mark for who receives a request: it leads back to who has sent it."""
-        routes = _values(request, "Record-Route") if request.has(b"record-route") else ()
-        return self.mark(request.call_id, place_of(_uri(routes[0])) if routes else _contact(request))
+        recorded = request.raw(b"record-route")
+        return self.mark(request.call_id, _contact(request) if recorded is None else _first(recorded.decode(*_AS)))
 
     def turned(self, response: SipMessage, mark: str) -> SipMessage:
         """A response whose ``mark`` of its request is, from here on, the one that leads to who has answered."""
@@ -76,7 +76,7 @@ class Seals:
             if mark in route:
                 break
             ahead = route
-        own = self.mark(response.call_id, place_of(_uri(ahead)) if ahead else _contact(response))
+        own = self.mark(response.call_id, _first(ahead) if ahead else _contact(response))
         return sip.parse(response.octets.replace(mark.encode(), own.encode()))
 
 
@@ -125,11 +125,18 @@ place_of = remembered(_read_place, 8_192)
 """Where a URI leads, by what decides that; "": nowhere that could be told."""
 
 
-def _uri(value: str) -> str:
+_AS = "utf-8", "surrogateescape"
+
+
+def _read_first(value: str) -> str:
+    """Where the first of the addresses in a header leads."""
     try:
-        return address(value)
-    except SipError:
+        return place_of(address(sip.list_values(value.encode(*_AS))[0]))
+    except (SipError, IndexError):
         return ""
+
+
+_first = remembered(_read_first, 8_192)
 
 
 def _values(message: SipMessage, name: str) -> Sequence[str]:
@@ -140,5 +147,5 @@ def _values(message: SipMessage, name: str) -> Sequence[str]:
 
 
 def _contact(message: SipMessage) -> str:
-    contacts = _values(message, "Contact")
-    return place_of(_uri(contacts[0])) if contacts else ""
+    contact = message.raw(b"contact")
+    return "" if contact is None else _first(contact.decode(*_AS))
