@@ -31,7 +31,7 @@ class Audit(place.Place):
 
 @pytest.fixture
 def audit(tmp_path, monkeypatch) -> Audit:
-    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 5)
     monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
     (tmp_path / "audit").mkdir()
     secret(tmp_path / "salt", place.SALT)

@@ -94,7 +94,7 @@ async def none(_: str) -> tuple[()]:
 
 @pytest.fixture
 def house(tmp_path, monkeypatch) -> House:
-    monkeypatch.setattr(clients, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(clients, "WAIT_SECONDS", 5)
     monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(clients, "PROBE_SECONDS", 0.05)
     return House(tmp_path)

@@ -34,7 +34,7 @@ class House:
     """An element and its audit, which a test starts and stops."""
 
     def __init__(self, at: Place, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(clients, "WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(clients, "WAIT_SECONDS", 5)
         monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.005)
         monkeypatch.setattr(clients, "PROBE_SECONDS", 0.02)
         self.at = at
