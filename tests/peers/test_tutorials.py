@@ -151,12 +151,15 @@ def test_two_softphones_and_then_the_interception_of_their_call(reader: Reader) 
         "bob": TONES["alice"],
     }
 
-    begin, agency, warrant, activate, answer, audit = blocks(INTERCEPT, "In a laboratory, from nothing")
+    begin, agency, warrant, activate, _, _, audit, keep, phones = blocks(INTERCEPT, "In a laboratory, from nothing")
     edit, run = begin.splitlines()
     reader.types(edit)
+    reader.types(keep)
     with reader.terminal(run, '"ready"'), reader.terminal(agency, "listening") as agency_said:
         reader.types(warrant)
-        assert reader.types(activate).endswith(answer)
+        simulated, _, then = activate.partition("\n")
+        assert simulated.startswith("scripts/lab-call")
+        assert "W-2026-0001 version 1: Active" in reader.types(phones + then)
         until(lambda: "SIP BYE" in agency_said.read_text(), agency_said)
         assert "what roles say agrees" in reader.types(audit)
     received = reader.folder / "received/liid-LI-2026-0001"
