@@ -33,7 +33,7 @@ Copy = Callable[[int, Place, Place, bytes], None]
 """Told of a datagram: when it went (wall ns), from where, to where, and what it held."""
 
 
-def _nothing(_: str) -> None:
+def untold(_: str) -> None:
     """To whom nothing is told."""
 
 
@@ -180,7 +180,7 @@ class LiveCall:
         ask: AskKms,
         agent: HepAgent | None,
         stop: threading.Event,
-        tell: Tell = _nothing,
+        tell: Tell = untold,
         *,
         proxy: Place | None = None,
         call_id: str = "",

@@ -18,7 +18,7 @@ from midcall.audit.opening import heads_of
 from midcall.audit.shell import files
 from midcall.cli import activate
 from midcall.cli.fail import DONE, UNREADABLE, Failed
-from midcall.cli.lab_calls import LiveCall, Users
+from midcall.cli.lab_calls import LiveCall, Users, untold
 from midcall.cli.lab_lemf import LabLemf, Received, Watch
 from midcall.cli.lab_site import AUDIT, CSCF, ROLES, LabSite
 from midcall.ue import lab
@@ -117,7 +117,7 @@ class Live:
         ask, stop = self._site.kms(), threading.Event()
         calls: list[LiveCall] = []
         for number, pair in enumerate(self._users.pairs):
-            tell = _nothing if number else self._tell
+            tell = untold if number else self._tell
             call = LiveCall(number, pair, ask, None, stop, tell, proxy=self._site.proxy)
             stack.callback(call.close)
             calls.append(call)
@@ -203,10 +203,6 @@ class Live:
             self._tell(f"the LEMF has {len(content)} packets, octet for octet what was said from then on, and no other")
         else:
             self.faults.append(f"the LEMF has {len(content)} packets, of which {len(said)} were said from then on")
-
-
-def _nothing(_: str) -> None:
-    """What happens in calls that are not the target's."""
 
 
 def _ms(nanoseconds: int) -> str:

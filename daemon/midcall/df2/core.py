@@ -184,7 +184,7 @@ class Mediation:
             dialog.contexts[bundle] = recent
             for old in sorted(dialog.contexts)[:-BUNDLES]:
                 del dialog.contexts[old]
-        told = tuple(each for each in answer.keys if dialog.media.is_of(place(exchange, each.cs_id)[0]))
+        told = tuple(context.key for context in contexts)
         outputs += self._tell(key, dialog, bundle, exchange, told, now)
         return [*outputs, self._plan(dialog, now)]
 

@@ -464,7 +464,7 @@ class DfService:
     def explain(self, call_id: str, products: Mapping[str, Product]) -> tuple[TaskLadder, ...]:
         """Why there is, or is not, content for a call: one ladder a task. ``products``: by LIID."""
         has_media = self._tap is not None or self.counts["x3"] > 0
-        terms = {xid: order.agency.terms for xid, order in self._orders.items()}
+        terms = {xid: self._orders[xid].agency.terms for xid in self.liids(call_id)}
         return tuple(df_ladder.tasks(self.accounts.find(call_id), terms, products, self._df3, has_media=has_media))
 
     # Time
